@@ -1,0 +1,88 @@
+"""Everything that can go wrong, each with the exit code that cron sees.
+
+::
+
+    TweetscoreError
+    ├── UsageError           2   the call contradicts itself
+    ├── DataError           65   the input's content cannot be scored
+    ├── InputMissing        66   the input is not there
+    ├── DeviceUnavailable   69   the device or provider asked for is not there
+    ├── OutputRefused       73   the output cannot be created, or is not ours to replace
+    ├── StorageError        74   reading or writing failed half-way
+    ├── GateFailed          76   answers differ from PyTorch's by more than the gate allows
+    └── InvalidBundle       78   the model bundle or the configuration is not usable
+
+A message is one line: what happened, where, and after a semicolon what to do. Anything that
+is not in this tree is a bug of ours and exits 70.
+"""
+
+from typing import ClassVar
+
+
+class TweetscoreError(Exception):
+    """Base of all errors that are not bugs.
+
+    Args:
+        problem: What happened and where: a clause without a full stop.
+        remedy: What the reader can do about it: an imperative clause, or nothing.
+    """
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Return the one line that the user reads, whatever a file name or a cell put in it."""
+        line = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+class UsageError(TweetscoreError):
+    """The call contradicts itself."""
+
+    exit_code = 2
+
+
+class DataError(TweetscoreError):
+    """The input's content cannot be scored."""
+
+    exit_code = 65
+
+
+class InputMissing(TweetscoreError):
+    """The input is not there."""
+
+    exit_code = 66
+
+
+class DeviceUnavailable(TweetscoreError):
+    """The device or provider asked for is not there."""
+
+    exit_code = 69
+
+
+class OutputRefused(TweetscoreError):
+    """The output cannot be created, or is not ours to replace."""
+
+    exit_code = 73
+
+
+class StorageError(TweetscoreError):
+    """Reading or writing failed half-way: a full disk, a failing device."""
+
+    exit_code = 74
+
+
+class GateFailed(TweetscoreError):
+    """Answers differ from PyTorch's by more than the gate allows."""
+
+    exit_code = 76
+
+
+class InvalidBundle(TweetscoreError):
+    """The model bundle or the configuration is not usable."""
+
+    exit_code = 78

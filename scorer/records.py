@@ -1,0 +1,69 @@
+"""The frozen nouns that travel between the stages."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+RejectKind = Literal[
+    "open-quote", "text-after-quote", "field-count", "encoding", "record-too-long"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that cannot become a row: data with a reason, not an exception."""
+
+    line: int  # physical line of the record's first byte, from 1
+    kind: RejectKind
+    reason: str
+    raw: bytes  # the record as it stood, without its line ending
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextWindow:
+    """Consecutive rows of one input: what is tokenised and batched together."""
+
+    offset: int  # of the first row in the input, rejects not counted
+    texts: pl.Series  # String, one per row; null where the cell is null
+    rejects: tuple[Reject, ...] = ()  # met while this window was read
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What happened to rows; counters of windows add up to those of the run."""
+
+    rows: int = 0
+    scored: int = 0
+    blank: int = 0  # rows == scored + blank
+    equal: int = 0  # scored rows that shared another row's inference
+    truncated: int = 0  # scored rows whose text was longer than the bundle's max_length
+    tokens: int = 0  # of scored rows, special tokens included, after truncation
+
+    def __add__(self, other: Self) -> Self:
+        """Return the sums."""
+        return type(self)(
+            rows=self.rows + other.rows,
+            scored=self.scored + other.scored,
+            blank=self.blank + other.blank,
+            equal=self.equal + other.equal,
+            truncated=self.truncated + other.truncated,
+            tokens=self.tokens + other.tokens,
+        )
+
+    @classmethod
+    def total(cls, parts: Iterable[Self]) -> Self:
+        """Return the sum of any number of counters."""
+        return sum(parts, start=cls())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """The answers for one window, in the order of its rows."""
+
+    label_ids: NDArray[np.int16]  # [rows]; -1 where the text is blank
+    probabilities: NDArray[np.float32]  # [rows, classes], after temperature; NaN where blank
+    counters: Counters
