@@ -13,7 +13,8 @@
     └── InvalidBundle       78   the model bundle or the configuration is not usable
 
 A message is one line: what happened, where, and after a semicolon what to do. Anything that
-is not in this tree is a bug of ours and exits 70.
+is not in this tree is a bug of ours and exits 70, but for an interrupt: 130, or 143 when it
+came as SIGTERM.
 """
 
 from typing import ClassVar
@@ -86,3 +87,18 @@ class InvalidBundle(TweetscoreError):
     """The model bundle or the configuration is not usable."""
 
     exit_code = 78
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: an interrupt that a service manager sent, not a person."""
+
+
+def exit_code(error: BaseException) -> int:
+    """Return what cron sees when a run ends with this error."""
+    if isinstance(error, TweetscoreError):
+        return error.exit_code
+    if isinstance(error, Terminated):
+        return 143
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return 70

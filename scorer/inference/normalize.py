@@ -26,9 +26,10 @@ import polars as pl
 VERSION = 1
 
 _ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
-_URL = r"(?i)\b(?:https?://|www\.)\S+"
+# ASCII boundaries: to Unicode an emoji's variation selector is part of a word.
+_URL = r"(?i)(?-u:\b)(?:https?://|www\.)\S+"
 # \B: a mention starts where no word ends, so that a@b.com stays an address.
-_MENTION = r"\B@\w+"
+_MENTION = r"(?-u:\B)@\w+"
 # One alternative per shape of emoji: flag, keycap, pictograph with its skin tones and joins.
 _EMOJI = (
     r"\p{RI}\p{RI}"

@@ -1,0 +1,43 @@
+"""ONNX Runtime sessions, one module per provider. ONNX Runtime is loaded on first use."""
+
+from collections.abc import Callable
+
+from scorer.inference.bundle import Bundle
+from scorer.inference.runtime.machine import Machine
+from scorer.inference.runtime.select import Choice
+from scorer.inference.runtime.session import RuntimeInfo, Session
+
+
+def open_session(
+    bundle: Bundle, choice: Choice, machine: Machine, threads: int | None = None
+) -> Session:
+    """Load the bundle's graph as `choices` decided.
+
+    Args:
+        bundle: A verified bundle.
+        choice: One of `select.choices`.
+        machine: What `machine.inspect` found.
+        threads: CPU threads to use; by default as many as this process may keep busy.
+
+    Raises:
+        DeviceUnavailable: The provider cannot be loaded on this box.
+        InvalidBundle: The graph cannot be loaded at all.
+    """
+    from scorer.inference.runtime import cpu, cuda, openvino
+
+    providers: dict[str, tuple[str, Callable[[Bundle, RuntimeInfo], Session]]] = {
+        "cuda": (cuda.PROVIDER, cuda.open_cuda),
+        "openvino": (openvino.PROVIDER, openvino.open_openvino),
+        "builtin": (cpu.PROVIDER, cpu.open_builtin),
+    }
+    provider, opener = providers[choice.device]
+    on_gpu = choice.device == "cuda"
+    info = RuntimeInfo(
+        provider=provider,
+        device=choice.device,
+        precision=choice.precision,
+        instruction_set=machine.gpus[0].architecture if on_gpu else machine.instruction_set,
+        threads=threads or machine.cpus,
+        reason=choice.reason,
+    )
+    return opener(bundle, info)

@@ -1,0 +1,189 @@
+"""NVIDIA GPUs through ONNX Runtime's CUDA provider.
+
+No GPU where this is developed: `BoundSession` takes its providers and its device as
+arguments, so that every line of it runs in tests on the CPU; `make check-gpu` is the suite
+for the first box that has one.
+"""
+
+import contextlib
+import ctypes
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from scorer.errors import DeviceUnavailable, InvalidBundle
+from scorer.inference.bundle import Bundle
+from scorer.inference.runtime.host import OUTPUT, constant_inputs, load, one_line, options
+from scorer.inference.runtime.machine import nvidia_gpus
+from scorer.inference.runtime.session import RuntimeInfo
+
+PROVIDER = "CUDAExecutionProvider"
+# Not measured: no GPU here. Large enough to fill one, small enough that GPT-2's activations
+# (about 0.2 MB per token in fp32) stay under 8 GB.
+TOKEN_BUDGET = 32_768
+# One batch is prepared on the host while the other is on the device.
+CALLERS = 2
+_MEMORY_SHARE = 0.9  # of the device, that ONNX Runtime's arena may take
+
+_REMEDY = (
+    'install what it names, pip install "tweetscore[cuda]" brings CUDA 13 and cuDNN 9 '
+    "(driver >= 580), or use --device cpu"
+)
+
+
+def open_cuda(bundle: Bundle, info: RuntimeInfo) -> "BoundSession":
+    """Load the bundle's graph on the first GPU.
+
+    Raises:
+        DeviceUnavailable: No session really runs on CUDA, with the library's own reason.
+    """
+    graph = bundle.graph(info.precision)
+    _require_provider()
+    providers = [
+        (PROVIDER, provider_options(info.precision, _memory_limit())),
+        "CPUExecutionProvider",
+    ]
+    longest = max(TOKEN_BUDGET, bundle.max_length)
+    try:
+        return BoundSession(graph, info, providers, "cuda", longest, len(bundle.labels))
+    except InvalidBundle:
+        raise
+    except Exception as error:  # the library's errors have no common base of their own
+        raise _unusable(one_line(error)) from error
+
+
+def provider_options(precision: str, memory_limit: int) -> dict[str, str]:
+    """Return the CUDA provider's options; fp32 means fp32, not TF32."""
+    return {
+        "device_id": "0",
+        "gpu_mem_limit": str(memory_limit),
+        # Batches shrink from the longest on: growing by doubling would only waste memory.
+        "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0" if precision == "fp32" else "1",
+    }
+
+
+class BoundSession:
+    """A session whose inputs and outputs live in device buffers made once.
+
+    Args:
+        graph: The ONNX file.
+        info: What to report.
+        providers: As ONNX Runtime takes them, the wanted one first.
+        device: Where the buffers live: "cuda", or "cpu" in tests.
+        capacity: The most tokens that a batch may hold.
+        classes: Columns of the logits.
+    """
+
+    token_budget = TOKEN_BUDGET
+    callers = CALLERS
+
+    def __init__(
+        self,
+        graph: Path,
+        info: RuntimeInfo,
+        providers: list[Any],
+        device: str,
+        capacity: int,
+        classes: int,
+    ) -> None:
+        self.info = info
+        loaded = load(graph, options(), providers)
+        self._session = loaded.session
+        used, wanted = self._session.get_providers()[0], info.provider
+        if used != wanted:  # the library itself only logs that it took another one
+            raise RuntimeError(f"ONNX Runtime took {used} instead of {wanted}")
+        constants = constant_inputs(loaded)
+        self._lanes: SimpleQueue[_Lane] = SimpleQueue()
+        for _ in range(CALLERS):
+            self._lanes.put(_Lane(self._session, constants, device, capacity, classes))
+
+    def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the logits [rows, classes] of token ids [rows, length]."""
+        lane = self._lanes.get()
+        try:
+            return lane.run(ids)
+        finally:
+            self._lanes.put(lane)
+
+
+class _Lane:
+    """The buffers and the binding of one caller."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        constants: dict[str, int],
+        device: str,
+        capacity: int,
+        classes: int,
+    ) -> None:
+        self._session = session
+        self._device = device
+        self._classes = classes
+        self._binding = session.io_binding()
+        self._host = np.zeros(capacity, dtype=np.int64)
+        self._ids = self._buffer(self._host)
+        # Masks and type ids are the same for every batch: they cross to the device once.
+        self._constants = {
+            name: self._buffer(np.full(capacity, value, dtype=np.int64))
+            for name, value in constants.items()
+        }
+        self._logits = self._buffer(np.zeros(capacity * classes, dtype=np.float32))
+
+    def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        # The whole buffer is copied, because an OrtValue can only be updated as a whole: 256 KB.
+        self._host[: ids.size] = ids.ravel()
+        self._ids.update_inplace(self._host)
+        for name, buffer in {"input_ids": self._ids, **self._constants}.items():
+            self._binding.bind_input(name, self._device, 0, np.int64, ids.shape, buffer.data_ptr())
+        shape = (len(ids), self._classes)
+        self._binding.bind_output(
+            OUTPUT, self._device, 0, np.float32, shape, self._logits.data_ptr()
+        )
+        self._session.run_with_iobinding(self._binding)
+        # On the CPU the copy is the buffer itself, which the next batch overwrites.
+        logits: NDArray[np.float32] = self._binding.copy_outputs_to_cpu()[0].copy()
+        return logits
+
+    def _buffer(self, content: NDArray[Any]) -> onnxruntime.OrtValue:
+        return onnxruntime.OrtValue.ortvalue_from_numpy(content, self._device, 0)
+
+
+def _require_provider() -> None:
+    """Load the CUDA libraries by hand: only so can a missing one be named."""
+    if PROVIDER not in onnxruntime.get_available_providers():
+        raise _unusable("this onnxruntime was built without CUDA")
+    with _silent_stdout():
+        onnxruntime.preload_dlls()
+    for library in _provider_libraries():
+        try:
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            raise _unusable(one_line(error)) from error
+
+
+def _provider_libraries() -> Iterator[Path]:
+    directory = Path(onnxruntime.__file__).parent / "capi"
+    yield from directory.glob("*onnxruntime_providers_shared.*")
+    yield from directory.glob("*onnxruntime_providers_cuda.*")
+
+
+def _memory_limit() -> int:
+    gpus, _ = nvidia_gpus()
+    return int(gpus[0].memory * _MEMORY_SHARE)
+
+
+def _silent_stdout() -> contextlib.redirect_stdout[io.StringIO]:
+    """Keep the library's prints out of our standard output, which carries data."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+def _unusable(reason: str) -> DeviceUnavailable:
+    return DeviceUnavailable(f"an NVIDIA GPU is there but CUDA does not run ({reason})", _REMEDY)

@@ -1,0 +1,93 @@
+"""What the sessions of all providers share, and the one for those in host memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from scorer.errors import InvalidBundle
+from scorer.inference.runtime.session import RuntimeInfo
+
+OUTPUT = "logits"
+# What a graph may ask for, and the value of every element besides the ids themselves. Batches
+# have one length, so every token counts and every token is of the first segment.
+_CONSTANT_INPUTS = {"attention_mask": 1, "token_type_ids": 0}
+_SILENT = 4  # fatal only: errors reach us as exceptions, warnings are not for the user
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A graph in memory."""
+
+    graph: Path
+    session: onnxruntime.InferenceSession
+
+
+class HostSession:
+    """A session whose provider works in host memory."""
+
+    def __init__(self, loaded: Loaded, info: RuntimeInfo, token_budget: int) -> None:
+        self.info = info
+        self.token_budget = token_budget
+        self.callers = info.threads
+        self._session = loaded.session
+        self._constants = constant_inputs(loaded)
+
+    def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the logits [rows, classes] of token ids [rows, length]."""
+        feeds = {name: np.full(ids.shape, v, np.int64) for name, v in self._constants.items()}
+        logits: NDArray[np.float32] = self._session.run([OUTPUT], {"input_ids": ids, **feeds})[0]
+        return logits
+
+
+def options() -> onnxruntime.SessionOptions:
+    """Return the options that all sessions share."""
+    onnxruntime.set_default_logger_severity(_SILENT)
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = _SILENT
+    # Weights are stored once, in fp16 and PyTorch's orientation; folding their casts and
+    # transposes at load time makes the session as fast as one with plain fp32 weights.
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    return settings
+
+
+def load(
+    graph: Path, settings: onnxruntime.SessionOptions, providers: Sequence[Any] | None
+) -> Loaded:
+    """Load a graph without Python's own silent change of provider.
+
+    `providers` is None where the options name the devices already.
+    """
+    session = onnxruntime.InferenceSession(
+        str(graph), settings, providers=providers, enable_fallback=0
+    )
+    return Loaded(graph, session)
+
+
+def constant_inputs(loaded: Loaded) -> dict[str, int]:
+    """Return the inputs besides the ids, each with its value.
+
+    Raises:
+        InvalidBundle: The graph's inputs or outputs are not those of a text classifier.
+    """
+    names = [node.name for node in loaded.session.get_inputs()]
+    unknown = set(names) - {"input_ids", *_CONSTANT_INPUTS}
+    if unknown or "input_ids" not in names:
+        raise _foreign(loaded.graph, f"takes {', '.join(names)}")
+    outputs = {node.name: node.type for node in loaded.session.get_outputs()}
+    if outputs.get(OUTPUT) != "tensor(float)":
+        raise _foreign(loaded.graph, f"gives {outputs}")
+    return {name: _CONSTANT_INPUTS[name] for name in names if name in _CONSTANT_INPUTS}
+
+
+def one_line(error: Exception) -> str:
+    """Return the gist of a library's error for our one-line messages."""
+    return " ".join(str(error).split())[:300]
+
+
+def _foreign(graph: Path, what: str) -> InvalidBundle:
+    return InvalidBundle(f"{graph} {what}: no text classifier", "export the model again")

@@ -1,0 +1,69 @@
+"""OpenVINO as a plugin of ONNX Runtime: the fastest one on Intel CPUs."""
+
+import json
+from functools import cache
+
+import onnxruntime
+
+from scorer.errors import DeviceUnavailable
+from scorer.inference.bundle import Bundle
+from scorer.inference.runtime.host import HostSession, load, one_line, options
+from scorer.inference.runtime.session import RuntimeInfo
+
+PROVIDER = "OpenVINOExecutionProvider"
+# The same model in bf16 on two AMX cores: 2,406 tweets/s at 512, 2,616 at 1024, 2,669 at 2048,
+# 2,767 at 4096.
+TOKEN_BUDGET = 2048
+
+_REGISTRATION = "tweetscore-openvino"
+
+
+def open_openvino(bundle: Bundle, info: RuntimeInfo) -> HostSession:
+    """Load the fp32 graph for `info.threads` callers, each with a stream of one thread.
+
+    Raises:
+        DeviceUnavailable: The plugin cannot be loaded or does not take the graph.
+    """
+    settings = options()
+    try:
+        settings.add_provider_for_devices(
+            [_cpu_device()], {"load_config": _load_config(info.precision, info.threads)}
+        )
+        loaded = load(bundle.graph("fp32"), settings, None)
+    except Exception as error:  # the libraries' errors have no common base of their own
+        raise DeviceUnavailable(
+            f"OpenVINO cannot be used ({one_line(error)})",
+            "use --device builtin, or reinstall onnxruntime-ep-openvino",
+        ) from error
+    return HostSession(loaded, info, TOKEN_BUDGET)
+
+
+def _load_config(precision: str, threads: int) -> str:
+    """Return the only configuration that the plugin heeds; other option names it ignores."""
+    return json.dumps(
+        {
+            "CPU": {
+                # Always said: on AMX boxes OpenVINO computes in bf16 unless told otherwise.
+                "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+                "PERFORMANCE_HINT": "THROUGHPUT",
+                "NUM_STREAMS": str(threads),
+                "INFERENCE_NUM_THREADS": str(threads),
+            }
+        }
+    )
+
+
+@cache
+def _cpu_device() -> onnxruntime.OrtEpDevice:
+    """Register the plugin, once per process, and return its CPU device."""
+    import onnxruntime_ep_openvino
+
+    onnxruntime.register_execution_provider_library(
+        _REGISTRATION, onnxruntime_ep_openvino.get_library_path()
+    )
+    for device in onnxruntime.get_ep_devices():
+        if device.ep_name == PROVIDER and (
+            device.device.type == onnxruntime.OrtHardwareDeviceType.CPU
+        ):
+            return device
+    raise LookupError("its plugin lists no CPU of this box")

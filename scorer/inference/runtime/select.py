@@ -1,0 +1,90 @@
+"""Which provider and precision to try, in which order, and why. Pure.
+
+`auto` never falls from a GPU to the CPU by itself: on a box with an NVIDIA device the CPU is
+used only when it is asked for. Between the two CPU providers it may fall.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scorer.errors import DeviceUnavailable
+from scorer.inference.runtime.machine import BF16_INSTRUCTION_SETS, Machine
+
+Device = Literal["auto", "cuda", "cpu", "openvino", "builtin"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_ON_CPU = "use --precision fp32, or auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to run the model on this box."""
+
+    device: Literal["cuda", "openvino", "builtin"]
+    precision: Literal["fp32", "bf16", "fp16"]
+    reason: str  # why this one: a clause
+
+
+def choices(device: Device, precision: Precision, machine: Machine) -> tuple[Choice, ...]:
+    """Return what to try, fastest first; all that follow are slower and more exact.
+
+    Raises:
+        DeviceUnavailable: This box cannot run what was asked for by name.
+    """
+    if device == "cuda" or (device == "auto" and machine.gpus):
+        return _cuda(precision, machine)
+    if device == "openvino":
+        return _openvino(precision, machine, "asked for by name")
+    if device == "builtin":
+        return _builtin(precision, machine, "asked for by name")
+    why = "the CPU was asked for" if device == "cpu" else machine.no_gpu_reason
+    if machine.no_openvino_reason:
+        return _builtin(precision, machine, f"{why}; {machine.no_openvino_reason}")
+    openvino = _openvino(precision, machine, f"{why}; OpenVINO is the fastest on Intel CPUs")
+    if precision == "bf16":
+        return openvino
+    return openvino + _builtin("fp32", machine, f"{why}; OpenVINO could not be used")
+
+
+def _cuda(precision: Precision, machine: Machine) -> tuple[Choice, ...]:
+    if not machine.gpus:
+        raise DeviceUnavailable(
+            f"no CUDA device: {machine.no_gpu_reason}",
+            "use --device cpu, or run where nvidia-smi lists a GPU",
+        )
+    if precision == "bf16":
+        raise DeviceUnavailable("bf16 is not served on CUDA", "use --precision fp16, fp32 or auto")
+    why = f"{machine.gpus[0].name} ({machine.gpus[0].architecture})"
+    fp16 = Choice("cuda", "fp16", f"{why}; fp16 is the fastest there")
+    fp32 = Choice("cuda", "fp32", why)
+    return {"auto": (fp16, fp32), "fp16": (fp16,), "fp32": (fp32,)}[precision]
+
+
+def _openvino(precision: Precision, machine: Machine, why: str) -> tuple[Choice, ...]:
+    if machine.no_openvino_reason:
+        raise DeviceUnavailable(machine.no_openvino_reason, "use --device builtin, or cpu")
+    _refuse_fp16(precision, machine)
+    instructions = machine.instruction_set
+    if precision == "bf16" and instructions not in BF16_INSTRUCTION_SETS:
+        raise DeviceUnavailable(
+            f"this CPU has no bf16 arithmetic ({instructions}; needs AMX or AVX-512 BF16)",
+            _ON_CPU,
+        )
+    bf16 = Choice("openvino", "bf16", f"{why}; bf16 is native here ({instructions})")
+    fp32 = Choice("openvino", "fp32", f"{why}; fp32 is what {instructions} computes fastest")
+    # Only AMX is known to gain from bf16; elsewhere it has to be asked for.
+    fastest = (bf16, fp32) if instructions == "amx" else (fp32,)
+    return {"auto": fastest, "bf16": (bf16,), "fp32": (fp32,)}[precision]
+
+
+def _builtin(precision: Precision, machine: Machine, why: str) -> tuple[Choice, ...]:
+    _refuse_fp16(precision, machine)
+    if precision == "bf16":
+        raise DeviceUnavailable("the built-in CPU provider computes in fp32 only", _ON_CPU)
+    return (Choice("builtin", "fp32", why),)
+
+
+def _refuse_fp16(precision: Precision, machine: Machine) -> None:
+    if precision == "fp16":
+        reason = machine.no_gpu_reason or "a CPU provider was asked for"
+        raise DeviceUnavailable(f"fp16 needs a CUDA device: {reason}", _ON_CPU)

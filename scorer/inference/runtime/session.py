@@ -1,0 +1,31 @@
+"""What a session is to the rest of the program, whichever provider runs it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeInfo:
+    """What really runs: reported, and part of what decides whether old results may be kept."""
+
+    provider: str  # ONNX Runtime's name for it
+    device: str  # cuda, openvino or builtin
+    precision: str  # of the arithmetic: fp32, bf16 or fp16
+    instruction_set: str  # of the CPU, or the GPU's architecture
+    threads: int
+    reason: str  # why this one
+
+
+class Session(Protocol):
+    """A loaded model; `run` may be called from `callers` threads at once."""
+
+    info: RuntimeInfo
+    token_budget: int
+    callers: int
+
+    def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the logits [rows, classes] of token ids [rows, length]."""
+        ...

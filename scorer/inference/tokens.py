@@ -1,0 +1,76 @@
+"""Texts to token ids: the one place that knows the `tokenizers` library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from scorer.errors import InvalidBundle
+from scorer.inference.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """Token ids of several texts, end to end."""
+
+    ids: NDArray[np.int64]  # flat
+    offsets: NDArray[np.int64]  # [texts + 1]; text i is ids[offsets[i]:offsets[i + 1]]
+    truncated: NDArray[np.bool_]  # [texts]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Return the tokens per text, special ones included."""
+        lengths: NDArray[np.int64] = np.diff(self.offsets)
+        return lengths
+
+    def row(self, index: int) -> NDArray[np.int64]:
+        """Return the ids of one text."""
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    def matrix(self, rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the ids of texts of one length, [rows, length]."""
+        places = self.offsets[rows][:, np.newaxis] + np.arange(length)
+        result: NDArray[np.int64] = self.ids[places]
+        return result
+
+    def take(self, rows: NDArray[np.int64]) -> "Tokens":
+        """Return the tokens of the given texts, in that order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        ids = self.ids[np.repeat(self.offsets[rows], lengths) + within]
+        return Tokens(ids, offsets, self.truncated[rows])
+
+
+class TextTokenizer:
+    """The bundle's tokenizer, with truncation and without padding."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        path = bundle.directory / "tokenizer.json"
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception
+            raise InvalidBundle(
+                f"{path} cannot be read as a tokenizer ({error})", "export the model again"
+            ) from error
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(bundle.max_length)
+        # A tweet that says "<|endoftext|>" or "[SEP]" says so in words: its author does not
+        # get to insert control tokens.
+        self._tokenizer.encode_special_tokens = True
+        #: Tokens that every text gets; a text with no others is blank.
+        self.special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+
+    def __call__(self, texts: Sequence[str]) -> Tokens:
+        """Encode normalised texts; the library spreads them over its own threads."""
+        encodings = self._tokenizer.encode_batch_fast(texts)
+        rows = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        return Tokens(
+            ids=np.fromiter(chain.from_iterable(rows), np.int64, count=int(lengths.sum())),
+            offsets=np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths))),
+            truncated=np.fromiter((bool(e.overflowing) for e in encodings), np.bool_, len(rows)),
+        )

@@ -1,0 +1,161 @@
+"""Tiny bundles with random weights, made once per test session as the export makes them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow box is not a broken promise: no test of this project fails by the clock.
+settings.register_profile("tweetscore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tweetscore")
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+LABELS = ("negative", "neutral", "positive")
+CANARY_TEXTS = (
+    "ugh",
+    "I love this song so much",
+    "Stuck at the station again, third night in a row :(",
+    "see you at 7 &amp; bring @someone https://example.com/a?b=c",
+    "the word <|endoftext|> and the word [SEP] are only words",
+    "don`t  go\tthere",
+    "\U0001f602\U0001f44d\U0001f3fd na na na",
+    "مرحبا بالعالم",
+    "x" * 40,
+    "one two three four five six seven eight nine ten " * 12,
+)
+MAX_LENGTH = 48
+
+
+@pytest.fixture(scope="session")
+def tiny_bert_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    directory = tmp_path_factory.mktemp("tiny-bert")
+    letters = [chr(c) for c in range(33, 127) if not chr(c).isupper()] + ["ا", "م", "ل"]
+    words = "the a i you love this song station night again word see and only".split()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = special + words + letters + [f"##{letter}" for letter in letters]
+    vocab_file = directory / "vocab.txt"
+    vocab_file.write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+        **_head(pad_token_id=0),
+    )
+    model = BertForSequenceClassification._from_config(config, attn_implementation="eager")
+    return _write_bundle(directory, model, BertTokenizerFast(str(vocab_file)), emoji="words")
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2TokenizerFast
+
+    directory = tmp_path_factory.mktemp("tiny-gpt2")
+    bpe = ByteLevelBPETokenizer(add_prefix_space=False)
+    bpe.train_from_iterator(
+        CANARY_TEXTS, vocab_size=400, special_tokens=["<|endoftext|>"], show_progress=False
+    )
+    bpe.save_model(str(directory))
+    tokenizer = GPT2TokenizerFast(
+        str(directory / "vocab.json"), str(directory / "merges.txt"), pad_token="<|endoftext|>"
+    )
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=64,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        initializer_range=0.3,
+        **_head(pad_token_id=tokenizer.pad_token_id),
+    )
+    model = GPT2ForSequenceClassification._from_config(config, attn_implementation="sdpa")
+    return _write_bundle(directory, model, tokenizer, emoji="keep")
+
+
+def _head(pad_token_id: int) -> dict[str, Any]:
+    return {
+        "pad_token_id": pad_token_id,
+        "id2label": dict(enumerate(LABELS)),
+        "label2id": {label: i for i, label in enumerate(LABELS)},
+    }
+
+
+def _write_bundle(
+    directory: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", emoji: str
+) -> Path:
+    import torch
+
+    from export import precision, to_onnx
+
+    torch.manual_seed(0)
+    model.init_weights()
+    model.eval()
+    tokenizer.save_pretrained(directory)
+    precision.save_weights(model, directory)
+    model.float()
+    exported = directory.with_suffix(".onnx")
+    to_onnx.export_graph(model, exported)
+    plain = to_onnx.load_graph(exported)
+    weights = directory / precision.WEIGHTS_NAME
+    graphs = {"fp32": "model.onnx", "fp16": "model_fp16.onnx"}
+    precision.write_graph(
+        precision.full_precision_graph(plain, weights), directory / graphs["fp32"]
+    )
+    precision.write_graph(
+        precision.half_precision_graph(plain, weights), directory / graphs["fp16"]
+    )
+    _write_canary(directory, model, tokenizer, emoji)
+    metadata = {
+        "schema_version": 1,
+        "name": directory.name,
+        "version": "1",
+        "model_type": model.config.model_type,
+        "labels": list(LABELS),
+        "normalizer": {"version": 1, "emoji": emoji},
+        "max_length": MAX_LENGTH,
+        "pad_token_id": model.config.pad_token_id,
+        "temperature": 1.5,
+        "graphs": graphs,
+        "base_model": {"name": "random", "sha256": ""},
+        "training": {"data": [], "recipe": {}},
+        "metrics": None,
+        "baseline": None,
+        "parity": [],
+        "libraries": {},
+        "files": {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(directory.iterdir())
+        },
+    }
+    (directory / "tweetscore.json").write_text(json.dumps(metadata), encoding="utf-8")
+    return directory
+
+
+def _write_canary(
+    directory: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", emoji: Any
+) -> None:
+    import polars as pl
+    import torch
+
+    from scorer.inference.normalize import Normalizer
+
+    texts = Normalizer(emoji=emoji)(pl.Series(CANARY_TEXTS)).to_list()
+    token_ids = [
+        tokenizer(text, truncation=True, max_length=MAX_LENGTH, split_special_tokens=True).input_ids
+        for text in texts
+    ]
+    with torch.inference_mode():
+        logits = [model(torch.tensor([ids])).logits[0].tolist() for ids in token_ids]
+    canary = {"texts": CANARY_TEXTS, "token_ids": token_ids, "logits": logits}
+    (directory / "canary.json").write_text(json.dumps(canary), encoding="utf-8")

@@ -1,0 +1,297 @@
+"""Texts in, labels and scores out, on a session that has proven itself."""
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scorer.errors import DeviceUnavailable, GateFailed
+from scorer.inference import classifier as hallway
+from scorer.inference.bundle import Bundle, Canary, open_bundle
+from scorer.inference.classifier import Classifier
+from scorer.inference.runtime import cuda, open_session
+from scorer.inference.runtime.machine import Gpu, inspect
+from scorer.inference.runtime.select import Choice, choices
+from scorer.records import Counters
+
+MACHINE = inspect()
+CPU_DEVICES = list(dict.fromkeys(choice.device for choice in choices("cpu", "fp32", MACHINE))) or [
+    "builtin"
+]
+BUILTIN = Choice("builtin", "fp32", "a test")
+AMX = dataclasses.replace(MACHINE, instruction_set="amx", no_openvino_reason="", gpus=())
+TWEETS = [
+    "I love this song so much",
+    "Stuck at the station again :(",
+    "see you at 7 &amp; bring @someone https://example.com/a",
+    "<|endoftext|> is a word",
+    "\U0001f602\U0001f602 na na",
+    "مرحبا بالعالم",
+    "one two three four five six seven eight nine ten " * 12,
+    "ugh",
+    "!!",
+    "so sad right now",
+]
+
+
+@pytest.fixture(scope="module", params=["tiny_bert_bundle", "tiny_gpt2_bundle"])
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    return open_bundle(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="module", params=CPU_DEVICES)
+def classifier(bundle: Bundle, request: pytest.FixtureRequest) -> Classifier:
+    return Classifier.open(bundle, device=request.param, threads=2)
+
+
+class StubSession:
+    """A stub: the built-in session, with its answers moved by `shift`; keeps what it was fed."""
+
+    def __init__(self, bundle: Bundle, shift: float = 0.0, **info: Any) -> None:
+        self._inner = open_session(bundle, BUILTIN, MACHINE, threads=2)
+        self.info = dataclasses.replace(self._inner.info, **info)
+        self.token_budget = 64
+        self.callers = 2
+        self.shift = shift
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, ids: np.ndarray) -> np.ndarray:
+        """Answer like the real one, but for the shift."""
+        self.shapes.append(ids.shape)
+        return self._inner.run(ids) + np.array([self.shift, 0, 0], dtype=np.float32)
+
+
+def column(texts: Sequence[str | None]) -> pl.Series:
+    return pl.Series("text", texts, dtype=pl.String)
+
+
+def test_answers_are_pytorchs(classifier: Classifier) -> None:
+    """The session passed the strict gate on the canary before anybody could use it."""
+    assert classifier.canary.label_agreement == 1
+    assert classifier.canary.largest_difference <= 1e-5
+    assert classifier.warnings == ()
+
+
+def test_rows_come_back_in_order(classifier: Classifier) -> None:
+    """Each row of a window has the answer that its text has alone."""
+    scores = classifier.classify(column([*TWEETS, *reversed(TWEETS)]))
+    for row, text in enumerate([*TWEETS, *reversed(TWEETS)]):
+        alone = classifier.classify(column([text]))
+        assert alone.probabilities.tobytes() == scores.probabilities[row].tobytes()
+        assert alone.label_ids[0] == scores.label_ids[row]
+    assert scores.label_ids.tolist() == scores.probabilities.argmax(axis=1).tolist()
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.integers(0, len(TWEETS) - 1), min_size=1, max_size=30),
+    budget=st.integers(1, 400),
+    callers=st.integers(1, 4),
+)
+def test_neither_order_nor_batch_nor_threads_change_a_score(
+    classifier: Classifier, rows: list[int], budget: int, callers: int
+) -> None:
+    """Any rows, in any order, at any budget, from any number of threads: the same bits."""
+    expected = classifier.classify(column(TWEETS)).probabilities[rows]
+    session = classifier._session
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "token_budget", budget)
+        patch.setattr(session, "callers", callers)
+        actual = classifier.classify(column([TWEETS[row] for row in rows])).probabilities
+    assert actual.tobytes() == expected.tobytes()
+
+
+def test_temperature_flattens_and_keeps_labels(bundle: Bundle) -> None:
+    """A higher temperature gives the same labels with less certainty."""
+    hot = dataclasses.replace(bundle, temperature=5.0)
+    warm, flat = (
+        Classifier.open(b, device="builtin").classify(column(TWEETS)) for b in (bundle, hot)
+    )
+    assert warm.label_ids.tolist() == flat.label_ids.tolist()
+    assert (flat.probabilities.max(axis=1) < warm.probabilities.max(axis=1)).all()
+
+
+def test_counters_tell_what_happened(classifier: Classifier) -> None:
+    """Blank, equal and over-long rows are counted, and blank rows have no answer."""
+    texts = ["so sad", None, "", " \u200b ", "so  sad", "so sad", "! " * 500, "ugh"]
+    scores = classifier.classify(column(texts))
+    lengths = [len(classifier.prepare(column([text])).ids(0)) for text in texts]
+    assert scores.counters == Counters(
+        rows=8, scored=5, blank=3, equal=2, truncated=1, tokens=sum(lengths)
+    )
+    blank = [1, 2, 3]
+    assert scores.label_ids[blank].tolist() == [-1, -1, -1]
+    assert np.isnan(scores.probabilities[blank]).all()
+    assert np.isfinite(np.delete(scores.probabilities, blank, axis=0)).all()
+
+
+def test_texts_of_equal_ids_are_equal(tiny_bert_bundle: Path) -> None:
+    """Texts that differ only in what the tokenizer ignores are scored once."""
+    session = StubSession(open_bundle(tiny_bert_bundle))
+    stubbed = Classifier(open_bundle(tiny_bert_bundle), session)
+    session.shapes.clear()
+    scores = stubbed.classify(column(["So Sad", "so sad", "SO SAD", "so sad!"]))
+    assert scores.counters.equal == 2
+    assert sum(rows for rows, _ in session.shapes) == 2
+
+
+@pytest.mark.parametrize("texts", [[], [None, "", "\u200b"]])
+def test_a_window_without_content_reaches_no_model(bundle: Bundle, texts: list[str | None]) -> None:
+    """No rows, or only blank ones, are answered without a call; GPT-2 would crash on one."""
+    session = StubSession(bundle)
+    stubbed = Classifier(bundle, session)
+    session.shapes.clear()
+    scores = stubbed.classify(column(texts))
+    assert session.shapes == []
+    assert scores.label_ids.tolist() == [-1] * len(texts)
+    assert scores.probabilities.shape == (len(texts), 3)
+
+
+def test_batches_run_on_several_threads(bundle: Bundle) -> None:
+    """Two callers are in the model at the same time."""
+    session = StubSession(bundle)
+    stubbed = Classifier(bundle, session)
+    together, run = threading.Barrier(2, timeout=30), session.run
+    session.token_budget = 1
+    session.run = lambda ids: (together.wait(), run(ids))[1]  # type: ignore[method-assign]
+    assert stubbed.classify(column(["a", "b !", "c ! !", "d ! ! !"])).counters.scored == 4
+
+
+def test_a_failure_stops_the_window(tiny_bert_bundle: Path) -> None:
+    """After an error no further batch is begun: an interrupt must not wait for a window."""
+    session = StubSession(open_bundle(tiny_bert_bundle))
+    stubbed = Classifier(session=session, bundle=open_bundle(tiny_bert_bundle))
+    session.token_budget, session.callers, calls = 1, 1, []
+    run = session.run
+
+    def failing_once(ids: np.ndarray) -> np.ndarray:
+        calls.append(ids.shape)
+        if len(calls) == 1:
+            raise MemoryError("a stub's")
+        time.sleep(1)  # longer than it takes to notice
+        return run(ids)
+
+    session.run = failing_once  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        stubbed.classify(column(["!" * n for n in range(1, 40)]))
+    assert len(calls) < 20
+
+
+def with_canary(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    changed = dataclasses.replace(bundle.canary(), **changes)
+    monkeypatch.setattr(Bundle, "canary", lambda _: changed)
+
+
+def test_fp32_outside_the_gate_is_76(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference of 1e-3, which other precisions may have, breaks the promise of fp32."""
+    with_canary(bundle, monkeypatch, logits=bundle.canary().logits * np.float32(1.01))
+    with pytest.raises(GateFailed, match="CPUExecutionProvider in fp32 differs from PyTorch"):
+        Classifier.open(bundle, device="builtin")
+
+
+def test_other_token_ids_are_76(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tokenizer that splits otherwise than in training is found before a tweet is scored."""
+    ids: Canary = bundle.canary()
+    with_canary(bundle, monkeypatch, token_ids=((1, 2, 3), *ids.token_ids[1:]))
+    with pytest.raises(GateFailed, match=r"1 of 10 canary texts .* other token ids") as failure:
+        Classifier.open(bundle, device="builtin")
+    assert "tokenizers" in failure.value.remedy
+
+
+def stub_sessions(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, shifts: dict[str, float | None]
+) -> None:
+    """Let each provider and precision answer with a shift, or be unavailable (None)."""
+
+    def opener(_bundle: Bundle, choice: Choice, *_: Any) -> StubSession:
+        shift = shifts[f"{choice.device} {choice.precision}"]
+        if shift is None:
+            raise DeviceUnavailable("a stub is not there", "use a real one")
+        return StubSession(bundle, shift, device=choice.device, precision=choice.precision)
+
+    monkeypatch.setattr(hallway, "inspect", lambda: AMX)
+    monkeypatch.setattr(hallway, "open_session", opener)
+
+
+SHIFTS: dict[str, float | None] = {"openvino bf16": 1e-4, "openvino fp32": 0.0, "builtin fp32": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "used", "warnings"),
+    [
+        ({}, "openvino bf16", []),
+        ({"openvino bf16": 1.0}, "openvino fp32", ["openvino in bf16"]),
+        (
+            {"openvino bf16": float("nan"), "openvino fp32": 1e-3},
+            "builtin fp32",
+            ["openvino in bf16", "openvino in fp32"],
+        ),
+        (
+            {"openvino bf16": None, "openvino fp32": None},
+            "builtin fp32",
+            ["openvino in bf16", "openvino in fp32"],
+        ),
+    ],
+)
+def test_auto_takes_the_next_slower_one_and_says_so(
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, float | None],
+    used: str,
+    warnings: list[str],
+) -> None:
+    """Outside the gate or not loadable: passed over with a warning that names it."""
+    stub_sessions(bundle, monkeypatch, SHIFTS | changes)
+    opened = Classifier.open(bundle)
+    assert f"{opened.runtime.device} {opened.runtime.precision}" == used
+    assert [warning.partition(" is not used")[0] for warning in opened.warnings] == warnings
+
+
+def test_a_precision_asked_for_by_name_is_not_replaced(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bf16 that leaves the gate, asked for by name, is 76 and nothing else."""
+    stub_sessions(bundle, monkeypatch, SHIFTS | {"openvino bf16": 1.0})
+    with pytest.raises(GateFailed, match="in bf16"):
+        Classifier.open(bundle, precision="bf16")
+
+
+def test_a_visible_gpu_is_never_left_for_the_cpu(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` with an NVIDIA device whose CUDA does not run is 69, not a slow night."""
+    machine = dataclasses.replace(MACHINE, gpus=(Gpu("H100", "sm_90", 2**36),), no_gpu_reason="")
+    monkeypatch.setattr(hallway, "inspect", lambda: machine)
+
+    def no_provider() -> None:
+        raise cuda._unusable("libcudnn.so.9 is missing")
+
+    monkeypatch.setattr(cuda, "_require_provider", no_provider)
+    with pytest.raises(DeviceUnavailable, match=r"libcudnn\.so\.9") as refusal:
+        Classifier.open(bundle)
+    assert "tweetscore[cuda]" in refusal.value.remedy
+    assert Classifier.open(bundle, device="builtin").runtime.device == "builtin"
+
+
+def test_opening_and_scoring_are_silent(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither Python nor the native libraries write to the user's terminal."""
+    Classifier.open(bundle).classify(column(TWEETS))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_canary_is_normalised_like_any_text(tiny_gpt2_bundle: Path) -> None:
+    """Its texts are raw: entities and link targets are in the file, not in the ids."""
+    content = json.loads((tiny_gpt2_bundle / "canary.json").read_bytes())
+    raw = Classifier.open(open_bundle(tiny_gpt2_bundle), device="builtin")
+    prepared = raw.prepare(column(content["texts"]))
+    assert any("&amp;" in text for text in content["texts"])
+    assert [prepared.ids(row) for row in range(prepared.counters.rows)] == content["token_ids"]

@@ -1,0 +1,65 @@
+"""Which provider and precision are tried, and in which order."""
+
+import dataclasses
+
+import pytest
+
+from scorer.errors import DeviceUnavailable
+from scorer.inference.runtime.machine import Gpu, Machine
+from scorer.inference.runtime.select import Device, Precision, choices
+
+INTEL = Machine(2, "avx2", "", (), "no NVIDIA driver (libcuda.so.1 was not found)")
+AMX = dataclasses.replace(INTEL, instruction_set="amx")
+AVX512_BF16 = dataclasses.replace(INTEL, instruction_set="avx512-bf16")
+ARM = Machine(4, "neon", "the OpenVINO plugin is not installed", (), INTEL.no_gpu_reason)
+H100 = dataclasses.replace(AMX, gpus=(Gpu("H100", "sm_90", 80 * 2**30),), no_gpu_reason="")
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "precision", "expected"),
+    [
+        (H100, "auto", "auto", "cuda fp16, cuda fp32"),
+        (H100, "auto", "fp32", "cuda fp32"),
+        (H100, "cuda", "fp16", "cuda fp16"),
+        (H100, "cpu", "auto", "openvino bf16, openvino fp32, builtin fp32"),
+        (AMX, "auto", "auto", "openvino bf16, openvino fp32, builtin fp32"),
+        (AMX, "auto", "bf16", "openvino bf16"),
+        (AMX, "openvino", "auto", "openvino bf16, openvino fp32"),
+        (AVX512_BF16, "auto", "auto", "openvino fp32, builtin fp32"),
+        (AVX512_BF16, "cpu", "bf16", "openvino bf16"),
+        (INTEL, "auto", "auto", "openvino fp32, builtin fp32"),
+        (INTEL, "openvino", "auto", "openvino fp32"),
+        (INTEL, "builtin", "auto", "builtin fp32"),
+        (ARM, "auto", "auto", "builtin fp32"),
+        (ARM, "cpu", "fp32", "builtin fp32"),
+    ],
+)
+def test_the_fastest_is_tried_first(
+    machine: Machine, device: Device, precision: Precision, expected: str
+) -> None:
+    """What is tried after it is slower and more exact; a GPU is never left for the CPU."""
+    tried = choices(device, precision, machine)
+    assert ", ".join(f"{choice.device} {choice.precision}" for choice in tried) == expected
+    assert all(choice.reason for choice in tried)
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "precision", "reason"),
+    [
+        (INTEL, "cuda", "auto", "libcuda.so.1 was not found"),
+        (INTEL, "auto", "fp16", "fp16 needs a CUDA device"),
+        (H100, "cpu", "fp16", "a CPU provider was asked for"),
+        (INTEL, "auto", "bf16", "no bf16 arithmetic"),
+        (AMX, "builtin", "bf16", "fp32 only"),
+        (ARM, "auto", "bf16", "fp32 only"),
+        (ARM, "openvino", "auto", "not installed"),
+        (H100, "auto", "bf16", "not served on CUDA"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_with_the_reason(
+    machine: Machine, device: Device, precision: Precision, reason: str
+) -> None:
+    """Asked for by name and not there: exit code 69, the reason and a remedy."""
+    with pytest.raises(DeviceUnavailable, match=reason) as refusal:
+        choices(device, precision, machine)
+    assert refusal.value.remedy

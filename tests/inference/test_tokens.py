@@ -1,0 +1,100 @@
+"""Token ids are those of training, and special tokens in a text are text."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scorer.errors import InvalidBundle
+from scorer.inference.bundle import Bundle, open_bundle
+from scorer.inference.tokens import TextTokenizer
+
+SPECIAL = ["<|endoftext|>", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]"]
+TEXTS = st.lists(
+    st.one_of(
+        st.sampled_from([*SPECIAL, " ", "I love", "station", "\U0001f602", "مرحبا", "\x00", "é"]),
+        st.text(max_size=5),
+    ),
+    max_size=20,
+).map("".join)
+
+
+@pytest.fixture(scope="module", params=["tiny_bert_bundle", "tiny_gpt2_bundle"])
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    return open_bundle(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="module")
+def reference(bundle: Bundle) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(bundle.directory)
+
+
+@given(texts=st.lists(TEXTS, min_size=1, max_size=5))
+def test_ids_are_those_of_transformers(bundle: Bundle, reference: Any, texts: list[str]) -> None:
+    """Special-token text, blank texts, over-long ones: the same ids, truncated the same way."""
+    expected = [
+        reference(text, truncation=True, max_length=bundle.max_length, split_special_tokens=True)
+        for text in texts
+    ]
+    tokens = TextTokenizer(bundle)(texts)
+    assert [tokens.row(i).tolist() for i in range(len(texts))] == [e.input_ids for e in expected]
+    assert tokens.ids.dtype == tokens.offsets.dtype == np.int64
+
+
+@pytest.mark.parametrize("word", SPECIAL)
+def test_a_special_token_in_a_text_is_text(bundle: Bundle, word: str) -> None:
+    """Nobody inserts control tokens by tweeting their names."""
+    tokenizer = TextTokenizer(bundle)
+    content = tokenizer([f"a {word} b"]).row(0)
+    if bundle.model_type == "bert":
+        content = content[1:-1]
+    inner = tokenizer._tokenizer
+    # [UNK] is what WordPiece itself answers to letters it does not know.
+    control = {inner.token_to_id(name) for name in SPECIAL if name != "[UNK]"} - {None}
+    assert not control & set(content.tolist())
+
+
+def test_truncation_is_flagged_from_one_token_over(bundle: Bundle) -> None:
+    """A text that fits exactly is not truncated; one token more is, to max_length."""
+    tokenizer = TextTokenizer(bundle)
+    room = bundle.max_length - tokenizer.special_tokens
+    unit = "!"
+    texts = [" ".join([unit] * n) for n in (room - 1, room, room + 1, 3 * room)]
+    if bundle.model_type == "gpt2":  # its BPE sees "!" and " !" as tokens of their own
+        texts = [unit * n for n in (room - 1, room, room + 1, 3 * room)]
+    tokens = tokenizer(texts)
+    assert tokens.truncated.tolist() == [False, False, True, True]
+    assert tokens.lengths.tolist() == [bundle.max_length - 1, *[bundle.max_length] * 3]
+
+
+def test_an_empty_text_has_only_special_tokens(bundle: Bundle) -> None:
+    """What makes a text blank: two special tokens for BERT, none at all for GPT-2."""
+    tokenizer = TextTokenizer(bundle)
+    assert tokenizer.special_tokens == {"bert": 2, "gpt2": 0}[bundle.model_type]
+    assert tokenizer([""]).lengths.tolist() == [tokenizer.special_tokens]
+    assert tokenizer([]).lengths.tolist() == []
+
+
+def test_rows_can_be_taken(bundle: Bundle) -> None:
+    """Taken rows keep ids and flags, in the order asked for."""
+    tokens = TextTokenizer(bundle)(["one", "", "two words", "x " * 500])
+    taken = tokens.take(np.array([3, 0, 1]))
+    for place, row in enumerate([3, 0, 1]):
+        assert taken.row(place).tolist() == tokens.row(row).tolist()
+    assert taken.truncated.tolist() == [True, False, False]
+
+
+def test_a_tokenizer_that_cannot_be_read_is_the_bundles_fault(
+    tiny_bert_bundle: Path, tmp_path: Path
+) -> None:
+    """A file that is allowed by its types but broken inside is an invalid bundle."""
+    broken = dataclasses.replace(open_bundle(tiny_bert_bundle), directory=tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"model": {"type": "WordPiece"}}')
+    with pytest.raises(InvalidBundle, match="cannot be read as a tokenizer"):
+        TextTokenizer(broken)
