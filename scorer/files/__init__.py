@@ -1,0 +1,1 @@
+"""Reads and writes files: discover, CSV and Parquet, parts, rejects, publish."""

@@ -1,0 +1,107 @@
+"""One record of CSV, read strictly: the rules, for the few records that need them one by one.
+
+A quote opens a cell only at the cell's start; in a quoted cell `""` is a quote; after the closing
+quote only a delimiter or the record's end may follow. A quote elsewhere is data. A record ends
+with LF or CRLF outside quotes, a lone CR is data; only a file whose head has CR and no LF at all
+ends its records with CR.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from scorer.records import RejectKind
+
+QUOTE, CR, LF = 0x22, 0x0D, 0x0A
+RECORD_CAP = 1 << 20  # bytes of UTF-8 in a record; also what one open quote may cost to find
+
+_QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How records of one file are delimited."""
+
+    delimiter: int  # one ASCII byte
+    ending: int = LF  # or CR
+    plain_cell: re.Pattern[bytes] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the pattern of a cell without quotes."""
+        stops = re.escape(bytes([self.delimiter, self.ending]))
+        object.__setattr__(self, "plain_cell", re.compile(rb"[^" + stops + rb"]*+"))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where a well-formed record and its cells lie."""
+
+    end: int  # of its content
+    stop: int  # after its line ending
+    cells: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why no record begins here, and how far was read to know it."""
+
+    kind: RejectKind
+    reason: str
+    reach: int
+
+
+def read_record(
+    data: bytes, start: int, dialect: Dialect, limit: int, *, at_end: bool
+) -> Record | Failure:
+    """Read the record at `start`, looking at nothing from `limit` on.
+
+    Args:
+        data: UTF-8.
+        start: Offset of the record's first byte.
+        dialect: Delimiter and line ending.
+        limit: Offset behind the last byte that the record, its line ending included, may have.
+        at_end: The input ends at `limit`.
+    """
+    cells: list[tuple[int, int]] = []
+    at = start
+    while True:
+        quoted = at < limit and data[at] == QUOTE
+        match = (_QUOTED if quoted else dialect.plain_cell).match(data, at, limit)
+        if match is None:
+            return Failure("open-quote", "a quoted cell is not closed", limit)
+        end = match.end()
+        if end < limit and data[end] == dialect.delimiter:
+            cells.append((at, end))
+            at = end + 1
+            continue
+        stop = _line_end(data, end, dialect, limit)
+        if stop is None and end == limit and at_end:
+            stop = end
+        if stop is not None:
+            if not quoted and dialect.ending == LF and stop > end > at and data[end - 1] == CR:
+                end -= 1
+            return Record(end, stop, (*cells, (at, end)))
+        cut = end == limit or (data[end] == CR and end + 1 == limit and dialect.ending == LF)
+        if cut and not at_end:
+            return Failure("record-too-long", "the record is longer than the cap", limit)
+        return Failure("text-after-quote", "text follows a closing quote", end)
+
+
+def _line_end(data: bytes, at: int, dialect: Dialect, limit: int) -> int | None:
+    """Return the offset behind the line ending at `at`, or None where there is none."""
+    if at < limit and data[at] == dialect.ending:
+        return at + 1
+    if dialect.ending == LF and at + 1 < limit and data[at] == CR and data[at + 1] == LF:
+        return at + 2
+    return None
+
+
+def unquoted(cell: bytes) -> bytes:
+    """Return a cell's value."""
+    return cell[1:-1].replace(b'""', b'"') if cell.startswith(b'"') else cell
+
+
+def quoted_if_needed(cell: str, dialect: Dialect) -> str:
+    """Return a value as a cell, in quotes only where it would not be read back without."""
+    if cell and not any(c in cell for c in f'"\r\n{chr(dialect.delimiter)}'):
+        return cell
+    return '"' + cell.replace('"', '""') + '"'

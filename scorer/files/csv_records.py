@@ -1,0 +1,246 @@
+"""Splits a stream of UTF-8 CSV into records: vectorised where all is well, strict everywhere.
+
+What a reject costs: a wrong number of cells or a byte that is not the encoding costs the record.
+Where quotes are broken or the cap is passed, nobody knows where the record was meant to end: that
+costs its first physical line, and the lines behind it that had been read already are taken one
+line each (a quoted cell must close on its line there). So an open quote swallows nothing, and no
+byte is read more than a fixed number of times.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorer.files.csv_dialect import LF, RECORD_CAP, Dialect, Failure, Record, read_record
+from scorer.files.csv_scan import Spans, scan
+from scorer.records import Reject, RejectKind
+
+_SMALL_SCAN = 1 << 12  # bytes; after an irregular record
+_WHOLE_BLOCK = 1 << 30  # bytes; more than a block ever has
+_LARGEST_RUN = 1 << 10  # irregular records read in a row before the next scan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """The rows found in one block."""
+
+    data: bytes
+    spans: Spans
+    rejects: tuple[tuple[int, Reject], ...] = ()  # each with the number of rows before it
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.spans)
+
+    def rows(self, start: int, stop: int) -> "Records":
+        """Return some of the rows, without the rejects."""
+        return Records(self.data, self.spans[start:stop])
+
+    def first(self, rows: int) -> "Records":
+        """Return the first rows and the rejects among them."""
+        rejects = tuple(each for each in self.rejects if each[0] < rows)
+        return Records(self.data, self.spans[:rows], rejects)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A reject whose line is not counted yet."""
+
+    start: int
+    kind: RejectKind
+    reason: str
+    raw: bytes
+
+
+class RecordSplitter:
+    """Cuts blocks into records; the result does not depend on where the blocks were cut."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        cells: int,
+        text_cell: int,
+        first_line: int = 1,
+        cap: int = RECORD_CAP,
+    ) -> None:
+        self._dialect = dialect
+        self._cells = cells
+        self._text_cell = text_cell
+        self._line = first_line
+        self._cap = cap
+        self._rest = b""
+        self._in_long_line = False
+        self._doubtful = 0  # lines that end before this offset are read one by one
+        self._window = _WHOLE_BLOCK
+        self._run = 1
+
+    def split(self, block: bytes, *, final: bool) -> Records:
+        """Return the records that are complete with this block; `final` completes the last."""
+        data = self._rest + block
+        spans, lost, used = self._structure(data, final)
+        self._rest = data[used:]
+        self._doubtful = max(0, self._doubtful - used)
+        return self._checked(data, spans, lost, used)
+
+    def _structure(self, data: bytes, final: bool) -> tuple[Spans, list[_Lost], int]:
+        array = np.frombuffer(data, np.uint8)
+        parts: list[Spans] = []
+        lost: list[_Lost] = []
+        at = self._end_of_long_line(data)
+        while at < len(data):
+            if at >= self._doubtful:
+                at = self._scan(array, at, parts)
+            before = at
+            at = self._read_singly(data, at, final, parts, lost)
+            if at == before:  # what is left may go on in the next block
+                break
+        return Spans.joined(parts), lost, at
+
+    def _end_of_long_line(self, data: bytes) -> int:
+        if not self._in_long_line:
+            return 0
+        found = data.find(self._dialect.ending)
+        self._in_long_line = found < 0
+        return len(data) if found < 0 else found + 1
+
+    def _scan(self, array: NDArray[np.uint8], at: int, parts: list[Spans]) -> int:
+        """Scan in growing windows; return where an irregular or incomplete record begins."""
+        while True:
+            window = array[at : at + self._window]
+            spans, irregular = scan(window, self._dialect, self._text_cell, self._cap)
+            whole = at + self._window >= len(array)
+            if len(spans):
+                parts.append(spans.shifted(at))
+                at += int(spans.stops[-1])
+            if irregular:
+                self._run = 1 if len(spans) > self._run else min(2 * self._run, _LARGEST_RUN)
+                self._window = _SMALL_SCAN
+                return at
+            self._run = 1
+            self._window = min(4 * self._window, _WHOLE_BLOCK)
+            if whole:
+                return at
+
+    def _read_singly(
+        self, data: bytes, at: int, final: bool, parts: list[Spans], lost: list[_Lost]
+    ) -> int:
+        """Read the next few records by the book, as far as they can be judged already."""
+        found: list[tuple[int, Record]] = []
+        for _ in range(self._run):
+            limit = self._limit(data, at, final)
+            if limit is None:
+                break
+            result = read_record(
+                data, at, self._dialect, limit, at_end=final and limit == len(data)
+            )
+            if isinstance(result, Record):
+                found.append((at, result))
+                at = result.stop
+            else:
+                at = self._lose_line(data, at, result, lost)
+        if found:
+            parts.append(self._spans_of(found))
+        return at
+
+    def _limit(self, data: bytes, at: int, final: bool) -> int | None:
+        """Return where the record at `at` must have ended, or None where that is not known yet."""
+        if at < self._doubtful:
+            found = data.find(self._dialect.ending, at, self._doubtful)
+            if found >= 0:
+                return found + 1
+        limit = at + self._cap + 1
+        if at == len(data) or (limit >= len(data) and not final):
+            return None
+        return min(limit, len(data))
+
+    def _lose_line(self, data: bytes, at: int, failure: Failure, lost: list[_Lost]) -> int:
+        """Note a reject, and return the offset behind its first physical line."""
+        found = data.find(self._dialect.ending, at)
+        stop = len(data) if found < 0 else found + 1
+        kind, reason = failure.kind, failure.reason
+        if stop - at > self._cap + 1:
+            kind, reason = "record-too-long", f"the line is longer than {self._cap} bytes"
+        lost.append(_Lost(at, kind, reason, self._raw(data, at, stop)))
+        self._in_long_line = found < 0
+        self._doubtful = max(self._doubtful, failure.reach)
+        return stop
+
+    def _spans_of(self, found: list[tuple[int, Record]]) -> Spans:
+        texts = [r.cells[min(self._text_cell, len(r.cells) - 1)] for _, r in found]
+        columns = (
+            [start for start, _ in found],
+            [r.end for _, r in found],
+            [r.stop for _, r in found],
+            [len(r.cells) for _, r in found],
+            [start for start, _ in texts],
+            [end for _, end in texts],
+        )
+        return Spans(*(np.array(column, np.int64) for column in columns))
+
+    def _raw(self, data: bytes, start: int, stop: int) -> bytes:
+        """Return a lost line as far as the cap, without its line ending."""
+        if stop - start > self._cap + 1:
+            stop = start + self._cap
+            while data[stop] & 0xC0 == 0x80 and start + self._cap - stop < 4:
+                stop -= 1  # not in the middle of a character
+            return data[start:stop]
+        line = data[start:stop]
+        if self._dialect.ending == LF and line.endswith(b"\r\n"):
+            return line[:-2]
+        return line.removesuffix(bytes([self._dialect.ending]))
+
+    def _checked(self, data: bytes, spans: Spans, lost: list[_Lost], used: int) -> Records:
+        """Take out rows with a wrong number of cells or bytes that are not the encoding."""
+        array = np.frombuffer(data, np.uint8)[:used]
+        endings = np.flatnonzero(array == self._dialect.ending)
+        bad_bytes = _not_utf8(data, spans, used)
+        dropped = bad_bytes | (spans.cells != self._cells)
+        rows = spans
+        if dropped.any():
+            rows = spans[~dropped]
+            lost += [
+                self._lost_record(data, spans, i, bool(bad_bytes[i]))
+                for i in np.flatnonzero(dropped).tolist()
+            ]
+            lost.sort(key=lambda each: each.start)
+        starts = [each.start for each in lost]
+        lines = (self._line + np.searchsorted(endings, starts)).tolist()
+        before = np.searchsorted(rows.starts, starts).tolist()
+        rejects = tuple(
+            (row, Reject(line, each.kind, each.reason, each.raw))
+            for row, line, each in zip(before, lines, lost, strict=True)
+        )
+        self._line += len(endings)
+        return Records(data, rows, rejects)
+
+    def _lost_record(self, data: bytes, spans: Spans, i: int, bad_bytes: bool) -> _Lost:
+        start, end, cells = int(spans.starts[i]), int(spans.ends[i]), int(spans.cells[i])
+        if bad_bytes:
+            return _Lost(start, "encoding", "bytes that are not the encoding", data[start:end])
+        found = "a blank line" if start == end else f"{cells} cell{'s' * (cells != 1)}"
+        return _Lost(
+            start, "field-count", f"{found} where {self._cells} are expected", data[start:end]
+        )
+
+
+def _not_utf8(data: bytes, spans: Spans, used: int) -> NDArray[np.bool_]:
+    """Tell which records hold a byte sequence that is not UTF-8."""
+    bad = np.zeros(len(spans), np.bool_)
+    view = memoryview(data)
+    if _is_utf8(view[:used]):
+        return bad
+    high = np.flatnonzero(np.frombuffer(data, np.uint8)[:used] >= 0x80)
+    high = high[high >= spans.starts[0]] if len(spans) else high[:0]
+    for i in np.unique(np.searchsorted(spans.starts, high, side="right") - 1).tolist():
+        bad[i] = not _is_utf8(view[int(spans.starts[i]) : int(spans.ends[i])])
+    return bad
+
+
+def _is_utf8(data: memoryview) -> bool:
+    try:
+        str(data, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,186 @@
+"""CSV and TSV: read for the texts, and written back as the same bytes plus cells."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scorer.errors import DataError, UsageError
+from scorer.files.columns import find_text_column
+from scorer.files.compression import read_blocks, write_blocks
+from scorer.files.csv_dialect import CR, LF, RECORD_CAP, Dialect, Failure, read_record, unquoted
+from scorer.files.csv_records import Records, RecordSplitter
+from scorer.files.csv_text import appended_cells, appended_header, texts_of, with_cells
+from scorer.files.csv_windows import cut_windows
+from scorer.files.feed import RowFeed
+from scorer.files.formats import format_of
+from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, input_changed
+from scorer.files.transcode import find_encoding
+from scorer.records import TextWindow
+
+BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    content: bytes  # UTF-8, line ending included
+    end: int  # where the line ending begins
+    columns: tuple[str, ...]
+
+
+class CsvSource:
+    """One CSV or TSV file."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        text_column: str,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        limit: int | None = None,
+    ) -> None:
+        file_format = format_of(path)
+        self.path = path
+        self.format: str = file_format.kind
+        self._compression = file_format.compression
+        self._limit = limit
+        self._encoding = find_encoding(encoding, next(self._raw_blocks(), b""))
+        head = next(self._blocks(), b"")
+        byte = _delimiter(delimiter or ("\t" if self.format == "tsv" else ","))
+        self._dialect = Dialect(byte, CR if b"\r" in head and b"\n" not in head else LF)
+        self._header = self._read_header(head)
+        self._text_cell = find_text_column(path, self.columns, text_column)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The header's cells."""
+        return self._header.columns
+
+    @property
+    def encoding(self) -> str:
+        """The codec of a reject's raw bytes."""
+        return self._encoding.codec
+
+    def windows(self, rows: int) -> Iterator[TextWindow]:
+        """Yield the texts in windows of at most `rows` rows, memory flat."""
+        return cut_windows(self._limited(), rows, self._encoding)
+
+    def write_scored(
+        self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
+    ) -> int:
+        """Write the input's records with their scores to a new file and return the rows.
+
+        Raises:
+            DataError: the texts are not those that were scored.
+            UsageError: a name exists already, or the file's encoding cannot hold it.
+        """
+        self._check_plan(plan)
+        rows = RowFeed(self._limited(), Records.rows)
+        count = 0
+        with write_blocks(destination, self._compression) as sink:
+            sink.write(self._encoding.bom + self._scored_header(plan))
+            for part in results:
+                for block in self._scored_blocks(part, plan, rows):
+                    sink.write(block)
+                count += len(part)
+            if rows.has_more():
+                raise input_changed(self.path)
+        return count
+
+    def _scored_blocks(
+        self, part: ScoredSlice, plan: OutputColumns, rows: RowFeed[Records]
+    ) -> Iterator[bytes]:
+        cells = appended_cells(part, plan, self._dialect)
+        digest = TextDigest()
+        at = 0
+        for piece in rows.take(len(part)):
+            digest.update(texts_of(piece))
+            yield self._encoding.from_utf8(with_cells(piece, cells[at : at + len(piece)]))
+            at += len(piece)
+        if at != len(part) or digest.digest() != part.digest:
+            raise input_changed(self.path)
+
+    def _scored_header(self, plan: OutputColumns) -> bytes:
+        content, end = self._header.content, self._header.end
+        names = appended_header(plan, self._dialect).encode("utf-8")
+        return self._encoding.from_utf8(content[:end] + names + content[end:])
+
+    def _check_plan(self, plan: OutputColumns) -> None:
+        plan.check_against(self.columns)
+        for name in (*plan.names, *plan.label_values):
+            if not self._encoding.can_hold(name):
+                raise UsageError(
+                    f"{name!r} cannot be written in the encoding {self.encoding}",
+                    "choose other names",
+                )
+
+    def _read_header(self, head: bytes) -> _Header:
+        limit = min(len(head), RECORD_CAP + 1)
+        record = read_record(head, 0, self._dialect, limit, at_end=limit == len(head))
+        if not head:
+            raise DataError(f"{self.path} is empty", "a CSV file begins with a header line")
+        if isinstance(record, Failure):
+            raise DataError(f"the header of {self.path} is broken: {record.reason}", "mend line 1")
+        try:
+            names = tuple(unquoted(head[a:b]).decode("utf-8") for a, b in record.cells)
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"the header of {self.path} is not {self.encoding}", "name another with --encoding"
+            ) from error
+        return _Header(head[: record.stop], record.end, names)
+
+    def _limited(self) -> Iterator[Records]:
+        left = self._limit
+        for records in self._records() if left != 0 else ():
+            if left is not None and len(records) >= left:
+                yield records.first(left)
+                return
+            yield records
+            left = None if left is None else left - len(records)
+
+    def _records(self) -> Iterator[Records]:
+        header = self._header.content
+        splitter = RecordSplitter(
+            self._dialect,
+            cells=len(self.columns),
+            text_cell=self._text_cell,
+            first_line=1 + header.count(self._dialect.ending),
+        )
+        blocks = self._blocks()
+        block = next(blocks, b"")
+        if not block.startswith(header):
+            raise input_changed(self.path)
+        block = block[len(header) :]
+        for following in blocks:
+            yield splitter.split(block, final=False)
+            block = following
+        yield splitter.split(block, final=True)
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Yield the content as UTF-8 without byte-order mark, in blocks of a fixed size or more."""
+        held: list[bytes] = []
+        size = 0
+        for block in self._encoding.to_utf8(self.path, self._content()):
+            held.append(block)
+            size += len(block)
+            if size >= BLOCK_SIZE:
+                yield b"".join(held)
+                held, size = [], 0
+        if size:
+            yield b"".join(held)
+
+    def _content(self) -> Iterator[bytes]:
+        blocks = self._raw_blocks()
+        yield next(blocks, b"").removeprefix(self._encoding.bom)
+        yield from blocks
+
+    def _raw_blocks(self) -> Iterator[bytes]:
+        return read_blocks(self.path, self._compression)
+
+
+def _delimiter(character: str) -> int:
+    if len(character) != 1 or not character.isascii() or character in '"\r\n\0':
+        raise UsageError(
+            f"the delimiter {character!r} is not usable", "give one ASCII character, not a quote"
+        )
+    return ord(character)

@@ -1,0 +1,102 @@
+"""The text cells of a block of records as a column, and records with cells appended."""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scorer.files.csv_dialect import Dialect, quoted_if_needed
+from scorer.files.csv_records import Records
+from scorer.files.csv_scan import Flags, Offsets
+from scorer.files.source import OutputColumns, ScoredSlice
+
+
+def texts_of(records: Records) -> pl.Series:
+    """Return the text cells' values; an empty cell without quotes is null, `""` is ''."""
+    spans = records.spans
+    starts, ends = spans.text_starts, spans.text_ends
+    if not len(spans):
+        return pl.Series("text", [], dtype=pl.String)
+    data = np.frombuffer(records.data, np.uint8)
+    empty = starts == ends
+    quoted = ~empty & (data[np.minimum(starts, len(data) - 1)] == ord('"'))
+    cells = _pieces(records.data, starts + quoted, ends - quoted, pa.string(), nulls=empty)
+    if quoted.any():
+        cells = _without_doubled_quotes(cells, quoted)
+    return pl.Series("text", pl.from_arrow(cells), dtype=pl.String)
+
+
+def _without_doubled_quotes(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
+    mask = pc.and_(pa.array(quoted), pc.match_substring(cells, '""').fill_null(False))
+    if not mask.true_count:
+        return cells
+    return pc.replace_with_mask(cells, mask, pc.replace_substring(cells.filter(mask), '""', '"'))
+
+
+def _pieces(
+    data: bytes,
+    starts: Offsets,
+    ends: Offsets,
+    kind: pa.DataType,
+    nulls: Flags | None = None,
+) -> pa.Array:
+    """Return data[start:end] for each pair; the pairs are in order and do not overlap."""
+    bounds = np.empty(2 * len(starts), np.int32)  # every other element is what lies between
+    bounds[0::2], bounds[1::2] = starts, ends
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    both = pa.Array.from_buffers(kind, len(bounds) - 1, buffers)
+    wanted = np.arange(0, len(bounds), 2, dtype=np.int32)
+    return both.take(pa.array(wanted, mask=nulls))
+
+
+def with_cells(records: Records, cells: pl.Series) -> bytes:
+    """Return the records' own bytes, each with its appended cells before its line ending.
+
+    Args:
+        records: The rows.
+        cells: String [rows]: what to append, beginning with a delimiter.
+    """
+    if not len(records):
+        return b""
+    spans = records.spans
+    content = _pieces(records.data, spans.starts, spans.ends, pa.binary())
+    endings = _pieces(records.data, spans.ends, spans.stops, pa.binary())
+    appended = cells.to_arrow().cast(pa.binary())
+    joined = pc.binary_join_element_wise(content, appended, endings, pa.scalar(b"", pa.binary()))
+    first, last = np.frombuffer(joined.buffers()[1], np.int32)[[0, len(joined)]]
+    block: bytes = joined.buffers()[2][int(first) : int(last)].to_pybytes()
+    return block
+
+
+def appended_cells(part: ScoredSlice, plan: OutputColumns, dialect: Dialect) -> pl.Series:
+    """Return what a window's records get: String [rows], each beginning with a delimiter."""
+    names = tuple(quoted_if_needed(value, dialect) for value in plan.label_values)
+    columns = [part.labels(names), decimal(part.best())]
+    columns += [decimal(part.of_class(i)) for i in range(len(plan.score_columns))]
+    numbered = {str(i): column.fill_null("") for i, column in enumerate(columns)}
+    delimiter = chr(dialect.delimiter)
+    joined = pl.concat_str([pl.lit(""), *(pl.col(name) for name in numbered)], separator=delimiter)
+    return pl.DataFrame(numbered).select(joined.alias("cells")).to_series()
+
+
+def appended_header(plan: OutputColumns, dialect: Dialect) -> str:
+    """Return what the header gets."""
+    return "".join(chr(dialect.delimiter) + quoted_if_needed(n, dialect) for n in plan.names)
+
+
+def decimal(values: pl.Series) -> pl.Series:
+    """Return the shortest decimals that read back as the same float32, never with an exponent.
+
+    Args:
+        values: Float32 from 0 to 1, or null.
+    """
+    text = values.rename("value").cast(pl.String)
+    small = text.str.contains("e-", literal=True)
+    if not small.any():
+        return text
+    column = pl.col("value")
+    digits = column.str.extract(r"^([0-9.]+)e").str.replace(".", "", literal=True)
+    zeros = column.str.extract(r"e-0*([0-9]+)$").cast(pl.Int64) - 1
+    positional = pl.concat_str(pl.lit("0."), pl.lit("0").repeat_by(zeros).list.join(""), digits)
+    is_small = column.str.contains("e-", literal=True)
+    return text.to_frame().select(pl.when(is_small).then(positional).otherwise(column)).to_series()

@@ -1,0 +1,140 @@
+"""What a format is to the rest of the program, and what travels back to it for writing."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scorer.errors import DataError, UsageError
+from scorer.records import TextWindow
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumns:
+    """The columns that scoring appends, after all columns of the input."""
+
+    label_column: str
+    score_column: str
+    label_values: tuple[str, ...]  # in class-id order
+    score_columns: tuple[str, ...] = ()  # one per class, in class-id order, or none
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names in the order in which they are appended."""
+        return (self.label_column, self.score_column, *self.score_columns)
+
+    def check_against(self, columns: Iterable[str]) -> None:
+        """Raise UsageError when a name is taken by the input or used twice."""
+        taken = set(columns)
+        for name in self.names:
+            if name in taken:
+                raise UsageError(
+                    f"the column {name!r} exists already",
+                    "choose other names with --label-column and --score-column",
+                )
+            taken.add(name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredSlice:
+    """The stored answers for one window."""
+
+    offset: int  # of the first row in the input, rejects not counted
+    digest: bytes  # of the window's texts, by TextDigest
+    label_ids: NDArray[np.int16]  # [rows]; -1 where the text is blank
+    probabilities: NDArray[np.float32]  # [rows, classes]; NaN where blank
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.label_ids)
+
+    def best(self) -> pl.Series:
+        """Return the probability of each row's label, Float32 [rows], null where blank."""
+        if not len(self):
+            return pl.Series("score", [], dtype=pl.Float32)
+        picked = np.take_along_axis(
+            self.probabilities, np.maximum(self.label_ids, 0)[:, None].astype(np.intp), axis=1
+        )
+        return self._null_where_blank("score", picked[:, 0])
+
+    def of_class(self, number: int) -> pl.Series:
+        """Return the probability of one class, Float32 [rows], null where blank."""
+        return self._null_where_blank("score", self.probabilities[:, number])
+
+    def labels(self, values: tuple[str, ...]) -> pl.Series:
+        """Return the labels' names, String [rows], null where blank."""
+        known = pl.Series("label", values, dtype=pl.String)
+        ids = self._null_where_blank("label", self.label_ids).cast(pl.UInt32)
+        return known.gather(ids)
+
+    def _null_where_blank(
+        self, name: str, values: NDArray[np.int16] | NDArray[np.float32]
+    ) -> pl.Series:
+        blank = pl.Series(self.label_ids < 0, dtype=pl.Boolean)
+        column = pl.Series(name, np.ascontiguousarray(values))
+        return pl.select(pl.when(~blank).then(column).alias(name)).to_series()
+
+
+class TextDigest:
+    """A hash of texts in order that does not depend on how they come in pieces."""
+
+    def __init__(self) -> None:
+        self._lengths = hashlib.blake2b(digest_size=16)
+        self._bytes = hashlib.blake2b(digest_size=16)
+
+    def update(self, texts: pl.Series) -> None:
+        """Add a String series; null and '' are told apart."""
+        if texts.is_empty():
+            return
+        lengths = texts.str.len_bytes().cast(pl.Int64).fill_null(-1)
+        self._lengths.update(lengths.to_numpy().tobytes())
+        self._bytes.update(texts.str.join("", ignore_nulls=True).item().encode())
+
+    def digest(self) -> bytes:
+        """Return 32 bytes."""
+        return self._lengths.digest() + self._bytes.digest()
+
+
+def text_digest(texts: pl.Series) -> bytes:
+    """Return the digest of one window's texts."""
+    digest = TextDigest()
+    digest.update(texts)
+    return digest.digest()
+
+
+def input_changed(path: Path) -> DataError:
+    """Return the error for a second pass that meets other texts than the first."""
+    return DataError(f"{path} changed while it was scored", "run again when nobody writes to it")
+
+
+class Source(Protocol):
+    """One input file: read once for its texts, a second time to be written with its scores."""
+
+    @property
+    def path(self) -> Path:
+        """The input."""
+
+    @property
+    def format(self) -> str:
+        """`csv`, `tsv` or `parquet`, for the run report."""
+
+    @property
+    def encoding(self) -> str:
+        """The codec of a reject's raw bytes."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the input's columns, in order."""
+
+    def windows(self, rows: int) -> Iterator[TextWindow]:
+        """Yield the texts in windows of at most `rows` rows, memory flat."""
+
+    def write_scored(
+        self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
+    ) -> int:
+        """Write the input's rows with their scores to a new file and return their number."""

@@ -1,0 +1,65 @@
+"""The operating system's errors in words, with the exit code that cron reads."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scorer.errors import DataError, InputMissing, OutputRefused, StorageError
+
+# A pyarrow error about content is an OSError too, but has no number.
+_CANNOT_CREATE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.EISDIR,
+    errno.ELOOP,
+}
+_REMEDIES = {
+    errno.ENOSPC: "free some space and run again",
+    errno.EDQUOT: "free some space in the quota and run again",
+    errno.EFBIG: "raise the limit on file sizes and run again",
+    errno.EIO: "check the device and run again",
+}
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn an OSError while reading `path` into an error of ours."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputMissing(f"{path} does not exist", "check the name") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a directory", "name a file") from error
+    except PermissionError as error:
+        raise InputMissing(
+            f"{path} cannot be read: {_words(error)}", "check its permissions"
+        ) from error
+    except OSError as error:
+        if error.errno is None:
+            raise
+        remedy = _REMEDIES.get(error.errno, "check the device and run again")
+        raise StorageError(f"reading {path} failed: {_words(error)}", remedy) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError while writing `path` into an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _CANNOT_CREATE:
+            raise OutputRefused(
+                f"{path} cannot be written: {_words(error)}",
+                "check that its directory exists and may be written to",
+            ) from error
+        remedy = _REMEDIES.get(error.errno or 0, "check the device and run again")
+        raise StorageError(f"writing {path} failed: {_words(error)}", remedy) from error

@@ -1,0 +1,75 @@
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from scorer.errors import DataError, InputMissing, StorageError
+from scorer.files.formats import open_source
+from scorer.files.publish import replacing
+from tests.files.files_helpers import PLAN, slices
+
+EXTENSIONS = ["csv", "csv.gz", "csv.zst", "parquet"]
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Let writes beyond `size` bytes of a file fail, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture(params=EXTENSIONS)
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return an input that does not compress to nothing, in each format."""
+    path = tmp_path / f"in.{request.param}"
+    frame = pl.DataFrame({"n": range(20_000), "text": [f"{i * i * 7919}" for i in range(20_000)]})
+    if request.param == "parquet":
+        frame.write_parquet(path)
+        return path
+    content = frame.write_csv().encode()
+    codec = {"csv.gz": "gzip", "csv.zst": "zstd"}.get(request.param)
+    path.write_bytes(pa.compress(content, codec, asbytes=True) if codec else content)
+    return path
+
+
+def test_a_write_that_fails_leaves_nothing_behind(source: Path) -> None:
+    """One line with exit code 74, the old output untouched, no temporary file."""
+    output = source.with_name("out.csv")
+    output.write_text("old")
+    opened = open_source(source)
+    parts = slices(opened, 3000)
+
+    def publish() -> None:
+        with replacing(output) as temporary:
+            opened.write_scored(temporary, PLAN, parts)
+
+    with file_size_limit(20_000), pytest.raises(StorageError, match="file too large"):
+        publish()
+    assert output.read_text() == "old"
+    assert sorted(path.name for path in source.parent.iterdir()) == [source.name, "out.csv"]
+
+
+def test_an_input_that_vanishes_is_missing(source: Path) -> None:
+    """Between opening and reading, and between the passes."""
+    opened = open_source(source)
+    parts = slices(opened, 3000)
+    source.unlink()
+    with pytest.raises(InputMissing):
+        list(opened.windows(10))
+    with pytest.raises(InputMissing):
+        opened.write_scored(source.with_name("out"), PLAN, parts)
+
+
+def test_results_that_end_early_are_noticed(source: Path) -> None:
+    """A lost window does not become a short output."""
+    opened = open_source(source)
+    with pytest.raises(DataError, match="changed while it was scored"):
+        opened.write_scored(source.with_name("out"), PLAN, slices(opened, 3000)[:-1])
