@@ -1,0 +1,66 @@
+"""Labels tweets by sentiment, night after night, on whatever box there is.
+
+The journey of a tweet, and the room where each step lives::
+
+    discover    files/discover.py         which files, and where their output goes
+    read        files/source.py           windows of the text column, rejects beside them
+    normalise   inference/normalize.py    the rules the model was trained with
+    tokenise    inference/tokens.py       token ids, without padding
+    plan        inference/batches.py      batches of one token length
+    infer       inference/runtime/        ONNX Runtime on CUDA, OpenVINO or the plain CPU
+    label       inference/labels.py       calibrated probabilities, the best class
+    keep        files/parts.py            results only, one part per window
+    publish     files/publish.py          the input's rows with two more columns, all at once
+    report      monitor/run_report.py     what happened, in numbers that add up
+
+`pipeline` is the hallway from files to files, `inference.classifier` the one from texts to
+labels, and `cli` and `api` are the doors. Names load on first use, so that importing this
+package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scorer.api import Scorer, predict_sentiment
+    from scorer.errors import (
+        DataError,
+        DeviceUnavailable,
+        GateFailed,
+        InputMissing,
+        InvalidBundle,
+        OutputRefused,
+        StorageError,
+        TweetscoreError,
+        UsageError,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataError",
+    "DeviceUnavailable",
+    "GateFailed",
+    "InputMissing",
+    "InvalidBundle",
+    "OutputRefused",
+    "Scorer",
+    "StorageError",
+    "TweetscoreError",
+    "UsageError",
+    "__version__",
+    "predict_sentiment",
+]
+
+_IN_API = ("Scorer", "predict_sentiment")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "scorer.api" if name in _IN_API else "scorer.errors"
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

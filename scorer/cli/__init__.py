@@ -1,0 +1,40 @@
+"""The command line: each command parses, calls and reports; nothing else prints."""
+
+import click
+
+from scorer import __version__
+from scorer.cli.group import LazyGroup
+from scorer.cli.streams import prepare_process
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSCORE"}
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_from={
+        "run": "scorer.cli.run:run",
+        "text": "scorer.cli.text:text",
+        "doctor": "scorer.cli.doctor:doctor",
+        "model": "scorer.cli.model:model",
+    },
+    context_settings=CONTEXT,
+    epilog="Every option can also be set as TWEETSCORE_NAME in the environment, such as "
+    "TWEETSCORE_DEVICE=cpu. Exit codes: 0 done, 2 usage, 65 bad data, 66 input missing, "
+    "69 no such device, 70 a bug of ours, 73 output refused, 74 I/O error, 76 outside the "
+    "parity gate, 78 bad model or installation, 130/143 interrupted.",
+)
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+def tweetscore() -> None:
+    """Score tweets for sentiment: the same rows come back with a label and a score.
+
+    \b
+    tweetscore run tweets.csv                 writes tweets.scored.csv
+    tweetscore text "What a lovely morning"   scores one text
+    tweetscore doctor                         shows what this box offers
+    """
+
+
+def main() -> None:
+    """Run the `tweetscore` program; never returns."""
+    prepare_process()
+    tweetscore(prog_name="tweetscore")

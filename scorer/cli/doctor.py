@@ -1,0 +1,70 @@
+"""`tweetscore doctor`: what the box offers, what would run on it, and why."""
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scorer import __version__
+from scorer.cli.options import CONTEXT, debug_option, model_options
+
+if TYPE_CHECKING:
+    from scorer.inference.bundle import Bundle
+    from scorer.inference.classifier import Classifier
+    from scorer.inference.runtime.machine import Machine
+
+
+@click.command(context_settings=CONTEXT)
+@model_options
+@debug_option
+def doctor(*, model: Path | None, **choice: Any) -> None:
+    """Show what this box offers and what a run would use, and prove it.
+
+    Verifies the model, loads it and scores its canary texts. Exits 0 when a run would start;
+    otherwise with the exit code of that run, such as 69 when the device is not there.
+
+    \b
+    tweetscore doctor
+    tweetscore doctor --device cuda
+    """
+    from scorer.inference.bundle import open_bundle
+    from scorer.inference.classifier import Classifier
+    from scorer.inference.runtime.machine import inspect
+    from scorer.monitor.run_report import library_versions
+
+    versions = library_versions()
+    python = versions.pop("python")
+    _say("tweetscore", f"{__version__}, Python {python}, {platform.platform()}")
+    _say("libraries", ", ".join(f"{name} {version}" for name, version in versions.items()))
+    _say_machine(inspect())
+    bundle = open_bundle(model)
+    _say_model(bundle)
+    _say_choice(Classifier.open(bundle, **choice))
+
+
+def _say(topic: str, words: str) -> None:
+    click.echo(f"{topic + ':':<11} {words}")
+
+
+def _say_machine(machine: "Machine") -> None:
+    _say("cpu", f"{machine.instruction_set}, {machine.cpus} threads for this process")
+    for gpu in machine.gpus:
+        _say("gpu", f"{gpu.name}, {gpu.architecture}, {gpu.memory / 2**30:.0f} GiB")
+    if not machine.gpus:
+        _say("gpu", f"none: {machine.no_gpu_reason}")
+    _say("openvino", machine.no_openvino_reason or "installed")
+
+
+def _say_model(bundle: "Bundle") -> None:
+    _say("model", f"{bundle.name} {bundle.version}, all hashes right, in {bundle.directory}")
+    _say("labels", ", ".join(bundle.labels))
+
+
+def _say_choice(classifier: "Classifier") -> None:
+    runtime = classifier.runtime
+    for warning in classifier.warnings:
+        _say("warning", warning)
+    _say("would use", f"{runtime.device} {runtime.precision}, {runtime.threads} threads")
+    _say("because", runtime.reason)
+    _say("canary", str(classifier.canary))

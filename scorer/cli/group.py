@@ -1,0 +1,36 @@
+"""Groups whose commands are imported when they are needed, and guarded when they run."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from scorer.cli.errors import exit_codes
+
+
+class LazyGroup(click.Group):
+    """A group that knows where its commands live and turns their errors into exit codes."""
+
+    def __init__(self, *, commands_from: Mapping[str, str], **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._commands_from = commands_from  # name -> "module:attribute", in order of help
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which a newcomer meets them."""
+        return list(self._commands_from)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in self._commands_from:
+            return None
+        module, _, attribute = self._commands_from[cmd_name].partition(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{attribute} is not a command")
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command under the one place that knows exit codes."""
+        with exit_codes(ctx):
+            return super().invoke(ctx)

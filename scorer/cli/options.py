@@ -1,0 +1,104 @@
+"""Options that several commands share, and how they are spelled."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scorer.cli.errors import DEBUG
+
+# Each option is TWEETSCORE_NAME in the environment, whichever command it belongs to.
+CONTEXT = {"auto_envvar_prefix": "TWEETSCORE"}
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Comma-separated names."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split; every name must have a character."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(","))
+        if not all(names):
+            self.fail(f"{value!r} has an empty name", param, ctx)
+        return names
+
+
+def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[DEBUG] = value
+
+
+_MODEL = (
+    click.option(
+        "--model",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Model bundle.  [default: the embedded one]",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cuda", "cpu", "openvino", "builtin"]),
+        default="auto",
+        show_default=True,
+        help="cpu takes the better of the two CPU providers.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        default="auto",
+        show_default=True,
+        help="auto takes the fastest that passes the canary.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="CPU threads.  [default: all that this process may use]",
+    ),
+)
+
+_ANSWER = (
+    click.option(
+        "--scores",
+        type=click.Choice(["label", "all"]),
+        default="label",
+        show_default=True,
+        help="all adds one column per class.",
+    ),
+    click.option(
+        "--label-names",
+        type=Names(),
+        metavar="A,B,C",
+        help="Other names for the labels, in the model's order.",
+    ),
+)
+
+_DEBUG = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_remember_debug,
+    help="Show tracebacks.",
+)
+
+
+def _all_of(*options: Decorator) -> Decorator:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+model_options = _all_of(*_MODEL)
+answer_options = _all_of(*_ANSWER)
+debug_option = _DEBUG

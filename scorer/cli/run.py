@@ -1,0 +1,96 @@
+"""`tweetscore run`: files in, the same files with scores out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scorer.cli.errors import print_error
+from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
+
+if TYPE_CHECKING:
+    from scorer.run_options import Outcome
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument(
+    "inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT..."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="File, or directory for several inputs.  [default: NAME.scored.EXT beside each]",
+)
+@click.option("--text-column", default="text", show_default=True, metavar="NAME")
+@answer_options
+@click.option("--label-column", default="label", show_default=True, metavar="NAME")
+@click.option("--score-column", default="score", show_default=True, metavar="NAME")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Score the first N rows only."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an output that is not ours.")
+@click.option(
+    "--max-rejects",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Records that may be unreadable before the run fails.",
+)
+@click.option("--encoding", metavar="NAME", help="Of CSV.  [default: UTF-8]")
+@click.option("--delimiter", metavar="CHAR", help="Of CSV.  [default: by extension]")
+@model_options
+@click.option(
+    "--chunk-rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Rows held at a time.  [default: 16384; 262144 on CUDA]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
+@debug_option
+def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
+    """Score tweets in CSV, TSV (.gz, .zst too) or Parquet files.
+
+    The rows come back unchanged and in order, with a label and a score column. A file appears
+    under the output's name when it is complete, and OUTPUT.run.json tells its story.
+
+    \b
+    tweetscore run tweets.csv
+    tweetscore run tweets.parquet -o scored.parquet --scores all
+    tweetscore run mon.csv tue.csv -o scored/ --text-column body
+    """
+    from tqdm import tqdm
+
+    from scorer import pipeline
+    from scorer.run_options import RunOptions
+
+    code = 0
+    said: set[str] = set()
+    # disable=None: a bar on a terminal only.
+    with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
+        for outcome in pipeline.run(RunOptions(inputs, **options), progress=bar.update):
+            bar.clear()
+            for warning in outcome.warnings:
+                if warning not in said:
+                    click.echo(f"tweetscore: warning: {warning}", err=True)
+            said.update(outcome.warnings)
+            if outcome.error:
+                failed_with = print_error(outcome.error)
+                code = code or failed_with
+            elif not quiet:
+                click.echo(f"tweetscore: {_summary(outcome)}", err=True)
+    click.get_current_context().exit(code)
+
+
+def _summary(outcome: "Outcome") -> str:
+    """Return one line: where the rows are, how many of which label, how fast and on what."""
+    report = outcome.report
+    counters, runtime = report["counters"], report["runtime"]
+    counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
+    counts += [f"{name} {counters[name]:,}" for name in ("blank", "rejected") if counters[name]]
+    return (
+        f"{outcome.output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
+        f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
+    )

@@ -1,0 +1,42 @@
+"""What the process needs before anything else: its three streams, and SIGTERM as an interrupt."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+from scorer.errors import Terminated
+
+
+def prepare_process() -> None:
+    """Open closed standard streams on the null device, and let SIGTERM and SIGINT clean up."""
+    _fill_standard_streams()
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _fill_standard_streams() -> None:
+    """Occupy the descriptors 0 to 2.
+
+    With stderr closed, the next file to be opened would get its number, and a library that
+    logs to stderr would write into our output.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    # Python found them closed and has no object for them.
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    """Raise once. `timeout` sends SIGTERM twice; a second Ctrl-C means at once."""
+    if signal.getsignal(signal.SIGTERM) is _interrupt:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if signal.getsignal(signal.SIGINT) is _interrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

@@ -1,0 +1,46 @@
+"""`tweetscore text`: single texts, scored as they are typed."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
+from scorer.errors import UsageError
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
+@answer_options
+@model_options
+@debug_option
+def text(
+    *,
+    texts: tuple[str, ...],
+    scores: str,
+    label_names: tuple[str, ...] | None,
+    model: Path | None,
+    **choice: Any,
+) -> None:
+    """Score the texts given as arguments.
+
+    Prints a line of tab-separated values per text, after a header. A blank text has no label.
+
+    \b
+    tweetscore text "What a lovely morning"
+    tweetscore text "Qué asco" "Me encanta" --label-names Negativo,Neutro,Positivo
+    """
+    from scorer.api import Scorer
+
+    for number, each in enumerate(texts, start=1):
+        try:
+            each.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"text {number} is not valid UTF-8", "put it into a file") from error
+    scorer = Scorer(model, labels=label_names, **choice)
+    frame = scorer.score(list(texts), all_scores=scores == "all")
+    for warning in scorer.warnings:
+        click.echo(f"tweetscore: warning: {warning}", err=True)
+    table = frame.select("label", *frame.columns[2:], "text")
+    # As bytes: stdout may be a pipe with a locale that has no emoji.
+    click.echo(table.write_csv(separator="\t").encode(), nl=False)

@@ -1,0 +1,175 @@
+"""OUTPUT.run.json: what a run did, in numbers that add up.
+
+A record gathers facts while the run goes on; at its end it becomes the report of a success or
+of a failure. The next run reads ``output`` to know the file as ours.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scorer import __version__
+from scorer.errors import exit_code
+from scorer.records import Counters, Scores
+
+SCHEMA_VERSION = 1
+_ENDS = 1 << 16  # bytes hashed at either end of the input
+_LIBRARIES = (
+    "emoji",
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-ep-openvino",
+    "onnxruntime-gpu",
+    "polars",
+    "pyarrow",
+    "tokenizers",
+)
+
+
+class RunRecord:
+    """What is known of one file's run so far."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.counters = Counters()
+        self.rejected = 0
+        self.warnings: list[str] = []
+        self._started = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self._seconds: dict[str, float] = {}
+        self._facts: dict[str, Any] = {
+            "input": None, "model": None, "runtime": None, "canary": None,
+            "options": dict(options),
+        }  # fmt: skip
+        self._labels: Sequence[tuple[str, str]] = ()
+        self._rows_per_label = np.zeros(0, dtype=np.int64)
+        self._probability_sums = np.zeros(0, dtype=np.float64)
+
+    def note(self, **facts: Mapping[str, Any]) -> None:
+        """Keep facts under their names: input, model, runtime, canary."""
+        self._facts |= {name: dict(fact) for name, fact in facts.items()}
+
+    def expect_labels(self, names: Sequence[str], written_as: Sequence[str]) -> None:
+        """Name the classes, in id order, before scores are added."""
+        self._labels = tuple(zip(names, written_as, strict=True))
+        self._rows_per_label = np.zeros(len(names), dtype=np.int64)
+        self._probability_sums = np.zeros(len(names), dtype=np.float64)
+
+    def add(self, scores: Scores) -> None:
+        """Count one window."""
+        answered = scores.label_ids >= 0
+        self.counters += scores.counters
+        self._rows_per_label += np.bincount(scores.label_ids[answered], minlength=len(self._labels))
+        self._probability_sums += scores.probabilities[answered].sum(axis=0, dtype=np.float64)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a stage's seconds.
+
+        Stages of different threads overlap, so their sum may exceed the total.
+        """
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - start
+
+    def succeeded(self, output: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the report of a run whose output has this path, size, mtime_ns and sha256."""
+        return self._report(exit_code=0, error=None, output=dict(output))
+
+    def failed(self, error: BaseException) -> dict[str, Any]:
+        """Return the report of a run that ended with an error."""
+        words = {"kind": type(error).__name__, "message": str(error)}
+        return self._report(exit_code=exit_code(error), error=words, output=None)
+
+    def _report(self, **ending: Any) -> dict[str, Any]:
+        total = time.monotonic() - self._clock
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "tool": {"name": "tweetscore", "version": __version__},
+            "started": self._started.isoformat(timespec="milliseconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            **ending,
+            "warnings": list(self.warnings),
+            **self._facts,
+            "counters": {
+                "read": self.counters.rows + self.rejected,  # == scored + blank + rejected
+                **asdict(self.counters),
+                "rejected": self.rejected,
+            },
+            "labels": self._label_figures(),
+            "seconds": {k: round(v, 3) for k, v in {**self._seconds, "total": total}.items()},
+            "tweets_per_second": round(self.counters.rows / total, 1) if total else None,
+            "peak_memory_bytes": peak_memory(),
+            "libraries": library_versions(),
+        }
+
+    def _label_figures(self) -> list[dict[str, Any]]:
+        scored = int(self._rows_per_label.sum())
+        means = self._probability_sums / scored if scored else [None] * len(self._labels)
+        return [
+            {
+                "name": name,
+                "written_as": written_as,
+                "rows": int(rows),
+                "mean_probability": None if mean is None else round(float(mean), 6),
+            }
+            for (name, written_as), rows, mean in zip(
+                self._labels, self._rows_per_label, means, strict=True
+            )
+        ]
+
+
+def as_json(report: Mapping[str, Any]) -> str:
+    """Return a report as the text of its file."""
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+
+
+def describe_input(path: Path, **also: Any) -> dict[str, Any]:
+    """Return what identifies an input without reading all of it.
+
+    The hash covers its first and last 64 KiB: with size and mtime that is enough to tell last
+    night's file from tonight's, and costs nothing on a file of a terabyte.
+    """
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        digest = hashlib.sha256(file.read(_ENDS))
+        file.seek(max(file.tell(), status.st_size - _ENDS))
+        digest.update(file.read(_ENDS))
+    return {
+        "path": str(path.absolute()),
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "ends_sha256": digest.hexdigest(),
+        **also,
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that compute."""
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # one of the two ONNX Runtimes is always absent, OpenVINO may be
+    return versions
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has held at once, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

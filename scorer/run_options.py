@@ -1,0 +1,71 @@
+"""What a run is asked for, what it needs, and what it answers."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import polars as pl
+
+from scorer.errors import TweetscoreError
+from scorer.records import Scores
+
+if TYPE_CHECKING:
+    from scorer.inference.bundle import Bundle
+    from scorer.inference.gate import Figures
+    from scorer.inference.runtime.select import Device, Precision
+    from scorer.inference.runtime.session import RuntimeInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """One call of `tweetscore run`."""
+
+    inputs: tuple[Path, ...]
+    output: Path | None = None
+    text_column: str = "text"
+    scores: Literal["label", "all"] = "label"
+    label_names: tuple[str, ...] | None = None
+    label_column: str = "label"
+    score_column: str = "score"
+    limit: int | None = None
+    chunk_rows: int | None = None  # None: by device
+    overwrite: bool = False
+    max_rejects: int = 0
+    model: Path | None = None  # None: the embedded bundle
+    device: "Device" = "auto"
+    precision: "Precision" = "auto"
+    threads: int | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the options that hold for every input."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)[2:]}
+        return values | {"model": self.model and str(self.model)}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one input."""
+
+    input: Path
+    output: Path
+    report: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+    error: TweetscoreError | None = None
+
+
+class TextClassifier(Protocol):
+    """What the pipeline needs of `scorer.inference.classifier.Classifier`."""
+
+    bundle: "Bundle"
+    labels: tuple[str, ...]
+    runtime: "RuntimeInfo"
+    canary: "Figures"
+    warnings: tuple[str, ...]
+
+    def prepare(self, texts: pl.Series) -> Any:
+        """Normalise, tokenise and plan one window."""
+
+    def score(self, prepared: Any) -> Scores:
+        """Run the model on a prepared window."""

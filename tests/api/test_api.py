@@ -1,0 +1,101 @@
+import doctest
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from scorer import Scorer, UsageError, api, predict_sentiment
+from scorer.inference import bundle
+
+TEXTS = ["I love this song", "stuck again", "see you at the station"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_bert_bundle: Path) -> Scorer:
+    return Scorer(tiny_bert_bundle, device="builtin")
+
+
+@pytest.fixture
+def tiny_embedded(monkeypatch: pytest.MonkeyPatch, tiny_bert_bundle: Path) -> Iterator[None]:
+    monkeypatch.setattr(bundle, "EMBEDDED", tiny_bert_bundle)
+    api._embedded.cache_clear()
+    yield
+    api._embedded.cache_clear()
+
+
+def test_a_row_per_text_in_order(tiny: Scorer) -> None:
+    """The frame has the texts, a label each, and its probability as float32."""
+    frame = tiny.score([*TEXTS, None, ""])
+    assert frame.schema == {"text": pl.String, "label": pl.String, "score": pl.Float32}
+    assert frame["text"].to_list() == [*TEXTS, None, ""]
+    assert frame["label"].is_null().to_list() == [False, False, False, True, True]
+    assert frame["score"].is_null().to_list() == [False, False, False, True, True]
+
+
+def test_all_scores_are_probabilities(tiny: Scorer) -> None:
+    """The classes' columns add up to 1 and the largest is the score."""
+    frame = tiny.score(pl.Series([*TEXTS, ""]), all_scores=True)
+    classes = frame.select(pl.col("^score_.*$"))
+    assert classes.columns == ["score_negative", "score_neutral", "score_positive"]
+    assert classes.row(3) == (None, None, None)
+    values = classes.head(3).to_numpy()
+    np.testing.assert_allclose(values.sum(axis=1), 1.0, atol=1e-6)
+    np.testing.assert_array_equal(values.max(axis=1), frame["score"].head(3).to_numpy())
+
+
+def test_a_text_alone_gets_the_same_answer(tiny: Scorer) -> None:
+    """A score does not depend on the neighbours."""
+    together = tiny.score(TEXTS)
+    assert pl.concat([tiny.score([text]) for text in TEXTS]).equals(together)
+
+
+@pytest.mark.parametrize("nothing", [[], pl.Series([], dtype=pl.String)])
+def test_nothing_in_nothing_out(tiny: Scorer, nothing: list[str]) -> None:
+    """No texts give a frame without rows and the same columns."""
+    assert tiny.score(nothing).schema == tiny.score(TEXTS).schema
+    assert tiny.score(nothing).height == 0
+
+
+def test_labels_can_be_named(tiny_bert_bundle: Path) -> None:
+    """A scorer's labels are the names it was given; too few are refused."""
+    named = Scorer(tiny_bert_bundle, device="builtin", labels=("N", "0", "P"))
+    assert named.labels == ("N", "0", "P")
+    assert set(named.score(TEXTS)["label"]) <= {"N", "0", "P"}
+    with pytest.raises(UsageError, match="2 label names for 3 labels"):
+        Scorer(tiny_bert_bundle, labels=("a", "b"))
+
+
+@pytest.mark.usefixtures("tiny_embedded")
+def test_predict_sentiment_speaks_spanish(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spanish by default, English or one's own names on request, the same class and score."""
+    spanish, english = predict_sentiment(TEXTS[0]), predict_sentiment(TEXTS[0], labels="en")
+    own = predict_sentiment(TEXTS[0], labels=["a", "b", "c"])
+    place = ["Negativo", "Neutro", "Positivo"].index(str(spanish["label"]))
+    assert english["label"] == ["Negative", "Neutral", "Positive"][place]
+    assert own["label"] == ["a", "b", "c"][place]
+    assert spanish["score"] == english["score"] == own["score"]
+    assert isinstance(spanish["score"], float)
+    assert 1 / 3 <= spanish["score"] <= 1
+
+
+@pytest.mark.usefixtures("tiny_embedded")
+def test_a_blank_text_has_no_sentiment() -> None:
+    """White space and characters without width get None twice."""
+    assert predict_sentiment(" \u200b\n") == {"label": None, "score": None}
+
+
+@pytest.mark.usefixtures("tiny_embedded")
+def test_the_embedded_model_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second call does not verify and load the bundle again."""
+    predict_sentiment("first")
+    monkeypatch.setattr(api, "open_bundle", pytest.fail)
+    predict_sentiment("second")
+
+
+def test_the_documentation_is_true() -> None:
+    """The examples in the docstrings run, on the embedded model, as they are printed."""
+    results = doctest.testmod(api)
+    assert results.attempted > 0
+    assert results.failed == 0

@@ -1,0 +1,165 @@
+"""Memory of a run over a long input, with a stub in the model's place (`make bench-memory`).
+
+    python tests/bench/flat_memory.py --rows 10000000 --format both
+
+The stub answers from the lengths of the texts, so what is measured is ours: reading,
+windows, parts, publishing. Resident memory is sampled by a thread; after the warm-up a line is
+fitted through the samples against the rows done. Flat memory is a slope near zero.
+"""
+
+import os
+import tempfile
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import numpy as np
+import polars as pl
+
+from scorer import pipeline
+from scorer.inference.gate import Figures
+from scorer.inference.runtime.session import RuntimeInfo
+from scorer.records import Counters, Scores
+from scorer.run_options import RunOptions
+
+PIECE = 500_000  # rows generated at once
+WARM_UP = 0.1  # share of the rows after which samples count
+SECONDS_PER_SAMPLE = 0.02
+PAGE = os.sysconf("SC_PAGE_SIZE")
+MIB = 1 << 20
+
+
+class StubClassifier:
+    """Labels a text by its length; costs next to nothing."""
+
+    labels: tuple[str, ...] = ("negative", "neutral", "positive")
+    bundle: Any = SimpleNamespace(name="stub", version="1", digest="", labels=labels)
+    runtime = RuntimeInfo("Stub", "builtin", "fp32", "none", 1, "a stub")
+    canary = Figures(1, 1.0, 0.0, 0.0)
+    warnings: tuple[str, ...] = ()
+
+    def prepare(self, texts: pl.Series) -> pl.Series:
+        """Return the lengths in bytes, 0 where blank."""
+        return texts.str.len_bytes().fill_null(0)
+
+    def score(self, prepared: pl.Series) -> Scores:
+        """Label by length."""
+        lengths = prepared.to_numpy()
+        ids = np.where(lengths == 0, -1, lengths % 3).astype(np.int16)
+        probabilities = np.full((len(ids), 3), 0.25, np.float32)
+        probabilities[np.arange(len(ids)), ids] = 0.5
+        probabilities[ids < 0] = np.nan
+        scored = int((ids >= 0).sum())
+        return Scores(ids, probabilities, Counters(len(ids), scored, len(ids) - scored))
+
+
+class Sampler(threading.Thread):
+    """Notes resident memory against the rows done, until it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.rows = 0
+        self.samples: list[tuple[int, int]] = []
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Sample until stopped."""
+        while not self._stopped.wait(SECONDS_PER_SAMPLE):
+            self.samples.append((self.rows, resident()))
+
+    def stop(self) -> None:
+        """Stop, and wait for the last sample."""
+        self._stopped.set()
+        self.join()
+
+
+def resident() -> int:
+    """Return this process's resident memory in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+def write_input(path: Path, rows: int) -> None:
+    """Write tweets of 0 to 140 characters, some null, without holding them all."""
+    import pyarrow.parquet as pq
+
+    writer = None
+    with path.open("wb") as file:
+        for start in range(0, rows, PIECE):
+            table = tweets(start, min(PIECE, rows - start))
+            if path.suffix == ".csv":
+                table.write_csv(file, include_header=start == 0)
+                continue
+            arrow = table.to_arrow()
+            writer = writer or pq.ParquetWriter(file, arrow.schema)
+            writer.write_table(arrow, row_group_size=131_072)
+        if writer:
+            writer.close()
+
+
+def tweets(start: int, rows: int) -> pl.DataFrame:
+    number = pl.int_range(start, start + rows, eager=True)
+    return pl.DataFrame({"id": number, "user": number * 7919 % 100_003}).with_columns(
+        pl.when(pl.col("id") % 97 > 0)
+        .then(
+            pl.lit("stuck at the station, again \U0001f612 " * 4).str.slice(
+                0, (pl.col("id") * 31 % 120).cast(pl.UInt32)
+            )
+            + pl.col("id").cast(pl.String)
+        )
+        .alias("text")
+    )
+
+
+def slope(samples: list[tuple[int, int]], rows: int) -> float:
+    """Return the bytes of memory that each row adds, by least squares after the warm-up."""
+    late = np.array([s for s in samples if s[0] > rows * WARM_UP], dtype=np.float64)
+    return float(np.polyfit(late[:, 0], late[:, 1], 1)[0])
+
+
+def measure(path: Path, rows: int) -> str:
+    """Run the pipeline over a file and return the line to print."""
+    sampler = Sampler()
+
+    def progress(done: int) -> None:
+        sampler.rows += done
+
+    started, before = time.monotonic(), resident()
+    sampler.start()
+    (outcome,) = pipeline.run(
+        RunOptions((path,)), classifier_for=lambda _: StubClassifier(), progress=progress
+    )
+    sampler.stop()
+    seconds = time.monotonic() - started
+    if outcome.error:
+        raise outcome.error
+    first_pass = [s for s in sampler.samples if s[0] < rows]
+    peak = max(memory for _, memory in sampler.samples)
+    size = path.stat().st_size / MIB
+    return (
+        f"{path.suffix[1:]}: {rows:,} rows ({size:,.0f} MiB) in {seconds:.1f} s, "
+        f"{rows / seconds:,.0f} rows/s; slope {slope(first_pass, rows):+.2f} bytes/row; "
+        f"memory {before / MIB:,.0f} MiB before, {peak / MIB:,.0f} MiB at the peak"
+    )
+
+
+@click.command()
+@click.option("--rows", default=10_000_000, show_default=True)
+@click.option("--format", "suffix", type=click.Choice(["parquet", "csv", "both"]), default="both")
+def main(rows: int, suffix: str) -> None:
+    """Print rows per second, the slope and the peak."""
+    # Each task in a process of its own: memory that another one freed would hide ours.
+    fresh = ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1)
+    with tempfile.TemporaryDirectory() as folder, fresh as processes:
+        for each in ("parquet", "csv") if suffix == "both" else (suffix,):
+            path = Path(folder, f"tweets.{each}")
+            processes.submit(write_input, path, rows).result()
+            click.echo(processes.submit(measure, path, rows).result())
+
+
+if __name__ == "__main__":
+    main()

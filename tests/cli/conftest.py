@@ -1,0 +1,52 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scorer.cli import tweetscore
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke() -> Invoke:
+    """Run the program in this process, away from the environment's TWEETSCORE_*."""
+    clean = {name: None for name in os.environ if name.startswith("TWEETSCORE_")}
+
+    def run(*args: str | Path, env: dict[str, str] | None = None) -> Result:
+        words = [str(arg) for arg in args]
+        return CliRunner(env={**clean, **(env or {})}).invoke(
+            tweetscore, words, prog_name="tweetscore"
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """Return the installed console script."""
+    return Path(sys.executable).parent / "tweetscore"
+
+
+@pytest.fixture
+def tweets(tmp_path: Path) -> Path:
+    path = tmp_path / "tweets.csv"
+    path.write_text("id,text\n007,I love this song\n008,\n009,stuck again\n", "utf-8")
+    return path
+
+
+@pytest.fixture
+def shell(program: Path, tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Run a line of sh in which $T is the program, in a bare environment."""
+
+    def run(line: str) -> subprocess.CompletedProcess[str]:
+        command = ["env", "-i", f"T={program}", "PATH=/usr/bin:/bin", "sh", "-c", line]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run

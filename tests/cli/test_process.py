@@ -1,0 +1,89 @@
+"""The real program in the environments that cron and service managers give it."""
+
+import os
+import pty
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+Shell = Callable[[str], subprocess.CompletedProcess[str]]
+
+ENVIRONMENTS = {
+    "stdin closed": "{} <&-",
+    "stderr closed": "{} 2>&-",
+    "stdout closed": "{} >&-",
+    "all closed": "{} <&- >&- 2>&-",
+    "C locale": "LC_ALL=C {}",
+    "home unset, read-only directory": "cd / && {}",
+}
+
+
+@pytest.mark.parametrize("form", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_it_runs_where_cron_runs_it(
+    shell: Shell, tweets: Path, tiny_bert_bundle: Path, form: str
+) -> None:
+    """Whatever stream or variable is missing, the output is the same."""
+    tweets.write_text("text\nstuck 😀 again\nmañana\n", "utf-8")
+    command = f"$T run {tweets} -q --device builtin --model {tiny_bert_bundle}"
+    done = shell(form.format(command))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    scored = pl.read_csv(tweets.parent / "tweets.scored.csv")
+    assert scored["text"].to_list() == ["stuck 😀 again", "mañana"]
+
+
+def test_a_terminal_gets_a_bar(program: Path, tweets: Path, tiny_bert_bundle: Path) -> None:
+    """On a terminal a bar moves while rows are scored, and the summary stays."""
+    terminal, stderr = pty.openpty()
+    termios.tcsetwinsize(stderr, (25, 200))
+    command = [program, "run", tweets, "--device", "builtin", "--model", tiny_bert_bundle]
+    subprocess.run([str(word) for word in command], stderr=stderr, timeout=120, check=True)
+    shown = os.read(terminal, 1 << 16).decode()
+    os.close(stderr)
+    os.close(terminal)
+    assert "tweets/s" in shown
+    assert shown.rstrip().rpartition("\r")[2].startswith(f"tweetscore: {tweets.parent}")
+
+
+def test_an_error_needs_no_stderr(shell: Shell) -> None:
+    """With stderr closed the exit code is still the right one."""
+    assert shell("$T run missing.csv 2>&-").returncode == 66
+
+
+def test_a_reader_that_goes_away_is_no_news(shell: Shell, tiny_bert_bundle: Path) -> None:
+    """`tweetscore text ... | true` prints no traceback."""
+    line = f"{{ $T text hi --device builtin --model {tiny_bert_bundle}; echo $? >&2; }} | sleep 0"
+    assert shell(line).stderr == "141\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
+)
+def test_an_interrupt_cleans_up(
+    program: Path, tmp_path: Path, tiny_bert_bundle: Path, number: signal.Signals, code: int
+) -> None:
+    """A run that is stopped half-way leaves its input, a report of the failure and no more."""
+    path = tmp_path / "long.csv"
+    path.write_text("text\n" + "".join(f"song number {n} again\n" for n in range(300_000)))
+    small = ["--chunk-rows", "500", "--device", "builtin", "--model", str(tiny_bert_bundle)]
+    process = subprocess.Popen([program, "run", path, *small], stderr=subprocess.PIPE, text=True)
+    try:
+        state = tmp_path / ".long.scored.csv.tweetscore"
+        while not any(state.glob("*.arrow")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert stderr == (
+        "tweetscore: interrupted; no output is half-written, run the same command again\n"
+    )
+    left = {each.name for each in tmp_path.iterdir()}
+    assert left == {"long.csv", "long.scored.csv.run.failed.json"}

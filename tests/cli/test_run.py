@@ -1,0 +1,102 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import Result
+
+Invoke = Callable[..., Result]
+CPU = {"TWEETSCORE_DEVICE": "builtin"}
+
+
+def test_run_writes_the_scores_and_one_summary_line(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
+) -> None:
+    """A good run exits 0, says one line on stderr, and leaves the ids as they were."""
+    result = invoke("run", tweets, "--model", tiny_bert_bundle, env=CPU)
+    assert (result.exit_code, result.stdout) == (0, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"tweetscore: {tweets.parent / 'tweets.scored.csv'}: 3 rows (negative ")
+    assert "blank 1) in " in line
+    assert line.endswith("s on builtin fp32")
+    scored = pl.read_csv(tweets.parent / "tweets.scored.csv", infer_schema=False)
+    assert scored.columns == ["id", "text", "label", "score"]
+    assert scored["id"].to_list() == ["007", "008", "009"]
+    assert scored["label"].null_count() == 1
+
+
+def test_quiet_is_silent(invoke: Invoke, tweets: Path, tiny_bert_bundle: Path) -> None:
+    """With -q a good run prints nothing at all."""
+    result = invoke("run", "-q", tweets, "--model", tiny_bert_bundle, env=CPU)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_columns_are_named_as_asked(invoke: Invoke, tweets: Path, tiny_bert_bundle: Path) -> None:
+    """Names of labels and columns change, the columns per class keep the model's names."""
+    result = invoke(
+        "run", tweets, "-o", tweets.parent / "out.csv", "--scores", "all", "--limit", "1",
+        "--label-names", "Negativo, Neutro, Positivo", "--label-column", "clase",
+        "--score-column", "p", "--model", tiny_bert_bundle, env=CPU,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    scored = pl.read_csv(tweets.parent / "out.csv", infer_schema=False)
+    assert scored.columns == [
+        "id", "text", "clase", "p", "score_negative", "score_neutral", "score_positive",
+    ]  # fmt: skip
+    assert scored.height == 1
+    assert scored["clase"][0] in ("Negativo", "Neutro", "Positivo")
+    assert scored["p"][0] == max(scored.row(0)[4:], key=float)
+
+
+def test_the_report_has_the_canary_and_the_provider(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
+) -> None:
+    """Every night proves itself: what ran, and how far its answers are from PyTorch's."""
+    invoke("run", tweets, "--model", tiny_bert_bundle, env=CPU)
+    report = json.loads((tweets.parent / "tweets.scored.csv.run.json").read_text("utf-8"))
+    assert report["runtime"]["provider"] == "CPUExecutionProvider"
+    assert report["canary"]["label_agreement"] == 1.0
+    assert report["canary"]["largest_difference"] <= 1e-5
+    assert len(report["model"]["digest"]) == 64
+
+
+def test_options_can_be_set_in_the_environment(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
+) -> None:
+    """An option is TWEETSCORE_NAME in the environment, and the command line wins."""
+    env = {**CPU, "TWEETSCORE_MODEL": str(tiny_bert_bundle), "TWEETSCORE_LABEL_COLUMN": "mood"}
+    assert invoke("run", tweets, env=env).exit_code == 0
+    assert "mood" in pl.read_csv(tweets.parent / "tweets.scored.csv").columns
+    assert invoke("run", tweets, "--label-column", "tone", env=env).exit_code == 0
+    assert "tone" in pl.read_csv(tweets.parent / "tweets.scored.csv").columns
+    wrong = invoke("run", tweets, env={**env, "TWEETSCORE_CHUNK_ROWS": "many"})
+    assert wrong.exit_code == 2
+    assert "'many'" in wrong.stderr
+
+
+def test_several_files_have_several_fates(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
+) -> None:
+    """The good files are scored; the exit code is that of the first bad one."""
+    bad = tweets.parent / "bad.csv"
+    bad.write_text("nothing\nhere\n")
+    broken = tweets.parent / "broken.csv"
+    broken.write_text('text\n"open\n')
+    result = invoke("run", bad, tweets, broken, "--model", tiny_bert_bundle, env=CPU)
+    assert result.exit_code == 65
+    assert [line.partition(": ")[2][:12] for line in result.stderr.splitlines()] == [
+        f"{bad} has"[:12], f"{tweets}"[:12], "1 record is "[:12],
+    ]  # fmt: skip
+    assert (tweets.parent / "tweets.scored.csv").exists()
+
+
+def test_a_gpu_that_is_not_there_is_no_silent_cpu(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--device cuda on a box without a GPU exits 69 at once and publishes nothing."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    result = invoke("run", tweets, "--device", "cuda", "--model", tiny_bert_bundle)
+    assert result.exit_code == 69
+    assert "no CUDA device" in result.stderr
+    assert not (tweets.parent / "tweets.scored.csv").exists()

@@ -1,0 +1,81 @@
+"""What the program loads before it knows what it is asked for."""
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import scorer
+
+HEAVY = {
+    "datasets",
+    "emoji",
+    "export",
+    "numpy",
+    "onnxruntime",
+    "optimum",
+    "polars",
+    "pyarrow",
+    "tokenizers",
+    "torch",
+    "tqdm",
+    "transformers",
+}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter holds after some code."""
+    script = f"import json, sys\n{code}\nprint('\\n' + json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import scorer; scorer.TweetscoreError; dir(scorer)",
+        "import scorer.cli",
+        "from scorer.cli import tweetscore; tweetscore(['--help'], standalone_mode=False)",
+        "from scorer.cli import tweetscore; tweetscore(['run', '--help'], standalone_mode=False)",
+    ],
+)
+def test_nothing_heavy_is_loaded_at_the_start(code: str) -> None:
+    """Asking for help does not wait for numpy, polars or ONNX Runtime."""
+    assert loaded_by(code) & HEAVY == set()
+
+
+def test_help_loads_little_more_than_click() -> None:
+    """The modules that help needs beyond those of a bare click are a few, and ours."""
+    click = loaded_by("import click")
+    ours = loaded_by("from scorer.cli import tweetscore; tweetscore(['-h'], standalone_mode=False)")
+    assert len(ours - click) < 30
+
+
+def test_scoring_never_loads_what_training_needs() -> None:
+    """The nightly box needs neither torch nor transformers, nor the export package."""
+    modules = loaded_by("import scorer.api, scorer.pipeline, scorer.cli.doctor, scorer.cli.text")
+    assert modules & {"torch", "transformers", "optimum", "datasets", "export"} == set()
+
+
+def test_public_names_are_there() -> None:
+    """Every name in __all__ can be had, and a wrong one is an AttributeError."""
+    for name in scorer.__all__:
+        assert getattr(scorer, name)
+    assert set(scorer.__all__) <= set(dir(scorer))
+    with pytest.raises(AttributeError, match="no attribute 'Scorrer'"):
+        scorer.Scorrer  # noqa: B018
+
+
+def test_the_version_is_the_distributions() -> None:
+    """The package and its metadata agree on the version."""
+    assert scorer.__version__ == metadata.version("tweetscore")
+
+
+def test_the_console_script_is_installed() -> None:
+    """`tweetscore --version` answers on stdout."""
+    program = Path(sys.executable).parent / "tweetscore"
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"tweetscore {scorer.__version__}\n"

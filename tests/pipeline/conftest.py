@@ -1,0 +1,66 @@
+"""A stub for the model: what it answers can be read off the text."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from scorer.inference.bundle import Bundle
+from scorer.inference.gate import Figures
+from scorer.inference.normalize import Normalizer
+from scorer.inference.runtime.session import RuntimeInfo
+from scorer.records import Counters, Scores
+
+
+def _stub_bundle() -> Bundle:
+    return Bundle(
+        directory=Path("/nowhere"),
+        digest="d" * 64,
+        metadata={},
+        name="stub",
+        version="1",
+        model_type="bert",
+        labels=("negative", "neutral", "positive"),
+        max_length=128,
+        pad_token_id=0,
+        temperature=1.0,
+        normalizer=Normalizer(),
+    )
+
+
+class StubClassifier:
+    """Says positive to texts with a +, negative to those with a -, neutral to others."""
+
+    def __init__(self) -> None:
+        self.bundle = _stub_bundle()
+        self.labels = self.bundle.labels
+        self.runtime = RuntimeInfo("StubProvider", "builtin", "fp32", "none", 1, "a stub")
+        self.canary = Figures(256, 1.0, 1e-7, 1e-8)
+        self.warnings: tuple[str, ...] = ()
+        self.windows: list[int] = []  # rows of each window, in the order of scoring
+        self.before_scoring: Callable[[], None] = lambda: None
+
+    def prepare(self, texts: pl.Series) -> pl.Series:
+        """Return the texts, blank ones empty."""
+        return texts.fill_null("")
+
+    def score(self, prepared: pl.Series) -> Scores:
+        """Read the answers off the texts."""
+        self.before_scoring()
+        self.windows.append(len(prepared))
+        blank = (prepared == "").to_numpy()
+        ids = np.where(prepared.str.contains("+", literal=True).to_numpy(), 2, 1)
+        ids = np.where(prepared.str.contains("-", literal=True).to_numpy(), 0, ids)
+        probabilities = np.full((len(ids), 3), 0.1, np.float32)
+        probabilities[np.arange(len(ids)), ids] = 0.8
+        probabilities[blank] = np.nan
+        scored = int((~blank).sum())
+        counters = Counters(len(ids), scored, len(ids) - scored, 0, 0, 3 * scored)
+        return Scores(np.where(blank, -1, ids).astype(np.int16), probabilities, counters)
+
+
+@pytest.fixture
+def stub() -> StubClassifier:
+    return StubClassifier()

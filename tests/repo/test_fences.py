@@ -1,0 +1,112 @@
+"""Who may import whom, read from the source: the plan of CONTRIBUTING, held."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# A library may be imported only where it is named here (folders end with a slash).
+LIBRARIES = {
+    "click": ["scorer/cli/", "export/cli.py", "export/commands/"],
+    "onnxruntime": ["scorer/inference/runtime/", "export/"],
+    "onnxruntime_ep_openvino": ["scorer/inference/runtime/"],
+    "tokenizers": ["scorer/inference/tokens.py", "export/"],
+    "pyarrow": ["scorer/files/"],
+    "tqdm": ["scorer/cli/", "export/"],
+    "accelerate": ["export/"],
+    "datasets": ["export/"],
+    "export": ["export/"],
+    "matplotlib": ["export/"],
+    "onnx": ["export/"],
+    "optimum": ["export/"],
+    "safetensors": ["export/"],
+    "scipy": ["export/"],
+    "sklearn": ["export/"],
+    "torch": ["export/"],
+    "transformers": ["export/"],
+}
+
+# A room may import from the rooms named here, and from itself.
+BASE = ["scorer", "scorer.errors", "scorer.records"]
+ROOMS = {
+    "scorer/cli/": [
+        *BASE,
+        "scorer.api",
+        "scorer.inference",
+        "scorer.monitor",
+        "scorer.pipeline",
+        "scorer.run_options",
+    ],
+    "scorer/pipeline.py": [
+        *BASE,
+        "scorer.files",
+        "scorer.inference.bundle",
+        "scorer.inference.classifier",
+        "scorer.monitor",
+        "scorer.run_options",
+    ],
+    "scorer/run_options.py": [*BASE, "scorer.inference"],
+    "scorer/api.py": [*BASE, "scorer.inference"],
+    "scorer/inference/": BASE,
+    "scorer/files/": BASE,
+    "scorer/monitor/": BASE,
+    "scorer/records.py": [],
+    "scorer/errors.py": [],
+    "scorer/__init__.py": ["scorer.api", "scorer.errors"],
+    "export/": [*BASE, "scorer.cli.options", "scorer.inference"],
+}
+
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for package in ("scorer", "export")
+    for path in (ROOT / package).rglob("*.py")
+)
+
+
+def imports(source: str) -> Iterator[str]:
+    """Yield the dotted names that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse((ROOT / source).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source} has a relative import"
+            assert node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, homes: list[str]) -> bool:
+    return any(name == home or name.startswith(f"{home}.") for home in homes)
+
+
+def lies_in(source: str, places: list[str]) -> bool:
+    return any(source.startswith(p) if p.endswith("/") else source == p for p in places)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_each_library_stays_behind_its_fence(source: str) -> None:
+    """A library is imported only by the rooms that it belongs to."""
+    libraries = {name.partition(".")[0] for name in imports(source)}
+    assert [lib for lib in libraries & set(LIBRARIES) if not lies_in(source, LIBRARIES[lib])] == []
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_rooms_import_downwards_only(source: str) -> None:
+    """Nobody imports from above, nor from the stage next door."""
+    (room,) = (room for room in ROOMS if lies_in(source, [room]))
+    package = room.removesuffix("/").removesuffix(".py").replace("/", ".")
+    allowed = [home for home in ROOMS[room] if home != "scorer"] + [package]
+    found = [name for name in imports(source) if within(name, ["scorer", "export"])]
+    bad = [
+        name
+        for name in found
+        if not within(name, allowed) and not _is_public_name_of_scorer(name, ROOMS[room])
+    ]
+    assert bad == []
+
+
+def _is_public_name_of_scorer(name: str, homes: list[str]) -> bool:
+    """Allow `import scorer` and `from scorer import __version__`, but no module that way."""
+    return "scorer" in homes and name in ("scorer", "scorer.__version__")
