@@ -1,0 +1,157 @@
+"""Base models: what may be fine-tuned, checked before transformers reads a byte of it.
+
+transformers 4.57 acts on a hostile ``config.json`` even without ``trust_remote_code``
+(CVE-2026-4372), so the file is parsed and judged here first, and only safetensors are loaded.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scorer.errors import InputMissing, InvalidBundle
+from scorer.inference import untrusted
+from scorer.inference.bundle import MODEL_TYPES
+
+# Keys that make transformers fetch or run something that is not in the file.
+_FORBIDDEN_KEYS = (
+    "_attn_implementation",
+    "_attn_implementation_internal",
+    "attn_implementation",
+    "auto_map",
+    "quantization_config",
+)
+_HUB_FILES = (
+    "config.json",
+    "merges.txt",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model in a directory, judged safe to load."""
+
+    name: str  # as it was asked for; of a directory, its last part
+    directory: Path
+    model_type: str
+    sha256: str  # of its weights
+    positions: int  # tokens that it can read at most, special ones included
+
+
+def open_base(name: str) -> Base:
+    """Find a base by directory or by name on the hub, and check it.
+
+    Raises:
+        InputMissing: There is no such directory, or the hub does not give it.
+        InvalidBundle: It is of a kind that is not allowed.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _check(path, path.absolute().name)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
+        raise InputMissing(
+            f"there is no base model in {name}",
+            "name a directory with config.json and model.safetensors, or OWNER/NAME on the hub",
+        )
+    return _check(_from_hub(name), name)
+
+
+def _from_hub(name: str) -> Path:
+    """Download a base; its config is judged before the rest is fetched."""
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        _check_config(Path(hf_hub_download(name, "config.json")))
+        return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
+    except (OSError, ValueError) as error:  # the hub's own errors are children of OSError
+        reason = str(error).strip().split("\n")[0]
+        raise InputMissing(
+            f"base model {name} cannot be fetched from the hub ({type(error).__name__}: {reason})",
+            "check the name and the network, or give --base a local directory",
+        ) from error
+
+
+def _check(directory: Path, name: str) -> Base:
+    if not (directory / "config.json").is_file():
+        raise InputMissing(
+            f"{directory} holds no config.json, so it is no base model",
+            "name the directory that a model was saved in",
+        )
+    path = directory / "config.json"
+    config = _check_config(path)
+    tokenizer_path = directory / "tokenizer_config.json"
+    if tokenizer_path.is_file():
+        _refuse_code(tokenizer_path, _read_json(tokenizer_path))
+    if (directory / "tokenizer.json").is_file():
+        untrusted.verify_tokenizer((directory / "tokenizer.json").resolve())
+    weights = sorted(directory.glob("model*.safetensors"))
+    if not weights:
+        raise InvalidBundle(
+            f"{directory} has no weights as safetensors, and pickled ones are not loaded",
+            "save the base with safe_serialization=True",
+        )
+    return Base(
+        name, directory, str(config["model_type"]), _digest(weights), _positions(path, config)
+    )
+
+
+def _check_config(path: Path) -> Mapping[str, Any]:
+    config = _read_json(path)
+    _refuse_code(path, config)
+    if config.get("model_type") not in MODEL_TYPES:
+        raise InvalidBundle(
+            f"{path} has the model type {config.get('model_type')!r}, which is not allowed",
+            f"choose a base of the type {', '.join(MODEL_TYPES)}",
+        )
+    return config
+
+
+def _positions(path: Path, config: Mapping[str, Any]) -> int:
+    # RoBERTa numbers its positions from the pad token's id + 1.
+    reserved = config.get("pad_token_id", 1) + 1 if config["model_type"] == "roberta" else 0
+    positions = config.get("n_positions") or config.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions <= reserved:
+        raise InvalidBundle(f"{path} does not say how many positions there are", "add them to it")
+    return positions - reserved
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InvalidBundle(f"{path} is not JSON ({error})", "fetch the base again") from error
+    if not isinstance(content, dict):
+        raise InvalidBundle(f"{path} is not a JSON object", "fetch the base again")
+    return content
+
+
+def _refuse_code(path: Path, config: Mapping[str, Any]) -> None:
+    for key in _FORBIDDEN_KEYS:
+        if key in config:
+            raise InvalidBundle(
+                f"{path} has {key}, which can run code that came with the model",
+                "choose a base without it",
+            )
+
+
+def _digest(weights: list[Path]) -> str:
+    """Return the sha256 of the weights; of several shards, end to end."""
+    digest = hashlib.sha256()
+    for path in weights:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

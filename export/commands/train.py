@@ -1,0 +1,178 @@
+"""`tweetscore model train`: labelled tweets and a base in, a checkpoint out."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from export.recipes import RECIPES, Recipe
+from scorer.cli.options import CONTEXT, Names, debug_option
+
+if TYPE_CHECKING:
+    from export.training import Trained
+
+_DEFAULT_DATA = "mteb/tweet_sentiment_extraction"
+_COUNT = click.IntRange(min=1)
+_POSITIVE = click.FloatRange(0, min_open=True)
+_SHARE = click.FloatRange(0, 1, max_open=True)
+
+
+class _Folds(click.IntRange):
+    """None, or at least two: one fold would be learnt from nothing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Refuse one."""
+        folds = int(super().convert(value, param, ctx))
+        if folds == 1:
+            self.fail("1 fold cannot be held out of itself", param, ctx)
+        return folds
+
+
+_FOLDS = _Folds(0, 20)
+
+# One option per setting of a recipe: (setting, type, metavar, help).
+_SETTINGS: tuple[tuple[str, Any, str, str], ...] = (
+    ("base", str, "BASE", "Base model: OWNER/NAME on the hub, or a directory."),
+    ("epochs", _POSITIVE, "X", "Passes over the training rows."),
+    ("learning_rate", _POSITIVE, "X", "Peak of the linear schedule."),
+    ("batch_size", _COUNT, "N", "Rows per batch."),
+    ("accumulation", _COUNT, "N", "Batches per optimizer step."),
+    ("label_smoothing", _SHARE, "SHARE", "Of a target, spread over all classes."),
+    ("warmup", _SHARE, "SHARE", "Of the steps, before the peak of the learning rate."),
+    ("weight_decay", click.FloatRange(0), "X", "Decay of AdamW."),
+    ("max_length", click.IntRange(min=3), "N", "Tokens of a text that are read."),
+    ("seed", click.IntRange(0, 2**32 - 1), "N", "Decides everything that is random."),
+    ("group_by_length", bool, "", "Put texts of like length into a batch."),
+    ("precision", click.Choice(["auto", "fp32", "bf16"]), "", "auto: bf16 where it is fast."),
+    ("train_rows", _COUNT, "N", "Training rows to use, after a shuffle."),
+    ("test_rows", _COUNT, "N", "Test rows to use, after a shuffle."),
+    ("average_last", _SHARE, "SHARE", "Of the steps, the last, whose weights are averaged."),
+    ("validation", _SHARE, "SHARE", "Of the rows, held out to fit the temperature."),
+    ("refit", bool, "", "Then train again on all rows, and keep the temperature."),
+    ("distill_folds", _FOLDS, "N", "Fold models that answer for unseen rows; 0 = none."),
+    ("distill_weight", click.FloatRange(0, 1), "SHARE", "Of their answers in the targets."),
+)
+
+
+def _setting_options(command: Any) -> Any:
+    """Add an option per setting; none has a default, because the recipe has."""
+    for name, kind, metavar, text in reversed(_SETTINGS):
+        flag = f"--{name.replace('_', '-')}"
+        flags = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
+        help_text = f"{text}  [default: {_shown(getattr(RECIPES['default'], name))}]"
+        option = click.option(
+            flags, name, type=kind, default=None, metavar=metavar or None, help=help_text
+        )
+        command = option(command)
+    return command
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "all" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@click.command(
+    "train",
+    context_settings=CONTEXT,
+    epilog="The defaults are those of the recipe named default; an option wins over its recipe.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="CHECKPOINT"
+)
+@click.option(
+    "--data",
+    default=_DEFAULT_DATA,
+    show_default=True,
+    metavar="SOURCE",
+    help="OWNER/NAME on the hub, or a CSV, TSV or Parquet file.",
+)
+@click.option(
+    "--test-data", metavar="SOURCE", help="For the evaluation.  [default: the hub's split test]"
+)
+@click.option("--text-column", default="text", show_default=True, metavar="NAME")
+@click.option(
+    "--label-column",
+    default="label",
+    show_default=True,
+    metavar="NAME",
+    help="Holds names or whole numbers.",
+)
+@click.option(
+    "--label-names",
+    type=Names(),
+    default=(),
+    metavar="A,B,C",
+    help="All classes in the order of their ids.  [default: as found, in alphabetical order]",
+)
+@click.option(
+    "--recipe",
+    "recipe_name",
+    type=click.Choice(sorted(RECIPES)),
+    default="default",
+    show_default=True,
+    help="A named set of the settings below.",
+)
+@_setting_options
+@click.option("--name", metavar="NAME", help="Of the model.  [default: the directory's]")
+@click.option("--overwrite", is_flag=True, help="Replace a checkpoint that is there.")
+@debug_option
+def train(
+    output: Path,
+    data: str,
+    test_data: str | None,
+    recipe_name: str,
+    name: str | None,
+    overwrite: bool,
+    **others: Any,
+) -> None:
+    """Fine-tune a classifier on labelled tweets.
+
+    CHECKPOINT is written as a whole or not at all, with its evaluation on the test data;
+    without them, on the held-out rows.
+
+    \b
+    tweetscore model train -o checkpoint/ --data train.csv --label-column sentiment
+    tweetscore model export checkpoint/ -o bundle/
+    """
+    from export.dataset import Columns
+    from export.training import TrainOptions
+    from export.training import train as run
+
+    columns = Columns(others["text_column"], others["label_column"], others["label_names"])
+    options = TrainOptions(
+        data=data,
+        test_data=test_data,
+        columns=columns,
+        recipe_name=recipe_name,
+        recipe=_changed(RECIPES[recipe_name], others),
+        name=name,
+        overwrite=overwrite,
+    )
+    click.echo(_summary(run(output, options)), err=True)
+
+
+def _changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
+    """Return the recipe with the settings that were given by hand."""
+    names = {field.name for field in dataclasses.fields(Recipe)}
+    given = {k: v for k, v in settings.items() if k in names and v is not None}
+    return dataclasses.replace(recipe, **given)
+
+
+def _summary(trained: "Trained") -> str:
+    dropped = trained.training["dropped"]
+    data = trained.training["data"][0]
+    lines = [f"trained on {data['rows']:,} rows of {data['name']}"]
+    if any(dropped.values()):
+        lines.append(f"dropped {dropped['null']:,} null and {dropped['blank']:,} blank texts")
+    figures = trained.evaluation
+    if figures is not None:
+        lines.append(
+            f"accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}, "
+            f"ECE {figures['ece']:.4f} at temperature {figures['temperature']:.3f} "
+            f"on {figures['data']['rows']:,} rows of {figures['data']['name']}"
+        )
+    lines.append(f"{trained.training['name']} is in {trained.directory}")
+    return "\n".join(lines)

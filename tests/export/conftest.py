@@ -1,0 +1,203 @@
+"""Tiny bases of every allowed type, with random weights and tokenizers trained on our samples."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+LABELLED = Path(__file__).parents[2] / "samples" / "labelled.csv"
+POSITIONS = 66
+SPREAD = 0.2  # of the random weights: enough for answers that differ from text to text
+CLASSES = ("negative", "neutral", "positive")
+
+
+@pytest.fixture(scope="session")
+def labelled_csv() -> Path:
+    return LABELLED
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function from a model type to the directory of its tiny base."""
+    makers = {"bert": _bert, "distilbert": _distilbert, "roberta": _roberta, "gpt2": _gpt2}
+    made: dict[str, Path] = {}
+
+    def base(model_type: str) -> Path:
+        if model_type not in made:
+            import torch
+
+            torch.manual_seed(0)
+            made[model_type] = tmp_path_factory.mktemp(f"tiny-{model_type}")
+            model, tokenizer = makers[model_type](made[model_type])
+            model.save_pretrained(made[model_type])
+            tokenizer.save_pretrained(made[model_type])
+        return made[model_type]
+
+    return base
+
+
+def _texts() -> list[str]:
+    return pl.read_csv(LABELLED)["text"].str.to_lowercase().to_list()
+
+
+def _word_piece(directory: Path) -> str:
+    from tokenizers import BertWordPieceTokenizer
+
+    trained = BertWordPieceTokenizer(lowercase=True)
+    trained.train_from_iterator(_texts(), vocab_size=600, show_progress=False)
+    trained.save_model(str(directory))
+    return str(directory / "vocab.txt")
+
+
+def _byte_pairs(directory: Path, special_tokens: list[str]) -> tuple[str, str]:
+    from tokenizers import ByteLevelBPETokenizer
+
+    trained = ByteLevelBPETokenizer(add_prefix_space=False)
+    trained.train_from_iterator(
+        _texts(), vocab_size=700, special_tokens=special_tokens, show_progress=False
+    )
+    trained.save_model(str(directory))
+    return str(directory / "vocab.json"), str(directory / "merges.txt")
+
+
+def _bert(directory: Path) -> tuple[Any, Any]:
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    tokenizer = BertTokenizerFast(_word_piece(directory))
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=POSITIONS,
+        initializer_range=SPREAD,
+    )
+    return BertModel(config), tokenizer
+
+
+def _distilbert(directory: Path) -> tuple[Any, Any]:
+    from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
+
+    tokenizer = DistilBertTokenizerFast(_word_piece(directory))
+    config = DistilBertConfig(
+        vocab_size=len(tokenizer),
+        dim=32,
+        n_layers=1,
+        n_heads=2,
+        hidden_dim=64,
+        max_position_embeddings=POSITIONS,
+        initializer_range=SPREAD,
+    )
+    return DistilBertModel(config), tokenizer
+
+
+def _roberta(directory: Path) -> tuple[Any, Any]:
+    from transformers import RobertaConfig, RobertaModel, RobertaTokenizerFast
+
+    special_tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokenizer = RobertaTokenizerFast(*_byte_pairs(directory, special_tokens))
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=POSITIONS,
+        initializer_range=SPREAD,
+    )
+    return RobertaModel(config), tokenizer
+
+
+def _gpt2(directory: Path) -> tuple[Any, Any]:
+    from transformers import GPT2Config, GPT2Model, GPT2TokenizerFast
+
+    tokenizer = GPT2TokenizerFast(*_byte_pairs(directory, ["<|endoftext|>"]))
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=32,
+        n_layer=1,
+        n_head=2,
+        n_positions=POSITIONS,
+        bos_token_id=0,
+        eos_token_id=0,
+        initializer_range=SPREAD,
+    )
+    return GPT2Model(config), tokenizer
+
+
+@pytest.fixture(scope="session")
+def checkpoints(
+    tiny_base: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Return a function from a model type to a classifier with random weights that spread."""
+    made: dict[str, Path] = {}
+
+    def checkpoint(model_type: str) -> Path:
+        if model_type not in made:
+            directory = tmp_path_factory.mktemp(f"checkpoint-{model_type}")
+            _save_random_classifier(tiny_base(model_type), directory)
+            made[model_type] = directory
+        return made[model_type]
+
+    return checkpoint
+
+
+@pytest.fixture(scope="session")
+def bundles(
+    checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Return a function from a model type to the bundle of its checkpoint."""
+    from export.chain import ExportOptions, export_bundle
+
+    made: dict[str, Path] = {}
+
+    def bundle(model_type: str) -> Path:
+        if model_type not in made:
+            made[model_type] = tmp_path_factory.mktemp("bundles") / model_type
+            export_bundle(checkpoints(model_type), made[model_type], ExportOptions(name="tiny"))
+        return made[model_type]
+
+    return bundle
+
+
+def _save_random_classifier(base: Path, directory: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(1)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base,
+        id2label=dict(enumerate(CLASSES)),
+        label2id={name: i for i, name in enumerate(CLASSES)},
+        pad_token_id=tokenizer.pad_token_id,
+    ).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.3)
+    spread(model, tokenizer)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+
+
+def spread(model: Any, tokenizer: Any) -> None:
+    """Turn the last layer away from the mean of what it sees, and scale it to logits of 2."""
+    import torch
+
+    *_, head = (module for module in model.modules() if isinstance(module, torch.nn.Linear))
+    seen: list[Any] = []
+    hook = head.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    with torch.no_grad():
+        for text in _texts()[::4]:
+            model(torch.tensor([tokenizer(text)["input_ids"][: POSITIONS - 2]]))
+        hook.remove()
+        # GPT-2 scores every token and picks the last one afterwards.
+        features = torch.cat([x if x.dim() == 2 else x[:, -1] for x in seen])
+        mean = features.mean(0)
+        head.weight -= torch.outer(head.weight @ mean, mean) / (mean @ mean)
+        head.weight *= 2 / (features @ head.weight.T).std(0)[:, None]
