@@ -8,9 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-RejectKind = Literal[
-    "open-quote", "text-after-quote", "field-count", "encoding", "record-too-long"
-]
+RejectKind = Literal["open-quote", "text-after-quote", "field-count", "encoding", "record-too-long"]
 
 
 @dataclass(frozen=True, slots=True)

