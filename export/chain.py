@@ -1,0 +1,113 @@
+"""The short hallway of the export: checkpoint in, bundle out.
+
+read -> round to fp16 -> prune -> ONNX -> graphs without weights -> canary -> gate -> publish
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from export.checkpoint import Checkpoint, read_checkpoint
+from export.staging import staged
+from scorer.errors import InvalidBundle
+from scorer.inference.bundle import METADATA_NAME, open_bundle
+from scorer.inference.normalize import Normalizer
+
+if TYPE_CHECKING:
+    from export.parity import ParityReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What the user decides about a bundle."""
+
+    name: str | None = None  # by default the checkpoint's
+    version: str = "1"
+    label_names: tuple[str, ...] = ()  # in id order; by default the checkpoint's
+    notes: str = ""  # Markdown for the model card
+    parity_texts: tuple[str, ...] = ()  # beside the canary's
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A published bundle."""
+
+    directory: Path
+    metadata: dict[str, Any]
+    parity: "ParityReport"
+
+
+def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Exported:
+    """Export the checkpoint in a directory, and publish it if it answers as PyTorch does.
+
+    Raises:
+        GateFailed: It does not; nothing is published.
+        InputMissing: There is no checkpoint.
+        InvalidBundle: The checkpoint cannot be exported.
+        OutputRefused: `output` is there already.
+    """
+    checkpoint = read_checkpoint(directory, options.label_names)
+    # Heavy imports only now: the checkpoint is judged before transformers is imported.
+    from export import canary, parity, publish
+    from export.reference import Reference
+
+    with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
+        normalizer = _save_model(checkpoint, stage)
+        pruned = _save_graphs(stage, checkpoint.model_type)
+        metadata = publish.describe(checkpoint, normalizer, options.name, options.version, pruned)
+        reference = Reference(stage, checkpoint.max_length)
+        publish.write_json(stage / "canary.json", canary.make_canary(reference, normalizer))
+        publish.write_metadata(stage, metadata)
+        report = parity.check(open_bundle(stage), reference, options.parity_texts)
+        metadata = publish.add_parity(metadata, report)
+        publish.write_card(stage, metadata, options.notes)
+        publish.write_metadata(stage, metadata)
+        open_bundle(stage)  # as every run will
+    return Exported(output, metadata, report)
+
+
+def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:
+    """Write configuration, fp16 weights and tokenizer; return the normaliser that goes with it."""
+    from export.precision import save_weights
+    from export.reference import load_model
+    from export.tokenizer import open_encoder
+
+    names = checkpoint.labels
+    changes = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: label for label, name in enumerate(names)},
+        "pad_token_id": checkpoint.pad_token_id,
+    }
+    encoder = open_encoder(checkpoint.base, checkpoint.max_length)
+    if encoder.tokenizer.pad_token_id != checkpoint.pad_token_id:
+        raise InvalidBundle(
+            f"the checkpoint {checkpoint.base.directory} pads with token "
+            f"{encoder.tokenizer.pad_token_id}, and its model expects {checkpoint.pad_token_id}",
+            "set the pad token in model and tokenizer and save both",
+        )
+    save_weights(load_model(checkpoint.base.directory, changes=changes), stage)
+    # What the last call to the tokenizer set is not part of it.
+    encoder.tokenizer.backend_tokenizer.no_truncation()
+    encoder.tokenizer.backend_tokenizer.no_padding()
+    encoder.tokenizer.save_pretrained(stage)
+    return checkpoint.normalizer or encoder.normalizer
+
+
+def _save_graphs(stage: Path, model_type: str) -> bool:
+    """Write both graphs of the model in `stage`; return whether the last layer is pruned."""
+    from export import precision, prune, to_onnx
+    from export.publish import GRAPHS
+    from export.reference import load_model
+
+    whole = load_model(stage, attention=to_onnx.ATTENTION[model_type])
+    model = prune.prune(whole)
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "plain.onnx"
+        to_onnx.export_graph(model, path)
+        plain = to_onnx.load_graph(path)
+    weights = stage / precision.WEIGHTS_NAME
+    precision.write_graph(precision.full_precision_graph(plain, weights), stage / GRAPHS["fp32"])
+    precision.write_graph(precision.half_precision_graph(plain, weights), stage / GRAPHS["fp16"])
+    return model is not whole

@@ -1,0 +1,97 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scorer.cli import tweetscore
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(tweetscore, ["model", *map(str, arguments)])
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.csv"
+    path.write_text("id,body\n1,so good\n2,\n3,so bad\n", "utf-8")
+    return path
+
+
+def test_export_publishes_a_bundle_that_run_can_serve(
+    checkpoints: Callable[[str], Path], texts: Path, tmp_path: Path
+) -> None:
+    """One command from checkpoint to bundle, one from tweets to scores."""
+    bundle = tmp_path / "bundle"
+    options = ["--name", "mine", "--version", "7", "--parity-data", texts, "--text-column", "body"]
+    result = invoke("export", checkpoints("bert"), "-o", bundle, *options)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    assert "CPUExecutionProvider fp32" in result.stderr
+    assert f"mine 7 is in {bundle}" in result.stderr
+    scored = tmp_path / "out.csv"
+    run = ["run", texts, "-o", scored, "--text-column", "body", "--model", bundle]
+    result = CliRunner().invoke(tweetscore, list(map(str, run)))
+    assert result.exit_code == 0, result.output
+    header, *rows = scored.read_text("utf-8").splitlines()
+    assert header == "id,body,label,score"
+    assert len(rows) == 3
+
+
+def test_check_measures_a_bundle_again(bundles: Callable[[str], Path]) -> None:
+    """Figures of this machine, one line per provider, or as tweetscore.json has them."""
+    result = invoke("check", bundles("bert"))
+    assert result.exit_code == 0, result.output
+    assert "label agreement 100.00%" in result.stdout
+    assert "not measured on a GPU" in result.stdout
+    result = invoke("check", bundles("bert"), "--json")
+    recorded = json.loads((bundles("bert") / "tweetscore.json").read_text("utf-8"))["parity"]
+    assert json.loads(result.stdout) == recorded
+
+
+def test_info_tells_what_a_bundle_is(bundles: Callable[[str], Path]) -> None:
+    """Name, labels and parity for people; tweetscore.json itself for programs."""
+    result = invoke("info", bundles("gpt2"))
+    assert result.exit_code == 0, result.output
+    assert "tiny 1, all hashes right" in result.stdout
+    assert "negative, neutral, positive" in result.stdout
+    result = invoke("info", bundles("gpt2"), "--json")
+    assert result.stdout == (bundles("gpt2") / "tweetscore.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", ["info", "check"])
+def test_a_tampered_bundle_is_refused(
+    bundles: Callable[[str], Path], tmp_path: Path, command: str
+) -> None:
+    """A file that does not have its hash ends with 78 before anything is loaded."""
+    copy = Path(shutil.copytree(bundles("bert"), tmp_path / "bundle"))
+    (copy / "config.json").write_text("{}", "utf-8")
+    result = invoke(command, copy)
+    assert result.exit_code == 78
+    assert "sha256" in result.stderr
+
+
+def test_a_failed_gate_exits_76(
+    checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exit code that cron knows, one line, and no bundle."""
+    from export import parity
+
+    monkeypatch.setattr(parity, "MIN_SPREAD", 1.1)
+    result = invoke("export", checkpoints("bert"), "-o", tmp_path / "bundle")
+    assert result.exit_code == 76
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_text_column_is_named(
+    checkpoints: Callable[[str], Path], texts: Path, tmp_path: Path
+) -> None:
+    """Parity data without the column end with 65 and the columns that there are."""
+    result = invoke(
+        "export", checkpoints("bert"), "-o", tmp_path / "bundle", "--parity-data", texts
+    )
+    assert result.exit_code == 65
+    assert "only id, body" in result.stderr

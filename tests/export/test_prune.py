@@ -1,0 +1,76 @@
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+
+from export import prune
+
+_SIZES = {
+    "bert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4},
+    "roberta": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4},
+    "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 64},
+    "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 140, "pad_token_id": 0},
+}
+
+
+def model(model_type: str, attention: str = "eager", **changes: object) -> Any:
+    torch.manual_seed(0)
+    settings = {"vocab_size": 90, "num_labels": 3, "initializer_range": 0.3, **_SIZES[model_type]}
+    config = AutoConfig.for_model(model_type, **{**settings, **changes})
+    made = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention)
+    return made.eval()
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("model_type", sorted(_SIZES))
+def test_pruned_models_answer_as_whole_ones(model_type: str, attention: str) -> None:
+    """Pruning is exact to fp32 rounding, with and without padding, in both attentions."""
+    whole = model(model_type, attention)
+    pruned = prune.prune(whole)
+    assert pruned is not whole
+    assert prune.largest_difference(pruned, whole) <= prune.TOLERANCE
+
+
+def test_a_pruned_gpt2_pools_past_a_pad_token_inside_the_text() -> None:
+    """The last token that is not the pad token is pooled, as transformers does it."""
+    whole = model("gpt2", "sdpa")
+    ids = torch.tensor([[5, 0, 7, 0, 0], [0, 0, 0, 0, 9], [3, 4, 5, 6, 7]])
+    mask = torch.ones_like(ids)
+    with torch.inference_mode():
+        expected = whole(input_ids=ids, attention_mask=mask).logits
+        answer = prune.prune(whole)(input_ids=ids, attention_mask=mask).logits
+    torch.testing.assert_close(answer, expected, atol=1e-5, rtol=0)
+
+
+def test_pruning_keeps_the_names_of_the_weights() -> None:
+    """The pruned copy has the parameters of the checkpoint, so the graph can point at them."""
+    whole = model("gpt2", "sdpa")
+    assert list(prune.prune(whole).state_dict()) == list(whole.state_dict())
+
+
+def test_a_patch_that_changes_the_answers_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the copy differs from the model, the model itself is exported."""
+
+    def wrong(copy: PreTrainedModel) -> None:
+        with torch.no_grad():
+            next(copy.parameters()).mul_(1.01)
+
+    whole = model("bert")
+    monkeypatch.setitem(prune.PATCHES, "bert", wrong)
+    assert prune.prune(whole) is whole
+
+
+def test_an_attention_that_the_patch_does_not_know_is_left_alone() -> None:
+    """GPT-2 with scaling switched off gets the whole last layer, not a wrong one."""
+    whole = model("gpt2", "eager", scale_attn_weights=False)
+    pruned = prune.prune(whole)
+    assert prune.largest_difference(pruned, whole) <= prune.TOLERANCE
+
+
+def test_answers_that_are_not_numbers_count_as_a_difference() -> None:
+    """A NaN is never within the tolerance."""
+    whole, broken = model("bert"), model("bert")
+    with torch.no_grad():
+        broken.classifier.bias.fill_(float("nan"))
+    assert not prune.largest_difference(broken, whole) <= prune.TOLERANCE

@@ -1,0 +1,217 @@
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from transformers import AutoTokenizer
+
+from export import parity
+from export.card import model_card
+from export.chain import ExportOptions, export_bundle
+from export.checkpoint import read_checkpoint
+from export.reference import Reference
+from scorer.errors import GateFailed, InputMissing, InvalidBundle, OutputRefused, UsageError
+from scorer.inference.bundle import open_bundle
+
+METRICS = {
+    "data": {"name": "test.csv", "sha256": "0", "rows": 1200},
+    "accuracy": 0.80124,
+    "macro_f1": 0.8,
+    "ece": 0.02,
+    "per_class": {"no": {"precision": 0.5, "recall": 0.25, "f1": 0.3333, "support": 600}},
+}
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_one_checkpoint_gives_one_bundle(
+    checkpoints: Callable[[str], Path], bundles: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The same checkpoint exported twice is the same bundle, byte for byte."""
+    export_bundle(checkpoints("gpt2"), tmp_path / "again", ExportOptions(name="tiny"))
+    assert contents(tmp_path / "again") == contents(bundles("gpt2"))
+
+
+def test_the_bundle_hashes_every_file(bundles: Callable[[str], Path]) -> None:
+    """tweetscore.json records the sha256 of all other files, and no path of this machine."""
+    files = contents(bundles("bert"))
+    metadata = json.loads(files.pop("tweetscore.json"))
+    expected = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    assert metadata["files"] == expected
+    here = str(bundles("bert").parents[1]).encode()
+    assert not [name for name, data in files.items() if here in data]
+
+
+def test_the_canary_holds_what_pytorch_answers(bundles: Callable[[str], Path]) -> None:
+    """256 texts with transformers' token ids and fp32 logits, each text alone."""
+    bundle = open_bundle(bundles("roberta"))
+    canary = bundle.canary()
+    reference = Reference(bundle.directory, bundle.max_length)
+    assert len(canary.texts) == 256
+    row = max(range(256), key=lambda i: len(canary.token_ids[i]))
+    text = bundle.normalizer(_series(canary.texts[row]))[0]
+    assert reference.token_ids([text])[0] == list(canary.token_ids[row])
+    assert len(canary.token_ids[row]) == bundle.max_length
+    assert reference.logits([text])[0].tolist() == canary.logits[row].tolist()
+
+
+def _series(text: str) -> pl.Series:
+    return pl.Series([text], dtype=pl.String)
+
+
+def test_only_measured_figures_are_parity_figures(bundles: Callable[[str], Path]) -> None:
+    """What the CPU makes of the fp16 graph is kept apart and marked as not measured."""
+    metadata = open_bundle(bundles("bert")).metadata
+    assert all(entry["measured"] is True for entry in metadata["parity"])
+    assert "fp16" not in {entry["precision"] for entry in metadata["parity"]}
+    assert [entry["measured"] for entry in metadata["graph_checks"]] == [False]
+
+
+def test_a_failed_gate_publishes_nothing(
+    checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a bundle nor leftovers appear, and an old bundle stays."""
+    old = tmp_path / "bundle"
+    old.mkdir()
+    (old / "tweetscore.json").write_text("{}", "utf-8")
+    monkeypatch.setattr(parity, "MIN_SPREAD", 1.1)
+    with pytest.raises(GateFailed):
+        export_bundle(checkpoints("bert"), old, ExportOptions(overwrite=True))
+    with pytest.raises(GateFailed):
+        export_bundle(checkpoints("bert"), tmp_path / "new", ExportOptions())
+    assert contents(old) == {"tweetscore.json": b"{}"}
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_an_existing_bundle_is_replaced_only_on_request(
+    checkpoints: Callable[[str], Path], bundles: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Without --overwrite an existing directory stops the export before any work."""
+    copy = Path(shutil.copytree(bundles("bert"), tmp_path / "bundle"))
+    with pytest.raises(OutputRefused, match="--overwrite"):
+        export_bundle(checkpoints("bert"), copy, ExportOptions())
+    export_bundle(checkpoints("bert"), copy, ExportOptions(overwrite=True, version="2"))
+    assert open_bundle(copy).version == "2"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_training_recorded_reaches_the_bundle(
+    checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """training.json and evaluation.json decide normaliser, length, temperature and figures."""
+    checkpoint = Path(shutil.copytree(checkpoints("bert"), tmp_path / "checkpoint"))
+    training = {
+        "name": "mine",
+        "base_model": {"name": "some/base", "sha256": "ab"},
+        "data": [{"name": "some/tweets", "sha256": "cd", "rows": 27481}],
+        "recipe": {"epochs": 2},
+        "normalizer": {"version": 1, "emoji": "keep"},
+        "max_length": 40,
+        "temperature": 1.7,
+        "baseline": {"labels": [0.3]},
+    }
+    (checkpoint / "training.json").write_text(json.dumps(training), "utf-8")
+    (checkpoint / "evaluation.json").write_text(json.dumps(METRICS), "utf-8")
+    export_bundle(checkpoint, tmp_path / "bundle", ExportOptions())
+    bundle = open_bundle(tmp_path / "bundle")
+    assert (bundle.name, bundle.max_length, bundle.temperature) == ("mine", 40, 1.7)
+    assert bundle.normalizer.emoji == "keep"
+    assert bundle.metadata["metrics"] == METRICS
+    assert bundle.metadata["baseline"] == training["baseline"]
+    assert bundle.metadata["training"] == {key: training[key] for key in ("data", "recipe")}
+    card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    front: Any = ModelCard(card).data
+    assert front.datasets == ["some/tweets"]
+    assert front.base_model == "some/base"
+    values = {result.metric_type: result.metric_value for result in front.eval_results}
+    assert values == {"accuracy": 0.8012, "f1": 0.8, "ece": 0.02}
+
+
+def test_the_bundle_reads_texts_as_text_for_transformers_too(
+    bundles: Callable[[str], Path],
+) -> None:
+    """A literal <|endoftext|> is words, also for whoever opens the bundle with transformers."""
+    tokenizer = AutoTokenizer.from_pretrained(bundles("gpt2"))
+    assert tokenizer.pad_token_id not in tokenizer("so <|endoftext|> it is")["input_ids"]
+    assert tokenizer.padding_side == "right"
+
+
+def test_notes_join_the_card(bundles: Callable[[str], Path]) -> None:
+    """The user's Markdown comes before the figures, and its YAML goes into the card's."""
+    metadata = dict(open_bundle(bundles("bert")).metadata)
+    notes = "---\nlicense: apache-2.0\nlanguage: en\n---\n## Licences\n\nData: CC BY 4.0\n"
+    card = model_card(metadata, notes)
+    front: Any = ModelCard(card).data
+    assert (front.license, front.language) == ("apache-2.0", "en")
+    assert front.pipeline_tag == "text-classification"
+    assert card.index("Data: CC BY 4.0") < card.index("## Use")
+
+
+def _changed(checkpoint: Path, target: Path, **changes: object) -> Path:
+    copy = Path(shutil.copytree(checkpoint, target))
+    path = copy / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **changes}), "utf-8")
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map"),
+        ({"model_type": "llama"}, "model type 'llama'"),
+        ({"problem_type": "multi_label_classification"}, "one label per text"),
+        ({"pad_token_id": None}, "GPT-2 finds a text's last token by it"),
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "--label-names"),
+        ({"id2label": {"0": "good", "1": "good"}}, "all different"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_served_is_named(
+    checkpoints: Callable[[str], Path], tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    """Each is an error that says what to do, found before transformers reads the checkpoint."""
+    checkpoint = _changed(checkpoints("gpt2"), tmp_path / "checkpoint", **changes)
+    with pytest.raises(InvalidBundle) as caught:
+        read_checkpoint(checkpoint)
+    assert words in str(caught.value)
+
+
+def test_generic_labels_get_names(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:
+    """LABEL_0 and its like can be replaced, one name per class."""
+    generic = {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}
+    checkpoint = _changed(checkpoints("bert"), tmp_path / "checkpoint", id2label=generic)
+    assert read_checkpoint(checkpoint, ("bad", "so-so", "good")).labels == ("bad", "so-so", "good")
+    with pytest.raises(UsageError, match="2 label names for 3 classes"):
+        read_checkpoint(checkpoint, ("bad", "good"))
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
+    """A missing directory is exit 66, and no name on a hub."""
+    with pytest.raises(InputMissing):
+        read_checkpoint(tmp_path / "nothing")
+
+
+def test_a_headless_model_is_not_a_classifier(
+    tiny_base: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A base model without a classification head is refused, not given a random one."""
+    labels = {"0": "no", "1": "yes"}
+    base = _changed(tiny_base("bert"), tmp_path / "base", id2label=labels)
+    with pytest.raises(InvalidBundle, match="missing: classifier"):
+        export_bundle(base, tmp_path / "bundle", ExportOptions())
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
+def test_threads_do_not_change_the_reference(bundles: Callable[[str], Path]) -> None:
+    """PyTorch's answers are computed the same way on any number of cores, which it gets back."""
+    bundle = open_bundle(bundles("bert"))
+    threads = torch.get_num_threads()
+    Reference(bundle.directory, bundle.max_length).logits(["a text"])
+    assert torch.get_num_threads() == threads

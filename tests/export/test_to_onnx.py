@@ -1,0 +1,51 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from export import to_onnx
+from export.reference import load_model
+
+
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "gpt2"])
+def test_the_graph_answers_as_the_model_for_any_batch_and_length(
+    checkpoints: Callable[[str], Path], model_type: str, tmp_path: Path
+) -> None:
+    """What was traced at one shape holds at others: nothing of the shape is baked in."""
+    model = load_model(checkpoints(model_type), attention=to_onnx.ATTENTION[model_type])
+    to_onnx.export_graph(model, tmp_path / "plain.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "plain.onnx")
+    for rows, tokens in ((1, 1), (1, 5), (3, 17), (9, 60)):
+        ids = torch.randint(5, 90, (rows, tokens), generator=torch.Generator().manual_seed(tokens))
+        with torch.inference_mode():
+            expected = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.numpy()
+        values = {"attention_mask": 1, "token_type_ids": 0}
+        feeds = {
+            node.name: ids.numpy()
+            if node.name == "input_ids"
+            else np.full(ids.shape, values[node.name], np.int64)
+            for node in session.get_inputs()
+        }
+        (answer,) = session.run(["logits"], feeds)
+        np.testing.assert_allclose(answer, expected, atol=1e-4)
+
+
+def test_every_weight_keeps_its_name(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:
+    """The graph's initializers are parameters of the checkpoint, not folded copies."""
+    model = load_model(checkpoints("bert"), attention="eager")
+    to_onnx.export_graph(model, tmp_path / "plain.onnx")
+    graph = to_onnx.load_graph(tmp_path / "plain.onnx")
+    names = {initializer.name for initializer in graph.graph.initializer}
+    assert names <= set(model.state_dict())
+
+
+def test_the_export_says_nothing(
+    checkpoints: Callable[[str], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The tracer's and Optimum's chatter reaches neither stdout nor stderr."""
+    model = load_model(checkpoints("gpt2"), attention="sdpa")
+    to_onnx.export_graph(model, tmp_path / "plain.onnx")
+    assert capfd.readouterr() == ("", "")
