@@ -17,7 +17,7 @@ BINS = 15
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("quality") / "out.csv"
     program = Path(sys.executable).parent / "tweetscore"
-    run = ["run", DATA / "test.csv", "-o", output, "--scores", "all"]
+    run = ["run", str(DATA / "test.csv"), "-o", str(output), "--scores", "all"]
     subprocess.run([program, *run], check=True)
     return output
 
