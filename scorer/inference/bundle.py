@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.errors import InvalidBundle
+from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.inference import untrusted
 from scorer.inference.normalize import VERSION as NORMALIZER_VERSION
 from scorer.inference.normalize import Normalizer
@@ -58,9 +58,17 @@ class Bundle:
     normalizer: Normalizer
 
     def graph(self, precision: str) -> Path:
-        """Return the graph that serves a precision; bf16 is computed from the fp32 graph."""
-        graphs = self.metadata["graphs"]
-        return self.directory / str(graphs["fp16" if precision == "fp16" else "fp32"])
+        """Return the graph that serves a precision; bf16 is computed from the fp32 graph.
+
+        Raises:
+            DeviceUnavailable: The bundle has none for that precision.
+        """
+        kind = "fp16" if precision == "fp16" else "fp32"
+        if kind not in self.metadata["graphs"]:
+            raise DeviceUnavailable(
+                f"the bundle {self.name} has no {kind} graph", "use --precision fp32, or auto"
+            )
+        return self.directory / str(self.metadata["graphs"][kind])
 
     def canary(self) -> Canary:
         """Read the canary.
@@ -94,6 +102,15 @@ def open_bundle(path: Path | None = None) -> Bundle:
     directory = (path or EMBEDDED).resolve()
     if not directory.is_dir():
         raise InvalidBundle(f"{directory} is not a model bundle", "name a bundle's directory")
+    try:
+        return _verified(directory)
+    except OSError as error:
+        raise InvalidBundle(
+            f"{error.filename} cannot be read ({error.strerror})", "check its permissions"
+        ) from error
+
+
+def _verified(directory: Path) -> Bundle:
     metadata_path = directory / METADATA_NAME
     raw = untrusted.read_bytes(metadata_path)
     metadata = _Metadata(metadata_path, untrusted.parse_json(metadata_path, raw))

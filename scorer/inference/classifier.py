@@ -121,8 +121,21 @@ class Classifier:
         return distinct[prepared.rows]  # row -1 is the one more, never written
 
     def score(self, prepared: Prepared) -> Scores:
-        """Run the model on a prepared window."""
-        probabilities = labels.probabilities(self.logits(prepared), self.bundle.temperature)
+        """Run the model on a prepared window.
+
+        Raises:
+            DeviceUnavailable: The session fails on a batch.
+            GateFailed: An answer is not a number: an overflow that no canary text has shown.
+        """
+        logits = self.logits(prepared)
+        broken = (prepared.rows >= 0) & ~np.isfinite(logits).all(axis=1)
+        if broken.any():
+            raise GateFailed(
+                f"{self.runtime.provider} in {self.runtime.precision} gives answers that are not "
+                f"numbers, for {broken.sum()} texts of a window",
+                "use --precision fp32, and tell who trained the model",
+            )
+        probabilities = labels.probabilities(logits, self.bundle.temperature)
         label_ids = np.where(prepared.rows < 0, np.int16(-1), labels.label_ids(probabilities))
         return Scores(label_ids, probabilities, prepared.counters)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scorer.errors import InvalidBundle
+from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.inference import untrusted
 from scorer.inference.bundle import open_bundle
 from scorer.inference.normalize import Normalizer
@@ -277,3 +277,23 @@ def test_a_canary_of_unequal_parts_is_refused(bundle: Path, change: Change) -> N
     change(bundle)
     with pytest.raises(InvalidBundle, match=r"canary\.json"):
         open_bundle(bundle).canary()
+
+
+def test_a_bundle_may_lack_the_gpu_graph(bundle: Path) -> None:
+    """Then fp16 is what is not there, and everything else works."""
+    rewrite(bundle, "tweetscore.json", lambda m: m["graphs"].pop("fp16"))
+    opened = open_bundle(bundle)
+    assert opened.graph("fp32").name == "model.onnx"
+    with pytest.raises(DeviceUnavailable, match="no fp16 graph"):
+        opened.graph("fp16")
+
+
+def test_a_file_that_cannot_be_read_is_named(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permissions are a fault of the bundle's installation, not an I/O error of the run."""
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(untrusted, "read_bytes", refuse)
+    with pytest.raises(InvalidBundle, match=r"tweetscore\.json cannot be read \(Permission denied"):
+        open_bundle(bundle)

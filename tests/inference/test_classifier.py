@@ -295,3 +295,20 @@ def test_the_canary_is_normalised_like_any_text(tiny_gpt2_bundle: Path) -> None:
     prepared = raw.prepare(column(content["texts"]))
     assert any("&amp;" in text for text in content["texts"])
     assert [prepared.ids(row) for row in range(prepared.counters.rows)] == content["token_ids"]
+
+
+def test_an_answer_that_is_no_number_is_never_a_label(bundle: Bundle) -> None:
+    """A session that overflows on a text after a sound canary stops the run."""
+    session = StubSession(bundle)
+    classifier = Classifier(bundle, session)
+    session.shift = np.nan
+    with pytest.raises(GateFailed, match="not numbers, for 1 texts"):
+        classifier.classify(column(["ugh", ""]))
+
+
+def test_a_session_that_fails_on_a_batch_says_which(bundle: Bundle) -> None:
+    """The library's own error becomes one line with provider and batch."""
+    session = open_session(bundle, BUILTIN, MACHINE, threads=1)
+    beyond_the_vocabulary = np.full((2, 3), 10**6, dtype=np.int64)
+    with pytest.raises(DeviceUnavailable, match="fails on a batch of 2 texts of 3 tokens"):
+        session.run(beyond_the_vocabulary)

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.inference.bundle import Bundle
-from scorer.inference.runtime.host import OUTPUT, constant_inputs, load, one_line, options
+from scorer.inference.runtime.host import (
+    OUTPUT,
+    constant_inputs,
+    explained,
+    load,
+    one_line,
+    options,
+)
 from scorer.inference.runtime.machine import nvidia_gpus
 from scorer.inference.runtime.session import RuntimeInfo
 
@@ -108,7 +115,8 @@ class BoundSession:
         """Return the logits [rows, classes] of token ids [rows, length]."""
         lane = self._lanes.get()
         try:
-            return lane.run(ids)
+            with explained(self.info, ids):
+                return lane.run(ids)
         finally:
             self._lanes.put(lane)
 

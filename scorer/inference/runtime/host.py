@@ -1,6 +1,7 @@
 """What the sessions of all providers share, and the one for those in host memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from scorer.errors import InvalidBundle
+from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.inference.runtime.session import RuntimeInfo
 
 OUTPUT = "logits"
@@ -40,7 +41,10 @@ class HostSession:
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the logits [rows, classes] of token ids [rows, length]."""
         feeds = {name: np.full(ids.shape, v, np.int64) for name, v in self._constants.items()}
-        logits: NDArray[np.float32] = self._session.run([OUTPUT], {"input_ids": ids, **feeds})[0]
+        with explained(self.info, ids):
+            logits: NDArray[np.float32] = self._session.run([OUTPUT], {"input_ids": ids, **feeds})[
+                0
+            ]
         return logits
 
 
@@ -82,6 +86,20 @@ def constant_inputs(loaded: Loaded) -> dict[str, int]:
     if outputs.get(OUTPUT) != "tensor(float)":
         raise _foreign(loaded.graph, f"gives {outputs}")
     return {name: _CONSTANT_INPUTS[name] for name in names if name in _CONSTANT_INPUTS}
+
+
+@contextmanager
+def explained(info: RuntimeInfo, ids: NDArray[np.int64]) -> Iterator[None]:
+    """Turn a session's failure on a batch into an error that names provider and batch."""
+    try:
+        yield
+    except Exception as error:  # the library's errors have no common base of their own
+        rows, length = ids.shape
+        raise DeviceUnavailable(
+            f"{info.provider} in {info.precision} fails on a batch of {rows} texts of {length} "
+            f"tokens ({one_line(error)})",
+            "free its memory, or choose another --device or --precision",
+        ) from error
 
 
 def one_line(error: Exception) -> str:
