@@ -55,7 +55,8 @@ def largest_difference(model: PreTrainedModel, reference: PreTrainedModel) -> fl
 def _probes(config: Any) -> Iterator[dict[str, torch.Tensor]]:
     generator = torch.Generator().manual_seed(0)
     pad = config.pad_token_id
-    longest = config.max_position_embeddings - pad - 1
+    # RoBERTa numbers its positions from pad_token_id + 1.
+    longest = config.max_position_embeddings - (pad + 1 if config.model_type == "roberta" else 0)
     for rows, tokens in _SHAPES:
         ids = torch.randint(config.vocab_size, (rows, min(tokens, longest)), generator=generator)
         ids[ids == pad] = (pad + 1) % config.vocab_size

@@ -43,6 +43,12 @@ def test_a_pruned_gpt2_pools_past_a_pad_token_inside_the_text() -> None:
     torch.testing.assert_close(answer, expected, atol=1e-5, rtol=0)
 
 
+def test_a_gpt2_whose_pad_token_is_the_last_one_of_its_vocabulary() -> None:
+    """As in the real one, where the pad token's id is far beyond the number of positions."""
+    whole = model("gpt2", "sdpa", vocab_size=500, pad_token_id=499, n_positions=24)
+    assert prune.prune(whole) is not whole
+
+
 def test_pruning_keeps_the_names_of_the_weights() -> None:
     """The pruned copy has the parameters of the checkpoint, so the graph can point at them."""
     whole = model("gpt2", "sdpa")
