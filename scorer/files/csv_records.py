@@ -7,7 +7,10 @@ line each (a quoted cell must close on its line there). So an open quote swallow
 byte is read more than a fixed number of times.
 """
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +22,12 @@ from scorer.records import Reject, RejectKind
 _SMALL_SCAN = 1 << 12  # bytes; after an irregular record
 _WHOLE_BLOCK = 1 << 30  # bytes; more than a block ever has
 _LARGEST_RUN = 1 << 10  # irregular records read in a row before the next scan
+_REJECTS_AT_ONCE = 1 << 13  # so that a block of nothing but rejects does not fill the memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Records:
-    """The rows found in one block."""
+    """The rows found in one block, or in a part of it."""
 
     data: bytes
     spans: Spans
@@ -76,27 +80,37 @@ class RecordSplitter:
         self._window = _WHOLE_BLOCK
         self._run = 1
 
-    def split(self, block: bytes, *, final: bool) -> Records:
-        """Return the records that are complete with this block; `final` completes the last."""
-        data = self._rest + block
-        spans, lost, used = self._structure(data, final)
-        self._rest = data[used:]
-        self._doubtful = max(0, self._doubtful - used)
-        return self._checked(data, spans, lost, used)
+    def split(self, block: bytes, *, final: bool) -> Iterator[Records]:
+        """Yield the records that are complete with this block; `final` completes the last.
 
-    def _structure(self, data: bytes, final: bool) -> tuple[Spans, list[_Lost], int]:
+        They come in parts, so that the rejects of each are few.
+        """
+        data = self._rest + block
+        at = start = 0
+        more = True
+        while more:
+            spans, lost, at, more = self._structure(data, start, final)
+            yield from self._checked(data, spans, lost, start, at)
+            start = at
+        self._rest = data[at:]
+        self._doubtful = max(0, self._doubtful - at)
+
+    def _structure(
+        self, data: bytes, start: int, final: bool
+    ) -> tuple[Spans, list[_Lost], int, bool]:
+        """Return what lies from `start` on, where it ends, and whether there may be more."""
         array = np.frombuffer(data, np.uint8)
         parts: list[Spans] = []
         lost: list[_Lost] = []
-        at = self._end_of_long_line(data)
-        while at < len(data):
+        at = start or self._end_of_long_line(data)
+        more = at < len(data)
+        while more and len(lost) < _REJECTS_AT_ONCE:
             if at >= self._doubtful:
                 at = self._scan(array, at, parts)
             before = at
             at = self._read_singly(data, at, final, parts, lost)
-            if at == before:  # what is left may go on in the next block
-                break
-        return Spans.joined(parts), lost, at
+            more = before < at < len(data)  # else what is left may go on in the next block
+        return Spans.joined(parts), lost, at, more
 
     def _end_of_long_line(self, data: bytes) -> int:
         if not self._in_long_line:
@@ -191,22 +205,33 @@ class RecordSplitter:
             return line[:-2]
         return line.removesuffix(bytes([self._dialect.ending]))
 
-    def _checked(self, data: bytes, spans: Spans, lost: list[_Lost], used: int) -> Records:
+    def _checked(
+        self, data: bytes, spans: Spans, lost: list[_Lost], start: int, stop: int
+    ) -> Iterator[Records]:
         """Take out rows with a wrong number of cells or bytes that are not the encoding."""
-        array = np.frombuffer(data, np.uint8)[:used]
-        endings = np.flatnonzero(array == self._dialect.ending)
-        bad_bytes = _not_utf8(data, spans, used)
+        bad_bytes = _not_utf8(data, spans, stop)
         dropped = bad_bytes | (spans.cells != self._cells)
-        rows = spans
-        if dropped.any():
-            rows = spans[~dropped]
-            lost += [
+        first_of = np.sort(np.append(spans.starts[dropped], [each.start for each in lost]))
+        cuts = first_of[_REJECTS_AT_ONCE::_REJECTS_AT_ONCE].astype(np.int64).tolist()
+        for begin, end in pairwise([start, *cuts, stop]):
+            here = slice(*np.searchsorted(spans.starts, (begin, end)).tolist())
+            lines = slice(
+                *(bisect_left(lost, at, key=lambda each: each.start) for at in (begin, end))
+            )
+            rejects = lost[lines] + [
                 self._lost_record(data, spans, i, bool(bad_bytes[i]))
-                for i in np.flatnonzero(dropped).tolist()
+                for i in (here.start + np.flatnonzero(dropped[here])).tolist()
             ]
-            lost.sort(key=lambda each: each.start)
-        starts = [each.start for each in lost]
-        lines = (self._line + np.searchsorted(endings, starts)).tolist()
+            rejects.sort(key=lambda each: each.start)
+            yield self._numbered(data, spans[here][~dropped[here]], rejects, begin, end)
+
+    def _numbered(
+        self, data: bytes, rows: Spans, lost: list[_Lost], begin: int, end: int
+    ) -> Records:
+        """Count the lines from `begin` to `end`, and give each reject its own."""
+        endings = np.flatnonzero(np.frombuffer(data, np.uint8)[begin:end] == self._dialect.ending)
+        starts = np.array([each.start for each in lost], np.int64)
+        lines = (self._line + np.searchsorted(endings, starts - begin)).tolist()
         before = np.searchsorted(rows.starts, starts).tolist()
         rejects = tuple(
             (row, Reject(line, each.kind, each.reason, each.raw))

@@ -13,7 +13,7 @@ from scorer.files.csv_text import appended_cells, appended_header, texts_of, wit
 from scorer.files.csv_windows import cut_windows
 from scorer.files.feed import RowFeed
 from scorer.files.formats import format_of
-from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, input_changed
+from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed
 from scorer.files.transcode import find_encoding
 from scorer.records import TextWindow
 
@@ -65,6 +65,11 @@ class CsvSource:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
         return cut_windows(self._limited(), rows, self._encoding)
 
+    def check_plan(self, plan: OutputColumns) -> None:
+        """Raise UsageError when a name exists already, or the file's encoding cannot hold it."""
+        plan.check_against(self.columns)
+        plan.check_encoding(self._encoding)
+
     def write_scored(
         self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
     ) -> int:
@@ -74,12 +79,13 @@ class CsvSource:
             DataError: the texts are not those that were scored.
             UsageError: a name exists already, or the file's encoding cannot hold it.
         """
-        self._check_plan(plan)
+        self.check_plan(plan)
         rows = RowFeed(self._limited(), Records.rows)
         count = 0
         with write_blocks(destination, self._compression) as sink:
             sink.write(self._encoding.bom + self._scored_header(plan))
             for part in results:
+                check_offset(self.path, part, count)
                 for block in self._scored_blocks(part, plan, rows):
                     sink.write(block)
                 count += len(part)
@@ -104,15 +110,6 @@ class CsvSource:
         content, end = self._header.content, self._header.end
         names = appended_header(plan, self._dialect).encode("utf-8")
         return self._encoding.from_utf8(content[:end] + names + content[end:])
-
-    def _check_plan(self, plan: OutputColumns) -> None:
-        plan.check_against(self.columns)
-        for name in (*plan.names, *plan.label_values):
-            if not self._encoding.can_hold(name):
-                raise UsageError(
-                    f"{name!r} cannot be written in the encoding {self.encoding}",
-                    "choose other names",
-                )
 
     def _read_header(self, head: bytes) -> _Header:
         limit = min(len(head), RECORD_CAP + 1)
@@ -152,9 +149,9 @@ class CsvSource:
             raise input_changed(self.path)
         block = block[len(header) :]
         for following in blocks:
-            yield splitter.split(block, final=False)
+            yield from splitter.split(block, final=False)
             block = following
-        yield splitter.split(block, final=True)
+        yield from splitter.split(block, final=True)
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield the content as UTF-8 without byte-order mark, in blocks of a fixed size or more."""

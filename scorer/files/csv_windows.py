@@ -11,6 +11,7 @@ from scorer.files.transcode import Encoding
 from scorer.records import Reject, TextWindow
 
 REJECTS_HELD = 16 << 20  # bytes of rejects that end a window early, so that memory stays flat
+_REJECT_SIZE = 500  # bytes that a reject costs beside its raw ones
 
 
 class _Window:
@@ -31,7 +32,7 @@ class _Window:
     def reject(self, reject: Reject) -> None:
         """Add a reject."""
         self._rejects.append(reject)
-        self.reject_bytes += len(reject.raw)
+        self.reject_bytes += _REJECT_SIZE + len(reject.raw)
 
     def close(self) -> TextWindow:
         """Return the window and begin the next."""

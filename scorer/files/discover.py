@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from scorer.errors import DataError, InputMissing, UsageError
-from scorer.files.formats import SUPPORTED, format_of, is_supported
+from scorer.errors import UsageError
+from scorer.files.formats import format_of
 
 _OURS = re.compile(
     r"\.scored\.|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$", re.IGNORECASE
@@ -39,53 +39,33 @@ def state_directory(output: Path) -> Path:
     return output.with_name(f".{output.name}.tweetscore")
 
 
-def is_candidate(path: Path) -> bool:
-    """Tell whether a file found in a directory is an input: known, not hidden, not our own."""
-    return not path.name.startswith(".") and not _OURS.search(path.name) and is_supported(path)
+def own_products(inputs: Sequence[Path]) -> list[Path]:
+    """Return those among several inputs that are outputs or reports of ours by their names.
+
+    A pattern like `*.csv` matches last night's outputs too. A single input is meant as it stands.
+    """
+    return [path for path in inputs if _OURS.search(path.name)] if len(inputs) > 1 else []
 
 
 def plan_outputs(inputs: Sequence[Path], output: Path | None = None) -> list[tuple[Path, Path]]:
-    """Return each input with its output; a directory among the inputs stands for its files.
+    """Return each input but `own_products` with its output; nothing needs to exist yet.
 
-    One input file and an `output` that is no directory: that is its name. Otherwise `output` is a
+    One input and an `output` that is no directory: that is its name. Otherwise `output` is a
     directory, in which the inputs' paths below their common parent are mirrored.
 
     Raises:
         UsageError: two inputs share an output, an output is an input, or the formats differ.
-        InputMissing: an input does not exist.
-        DataError: a directory holds no input.
     """
-    if len(inputs) == 1 and not inputs[0].is_dir() and output is not None and not output.is_dir():
-        format_of(inputs[0])
+    if len(inputs) == 1 and output is not None and not output.is_dir():
         pairs = [(inputs[0], output)]
     else:
-        found = list(_found(inputs))
-        pairs = [(path, default_output(path)) for path, _ in found]
-        if output is not None:
-            top = Path(os.path.commonpath([os.path.abspath(root) for _, root in found]))
-            pairs = [(path, output / _below(top, renamed)) for path, renamed in pairs]
+        skipped = set(own_products(inputs))
+        pairs = [(path, default_output(path)) for path in inputs if path not in skipped]
+        if output is not None and pairs:
+            top = os.path.commonpath([os.path.abspath(path.parent) for path, _ in pairs])
+            pairs = [(path, output / _below(Path(top), renamed)) for path, renamed in pairs]
     _check_pairs(pairs)
     return pairs
-
-
-def _found(inputs: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield each input file with the directory below which its path is mirrored."""
-    for path in inputs:
-        if not path.is_dir():
-            if not path.exists():
-                raise InputMissing(f"{path} does not exist", "check the name")
-            yield path, path.parent
-            continue
-        inside = sorted(_walk(path))
-        if not inside:
-            raise DataError(f"{path} holds nothing to score", f"supported are {SUPPORTED}")
-        yield from ((each, path) for each in inside)
-
-
-def _walk(directory: Path) -> Iterator[Path]:
-    for parent, directories, names in os.walk(directory):
-        directories[:] = [name for name in directories if not name.startswith(".")]
-        yield from (Path(parent, name) for name in names if is_candidate(Path(parent, name)))
 
 
 def _below(top: Path, path: Path) -> Path:
@@ -93,11 +73,10 @@ def _below(top: Path, path: Path) -> Path:
 
 
 def _check_pairs(pairs: Sequence[tuple[Path, Path]]) -> None:
-    owners = {path.resolve(): path for path, _ in pairs}
-    inputs = set(owners)
-    outputs: dict[Path, Path] = {}
+    inputs = {os.path.realpath(path) for path, _ in pairs}
+    outputs: dict[str, Path] = {}
     for path, output in pairs:
-        target = output.resolve()
+        target = os.path.realpath(output)
         if target in outputs:
             raise UsageError(
                 f"{outputs[target]} and {path} would both be written to {output}",

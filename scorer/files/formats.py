@@ -1,10 +1,11 @@
 """File formats by extension, and the one door through which an input is opened."""
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from scorer.errors import DataError, InputMissing, UsageError
+from scorer.errors import DataError, UsageError
 from scorer.files.storage import reading
 
 if TYPE_CHECKING:
@@ -44,13 +45,14 @@ def format_of(path: Path) -> FileFormat:
     return FileFormat(kind, compression, last + suffix)
 
 
-def is_supported(path: Path) -> bool:
-    """Tell whether the extension names a format."""
-    try:
-        format_of(path)
-    except UsageError:
-        return False
-    return True
+def _check_regular(path: Path) -> None:
+    """Refuse what cannot be read twice, or would wait for a writer for ever."""
+    with reading(path):
+        mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise DataError(f"{path} is a directory", "name a file")
+    if not stat.S_ISREG(mode):
+        raise DataError(f"{path} is not a regular file", "spool it into one first")
 
 
 def open_source(
@@ -78,11 +80,7 @@ def open_source(
     file_format = format_of(path)
     if limit is not None and limit < 0:
         raise UsageError(f"the limit {limit} is negative", "give the number of rows to read")
-    with reading(path):
-        if path.is_dir():
-            raise DataError(f"{path} is a directory", "name a file")
-        if not path.exists():
-            raise InputMissing(f"{path} does not exist", "check the name")
+    _check_regular(path)
     if file_format.kind == "parquet":
         if encoding is not None or delimiter is not None:
             raise UsageError(f"{path} is Parquet", "encoding and delimiter are for CSV only")

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from scorer.errors import DataError, StorageError
 from scorer.files.columns import find_text_column
 from scorer.files.feed import RowFeed
-from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, input_changed
+from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed
 from scorer.files.storage import reading, writing
+from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
 
 ROW_GROUP = 131_072  # rows of every row group that we write but the last
@@ -54,6 +55,11 @@ class ParquetSource:
             yield TextWindow(offset, texts)
             offset += len(texts)
 
+    def check_plan(self, plan: OutputColumns) -> None:
+        """Raise UsageError when a name exists already, or is no text that Parquet can hold."""
+        plan.check_against(self.columns)
+        plan.check_encoding(Encoding(self.encoding))
+
     def write_scored(
         self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
     ) -> int:
@@ -63,7 +69,7 @@ class ParquetSource:
             DataError: the texts are not those that were scored.
             UsageError: a name exists already.
         """
-        plan.check_against(self.columns)
+        self.check_plan(plan)
         schema = _scored_schema(self._schema, plan)
         feed = RowFeed(self._batches(None), _cut)
         count = 0
@@ -74,6 +80,7 @@ class ParquetSource:
         ):
             rows = _RowGroups(writer, schema)
             for part in results:
+                check_offset(self.path, part, count)
                 for batch in self._scored_batches(part, plan, feed, schema):
                     rows.add(batch)
                 count += len(part)
@@ -102,22 +109,36 @@ class ParquetSource:
             raise input_changed(self.path)
 
     def _batches(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-        left = self._limit
+        at = 0
         with self._open() as file:
             if file.schema_arrow != self._schema:
                 raise input_changed(self.path)
             for batch in file.iter_batches(_BATCH, columns=columns):
-                wanted = len(batch) if left is None else min(left, len(batch))
-                if wanted == 0 and left == 0:
+                wanted = len(batch) if self._limit is None else min(self._limit - at, len(batch))
+                if wanted == 0 and at == self._limit:
                     return
-                yield batch.slice(0, wanted)
-                left = None if left is None else left - wanted
+                rows = batch.slice(0, wanted)
+                self._check_texts(rows, at)
+                yield rows
+                at += wanted
+
+    def _check_texts(self, batch: pa.RecordBatch, offset: int) -> None:
+        """Raise DataError where bytes are no UTF-8: a reader of Parquet takes them on trust."""
+        try:
+            self._text_cells(batch).validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"column {self._text_column!r} of {self.path} is not UTF-8 somewhere in rows"
+                f" {offset + 1} to {offset + len(batch)}",
+                "write it again with valid text",
+            ) from error
+
+    def _text_cells(self, batch: pa.RecordBatch) -> pa.Array:
+        column = batch.column(batch.schema.names.index(self._text_column))
+        return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
     def _texts(self, batch: pa.RecordBatch) -> pl.Series:
-        column = batch.column(batch.schema.names.index(self._text_column))
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        return pl.Series("text", pl.from_arrow(column), dtype=pl.String)
+        return pl.Series("text", pl.from_arrow(self._text_cells(batch)), dtype=pl.String)
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:

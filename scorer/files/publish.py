@@ -5,8 +5,8 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,16 +49,18 @@ def admit_output(output: Path, inputs: Iterable[Path], *, overwrite: bool = Fals
         if path.exists() and output.exists() and path.samefile(output):
             raise UsageError(f"{output} is the input {path} itself", "choose another output")
     with writing(output):
-        parent = output.resolve().parent
+        parent = Path(os.path.realpath(output)).parent
         if not parent.is_dir():
             raise OutputRefused(f"the directory {parent} does not exist", "create it first")
         if not os.access(parent, os.W_OK | os.X_OK):
             raise OutputRefused(
                 f"the directory {parent} cannot be written to", "check its permissions"
             )
-        if not output.exists():
+        try:
+            mode = output.stat().st_mode
+        except FileNotFoundError:
             return
-        if not stat.S_ISREG(output.stat().st_mode):
+        if not stat.S_ISREG(mode):
             raise OutputRefused(f"{output} is not a regular file", "choose another output")
     if not overwrite and not is_ours(output):
         raise OutputRefused(
@@ -92,7 +94,7 @@ def replacing(output: Path) -> Iterator[Path]:
     `output` as it was. A symbolic link stays one: the file that it points to is replaced.
     """
     with writing(output):
-        target = output.resolve()
+        target = Path(os.path.realpath(output))
         temporary = temporary_sibling(target)
     try:
         yield temporary
@@ -109,23 +111,22 @@ def commit(temporary: Path, target: Path) -> None:
     fsync_directory(target.parent)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return a report as JSON in ASCII: a file name that is not UTF-8 can be written too."""
+    return json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a small JSON file atomically."""
+    text = json_text(content)
     with replacing(path) as temporary, writing(path):
-        temporary.write_text(
-            json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(text, encoding="ascii")
 
 
-def fsync_directory(directory: Path) -> bool:
-    """Make a rename durable; false where that failed, since the rename itself is done."""
-    if os.name == "nt":  # no such thing there
-        return True
-    try:
+def fsync_directory(directory: Path) -> None:
+    """Make a rename durable where the system can do that; the rename itself is done already."""
+    with suppress(OSError):
         _fsync(directory)
-    except OSError:
-        return False
-    return True
 
 
 def _fsync(path: Path) -> None:

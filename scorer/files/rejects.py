@@ -17,9 +17,10 @@ from scorer.records import Reject
 class RejectLog:
     """Counts rejects and writes one line of JSON for each."""
 
-    def __init__(self, path: Path, file: IO[bytes], encoding: str) -> None:
+    def __init__(self, path: Path, temporary: Path, file: IO[bytes], encoding: str) -> None:
         self.path = path
         self.count = 0
+        self._temporary = temporary
         self._file = file
         self._encoding = encoding
 
@@ -30,6 +31,17 @@ class RejectLog:
             with writing(self.path):
                 self._file.write(line.encode("utf-8") + b"\n")
             self.count += 1
+
+    def commit(self) -> None:
+        """Publish what was added, or remove last night's file if nothing was; then add no more."""
+        if self._file.closed:
+            return
+        with writing(self.path):
+            self._file.close()
+            if self.count:
+                commit(self._temporary, self.path)
+            else:
+                self.path.unlink(missing_ok=True)
 
 
 def _as_json(reject: Reject, encoding: str) -> dict[str, str | int]:
@@ -51,7 +63,7 @@ def reject_log(output: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
     """Yield a log that becomes OUTPUT.rejects.ndjson (mode 0600) when the block ends.
 
     Without rejects there is no such file, and last night's is removed. Leaving with an exception
-    changes nothing.
+    changes nothing, unless the log was committed before; so publish the output in the block.
     """
     path = rejects_path(output)
     temporary = temporary_sibling(path)
@@ -59,14 +71,8 @@ def reject_log(output: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
         with writing(path):
             file = os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         with file:
-            log = RejectLog(path, file, encoding)
+            log = RejectLog(path, temporary, file, encoding)
             yield log
-            with writing(path):
-                file.flush()
-        with writing(path):
-            if log.count:
-                commit(temporary, path)
-            else:
-                path.unlink(missing_ok=True)
+            log.commit()
     finally:
         temporary.unlink(missing_ok=True)

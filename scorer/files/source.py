@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scorer.errors import DataError, UsageError
+from scorer.errors import DataError, StorageError, UsageError
+from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
 
 
@@ -38,6 +39,15 @@ class OutputColumns:
                     "choose other names with --label-column and --score-column",
                 )
             taken.add(name)
+
+    def check_encoding(self, encoding: Encoding) -> None:
+        """Raise UsageError when a name or a label cannot be written in the encoding."""
+        for text in (*self.names, *self.label_values):
+            if not encoding.can_hold(text):
+                raise UsageError(
+                    f"{text!r} cannot be written in the encoding {encoding.codec}",
+                    "choose other names",
+                )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +122,15 @@ def input_changed(path: Path) -> DataError:
     return DataError(f"{path} changed while it was scored", "run again when nobody writes to it")
 
 
+def check_offset(path: Path, part: ScoredSlice, reached: int) -> None:
+    """Raise StorageError unless the slice begins at the row that the second pass has reached."""
+    if part.offset != reached:
+        raise StorageError(
+            f"the stored results for {path} go on at row {part.offset} instead of {reached}",
+            "run again",
+        )
+
+
 class Source(Protocol):
     """One input file: read once for its texts, a second time to be written with its scores."""
 
@@ -133,6 +152,9 @@ class Source(Protocol):
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
+
+    def check_plan(self, plan: OutputColumns) -> None:
+        """Raise UsageError, before any work, where `write_scored` could not write the columns."""
 
     def write_scored(
         self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]

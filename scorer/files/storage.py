@@ -46,6 +46,10 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:
             raise
+        if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:
+            raise InputMissing(
+                f"{path} cannot be found: {_words(error)}", "check the name"
+            ) from error
         remedy = _REMEDIES.get(error.errno, "check the device and run again")
         raise StorageError(f"reading {path} failed: {_words(error)}", remedy) from error
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scorer.files import csv_records
 from scorer.files.csv_dialect import Dialect, Failure, Record, read_record
-from scorer.files.csv_records import RecordSplitter
+from scorer.files.csv_records import Records, RecordSplitter
 from scorer.files.csv_text import texts_of
 from tests.files.csv_reference import Lost, Row, split
 
@@ -19,25 +19,30 @@ def vectorised(
     splitter._window = window
     found: list[Row | Lost] = []
     for number, block in enumerate(blocks):
-        records = splitter.split(block, final=number == len(blocks) - 1)
-        spans = records.spans
-        rows = [
-            Row(
-                records.data[start:end],
-                records.data[end:stop],
-                None if text is None else text.encode(),
-            )
-            for start, end, stop, text in zip(
-                spans.starts, spans.ends, spans.stops, texts_of(records), strict=True
-            )
-        ]
-        at = 0
-        for before, reject in records.rejects:
-            found += rows[at:before]
-            found.append(Lost(reject.line, reject.kind, reject.raw))
-            at = before
-        found += rows[at:]
+        for records in splitter.split(block, final=number == len(blocks) - 1):
+            found += in_order(records)
     return found
+
+
+def in_order(records: Records) -> list[Row | Lost]:
+    spans = records.spans
+    rows = [
+        Row(
+            records.data[start:end],
+            records.data[end:stop],
+            None if text is None else text.encode(),
+        )
+        for start, end, stop, text in zip(
+            spans.starts, spans.ends, spans.stops, texts_of(records), strict=True
+        )
+    ]
+    found: list[Row | Lost] = []
+    at = 0
+    for before, reject in records.rejects:
+        found += rows[at:before]
+        found.append(Lost(reject.line, reject.kind, reject.raw))
+        at = before
+    return found + rows[at:]
 
 
 def cut(content: bytes, at: list[int]) -> list[bytes]:

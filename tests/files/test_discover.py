@@ -2,8 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from scorer.errors import DataError, InputMissing, UsageError
-from scorer.files.discover import default_output, plan_outputs, rejects_path, state_directory
+from scorer.errors import UsageError
+from scorer.files.discover import (
+    default_output,
+    own_products,
+    plan_outputs,
+    rejects_path,
+    state_directory,
+)
 
 
 def touch(*paths: Path) -> None:
@@ -61,31 +67,23 @@ def test_paths_are_mirrored_below_the_common_parent(tmp_path: Path) -> None:
     ]
 
 
-def test_a_directory_stands_for_its_inputs(tmp_path: Path) -> None:
-    """Our own products, hidden files and unknown extensions are passed over."""
-    kept = [tmp_path / "in/a/x.csv", tmp_path / "in/y.parquet"]
-    passed = ["y.scored.parquet", "y.parquet.run.json", "x.csv.rejects.ndjson", ".z.csv", "n.txt"]
-    touch(*kept, *(tmp_path / "in" / name for name in passed), tmp_path / "in/.state/x.csv")
-    assert [path for path, _ in plan_outputs([tmp_path / "in"])] == kept
-    found = plan_outputs([tmp_path / "in"], tmp_path / "out")
-    assert [out for _, out in found] == [
-        tmp_path / "out/a/x.scored.csv",
-        tmp_path / "out/y.scored.parquet",
-    ]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="nothing to score"):
-        plan_outputs([tmp_path / "empty"])
+def test_our_own_products_among_several_inputs_are_passed_over(tmp_path: Path) -> None:
+    """A shell's *.csv on the second night names last night's outputs too; alone they count."""
+    x, scored = tmp_path / "x.csv", tmp_path / "x.scored.csv"
+    touch(x, scored)
+    assert own_products([x, scored]) == [scored]
+    assert [path for path, _ in plan_outputs([x, scored])] == [x]
+    assert own_products([scored]) == []
+    assert [path for path, _ in plan_outputs([scored])] == [scored]
 
 
 def test_collisions_are_found_before_any_work(tmp_path: Path) -> None:
     """Two inputs with one output, an output that is an input, another format."""
-    touch(tmp_path / "x.csv", tmp_path / "x.scored.csv")
-    x, scored = tmp_path / "x.csv", tmp_path / "x.scored.csv"
+    x = tmp_path / "x.csv"
+    touch(x)
     with pytest.raises(UsageError, match="would both be written"):
         plan_outputs([x, x])
     with pytest.raises(UsageError, match="is an input too"):
-        plan_outputs([x, scored])
+        plan_outputs([x], x)
     with pytest.raises(UsageError, match=r"give it the extension \.csv"):
         plan_outputs([x], tmp_path / "y.csv.gz")
-    with pytest.raises(InputMissing):
-        plan_outputs([x, tmp_path / "none.csv"], tmp_path / "out")
