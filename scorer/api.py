@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 import polars as pl
 
-from scorer.errors import UsageError
 from scorer.inference.bundle import open_bundle
 from scorer.inference.classifier import Classifier
+from scorer.run_options import renamed
 
 if TYPE_CHECKING:
     from scorer.inference.runtime.select import Device, Precision
@@ -130,18 +130,6 @@ def predict_sentiment(text: str, labels: Literal["es", "en"] | Sequence[str] = "
     if label is None:
         return {"label": None, "score": None}
     return {"label": names[scorer.labels.index(label)], "score": round(score, 4)}
-
-
-def renamed(labels: tuple[str, ...], names: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names that stand for the labels; as many, or it is a UsageError."""
-    if names is None:
-        return labels
-    if isinstance(names, str) or len(names) != len(labels):
-        raise UsageError(
-            f"{len(names)} label names for {len(labels)} labels",
-            f"give one each for {', '.join(labels)}",
-        )
-    return tuple(names)
 
 
 @cache

@@ -13,8 +13,8 @@
     └── InvalidBundle       78   the model bundle or the configuration is not usable
 
 A message is one line: what happened, where, and after a semicolon what to do. Anything that
-is not in this tree is a bug of ours and exits 70, but for an interrupt: 130, or 143 when it
-came as SIGTERM.
+is not in this tree is a bug of ours and exits 70, but for an error of the operating system, which
+exits 74, and an interrupt: 130, or 143 when it came as SIGTERM.
 """
 
 from typing import ClassVar
@@ -101,4 +101,6 @@ def exit_code(error: BaseException) -> int:
         return 143
     if isinstance(error, KeyboardInterrupt):
         return 130
+    if isinstance(error, OSError):
+        return StorageError.exit_code
     return 70

@@ -6,7 +6,7 @@ preparing the next window overlap with scoring this one, so memory is two window
 the input. Nothing under the output's name changes before the one rename that publishes it.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
@@ -14,16 +14,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scorer.errors import DataError, TweetscoreError, UsageError
-from scorer.files.discover import failed_report_path, plan_outputs, rejects_path, report_path
+from scorer.files.discover import (
+    failed_report_path,
+    own_products,
+    plan_outputs,
+    rejects_path,
+    report_path,
+)
 from scorer.files.formats import open_source
 from scorer.files.parts import Parts, parts_of
-from scorer.files.publish import FileIdentity, admit_output, replacing, write_json
-from scorer.files.rejects import reject_log
+from scorer.files.publish import FileIdentity, admit_output, json_text, replacing, write_json
+from scorer.files.rejects import RejectLog, reject_log
 from scorer.files.source import OutputColumns, Source, input_changed
 from scorer.files.storage import reading, writing
-from scorer.monitor.run_report import RunRecord, as_json, describe_input
+from scorer.monitor.run_report import RunRecord, describe_input
 from scorer.records import Reject, TextWindow
-from scorer.run_options import Outcome, RunOptions, TextClassifier
+from scorer.run_options import Outcome, RunOptions, TextClassifier, renamed
 
 T = TypeVar("T")
 
@@ -42,6 +48,11 @@ def open_classifier(options: RunOptions) -> TextClassifier:
     )
 
 
+def skipped(options: RunOptions) -> list[Path]:
+    """Return the inputs that a run passes over, because their names say that they are ours."""
+    return own_products(options.inputs)
+
+
 def run(
     options: RunOptions,
     *,
@@ -53,13 +64,19 @@ def run(
     What fails for one file is in its outcome and does not keep the others from their turn;
     what concerns all of them is raised before any work. `progress` hears each window's rows.
     """
-    runs = [_FileRun(path, output, options) for path, output in _plan(options)]
-    for each in runs:
-        with each.attempt():
-            each.open()
-    ready = [each for each in runs if not each.error]
-    if ready:
-        classifier = _load(options, ready, classifier_for)
+    plan = _plan(options)
+    runs = [_FileRun(path, output, options) for path, output in plan]
+    try:
+        for each in runs:
+            with each.attempt():
+                each.open([path for path, _ in plan])
+        ready = [each for each in runs if not each.error]
+        if ready:
+            classifier = _load(options, ready, classifier_for)
+    except BaseException:
+        # What ends the run must not hide what was wrong with single files.
+        yield from (each.outcome() for each in runs if each.error)
+        raise
     for each in runs:
         if not each.error:
             with each.attempt():
@@ -85,7 +102,8 @@ def _load(
 ) -> TextClassifier:
     """Load the model once for all files, each of which records it."""
     try:
-        classifier = classifier_for(options)
+        with runs[0].record.stage("load"):
+            classifier = classifier_for(options)
         for each in runs:
             each.expect(classifier)
     except BaseException as error:
@@ -100,10 +118,11 @@ class _FileRun:
 
     def __init__(self, path: Path, output: Path, options: RunOptions) -> None:
         self.error: TweetscoreError | None = None
+        self.record = RunRecord(options.as_json())
+        self._published = False
         self._input = path
         self._output = output
         self._options = options
-        self._record = RunRecord(options.as_json())
         self._report: dict[str, Any] = {}
         self._source: Source
         self._columns = OutputColumns(options.label_column, options.score_column, ())
@@ -125,23 +144,23 @@ class _FileRun:
 
     def fail(self, error: BaseException) -> None:
         """Report a failure beside the good output and its report, which stay as they are."""
-        self._report = self._record.failed(error)
-        if not isinstance(error, UsageError):
-            # The error itself matters more than that its report cannot be written.
-            with suppress(TweetscoreError, OSError):
+        # The error itself matters more than that it cannot be reported, for whatever reason.
+        with suppress(Exception):
+            self._report = self.record.failed(error)
+            if not isinstance(error, UsageError):
                 write_json(failed_report_path(self._output), self._report)
 
     def outcome(self) -> Outcome:
         """Return what became of the file."""
-        warnings = tuple(self._record.warnings)
+        warnings = tuple(self.record.warnings)
         return Outcome(self._input, self._output, self._report, warnings, self.error)
 
-    def open(self) -> None:
-        """Check all that can be checked without the model."""
+    def open(self, inputs: Sequence[Path]) -> None:
+        """Check all that can be checked without the model; no input may become an output."""
         options = self._options
         if len(options.inputs) > 1:
             self._output.parent.mkdir(parents=True, exist_ok=True)
-        admit_output(self._output, options.inputs, overwrite=options.overwrite)
+        admit_output(self._output, inputs, overwrite=options.overwrite)
         self._source = open_source(
             self._input,
             text_column=options.text_column,
@@ -151,105 +170,113 @@ class _FileRun:
         )
         self._columns.check_against(self._source.columns)
         with reading(self._input):
-            self._record.note(input=describe_input(self._input, format=self._source.format))
+            self.record.note(input=describe_input(self._input, format=self._source.format))
 
     def expect(self, classifier: TextClassifier) -> None:
         """Name the output's columns and record what is about to run."""
         self._columns = _columns(self._options, classifier.labels)
-        self._columns.check_against(self._source.columns)
+        self._source.check_plan(self._columns)
         bundle = classifier.bundle
-        self._record.note(
+        self.record.note(
             model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest},
             runtime=asdict(classifier.runtime),
             canary=asdict(classifier.canary),
         )
-        self._record.warnings.extend(classifier.warnings)
-        self._record.expect_labels(classifier.labels, self._columns.label_values)
+        self.record.warnings.extend(classifier.warnings)
+        self.record.expect_labels(classifier.labels, self._columns.label_values)
 
     def score(self, classifier: TextClassifier, progress: Callable[[int], object]) -> None:
         """Read, score, publish."""
-        with parts_of(self._output) as parts:
-            self._first_pass(classifier, parts, progress)
+        self.record.begin()
+        with (
+            parts_of(self._output) as parts,
+            self._complete_but("not its list of rejects"),
+            reject_log(self._output, self._source.encoding) as rejects,
+        ):
+            self._first_pass(classifier, parts, rejects, progress)
             self._publish(parts)
+        with self._complete_but("the report of an earlier failure is still there"):
+            failed_report_path(self._output).unlink(missing_ok=True)
 
     def _first_pass(
-        self, classifier: TextClassifier, parts: Parts, progress: Callable[[int], object]
+        self,
+        classifier: TextClassifier,
+        parts: Parts,
+        rejects: RejectLog,
+        progress: Callable[[int], object],
     ) -> None:
-        record, most = self._record, self._options.max_rejects
+        record, most = self.record, self._options.max_rejects
         first: Reject | None = None
-        with (
-            reject_log(self._output, self._source.encoding) as rejects,
-            closing(one_ahead(self._prepared(classifier))) as windows,
-        ):
+        with closing(one_ahead(self._prepared(classifier))) as windows:
             for window, prepared in windows:
                 rejects.add(window.rejects)
                 record.rejected = rejects.count
                 first = first or next(iter(window.rejects), None)
-                if record.rejected > most:
-                    break
+                if first and record.rejected > most:
+                    rejects.commit()  # though nothing is published, what is to be mended is
+                    raise self._too_many_rejects(first)
                 with record.stage("score"):
                     scores = classifier.score(prepared)
                 with record.stage("keep"):
                     parts.write(window, scores)
                 record.add(scores)
                 progress(len(window.texts))
-        if first and record.rejected > most:
-            raise self._too_many_rejects(first)
 
     def _prepared(self, classifier: TextClassifier) -> Iterator[tuple[TextWindow, Any]]:
         """Read and prepare windows; runs one window ahead, in a thread of its own."""
         windows = self._source.windows(self._options.chunk_rows or _window_rows(classifier))
         while True:
-            with self._record.stage("read"):
+            with self.record.stage("read"):
                 window = next(windows, None)
             if window is None:
                 return
-            with self._record.stage("prepare"):
+            with self.record.stage("prepare"):
                 prepared = classifier.prepare(window.texts)
             yield window, prepared
 
     def _too_many_rejects(self, first: Reject) -> DataError:
-        count, log = self._record.rejected, rejects_path(self._output)
-        records = "1 record is" if count == 1 else f"{count:,} records are"
+        count, log = self.record.rejected, rejects_path(self._output)
+        records = "1 record so far is" if count == 1 else f"{count:,} records so far are"
         return DataError(
             f"{records} no row of {self._input}, the first on line {first.line}: {first.reason}",
-            f"mend what {log} lists, or allow for it with --max-rejects",
+            f"reading stopped there: mend what {log} lists, or allow for it with --max-rejects",
         )
 
     def _publish(self, parts: Parts) -> None:
         """Write the output and its report under temporary names, then rename the two."""
-        published = False
+        # The report lies ready before the output appears: without it the next run would not
+        # know the output as ours.
+        with (
+            self._complete_but("not its report"),
+            replacing(report_path(self._output)) as report_file,
+        ):
+            with replacing(self._output) as scored_file:
+                output = self._write(scored_file, parts)
+                self._report = self.record.succeeded(output)
+                report_file.write_text(json_text(self._report), encoding="ascii")
+            self._published = True
+
+    @contextmanager
+    def _complete_but(self, what: str) -> Iterator[None]:
+        """Once the output has its name, let an error be a warning."""
         try:
-            # The report lies ready before the output appears: without it the next run would
-            # not know the output as ours.
-            with replacing(report_path(self._output)) as report_file:
-                with replacing(self._output) as scored_file:
-                    output = self._write(scored_file, parts)
-                    self._report = self._record.succeeded(output)
-                    report_file.write_text(as_json(self._report), encoding="utf-8")
-                published = True
-            failed_report_path(self._output).unlink(missing_ok=True)
+            yield
         except (TweetscoreError, OSError) as error:
-            if not published:
+            if not self._published:
                 raise
-            self._record.warnings.append(f"{self._output} is complete, but not its report: {error}")
+            self.record.warnings.append(f"{self._output} is complete, but {what}: {error}")
 
     def _write(self, destination: Path, parts: Parts) -> dict[str, Any]:
-        with self._record.stage("publish"):
+        with self.record.stage("publish"):
             rows = self._source.write_scored(destination, self._columns, parts.read())
-            if rows != self._record.counters.rows:
+            if rows != self.record.counters.rows:
                 raise input_changed(self._input)
             identity = FileIdentity.of(destination)
         return {"path": str(self._output.absolute()), "rows": rows, **identity.as_json()}
 
 
 def _columns(options: RunOptions, labels: tuple[str, ...]) -> OutputColumns:
-    names = options.label_names or labels
-    if len(names) != len(labels):
-        raise UsageError(
-            f"--label-names has {len(names)} names for {len(labels)} labels",
-            f"name them in the order {', '.join(labels)}",
-        )
+    names = renamed(labels, options.label_names)
     per_class = tuple(f"score_{label}" for label in labels) if options.scores == "all" else ()
     return OutputColumns(options.label_column, options.score_column, names, per_class)
 

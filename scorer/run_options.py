@@ -1,12 +1,13 @@
 """What a run is asked for, what it needs, and what it answers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import polars as pl
 
-from scorer.errors import TweetscoreError
+from scorer.errors import TweetscoreError, UsageError
 from scorer.records import Scores
 
 if TYPE_CHECKING:
@@ -69,3 +70,15 @@ class TextClassifier(Protocol):
 
     def score(self, prepared: Any) -> Scores:
         """Run the model on a prepared window."""
+
+
+def renamed(labels: tuple[str, ...], names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names that stand for the labels; as many, or it is a UsageError."""
+    if names is None:
+        return labels
+    if isinstance(names, str) or len(names) != len(labels):
+        raise UsageError(
+            f"{len(names)} label names for {len(labels)} labels",
+            f"give one each for {', '.join(labels)}",
+        )
+    return tuple(names)

@@ -13,22 +13,26 @@ from scorer.errors import StorageError, TweetscoreError, exit_code
 
 DEBUG = "tweetscore.debug"  # in the context's meta, which all commands share
 _READER_GONE = 141  # as a shell reports a program that SIGPIPE ended
-_CLICKS_OWN = (click.ClickException, click.exceptions.Exit, SystemExit)
+_CLICKS_OWN = (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit)
 
 
 @contextmanager
-def exit_codes(ctx: click.Context) -> Iterator[None]:
+def exit_codes() -> Iterator[None]:
     """Let no exception past but click's own: the others become a line and click's Exit."""
     try:
         yield
         sys.stdout.flush()
     except _CLICKS_OWN:
         raise
-    except BrokenPipeError:
-        _forget_stdout()
-        ctx.exit(_READER_GONE)
     except BaseException as error:  # the last stop: polars' panics are no Exceptions
-        ctx.exit(print_error(error))
+        raise click.exceptions.Exit(end_with(error)) from error
+
+
+def end_with(error: BaseException) -> int:
+    """Print what ends the process, unless nobody reads it, and return its exit code."""
+    code = _READER_GONE if isinstance(error, BrokenPipeError) else print_error(error)
+    _forget_unwritten()
+    return code
 
 
 def print_error(error: BaseException) -> int:
@@ -37,8 +41,9 @@ def print_error(error: BaseException) -> int:
     Returns:
         Its exit code.
     """
-    if click.get_current_context().meta.get(DEBUG):
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    context = click.get_current_context(silent=True)  # none before the command line is parsed
+    if context and context.meta.get(DEBUG):
+        _say("".join(traceback.format_exception(error)))
     if isinstance(error, OSError):
         error = StorageError(_io_problem(error))
     if isinstance(error, TweetscoreError):
@@ -52,7 +57,7 @@ def print_error(error: BaseException) -> int:
                 "please report it with what --debug shows",
             )
         )
-    click.echo(f"tweetscore: {line}", err=True)
+    _say(f"tweetscore: {line}\n")
     return exit_code(error)
 
 
@@ -62,6 +67,18 @@ def _io_problem(error: OSError) -> str:
     return ": ".join(part for part in (name, words, str(error.filename or "")) if part)
 
 
-def _forget_stdout() -> None:
-    """Keep the interpreter from flushing to the closed pipe once more as it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _say(words: str) -> None:
+    """Print on stderr; where that is full or gone, the exit code has to do."""
+    try:
+        click.echo(words, err=True, nl=False)
+    except OSError:
+        _forget_unwritten()
+
+
+def _forget_unwritten() -> None:
+    """Keep the interpreter from flushing to a full disk or a closed pipe once more as it exits."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

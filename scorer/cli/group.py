@@ -1,12 +1,13 @@
 """Groups whose commands are imported when they are needed, and guarded when they run."""
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import click
 
-from scorer.cli.errors import exit_codes
+from scorer.cli.errors import end_with, exit_codes
 
 
 class LazyGroup(click.Group):
@@ -30,7 +31,19 @@ class LazyGroup(click.Group):
             raise TypeError(f"{module}:{attribute} is not a command")
         return command
 
+    def main(self, *args: Any, **how: Any) -> Any:
+        """Run the program; what goes wrong outside of parsing and running has its code too."""
+        try:
+            return super().main(*args, **how)
+        except (OSError, KeyboardInterrupt) as error:  # such as a usage message on a full disk
+            sys.exit(end_with(error))
+
+    def make_context(self, *args: Any, **how: Any) -> click.Context:
+        """Parse under the one place that knows exit codes: --help and --version print here."""
+        with exit_codes():
+            return super().make_context(*args, **how)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command under the one place that knows exit codes."""
-        with exit_codes(ctx):
+        with exit_codes():
             return super().invoke(ctx)

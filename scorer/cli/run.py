@@ -66,22 +66,43 @@ def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
     from scorer import pipeline
     from scorer.run_options import RunOptions
 
+    wanted = RunOptions(inputs, **options)
     code = 0
     said: set[str] = set()
-    # disable=None: a bar on a terminal only.
-    with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
-        for outcome in pipeline.run(RunOptions(inputs, **options), progress=bar.update):
-            bar.clear()
-            for warning in outcome.warnings:
-                if warning not in said:
-                    click.echo(f"tweetscore: warning: {warning}", err=True)
-            said.update(outcome.warnings)
-            if outcome.error:
-                failed_with = print_error(outcome.error)
+    if not quiet and (skipped := pipeline.skipped(wanted)):
+        _warn(f"skipped, as tweetscore wrote them: {', '.join(map(str, skipped))}", said)
+    try:
+        # disable=None: a bar on a terminal only.
+        with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
+            for outcome in pipeline.run(wanted, progress=bar.update):
+                bar.clear()
+                failed_with = _tell(outcome, said, quiet=quiet)
                 code = code or failed_with
-            elif not quiet:
-                click.echo(f"tweetscore: {_summary(outcome)}", err=True)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if not code:
+            raise
+        print_error(error)
     click.get_current_context().exit(code)
+
+
+def _tell(outcome: "Outcome", said: set[str], *, quiet: bool) -> int:
+    """Print what became of a file and return its exit code."""
+    for warning in outcome.warnings:
+        _warn(warning, said)
+    if outcome.error:
+        return print_error(outcome.error)
+    if not quiet:
+        click.echo(f"tweetscore: {_summary(outcome)}", err=True)
+    return 0
+
+
+def _warn(warning: str, said: set[str]) -> None:
+    """Print a warning, unless an earlier file had the same."""
+    if warning not in said:
+        click.echo(f"tweetscore: warning: {warning}", err=True)
+        said.add(warning)
 
 
 def _summary(outcome: "Outcome") -> str:

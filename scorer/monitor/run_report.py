@@ -5,7 +5,6 @@ of a failure. The next run reads ``output`` to know the file as ours.
 """
 
 import hashlib
-import json
 import os
 import platform
 import resource
@@ -46,8 +45,7 @@ class RunRecord:
         self.counters = Counters()
         self.rejected = 0
         self.warnings: list[str] = []
-        self._started = datetime.now(UTC)
-        self._clock = time.monotonic()
+        self.begin()
         self._seconds: dict[str, float] = {}
         self._facts: dict[str, Any] = {
             "input": None, "model": None, "runtime": None, "canary": None,
@@ -56,6 +54,11 @@ class RunRecord:
         self._labels: Sequence[tuple[str, str]] = ()
         self._rows_per_label = np.zeros(0, dtype=np.int64)
         self._probability_sums = np.zeros(0, dtype=np.float64)
+
+    def begin(self) -> None:
+        """Start the clock of the total: the file's turn has come."""
+        self._started = datetime.now(UTC)
+        self._clock = time.monotonic()
 
     def note(self, **facts: Mapping[str, Any]) -> None:
         """Keep facts under their names: input, model, runtime, canary."""
@@ -131,11 +134,6 @@ class RunRecord:
                 self._labels, self._rows_per_label, means, strict=True
             )
         ]
-
-
-def as_json(report: Mapping[str, Any]) -> str:
-    """Return a report as the text of its file."""
-    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
 def describe_input(path: Path, **also: Any) -> dict[str, Any]:

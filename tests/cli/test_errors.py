@@ -90,6 +90,20 @@ def test_debug_adds_the_traceback() -> None:
     assert result.stderr.splitlines()[-1].startswith("tweetscore: a bug of ours: ")
 
 
+@pytest.mark.parametrize(("error", "code", "line"), ENDINGS, ids=lambda e: type(e).__name__)
+def test_parsing_is_guarded_too(error: Any, code: int, line: str) -> None:
+    """What goes wrong before there is a command ends in the same way."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    option = click.Option(["--early"], is_flag=True, is_eager=True, callback=fail)
+    group = LazyGroup(name="tweetscore", commands_from={}, params=[option])
+    result = CliRunner().invoke(group, ["--early"])
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr == f"tweetscore: {line}\n"
+
+
 def _no_input(folder: Path) -> list[str]:
     return ["run"]
 

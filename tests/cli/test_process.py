@@ -55,6 +55,24 @@ def test_an_error_needs_no_stderr(shell: Shell) -> None:
     assert shell("$T run missing.csv 2>&-").returncode == 66
 
 
+@pytest.mark.parametrize("words", ["--version", "--help", "run --help", "model --help"])
+def test_a_full_disk_under_stdout_is_one_line(shell: Shell, words: str) -> None:
+    """An answer that cannot be written is an I/O error without a traceback."""
+    done = shell(f"$T {words} >/dev/full")
+    assert done.returncode == 74
+    assert done.stderr == "tweetscore: ENOSPC: No space left on device\n"
+
+
+def test_an_error_needs_no_room_on_stderr(shell: Shell) -> None:
+    """With stderr on a full disk the exit code is still the right one."""
+    assert shell("$T run missing.csv 2>/dev/full").returncode == 66
+
+
+def test_a_usage_error_that_cannot_be_printed_is_an_io_error(shell: Shell) -> None:
+    """Usage messages meet a full disk outside of any command."""
+    assert shell("$T --colour 2>/dev/full").returncode == 74
+
+
 def test_a_reader_that_goes_away_is_no_news(shell: Shell, tiny_bert_bundle: Path) -> None:
     """`tweetscore text ... | true` prints no traceback."""
     line = f"{{ $T text hi --device builtin --model {tiny_bert_bundle}; echo $? >&2; }} | sleep 0"

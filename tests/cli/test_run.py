@@ -1,10 +1,15 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from click.testing import Result
+
+from scorer import pipeline
+from scorer.errors import DataError
+from scorer.run_options import Outcome
 
 Invoke = Callable[..., Result]
 CPU = {"TWEETSCORE_DEVICE": "builtin"}
@@ -86,9 +91,62 @@ def test_several_files_have_several_fates(
     result = invoke("run", bad, tweets, broken, "--model", tiny_bert_bundle, env=CPU)
     assert result.exit_code == 65
     assert [line.partition(": ")[2][:12] for line in result.stderr.splitlines()] == [
-        f"{bad} has"[:12], f"{tweets}"[:12], "1 record is "[:12],
+        f"{bad} has"[:12], f"{tweets}"[:12], "1 record so far"[:12],
     ]  # fmt: skip
     assert (tweets.parent / "tweets.scored.csv").exists()
+
+
+FATES = [
+    (ValueError("oops"), True, 65),
+    (ValueError("oops"), False, 70),
+    (KeyboardInterrupt(), True, 130),  # whoever sent it wants to see it
+]
+
+
+@pytest.mark.parametrize(("crash", "failed_before", "code"), FATES)
+def test_a_crash_does_not_hide_the_first_failure(
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    crash: BaseException,
+    failed_before: bool,
+    code: int,
+) -> None:
+    """The lines come in order, and the exit code is the first failed file's."""
+    bad = Outcome(Path("bad.csv"), Path("bad.scored.csv"), {}, (), DataError("bad.csv is empty"))
+
+    def stub_run(*_: Any, **__: Any) -> Iterator[Outcome]:
+        if failed_before:
+            yield bad
+        raise crash
+
+    monkeypatch.setattr(pipeline, "run", stub_run)
+    result = invoke("run", "bad.csv", "good.csv")
+    lines = result.stderr.splitlines()
+    assert result.exit_code == code
+    assert lines[:-1] == ["tweetscore: bad.csv is empty"] * failed_before
+    assert lines[-1].startswith(("tweetscore: a bug of ours: ValueError", "tweetscore: interrupt"))
+
+
+def test_failures_are_told_though_the_model_does_not_load(invoke: Invoke, tweets: Path) -> None:
+    """A missing file is named beside the model that is none, and comes first."""
+    missing = tweets.parent / "missing.csv"
+    result = invoke("run", tweets, missing, "--model", tweets.parent)
+    first, second = result.stderr.splitlines()
+    assert first.startswith(f"tweetscore: {missing} does not exist")
+    assert "tweetscore.json cannot be read" in second
+    assert result.exit_code == 66
+
+
+def test_our_own_products_are_skipped_aloud(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
+) -> None:
+    """What a pattern matched and the run passed over is one line, and none with -q."""
+    own = tweets.parent / "old.scored.csv"
+    own.write_text("text,label,score\nhi,neutral,1\n")
+    call = ["run", tweets, own, "--model", tiny_bert_bundle]
+    line, _ = invoke(*call, env=CPU).stderr.splitlines()
+    assert line == f"tweetscore: warning: skipped, as tweetscore wrote them: {own}"
+    assert invoke(*call, "-q", env=CPU).stderr == ""
 
 
 def test_a_gpu_that_is_not_there_is_no_silent_cpu(

@@ -3,6 +3,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,10 @@ from scorer.errors import (
     Terminated,
     TweetscoreError,
     UsageError,
+    exit_code,
 )
+from scorer.inference.gate import Figures
+from scorer.monitor import run_report
 from scorer.run_options import Outcome, RunOptions
 
 ROWS = ['1,"so, good+"', "2,bad-", "3,", "4,meh", '5,"two\nlines+"']
@@ -114,7 +118,9 @@ def test_the_report_tells_the_story(stub: Any, tweets: Path) -> None:
     assert report["canary"]["label_agreement"] == 1.0
     assert report["options"]["chunk_rows"] == 2
     assert report["warnings"] == ["cuda is not used: none there"] == list(outcome.warnings)
-    assert set(report["seconds"]) == {"read", "prepare", "score", "keep", "publish", "total"}
+    assert set(report["seconds"]) == {
+        "load", "read", "prepare", "score", "keep", "publish", "total",
+    }  # fmt: skip
     assert report["peak_memory_bytes"] > 1 << 20
 
 
@@ -250,7 +256,7 @@ def test_a_call_that_cannot_work_costs_nothing(
 
 def test_label_names_must_fit_the_model(stub: Any, tweets: Path) -> None:
     """Two names for three labels are refused before any row is read."""
-    with pytest.raises(UsageError, match="2 names for 3 labels"):
+    with pytest.raises(UsageError, match="2 label names for 3 labels"):
         run_one(stub, tweets, label_names=("a", "b"))
     assert stub.windows == []
 
@@ -294,6 +300,102 @@ def test_a_model_that_does_not_load_is_reported(tweets: Path) -> None:
     assert report_of(tweets.parent / "tweets.scored.csv", "run.failed")["exit_code"] == 69
 
 
+def test_what_was_wrong_before_the_model_failed_is_told(tweets: Path) -> None:
+    """A model that does not load hides no file's own failure, and has the code of all such."""
+
+    def forbidden(_: RunOptions) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    late = tweets.parent / "late.csv"
+    told = pipeline.run(RunOptions((tweets, late)), classifier_for=forbidden)
+    outcome = next(told)
+    assert outcome.input == late
+    assert isinstance(outcome.error, InputMissing)
+    with pytest.raises(PermissionError) as caught:
+        next(told)
+    report = report_of(tweets.parent / "tweets.scored.csv", "run.failed")
+    assert report["exit_code"] == exit_code(caught.value) == 74
+
+
+def test_a_failure_that_cannot_be_reported_is_still_that_failure(stub: Any, tweets: Path) -> None:
+    """Whatever goes wrong with the report, the error is the first one."""
+    stub.canary = Figures(256, float("nan"), 0.0, 0.0)  # no number for JSON
+
+    def fail() -> None:
+        raise GateFailed("answers differ")
+
+    stub.before_scoring = fail
+    with pytest.raises(GateFailed):
+        run_one(stub, tweets)
+    assert names(tweets.parent) == {"tweets.csv"}
+
+
+def test_no_report_has_nan(stub: Any, tweets: Path) -> None:
+    """What would make the report unreadable for others stops the run before it publishes."""
+    stub.canary = Figures(256, float("nan"), 0.0, 0.0)
+    with pytest.raises(ValueError, match="JSON"):
+        run_one(stub, tweets)
+    assert names(tweets.parent) == {"tweets.csv"}
+
+
+def test_a_name_that_is_not_utf8_can_be_reported(stub: Any, tweets: Path) -> None:
+    """File names are bytes; reports of success and of failure tell them all the same."""
+    path = tweets.rename(Path(os.fsdecode(os.fsencode(tweets.parent) + b"/caf\xe9.csv")))
+    output = path.with_name(path.name.replace(".csv", ".scored.csv"))
+    run_one(stub, path)
+    assert report_of(output)["input"]["path"] == str(path)
+    path.write_text("no,such,column\n")
+    with pytest.raises(DataError):
+        run_one(stub, path)
+    assert report_of(output, "run.failed")["exit_code"] == 65
+
+
+def test_each_file_has_its_own_time(
+    stub: Any, tweets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several inputs, a total is one file's; loading the model stands apart, in the first."""
+    now = [0.0]
+    monkeypatch.setattr(run_report, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def spend(seconds: float) -> None:
+        now[0] += seconds
+
+    def load(_: RunOptions) -> Any:
+        spend(1000)
+        return stub
+
+    stub.before_scoring = lambda: spend(10)
+    later = tweets.parent / "later.csv"
+    later.write_text(CSV, "utf-8")
+    outcomes = list(pipeline.run(RunOptions((tweets, later)), classifier_for=load))
+    seconds = [outcome.report["seconds"] for outcome in outcomes]
+    assert [each["total"] for each in seconds] == [10, 10]
+    assert [each.get("load") for each in seconds] == [1000, None]
+    assert [outcome.report["tweets_per_second"] for outcome in outcomes] == [0.5, 0.5]
+
+
+def test_a_column_that_the_encoding_cannot_hold_costs_no_scoring(stub: Any, tweets: Path) -> None:
+    """What cannot be written is found before the first row is scored."""
+    with pytest.raises(UsageError, match="cannot be written in the encoding"):
+        run_one(stub, tweets, encoding="latin-1", label_names=("☹", "-", "☺"))
+    assert stub.windows == []
+    assert names(tweets.parent) == {"tweets.csv"}
+
+
+def test_our_own_products_are_no_inputs(stub: Any, tweets: Path) -> None:
+    """A pattern that matches last night's outputs scores this night's tweets alone."""
+    (tweets.parent / "later.csv").write_text(CSV, "utf-8")
+    run(stub, tweets, tweets.parent / "later.csv")
+    found = sorted(tweets.parent.glob("*.csv"))
+    options = RunOptions(tuple(found))
+    outcomes = list(pipeline.run(options, classifier_for=lambda _: stub))
+    assert [outcome.input.name for outcome in outcomes] == ["later.csv", "tweets.csv"]
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert [path.name for path in pipeline.skipped(options)] == [
+        "later.scored.csv", "tweets.scored.csv",
+    ]  # fmt: skip
+
+
 def test_our_own_output_is_replaced_and_no_other(stub: Any, tweets: Path) -> None:
     """Last night's output needs no flag; a file that somebody else wrote does."""
     output = tweets.parent / "tweets.scored.csv"
@@ -315,7 +417,8 @@ def test_rejects_fail_the_run_and_name_the_first(stub: Any, tweets: Path) -> Non
     tweets.write_text(BROKEN, "utf-8")
     with pytest.raises(DataError) as caught:
         run_one(stub, tweets)
-    assert "2 records" in str(caught.value)
+    assert "2 records so far" in str(caught.value)
+    assert "reading stopped there" in str(caught.value)
     assert "line 8" in str(caught.value)
     assert "tweets.scored.csv.rejects.ndjson" in str(caught.value)
     listed = (tweets.parent / "tweets.scored.csv.rejects.ndjson").read_text().splitlines()
@@ -334,6 +437,19 @@ def test_allowed_rejects_are_counted_and_listed(stub: Any, tweets: Path, rows: i
     assert scored.endswith('5,"two\nlines+",positive,0.8\n7,fine+,positive,0.8\n')
 
 
+def test_a_failed_publish_leaves_the_good_rejects_alone(stub: Any, tweets: Path) -> None:
+    """The list of rejects beside an output is that output's, whatever fails after the reading."""
+    tweets.write_text(BROKEN, "utf-8")
+    run_one(stub, tweets, max_rejects=2)
+    listed = tweets.parent / "tweets.scored.csv.rejects.ndjson"
+    good = listed.read_bytes()
+    tweets.write_text(BROKEN + "9\n", "utf-8")
+    stub.before_scoring = lambda: tweets.write_text(BROKEN.replace("meh", "moo") + "9\n", "utf-8")
+    with pytest.raises(DataError, match="changed while it was scored"):
+        run_one(stub, tweets, max_rejects=3)
+    assert listed.read_bytes() == good
+
+
 def test_one_bad_file_does_not_stop_the_others(stub: Any, tweets: Path) -> None:
     """With several inputs each has its own fate, in the order in which they were named."""
     bad = tweets.parent / "bad.csv"
@@ -347,13 +463,29 @@ def test_one_bad_file_does_not_stop_the_others(stub: Any, tweets: Path) -> None:
     assert (tweets.parent / "night" / "later.scored.tsv").exists()
 
 
-def test_after_the_rename_nothing_is_an_error(stub: Any, tweets: Path) -> None:
-    """When the output is in place and its report cannot be, that is a warning."""
-    (tweets.parent / "tweets.scored.csv.run.json").mkdir()
-    (outcome,) = run(stub, tweets)
+@pytest.mark.parametrize(
+    ("occupied", "words"),
+    [
+        ("run.json", "not its report"),
+        ("rejects.ndjson", "not its list of rejects"),
+        ("run.failed.json", "the report of an earlier failure is still there"),
+    ],
+)
+def test_after_the_rename_nothing_is_an_error(
+    stub: Any, tweets: Path, occupied: str, words: str
+) -> None:
+    """When the output is in place and what belongs to it cannot be, that is a warning."""
+    output = tweets.parent / "tweets.scored.csv"
+    Path(f"{output}.{occupied}").mkdir()
+    tweets.write_text(BROKEN, "utf-8")
+    (outcome,) = run(stub, tweets, max_rejects=2)
     assert outcome.error is None
-    assert "is complete, but not its report" in outcome.warnings[0]
-    assert (tweets.parent / "tweets.scored.csv").exists()
+    (warning,) = outcome.warnings
+    assert f"{output} is complete, but {words}: " in warning
+    assert output.exists()
+    assert not (tweets.parent / f".{output.name}.tweetscore").exists()
+    left = [kind for kind in ("run.json", "rejects.ndjson") if Path(f"{output}.{kind}").is_file()]
+    assert left == [kind for kind in ("run.json", "rejects.ndjson") if kind != occupied]
 
 
 def test_a_disk_error_names_its_remedy(stub: Any, tweets: Path) -> None:

@@ -49,7 +49,7 @@ ROOMS = {
         "scorer.run_options",
     ],
     "scorer/run_options.py": [*BASE, "scorer.inference"],
-    "scorer/api.py": [*BASE, "scorer.inference"],
+    "scorer/api.py": [*BASE, "scorer.inference", "scorer.run_options"],
     "scorer/inference/": BASE,
     "scorer/files/": BASE,
     "scorer/monitor/": BASE,
