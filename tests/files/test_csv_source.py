@@ -325,3 +325,12 @@ def test_real_tweets_come_back_unchanged(tmp_path: Path) -> None:
     out = write_scored(path, tmp_path / "out.csv", 5000)
     frame = pl.read_csv(out)
     assert frame.drop("label", "score").equals(pl.read_csv(path))
+
+
+def test_a_flood_of_blank_lines_ends_windows_early(tmp_path: Path) -> None:
+    """A reject costs memory though its record is empty: no window holds them all."""
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"id,text\n" + b"\n" * 100_000)
+    counts = [len(window.rejects) for window in open_source(path).windows(16_384)]
+    assert sum(counts) == 100_000
+    assert max(counts) < 50_000

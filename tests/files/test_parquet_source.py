@@ -209,3 +209,16 @@ def test_a_changed_input_is_noticed(tmp_path: Path) -> None:
         pq.write_table(pa.table(changed), path)
         with pytest.raises(DataError, match="changed while it was scored"):
             source.write_scored(tmp_path / f"{number}.parquet", PLAN, parts)
+
+
+def test_text_that_is_not_utf8_is_bad_data(tmp_path: Path) -> None:
+    """Parquet's readers take a string column's bytes on trust; we name the rows instead."""
+    path = tmp_path / "in.parquet"
+    broken = pa.Array.from_buffers(
+        pa.string(),
+        1,
+        [None, pa.py_buffer(b"\x00\x00\x00\x00\x03\x00\x00\x00"), pa.py_buffer(b"ab\xff")],
+    )
+    pq.write_table(pa.table({"text": broken}), path)
+    with pytest.raises(DataError, match="not UTF-8 somewhere in rows 1 to 1"):
+        list(open_source(path).windows(10))
