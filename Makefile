@@ -18,12 +18,13 @@ MODEL_DIR ?= .model
 DATA      ?= ../shared/data
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ci check-gpu lint docs model bench-memory clean
+.PHONY: help run test test-ci test-long check-gpu lint docs model bench-memory clean
 
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
 	@echo "make test          linters, types and all tests that need only Python and pip"
 	@echo "make test-ci       the tests that need ../shared/data or a full-size GPT-2"
+	@echo "make test-long     kills, faults, races and mutants in their hundreds and thousands"
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
 	@echo "make lint          linters and types alone"
 	@echo "make docs          write the real help texts into docs/cli.md"
@@ -46,6 +47,10 @@ test: lint
 
 test-ci: $(DEV)
 	$(BIN)/pytest -m ci
+
+# The big counts: hours. Their figures are in docs/guarantees.md.
+test-long: $(DEV)
+	$(BIN)/pytest -m long --long --timeout 0
 
 # Asks the driver before it downloads two gigabytes of CUDA libraries.
 check-gpu: $(CORE)

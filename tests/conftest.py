@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,17 @@ CANARY_TEXTS = (
     "one two three four five six seven eight nine ten " * 12,
 )
 MAX_LENGTH = 48
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the big counts, as make test-long")
+
+
+@pytest.fixture(scope="session")
+def count(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """Choose between the count of every day and that of `make test-long`."""
+    long = request.config.getoption("--long")
+    return lambda every_day, big: big if long else every_day
 
 
 @pytest.fixture(scope="session")
