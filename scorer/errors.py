@@ -9,8 +9,10 @@
     ├── DeviceUnavailable   69   the device or provider asked for is not there
     ├── OutputRefused       73   the output cannot be created, or is not ours to replace
     ├── StorageError        74   reading or writing failed half-way
+    ├── OutputLocked        75   another run is writing the output
     ├── GateFailed          76   answers differ from PyTorch's by more than the gate allows
-    └── InvalidBundle       78   the model bundle or the configuration is not usable
+    ├── InvalidBundle       78   the model bundle or the configuration is not usable
+    └── NotResumable        78   no unfinished run can go on, though that was required
 
 A message is one line: what happened, where, and after a semicolon what to do. Anything that
 is not in this tree is a bug of ours and exits 70, but for an error of the operating system, which
@@ -77,6 +79,12 @@ class StorageError(TweetscoreError):
     exit_code = 74
 
 
+class OutputLocked(TweetscoreError):
+    """Another run is writing the output."""
+
+    exit_code = 75
+
+
 class GateFailed(TweetscoreError):
     """Answers differ from PyTorch's by more than the gate allows."""
 
@@ -85,6 +93,12 @@ class GateFailed(TweetscoreError):
 
 class InvalidBundle(TweetscoreError):
     """The model bundle or the configuration is not usable."""
+
+    exit_code = 78
+
+
+class NotResumable(TweetscoreError):
+    """No unfinished run can go on, though that was required."""
 
     exit_code = 78
 

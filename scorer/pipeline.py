@@ -1,51 +1,73 @@
 """The outer hallway, files to files.
 
-For each input: open and check -> first pass (read, prepare, score, keep the results) ->
-second pass (publish the input's rows with their scores, then the run report). Reading and
-preparing the next window overlap with scoring this one, so memory is two windows however long
-the input. Nothing under the output's name changes before the one rename that publishes it.
+For each input: look -> lock -> recover -> first pass (read, prepare, score, keep the results) ->
+second pass (the input's rows with their scores) -> commit -> run report. Reading and preparing
+the next window overlap with scoring this one, so memory is two windows however long the input.
+Nothing under the output's name changes before the one rename that publishes it, and a run that
+is killed anywhere is taken up by the next one.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
-from scorer.errors import DataError, TweetscoreError, UsageError
-from scorer.files.discover import (
-    failed_report_path,
-    own_products,
-    plan_outputs,
-    rejects_path,
-    report_path,
-)
-from scorer.files.formats import open_source
-from scorer.files.parts import Parts, parts_of
-from scorer.files.publish import FileIdentity, admit_output, json_text, replacing, write_json
-from scorer.files.rejects import RejectLog, reject_log
-from scorer.files.source import OutputColumns, Source, input_changed
-from scorer.files.storage import reading, writing
-from scorer.monitor.run_report import RunRecord, describe_input
-from scorer.records import Reject, TextWindow
-from scorer.run_options import Outcome, RunOptions, TextClassifier, renamed
+from scorer.errors import UsageError
+from scorer.file_run import FileRun
+from scorer.files.discover import own_products, plan_outputs
+from scorer.run_options import Model, Outcome, RunOptions, TextClassifier
 
-T = TypeVar("T")
-
-CPU_WINDOW = 16_384
-CUDA_WINDOW = 262_144
+if TYPE_CHECKING:
+    from scorer.inference.bundle import Bundle
 
 
-def open_classifier(options: RunOptions) -> TextClassifier:
-    """Open the model that the options name on the device that they name."""
-    from scorer.inference.bundle import open_bundle
-    from scorer.inference.classifier import Classifier
+class LocalModel:
+    """The model that the options name, on this box."""
 
-    bundle = open_bundle(options.model)
-    return Classifier.open(
-        bundle, device=options.device, precision=options.precision, threads=options.threads
-    )
+    def __init__(self, options: RunOptions) -> None:
+        self._options = options
+
+    @cached_property
+    def bundle(self) -> "Bundle":
+        """The verified bundle."""
+        from scorer.inference.bundle import open_bundle
+
+        return open_bundle(self._options.model)
+
+    def load(self) -> TextClassifier:
+        """Open a session and prove it on the canary."""
+        from scorer.inference.classifier import Classifier
+
+        options = self._options
+        return Classifier.open(
+            self.bundle,
+            device=options.device,
+            precision=options.precision,
+            threads=options.threads,
+        )
+
+
+class _SharedModel:
+    """A model that is loaded once for all inputs, or fails once for all of them."""
+
+    def __init__(self, model: Model) -> None:
+        self.error: BaseException | None = None
+        self._model = model
+
+    @cached_property
+    def bundle(self) -> "Bundle":
+        return self._model.bundle
+
+    @cached_property
+    def _classifier(self) -> TextClassifier:
+        return self._model.load()
+
+    def load(self) -> TextClassifier:
+        try:
+            return self._classifier
+        except BaseException as error:
+            self.error = error
+            raise
 
 
 def skipped(options: RunOptions) -> list[Path]:
@@ -56,32 +78,39 @@ def skipped(options: RunOptions) -> list[Path]:
 def run(
     options: RunOptions,
     *,
-    classifier_for: Callable[[RunOptions], TextClassifier] = open_classifier,
+    model_for: Callable[[RunOptions], Model] = LocalModel,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Iterator[Outcome]:
-    """Score the inputs one after the other and yield what became of each.
+    """Bring each input's output up to date, one after the other, and yield what became of it.
 
     What fails for one file is in its outcome and does not keep the others from their turn;
-    what concerns all of them is raised before any work. `progress` hears each window's rows.
+    what concerns all of them is raised. The model is loaded when the first file needs it.
+    `progress` hears each window's rows.
     """
     plan = _plan(options)
-    runs = [_FileRun(path, output, options) for path, output in plan]
+    inputs = [path for path, _ in plan]
+    runs = [FileRun(path, output, options) for path, output in plan]
+    model = _SharedModel(model_for(options))
     try:
         for each in runs:
             with each.attempt():
-                each.open([path for path, _ in plan])
-        ready = [each for each in runs if not each.error]
-        if ready:
-            classifier = _load(options, ready, classifier_for)
+                each.look(inputs)
+        _expect(model, [each for each in runs if not each.error])
     except BaseException:
         # What ends the run must not hide what was wrong with single files.
         yield from (each.outcome() for each in runs if each.error)
         raise
-    for each in runs:
+    while runs:
+        each = runs.pop(0)
         if not each.error:
             with each.attempt():
-                each.score(classifier, progress)
+                each.score(model, inputs, progress)
+        if model.error:
+            yield from _all_fail([each, *runs], model.error)
+            raise model.error
         yield each.outcome()
+        if each.interrupt and runs:
+            raise each.interrupt
 
 
 def _plan(options: RunOptions) -> list[tuple[Path, Path]]:
@@ -95,200 +124,23 @@ def _plan(options: RunOptions) -> list[tuple[Path, Path]]:
     return plan_outputs(options.inputs, options.output)
 
 
-def _load(
-    options: RunOptions,
-    runs: list["_FileRun"],
-    classifier_for: Callable[[RunOptions], TextClassifier],
-) -> TextClassifier:
-    """Load the model once for all files, each of which records it."""
+def _expect(model: Model, runs: list[FileRun]) -> None:
+    """Verify the bundle, if there is anything for it to do, and check that its labels fit."""
     try:
-        with runs[0].record.stage("load"):
-            classifier = classifier_for(options)
         for each in runs:
-            each.expect(classifier)
+            each.expect(model.bundle)
     except BaseException as error:
         for each in runs:
             each.fail(error)
         raise
-    return classifier
 
 
-class _FileRun:
-    """One input on its way to its output."""
-
-    def __init__(self, path: Path, output: Path, options: RunOptions) -> None:
-        self.error: TweetscoreError | None = None
-        self.record = RunRecord(options.as_json())
-        self._published = False
-        self._input = path
-        self._output = output
-        self._options = options
-        self._report: dict[str, Any] = {}
-        self._source: Source
-        self._columns = OutputColumns(options.label_column, options.score_column, ())
-
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Keep an error of this file; let an error in the call, a bug or an interrupt pass."""
-        try:
-            with writing(self._output):
-                yield
-        except UsageError:
-            raise
-        except TweetscoreError as error:
-            self.fail(error)
-            self.error = error
-        except BaseException as error:
-            self.fail(error)
-            raise
-
-    def fail(self, error: BaseException) -> None:
-        """Report a failure beside the good output and its report, which stay as they are."""
-        # The error itself matters more than that it cannot be reported, for whatever reason.
-        with suppress(Exception):
-            self._report = self.record.failed(error)
-            if not isinstance(error, UsageError):
-                write_json(failed_report_path(self._output), self._report)
-
-    def outcome(self) -> Outcome:
-        """Return what became of the file."""
-        warnings = tuple(self.record.warnings)
-        return Outcome(self._input, self._output, self._report, warnings, self.error)
-
-    def open(self, inputs: Sequence[Path]) -> None:
-        """Check all that can be checked without the model; no input may become an output."""
-        options = self._options
-        if len(options.inputs) > 1:
-            self._output.parent.mkdir(parents=True, exist_ok=True)
-        admit_output(self._output, inputs, overwrite=options.overwrite)
-        self._source = open_source(
-            self._input,
-            text_column=options.text_column,
-            encoding=options.encoding,
-            delimiter=options.delimiter,
-            limit=options.limit,
-        )
-        self._columns.check_against(self._source.columns)
-        with reading(self._input):
-            self.record.note(input=describe_input(self._input, format=self._source.format))
-
-    def expect(self, classifier: TextClassifier) -> None:
-        """Name the output's columns and record what is about to run."""
-        self._columns = _columns(self._options, classifier.labels)
-        self._source.check_plan(self._columns)
-        bundle = classifier.bundle
-        self.record.note(
-            model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest},
-            runtime=asdict(classifier.runtime),
-            canary=asdict(classifier.canary),
-        )
-        self.record.warnings.extend(classifier.warnings)
-        self.record.expect_labels(classifier.labels, self._columns.label_values)
-
-    def score(self, classifier: TextClassifier, progress: Callable[[int], object]) -> None:
-        """Read, score, publish."""
-        self.record.begin()
-        with (
-            parts_of(self._output) as parts,
-            self._complete_but("not its list of rejects"),
-            reject_log(self._output, self._source.encoding) as rejects,
-        ):
-            self._first_pass(classifier, parts, rejects, progress)
-            self._publish(parts)
-        with self._complete_but("the report of an earlier failure is still there"):
-            failed_report_path(self._output).unlink(missing_ok=True)
-
-    def _first_pass(
-        self,
-        classifier: TextClassifier,
-        parts: Parts,
-        rejects: RejectLog,
-        progress: Callable[[int], object],
-    ) -> None:
-        record, most = self.record, self._options.max_rejects
-        first: Reject | None = None
-        with closing(one_ahead(self._prepared(classifier))) as windows:
-            for window, prepared in windows:
-                rejects.add(window.rejects)
-                record.rejected = rejects.count
-                first = first or next(iter(window.rejects), None)
-                if first and record.rejected > most:
-                    rejects.commit()  # though nothing is published, what is to be mended is
-                    raise self._too_many_rejects(first)
-                with record.stage("score"):
-                    scores = classifier.score(prepared)
-                with record.stage("keep"):
-                    parts.write(window, scores)
-                record.add(scores)
-                progress(len(window.texts))
-
-    def _prepared(self, classifier: TextClassifier) -> Iterator[tuple[TextWindow, Any]]:
-        """Read and prepare windows; runs one window ahead, in a thread of its own."""
-        windows = self._source.windows(self._options.chunk_rows or _window_rows(classifier))
-        while True:
-            with self.record.stage("read"):
-                window = next(windows, None)
-            if window is None:
-                return
-            with self.record.stage("prepare"):
-                prepared = classifier.prepare(window.texts)
-            yield window, prepared
-
-    def _too_many_rejects(self, first: Reject) -> DataError:
-        count, log = self.record.rejected, rejects_path(self._output)
-        records = "1 record so far is" if count == 1 else f"{count:,} records so far are"
-        return DataError(
-            f"{records} no row of {self._input}, the first on line {first.line}: {first.reason}",
-            f"reading stopped there: mend what {log} lists, or allow for it with --max-rejects",
-        )
-
-    def _publish(self, parts: Parts) -> None:
-        """Write the output and its report under temporary names, then rename the two."""
-        # The report lies ready before the output appears: without it the next run would not
-        # know the output as ours.
-        with (
-            self._complete_but("not its report"),
-            replacing(report_path(self._output)) as report_file,
-        ):
-            with replacing(self._output) as scored_file:
-                output = self._write(scored_file, parts)
-                self._report = self.record.succeeded(output)
-                report_file.write_text(json_text(self._report), encoding="ascii")
-            self._published = True
-
-    @contextmanager
-    def _complete_but(self, what: str) -> Iterator[None]:
-        """Once the output has its name, let an error be a warning."""
-        try:
-            yield
-        except (TweetscoreError, OSError) as error:
-            if not self._published:
-                raise
-            self.record.warnings.append(f"{self._output} is complete, but {what}: {error}")
-
-    def _write(self, destination: Path, parts: Parts) -> dict[str, Any]:
-        with self.record.stage("publish"):
-            rows = self._source.write_scored(destination, self._columns, parts.read())
-            if rows != self.record.counters.rows:
-                raise input_changed(self._input)
-            identity = FileIdentity.of(destination)
-        return {"path": str(self._output.absolute()), "rows": rows, **identity.as_json()}
-
-
-def _columns(options: RunOptions, labels: tuple[str, ...]) -> OutputColumns:
-    names = renamed(labels, options.label_names)
-    per_class = tuple(f"score_{label}" for label in labels) if options.scores == "all" else ()
-    return OutputColumns(options.label_column, options.score_column, names, per_class)
-
-
-def _window_rows(classifier: TextClassifier) -> int:
-    return CUDA_WINDOW if classifier.runtime.device == "cuda" else CPU_WINDOW
-
-
-def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """Yield the items while the next one is being made in another thread."""
-    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool:
-        future = pool.submit(next, items, None)
-        while (item := future.result()) is not None:
-            future = pool.submit(next, items, None)
-            yield item
+def _all_fail(runs: list[FileRun], error: BaseException) -> Iterator[Outcome]:
+    """Report a model that does not load for all that waited for it; tell what failed before."""
+    first, *later = runs
+    first.fail(error)
+    for each in later:
+        if each.error:
+            yield each.outcome()
+        else:
+            each.fail(error)

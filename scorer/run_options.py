@@ -1,7 +1,7 @@
 """What a run is asked for, what it needs, and what it answers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -11,6 +11,7 @@ from scorer.errors import TweetscoreError, UsageError
 from scorer.records import Scores
 
 if TYPE_CHECKING:
+    from scorer.files.state import Resume
     from scorer.inference.bundle import Bundle
     from scorer.inference.gate import Figures
     from scorer.inference.runtime.select import Device, Precision
@@ -38,11 +39,17 @@ class RunOptions:
     threads: int | None = None
     encoding: str | None = None
     delimiter: str | None = None
+    resume: "Resume" = "auto"
+    lock_wait: float = 0.0  # seconds
+    options_from: Mapping[str, str] = field(default_factory=dict)  # option -> where it was set
 
     def as_json(self) -> dict[str, Any]:
-        """Return the options that hold for every input."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)[2:]}
-        return values | {"model": self.model and str(self.model)}
+        """Return the options that hold for every input, as plain JSON."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("inputs", "output", "options_from"):
+            del values[name]
+        names = self.label_names and list(self.label_names)
+        return values | {"model": self.model and str(self.model), "label_names": names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +61,23 @@ class Outcome:
     report: dict[str, Any]
     warnings: tuple[str, ...] = ()
     error: TweetscoreError | None = None
+    up_to_date: bool = False  # the output held already what this run would have written
+
+
+class Model(Protocol):
+    """A model that has been verified, and is loaded when somebody needs it."""
+
+    @property
+    def bundle(self) -> "Bundle":
+        """What the model is."""
+
+    def load(self) -> "TextClassifier":
+        """Return the classifier, the same one each time."""
 
 
 class TextClassifier(Protocol):
     """What the pipeline needs of `scorer.inference.classifier.Classifier`."""
 
-    bundle: "Bundle"
-    labels: tuple[str, ...]
     runtime: "RuntimeInfo"
     canary: "Figures"
     warnings: tuple[str, ...]

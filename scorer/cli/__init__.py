@@ -4,7 +4,7 @@ import click
 
 from scorer import __version__
 from scorer.cli.group import LazyGroup
-from scorer.cli.streams import prepare_process
+from scorer.cli.streams import end_if_interrupted, prepare_process
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSCORE"}
 
@@ -20,8 +20,8 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSC
     context_settings=CONTEXT,
     epilog="Every option can also be set as TWEETSCORE_NAME in the environment, such as "
     "TWEETSCORE_DEVICE=cpu. Exit codes: 0 done, 2 usage, 65 bad data, 66 input missing, "
-    "69 no such device, 70 a bug of ours, 73 output refused, 74 I/O error, 76 outside the "
-    "parity gate, 78 bad model or installation, 130/143 interrupted.",
+    "69 no such device, 70 a bug of ours, 73 output refused, 74 I/O error, 75 another run writes "
+    "the output, 76 outside the parity gate, 78 bad model or installation, 130/143 interrupted.",
 )
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def tweetscore() -> None:
@@ -37,4 +37,8 @@ def tweetscore() -> None:
 def main() -> None:
     """Run the `tweetscore` program; never returns."""
     prepare_process()
-    tweetscore(prog_name="tweetscore")
+    try:
+        tweetscore(prog_name="tweetscore")
+    except SystemExit as ending:
+        end_if_interrupted(ending.code)
+        raise

@@ -49,7 +49,7 @@ def print_error(error: BaseException) -> int:
     if isinstance(error, TweetscoreError):
         line = str(error)
     elif isinstance(error, KeyboardInterrupt):
-        line = "interrupted; no output is half-written, run the same command again"
+        line = "interrupted; nothing is half-written, the same command goes on from here"
     else:
         line = str(
             TweetscoreError(

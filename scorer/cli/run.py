@@ -1,15 +1,22 @@
 """`tweetscore run`: files in, the same files with scores out."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from scorer.cli.errors import print_error
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 
 if TYPE_CHECKING:
     from scorer.run_options import Outcome
+
+_ORIGINS = {
+    ParameterSource.COMMANDLINE: "command line",
+    ParameterSource.ENVIRONMENT: "environment",
+}
 
 
 @click.command(context_settings=CONTEXT)
@@ -48,13 +55,29 @@ if TYPE_CHECKING:
     metavar="N",
     help="Rows held at a time.  [default: 16384; 262144 on CUDA]",
 )
+@click.option(
+    "--resume",
+    type=click.Choice(["auto", "require", "never"]),
+    default="auto",
+    show_default=True,
+    help="Take up an unfinished run: if it fits, or fail; never starts afresh.",
+)
+@click.option(
+    "--lock-wait",
+    type=click.FloatRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait while another run writes the output.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
 @debug_option
 def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
     """Score tweets in CSV, TSV (.gz, .zst too) or Parquet files.
 
     The rows come back unchanged and in order, with a label and a score column. A file appears
-    under the output's name when it is complete, and OUTPUT.run.json tells its story.
+    under the output's name when it is complete, and OUTPUT.run.json tells its story. What is up
+    to date is left alone; a run that was killed goes on where it was.
 
     \b
     tweetscore run tweets.csv
@@ -66,7 +89,7 @@ def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
     from scorer import pipeline
     from scorer.run_options import RunOptions
 
-    wanted = RunOptions(inputs, **options)
+    wanted = RunOptions(inputs, **options, options_from=_origins(options))
     code = 0
     said: set[str] = set()
     if not quiet and (skipped := pipeline.skipped(wanted)):
@@ -85,6 +108,17 @@ def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
             raise
         print_error(error)
     click.get_current_context().exit(code)
+
+
+def _origins(options: Iterable[str]) -> dict[str, str]:
+    """Return where each option was set: default, environment or command line."""
+    context = click.get_current_context()
+    sources = {name: context.get_parameter_source(name) for name in options}
+    words = {
+        ParameterSource.COMMANDLINE: "command line",
+        ParameterSource.ENVIRONMENT: "environment",
+    }
+    return {name: words.get(source, "default") for name, source in sources.items() if source}
 
 
 def _tell(outcome: "Outcome", said: set[str], *, quiet: bool) -> int:
@@ -108,6 +142,8 @@ def _warn(warning: str, said: set[str]) -> None:
 def _summary(outcome: "Outcome") -> str:
     """Return one line: where the rows are, how many of which label, how fast and on what."""
     report = outcome.report
+    if outcome.up_to_date:
+        return f"{outcome.output} is up to date: {report['counters']['rows']:,} rows"
     counters, runtime = report["counters"], report["runtime"]
     counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
     counts += [f"{name} {counters[name]:,}" for name in ("blank", "rejected") if counters[name]]

@@ -3,9 +3,12 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 from scorer.errors import Terminated
+
+_INTERRUPTED = (130, 143)
 
 
 def prepare_process() -> None:
@@ -15,6 +18,15 @@ def prepare_process() -> None:
         signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+
+
+def end_if_interrupted(code: object) -> None:
+    """End at once after an interrupt: the interpreter would wait for threads that still compute."""
+    if isinstance(code, int) and code in _INTERRUPTED:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # nobody reads it, or its disk is full: the code has to do
+                stream.flush()
+        os._exit(code)
 
 
 def _fill_standard_streams() -> None:

@@ -9,8 +9,14 @@ from scorer.errors import UsageError
 from scorer.files.formats import format_of
 
 _OURS = re.compile(
-    r"\.scored\.|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$", re.IGNORECASE
+    r"\.scored\.|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$|\.tweetscore(\.lock|\.tmp)?$",
+    re.IGNORECASE,
 )
+
+
+def resolved(output: Path) -> Path:
+    """Return the file that an output's name leads to: a link stays, its target is replaced."""
+    return Path(os.path.realpath(output)) if output.is_symlink() else output
 
 
 def default_output(source: Path) -> Path:
@@ -37,6 +43,16 @@ def rejects_path(output: Path) -> Path:
 def state_directory(output: Path) -> Path:
     """Return the directory that holds an unfinished run's results."""
     return output.with_name(f".{output.name}.tweetscore")
+
+
+def intent_path(output: Path) -> Path:
+    """Return the report of a run that is about to replace the output."""
+    return state_directory(output) / "report.json"
+
+
+def lock_path(output: Path) -> Path:
+    """Return the file that a run locks while it writes an output; it is never deleted."""
+    return output.with_name(f".{output.name}.tweetscore.lock")
 
 
 def own_products(inputs: Sequence[Path]) -> list[Path]:

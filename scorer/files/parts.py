@@ -1,68 +1,123 @@
-"""Results only, one part per window, between the first pass and the second."""
+"""Results only, one part per window: stored when scored, read when published or taken up again."""
 
+import hashlib
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from scorer.files.discover import state_directory
-from scorer.files.publish import fsync_directory
-from scorer.files.source import ScoredSlice, text_digest
+from scorer.errors import InputMissing, StorageError
+from scorer.files.journal import Journal
+from scorer.files.source import ScoredSlice
 from scorer.files.storage import reading, writing
-from scorer.records import Scores, TextWindow
+from scorer.records import Counters, Scores
 
 
 class Parts:
-    """The results of the windows of one run, in a directory, in order."""
+    """The results of the windows of one input, in order, each with its line in the journal.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._count = 0
+    A part may be used again for a window that begins at the same row and has the same texts.
+    """
 
-    def write(self, window: TextWindow, scores: Scores) -> None:
-        """Store one window's results durably: temporary name, fsync, rename."""
-        path = self.directory / f"part-{self._count:08d}.arrow"
-        temporary = path.with_suffix(".tmp")
-        batch = _to_batch(window, scores)
+    def __init__(self, directory: Path, journal: Journal) -> None:
+        self._directory = directory
+        self._journal = journal
+        self._count = 0  # windows that were found in the journal, or stored since
+        self._may_take = True
+
+    def take(self, offset: int, digest: bytes, rows: int) -> Scores | None:
+        """Return what an earlier run stored for the next window.
+
+        At the first window that has no usable part, this and all later ones are forgotten.
+        """
+        if not self._may_take:
+            return None
+        wanted = {"offset": offset, "digest": digest.hex(), "rows": rows}
+        for entry in self._journal.entries[self._count : self._count + 1]:
+            if wanted.items() <= entry.items() and (part := self._load(entry)) is not None:
+                self._count += 1
+                return Scores(part.label_ids, part.probabilities, Counters(**entry["counters"]))
+        # From here on another thread writes, while this one reads ahead: no second look.
+        self._may_take = False
+        self._journal.keep(self._count)
+        return None
+
+    def write(self, offset: int, digest: bytes, scores: Scores) -> None:
+        """Store one window's results durably: temporary name, fsync, rename, journal.
+
+        The rename itself may be lost with the power: a part that is missing is scored again.
+        """
+        path = self._path(self._count)
+        content = _to_bytes(offset, digest, scores)
         with writing(path):
+            temporary = path.with_suffix(".tmp")
             with temporary.open("wb") as file:
-                with pa.ipc.new_file(file, batch.schema) as writer:
-                    writer.write_batch(batch)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-            fsync_directory(self.directory)
+        self._journal.append(
+            {
+                "offset": offset,
+                "digest": digest.hex(),
+                "rows": len(scores.label_ids),
+                "part": path.name,
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "counters": asdict(scores.counters),
+            }
+        )
         self._count += 1
 
     def read(self) -> Iterator[ScoredSlice]:
-        """Yield what was stored, one window in memory at a time."""
-        for number in range(self._count):
-            path = self.directory / f"part-{number:08d}.arrow"
-            with reading(path), pa.ipc.open_file(path.read_bytes()) as reader:
-                part = _from_batch(reader.get_batch(0))
+        """Yield the results of all windows, one in memory at a time.
+
+        Raises:
+            StorageError: A part is not what was written.
+        """
+        for entry in self._journal.entries:
+            if (part := self._load(entry)) is None:
+                path = self._directory / entry["part"]
+                raise StorageError(f"{path} is not what was written there", "run again")
             yield part
 
+    def _load(self, entry: dict[str, Any]) -> ScoredSlice | None:
+        """Return a part, or None where it is missing or not what the journal says."""
+        path = self._directory / entry["part"]
+        try:
+            with reading(path):
+                content = path.read_bytes()
+        except InputMissing:
+            return None
+        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            return None
+        return _from_bytes(content)
 
-def _to_batch(window: TextWindow, scores: Scores) -> pa.RecordBatch:
+    def _path(self, number: int) -> Path:
+        return self._directory / f"part-{number:08d}.arrow"
+
+
+def _to_bytes(offset: int, digest: bytes, scores: Scores) -> bytes:
     classes = scores.probabilities.shape[1]
     ids = pa.array(scores.label_ids, mask=scores.label_ids < 0)
     flat = pa.array(np.ascontiguousarray(scores.probabilities, np.float32).reshape(-1))
     probabilities = pa.FixedSizeListArray.from_arrays(flat, classes)
-    metadata = {
-        b"offset": str(window.offset).encode(),
-        b"digest": text_digest(window.texts),
-    }
     schema = pa.schema(
-        [("label_id", pa.int16()), ("probabilities", probabilities.type)], metadata=metadata
+        [("label_id", pa.int16()), ("probabilities", probabilities.type)],
+        metadata={b"offset": str(offset).encode(), b"digest": digest},
     )
-    return pa.record_batch([ids, probabilities], schema=schema)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(pa.record_batch([ids, probabilities], schema=schema))
+    return bytes(sink.getvalue())
 
 
-def _from_batch(batch: pa.RecordBatch) -> ScoredSlice:
+def _from_bytes(content: bytes) -> ScoredSlice:
+    with pa.ipc.open_file(content) as reader:
+        batch = reader.get_batch(0)
     metadata = batch.schema.metadata
     ids, probabilities = batch.column(0), batch.column(1)
     flat = probabilities.flatten().to_numpy(zero_copy_only=False)
@@ -72,17 +127,3 @@ def _from_batch(batch: pa.RecordBatch) -> ScoredSlice:
         label_ids=ids.fill_null(-1).to_numpy(zero_copy_only=False),
         probabilities=flat.reshape(len(ids), probabilities.type.list_size),
     )
-
-
-@contextmanager
-def parts_of(output: Path) -> Iterator[Parts]:
-    """Yield an empty store in `.OUTPUT.tweetscore/`, which is removed at the end, come what may."""
-    directory = state_directory(output)
-    with writing(directory):
-        if directory.exists():
-            shutil.rmtree(directory)
-        directory.mkdir()
-    try:
-        yield Parts(directory)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)

@@ -3,17 +3,16 @@
 import hashlib
 import json
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scorer.errors import OutputRefused, UsageError
-from scorer.files.discover import report_path
-from scorer.files.storage import writing
+from scorer.errors import DataError, InputMissing, OutputRefused, UsageError
+from scorer.files.discover import failed_report_path, intent_path, report_path
+from scorer.files.storage import reading, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,83 +31,124 @@ class FileIdentity:
             status = os.fstat(file.fileno())
         return cls(status.st_size, status.st_mtime_ns, digest)
 
+    @staticmethod
+    def recorded(report: Mapping[str, Any], path: Path) -> bool:
+        """Tell whether a run report describes `path` as it is, by size and mtime or by sha256."""
+        match report.get("output"):
+            case {"size": size, "mtime_ns": mtime_ns, "sha256": sha256}:
+                status = path.stat()
+                known = (size, mtime_ns) == (status.st_size, status.st_mtime_ns)
+                return known or bool(sha256 == FileIdentity.of(path).sha256)
+        return False
+
     def as_json(self) -> dict[str, Any]:
         """Return what belongs under "output" in OUTPUT.run.json."""
         return asdict(self)
 
 
-def admit_output(output: Path, inputs: Iterable[Path], *, overwrite: bool = False) -> None:
-    """Check before any work that `output` may be created or replaced.
+def check_place(output: Path, inputs: Iterable[Path]) -> None:
+    """Check that a file can be written there; whose it is, is asked under the lock.
 
     Raises:
         UsageError: it is one of the inputs, by path, symbolic link or hard link.
-        OutputRefused: its directory is missing or closed to us, it is no regular file, or it
-            exists, is not ours by OUTPUT.run.json, and `overwrite` is false.
+        OutputRefused: its directory is missing or closed to us, or it is no regular file.
     """
     for path in inputs:
         if path.exists() and output.exists() and path.samefile(output):
             raise UsageError(f"{output} is the input {path} itself", "choose another output")
     with writing(output):
-        parent = Path(os.path.realpath(output)).parent
+        parent = output.parent
         if not parent.is_dir():
             raise OutputRefused(f"the directory {parent} does not exist", "create it first")
         if not os.access(parent, os.W_OK | os.X_OK):
             raise OutputRefused(
                 f"the directory {parent} cannot be written to", "check its permissions"
             )
-        try:
-            mode = output.stat().st_mode
-        except FileNotFoundError:
-            return
-        if not stat.S_ISREG(mode):
+        if (status := _status(output)) and not stat.S_ISREG(status.st_mode):
             raise OutputRefused(f"{output} is not a regular file", "choose another output")
-    if not overwrite and not is_ours(output):
-        raise OutputRefused(
-            f"{output} exists and was not written by tweetscore, or was changed since",
-            "remove it, choose another output, or use --overwrite",
-        )
+
+
+def check_owner(output: Path, *, overwrite: bool = False) -> None:
+    """Raise OutputRefused if a file is there that is not ours, unless it may be overwritten."""
+    with writing(output):
+        if overwrite or _status(output) is None or is_ours(output):
+            return
+    raise OutputRefused(
+        f"{output} exists and was not written by tweetscore, or was changed since",
+        "remove it, choose another output, or use --overwrite",
+    )
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def is_ours(output: Path) -> bool:
-    """Tell whether OUTPUT.run.json records the file's size and mtime, or its sha256."""
+    """Tell whether a run report describes the file, or that of a run that was being published."""
+    return report_on(output) is not None or report_on(output, intent_path(output)) is not None
+
+
+def report_on(output: Path, path: Path | None = None) -> dict[str, Any] | None:
+    """Return the run report (or that of another `path`) if it describes the output as it is."""
+    report = read_report(path or report_path(output))
+    with reading(output):
+        known = report is not None and _status(output) and FileIdentity.recorded(report, output)
+    return report if known else None
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object from a file; None where there is none.
+
+    Raises:
+        StorageError: The device fails: what is there is not known, so nobody may act on it.
+    """
     try:
-        recorded = json.loads(report_path(output).read_bytes())["output"]
-        status = output.stat()
-        if (recorded["size"], recorded["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
-            return True
-        return bool(recorded["sha256"] == FileIdentity.of(output).sha256)
-    except (OSError, ValueError, LookupError, TypeError):
-        return False  # no report, or none of ours: then the file is not ours either
+        with reading(path):
+            content = json.loads(path.read_bytes())
+    except (InputMissing, DataError, ValueError):
+        return None  # no file, a directory, or no JSON
+    return content if isinstance(content, dict) else None
 
 
 def temporary_sibling(path: Path) -> Path:
-    """Return a free hidden name beside `path`, on the same file system."""
-    return path.with_name(f".{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+    """Return the hidden name beside `path` under which its next content is written.
+
+    Always the same one: under the lock nobody else writes it, and what a killed run left there
+    is found without searching the directory.
+    """
+    return path.with_name(f".{path.name}.tweetscore.tmp")
+
+
+def remove_temporary_siblings(output: Path) -> None:
+    """Remove what killed runs of this output were writing; call it under the lock."""
+    with writing(output):
+        for path in (output, report_path(output), failed_report_path(output)):
+            temporary_sibling(path).unlink(missing_ok=True)
 
 
 @contextmanager
-def replacing(output: Path) -> Iterator[Path]:
-    """Yield a temporary name; what was written there replaces `output` when the block ends.
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a temporary name; what was written there replaces `target` when the block ends.
 
     Leaving with an exception, KeyboardInterrupt too, removes the temporary file and leaves
-    `output` as it was. A symbolic link stays one: the file that it points to is replaced.
+    `target` as it was.
     """
-    with writing(output):
-        target = Path(os.path.realpath(output))
-        temporary = temporary_sibling(target)
+    temporary = temporary_sibling(target)
     try:
         yield temporary
-        with writing(output):
+        with writing(target):
             commit(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)  # no harm where it has its name already
 
 
 def commit(temporary: Path, target: Path) -> None:
     """Make a complete file durable and give it its name."""
     _fsync(temporary)
     os.replace(temporary, target)
-    fsync_directory(target.parent)
 
 
 def json_text(content: Mapping[str, Any]) -> str:
@@ -117,16 +157,17 @@ def json_text(content: Mapping[str, Any]) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a small JSON file atomically."""
+    """Write a small JSON file atomically and durably."""
     text = json_text(content)
     with replacing(path) as temporary, writing(path):
         temporary.write_text(text, encoding="ascii")
+    with writing(path):
+        fsync_directory(path.parent)
 
 
 def fsync_directory(directory: Path) -> None:
-    """Make a rename durable where the system can do that; the rename itself is done already."""
-    with suppress(OSError):
-        _fsync(directory)
+    """Make the renames in a directory durable."""
+    _fsync(directory)
 
 
 def _fsync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""OUTPUT.rejects.ndjson: the records that could not become rows, for whoever mends them."""
+"""The records that could not become rows, for whoever mends them."""
 
 import base64
 import json
@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from scorer.files.discover import rejects_path
-from scorer.files.publish import commit, temporary_sibling
 from scorer.files.storage import writing
 from scorer.records import Reject
 
@@ -17,10 +15,9 @@ from scorer.records import Reject
 class RejectLog:
     """Counts rejects and writes one line of JSON for each."""
 
-    def __init__(self, path: Path, temporary: Path, file: IO[bytes], encoding: str) -> None:
-        self.path = path
+    def __init__(self, path: Path, file: IO[bytes], encoding: str) -> None:
         self.count = 0
-        self._temporary = temporary
+        self._path = path
         self._file = file
         self._encoding = encoding
 
@@ -28,20 +25,9 @@ class RejectLog:
         """Write rejects at once, so that memory stays flat."""
         for reject in rejects:
             line = json.dumps(_as_json(reject, self._encoding), ensure_ascii=False)
-            with writing(self.path):
+            with writing(self._path):
                 self._file.write(line.encode("utf-8") + b"\n")
             self.count += 1
-
-    def commit(self) -> None:
-        """Publish what was added, or remove last night's file if nothing was; then add no more."""
-        if self._file.closed:
-            return
-        with writing(self.path):
-            self._file.close()
-            if self.count:
-                commit(self._temporary, self.path)
-            else:
-                self.path.unlink(missing_ok=True)
 
 
 def _as_json(reject: Reject, encoding: str) -> dict[str, str | int]:
@@ -59,20 +45,13 @@ def _as_json(reject: Reject, encoding: str) -> dict[str, str | int]:
 
 
 @contextmanager
-def reject_log(output: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
-    """Yield a log that becomes OUTPUT.rejects.ndjson (mode 0600) when the block ends.
-
-    Without rejects there is no such file, and last night's is removed. Leaving with an exception
-    changes nothing, unless the log was committed before; so publish the output in the block.
-    """
-    path = rejects_path(output)
-    temporary = temporary_sibling(path)
+def reject_log(path: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
+    """Yield a log that is a whole file, readable by its owner alone, when the block ends."""
+    with writing(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    file = os.fdopen(descriptor, "wb")
     try:
-        with writing(path):
-            file = os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-        with file:
-            log = RejectLog(path, temporary, file, encoding)
-            yield log
-            log.commit()
+        yield RejectLog(path, file, encoding)
     finally:
-        temporary.unlink(missing_ok=True)
+        with writing(path):
+            file.close()  # what is buffered may not fit on the disk

@@ -41,7 +41,11 @@ _LIBRARIES = (
 class RunRecord:
     """What is known of one file's run so far."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], options_from: Mapping[str, str] | None = None
+    ) -> None:
+        self.result_key: str | None = None
+        self._resumed: dict[str, Any] | None = None
         self.counters = Counters()
         self.rejected = 0
         self.warnings: list[str] = []
@@ -49,7 +53,7 @@ class RunRecord:
         self._seconds: dict[str, float] = {}
         self._facts: dict[str, Any] = {
             "input": None, "model": None, "runtime": None, "canary": None,
-            "options": dict(options),
+            "options": dict(options), "options_from": dict(options_from or {}),
         }  # fmt: skip
         self._labels: Sequence[tuple[str, str]] = ()
         self._rows_per_label = np.zeros(0, dtype=np.int64)
@@ -70,8 +74,15 @@ class RunRecord:
         self._rows_per_label = np.zeros(len(names), dtype=np.int64)
         self._probability_sums = np.zeros(len(names), dtype=np.float64)
 
-    def add(self, scores: Scores) -> None:
-        """Count one window."""
+    def resumed_from(self, started: str) -> None:
+        """Note that results of an earlier run, begun at this ISO time, are used."""
+        self._resumed = self._resumed or {"started": started, "windows": 0, "rows": 0}
+
+    def add(self, scores: Scores, *, reused: bool = False) -> None:
+        """Count one window, scored now or by the run that was resumed."""
+        if reused and self._resumed:
+            self._resumed["windows"] += 1
+            self._resumed["rows"] += scores.counters.rows
         answered = scores.label_ids >= 0
         self.counters += scores.counters
         self._rows_per_label += np.bincount(scores.label_ids[answered], minlength=len(self._labels))
@@ -108,6 +119,8 @@ class RunRecord:
             **ending,
             "warnings": list(self.warnings),
             **self._facts,
+            "result_key": self.result_key,
+            "resumed": self._resumed,
             "counters": {
                 "read": self.counters.rows + self.rejected,  # == scored + blank + rejected
                 **asdict(self.counters),

@@ -43,6 +43,10 @@ class StubClassifier:
     canary = Figures(1, 1.0, 0.0, 0.0)
     warnings: tuple[str, ...] = ()
 
+    def load(self) -> "StubClassifier":
+        """Be the model and its classifier at once."""
+        return self
+
     def prepare(self, texts: pl.Series) -> pl.Series:
         """Return the lengths in bytes, 0 where blank."""
         return texts.str.len_bytes().fill_null(0)
@@ -131,7 +135,7 @@ def measure(path: Path, rows: int) -> str:
     started, before = time.monotonic(), resident()
     sampler.start()
     (outcome,) = pipeline.run(
-        RunOptions((path,)), classifier_for=lambda _: StubClassifier(), progress=progress
+        RunOptions((path,)), model_for=lambda _: StubClassifier(), progress=progress
     )
     sampler.stop()
     seconds = time.monotonic() - started

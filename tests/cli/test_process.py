@@ -82,17 +82,17 @@ def test_a_reader_that_goes_away_is_no_news(shell: Shell, tiny_bert_bundle: Path
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
 )
-def test_an_interrupt_cleans_up(
+def test_an_interrupted_run_can_be_taken_up(
     program: Path, tmp_path: Path, tiny_bert_bundle: Path, number: signal.Signals, code: int
 ) -> None:
-    """A run that is stopped half-way leaves its input, a report of the failure and no more."""
+    """A run that is stopped half-way says so, and leaves what it has scored and its report."""
     path = tmp_path / "long.csv"
     path.write_text("text\n" + "".join(f"song number {n} again\n" for n in range(300_000)))
     small = ["--chunk-rows", "500", "--device", "builtin", "--model", str(tiny_bert_bundle)]
     process = subprocess.Popen([program, "run", path, *small], stderr=subprocess.PIPE, text=True)
     try:
         state = tmp_path / ".long.scored.csv.tweetscore"
-        while not any(state.glob("*.arrow")):
+        while not any(path.stat().st_size for path in state.glob("journal")):
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(number)
@@ -101,7 +101,10 @@ def test_an_interrupt_cleans_up(
         process.kill()
     assert process.returncode == code
     assert stderr == (
-        "tweetscore: interrupted; no output is half-written, run the same command again\n"
+        "tweetscore: interrupted; nothing is half-written, the same command goes on from here\n"
     )
     left = {each.name for each in tmp_path.iterdir()}
-    assert left == {"long.csv", "long.scored.csv.run.failed.json"}
+    assert left == {
+        "long.csv", "long.scored.csv.run.failed.json", state.name, f"{state.name}.lock",
+    }  # fmt: skip
+    assert {each.name for each in state.iterdir()} >= {"plan.json", "journal"}

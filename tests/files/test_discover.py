@@ -8,8 +8,18 @@ from scorer.files.discover import (
     own_products,
     plan_outputs,
     rejects_path,
+    resolved,
     state_directory,
 )
+
+
+def test_an_output_behind_a_link_is_the_file_itself(tmp_path: Path) -> None:
+    """Two links to one file are one output, also before it exists; other names stay as typed."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "a.csv").symlink_to("far/real.csv")
+    (tmp_path / "b.csv").symlink_to("a.csv")
+    assert resolved(tmp_path / "b.csv") == resolved(tmp_path / "a.csv") == tmp_path / "far/real.csv"
+    assert resolved(Path("some/../out.csv")) == Path("some/../out.csv")
 
 
 def touch(*paths: Path) -> None:

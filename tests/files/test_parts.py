@@ -1,67 +1,132 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from scorer.files.discover import state_directory
-from scorer.files.parts import parts_of
+from scorer.errors import StorageError
+from scorer.files.journal import Journal
+from scorer.files.parts import Parts
 from scorer.files.source import ScoredSlice, TextDigest, text_digest
-from scorer.records import Counters, Scores, TextWindow
+from scorer.records import Counters, Scores
 
 
-def window(offset: int, *texts: str | None) -> TextWindow:
-    return TextWindow(offset, pl.Series("text", texts, dtype=pl.String))
-
-
-def scores(*rows: tuple[int, float, float]) -> Scores:
+def scores(*rows: tuple[int, float, float], counters: Counters | None = None) -> Scores:
     ids = np.array([row[0] for row in rows], np.int16)
-    return Scores(ids, np.array([row[1:] for row in rows], np.float32).reshape(-1, 2), Counters())
+    probabilities = np.array([row[1:] for row in rows], np.float32).reshape(-1, 2)
+    return Scores(ids, probabilities, counters or Counters(len(ids)))
 
 
 NAN = float("nan")
 
 
-def test_parts_come_back_in_order_and_exactly(tmp_path: Path) -> None:
+A_DIGEST = bytes(range(32))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Callable[[], Parts]]:
+    """Open the store anew, as the next run does."""
+    with ExitStack() as stack:
+        yield lambda: Parts(tmp_path, stack.enter_context(Journal(tmp_path / "journal")))
+
+
+def test_parts_come_back_in_order_and_exactly(store: Callable[[], Parts]) -> None:
     """Ids, every bit of the probabilities, offsets and digests; empty windows too."""
-    written = [
-        (window(0, "a", None, "c"), scores((0, 0.7, 0.1), (-1, NAN, NAN), (1, 1e-45, 1.0))),
-        (window(3), scores()),
-        (window(3, "d"), scores((1, 0.25, 0.75))),
+    answers = [
+        scores((0, 0.7, 0.1), (-1, NAN, NAN), (1, 1e-45, 1.0)),
+        scores(),
+        scores((1, 0.25, 0.75)),
     ]
-    with parts_of(tmp_path / "out.csv") as parts:
-        for each, answer in written:
-            parts.write(each, answer)
-        read = list(parts.read())
-    for part, (each, answer) in zip(read, written, strict=True):
-        assert part.offset == each.offset
-        assert part.digest == text_digest(each.texts)
+    parts = store()
+    for number, answer in enumerate(answers):
+        parts.write(number, A_DIGEST, answer)
+    for number, (part, answer) in enumerate(zip(parts.read(), answers, strict=True)):
+        assert part.offset == number
+        assert part.digest == A_DIGEST
         assert part.label_ids.dtype == np.int16
         np.testing.assert_array_equal(part.label_ids, answer.label_ids)
         assert part.probabilities.tobytes() == answer.probabilities.tobytes()
         assert part.probabilities.shape == answer.probabilities.shape
 
 
-@pytest.mark.parametrize("failing", [False, True])
-def test_state_is_gone_at_the_end(tmp_path: Path, *, failing: bool) -> None:
-    """Old leftovers at the start, and ours at the end or on failure."""
-    output = tmp_path / "out.csv"
-    state_directory(output).mkdir()
-    (state_directory(output) / "part-00000000.arrow").write_text("leftover")
+def test_the_next_run_takes_what_was_stored(store: Callable[[], Parts]) -> None:
+    """The same window gets the same scores and counters, and then new ones can follow."""
+    answer = scores((0, 0.7, 0.1), (-1, NAN, NAN), counters=Counters(2, 1, 1, 0, 1, 9))
+    store().write(0, A_DIGEST, answer)
+    parts = store()
+    taken = parts.take(0, A_DIGEST, 2)
+    assert taken is not None
+    assert taken.counters == answer.counters
+    assert taken.probabilities.tobytes() == answer.probabilities.tobytes()
+    assert parts.take(2, A_DIGEST, 1) is None
+    parts.write(2, A_DIGEST, scores((1, 0.5, 0.5)))
+    assert [part.offset for part in store().read()] == [0, 2]
 
-    def run() -> None:
-        with parts_of(output) as parts:
-            assert list(parts.read()) == []
-            parts.write(window(0, "a"), scores((0, 1.0, 0.0)))
-            if failing:
-                raise KeyboardInterrupt
 
-    if failing:
-        with pytest.raises(KeyboardInterrupt):
-            run()
-    else:
-        run()
-    assert list(tmp_path.iterdir()) == []
+def _other_texts(directory: Path) -> tuple[int, bytes, int]:
+    return (1, bytes(32), 1)
+
+
+def _other_rows(directory: Path) -> tuple[int, bytes, int]:
+    return (1, A_DIGEST, 2)
+
+
+def _other_offset(directory: Path) -> tuple[int, bytes, int]:
+    return (2, A_DIGEST, 1)
+
+
+def _part_gone(directory: Path) -> tuple[int, bytes, int]:
+    (directory / "part-00000001.arrow").unlink()
+    return (1, A_DIGEST, 1)
+
+
+def _part_changed(directory: Path) -> tuple[int, bytes, int]:
+    path = directory / "part-00000001.arrow"
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    return (1, A_DIGEST, 1)
+
+
+@pytest.mark.parametrize(
+    "unusable", [_other_texts, _other_rows, _other_offset, _part_gone, _part_changed]
+)
+def test_from_the_first_unusable_part_on_all_is_scored_again(
+    store: Callable[[], Parts], tmp_path: Path, unusable: Callable[[Path], tuple[int, bytes, int]]
+) -> None:
+    """One that does not fit, and those behind it, which may, are forgotten."""
+    first = store()
+    for number in range(3):
+        first.write(number, A_DIGEST, scores((0, 0.75, 0.25)))
+    wanted = unusable(tmp_path)
+    parts = store()
+    assert parts.take(0, A_DIGEST, 1) is not None
+    assert parts.take(*wanted) is None
+    assert parts.take(2, A_DIGEST, 1) is None
+    parts.write(1, A_DIGEST, scores((1, 0.25, 0.75)))
+    assert [part.label_ids.tolist() for part in store().read()] == [[0], [1]]
+
+
+def test_reading_ahead_forgets_nothing_that_is_being_written(store: Callable[[], Parts]) -> None:
+    """While one thread stores a window, another asks for the next: the first stays."""
+    parts = store()
+    assert parts.take(0, A_DIGEST, 1) is None
+    parts.write(0, A_DIGEST, scores((0, 0.75, 0.25)))
+    assert parts.take(1, A_DIGEST, 1) is None
+    assert len(list(store().read())) == 1
+
+
+def test_a_part_that_changes_before_publishing_is_an_error(
+    store: Callable[[], Parts], tmp_path: Path
+) -> None:
+    """Scores that nobody computed are not published; the next run scores that window again."""
+    parts = store()
+    parts.write(0, A_DIGEST, scores((0, 0.75, 0.25)))
+    (tmp_path / "part-00000000.arrow").write_bytes(b"x")
+    with pytest.raises(StorageError, match="is not what was written there; run again"):
+        list(parts.read())
 
 
 def test_digest_depends_on_texts_not_on_pieces() -> None:

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from scorer.errors import (
     DeviceUnavailable,
     GateFailed,
     InputMissing,
+    NotResumable,
+    OutputLocked,
     OutputRefused,
     StorageError,
     Terminated,
@@ -27,6 +30,8 @@ from scorer.monitor import run_report
 from scorer.run_options import Outcome, RunOptions
 
 ROWS = ['1,"so, good+"', "2,bad-", "3,", "4,meh", '5,"two\nlines+"']
+LOCK = ".tweets.scored.csv.tweetscore.lock"
+STATE = ".tweets.scored.csv.tweetscore"
 CSV = "id,text\n" + "\n".join(ROWS) + "\n"
 
 
@@ -38,7 +43,7 @@ def tweets(tmp_path: Path) -> Path:
 
 
 def run(stub: Any, *inputs: Path, **options: Any) -> list[Outcome]:
-    return list(pipeline.run(RunOptions(inputs, **options), classifier_for=lambda _: stub))
+    return list(pipeline.run(RunOptions(inputs, **options), model_for=lambda _: stub))
 
 
 def run_one(stub: Any, path: Path, **options: Any) -> dict[str, Any]:
@@ -58,8 +63,33 @@ def names(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
+class NeverModel:
+    """A stub that nobody may look at."""
+
+    @property
+    def bundle(self) -> Any:
+        """Fail."""
+        raise AssertionError("the model must not be opened")
+
+    def load(self) -> Any:
+        """Fail."""
+        raise AssertionError("the model must not be loaded")
+
+
 def never(_: RunOptions) -> Any:
-    raise AssertionError("the model must not be loaded")
+    return NeverModel()
+
+
+class FailingModel:
+    """A stub that does not load."""
+
+    def __init__(self, bundle: Any, error: BaseException) -> None:
+        self.bundle = bundle
+        self._error = error
+
+    def load(self) -> Any:
+        """Fail."""
+        raise self._error
 
 
 def test_csv_comes_back_as_its_own_bytes_and_two_cells(stub: Any, tweets: Path) -> None:
@@ -128,7 +158,7 @@ def test_progress_hears_every_row(stub: Any, tweets: Path) -> None:
     """What draws the bar is told the rows of each window."""
     heard: list[int] = []
     options = RunOptions((tweets,), chunk_rows=2)
-    list(pipeline.run(options, classifier_for=lambda _: stub, progress=heard.append))
+    list(pipeline.run(options, model_for=lambda _: stub, progress=heard.append))
     assert heard == [2, 2, 1]
 
 
@@ -137,7 +167,7 @@ def test_nothing_but_the_output_and_its_report_is_left(stub: Any, tweets: Path) 
     (tweets.parent / "tweets.scored.csv.run.failed.json").write_text("{}")
     run_one(stub, tweets)
     assert names(tweets.parent) == {
-        "tweets.csv", "tweets.scored.csv", "tweets.scored.csv.run.json",
+        "tweets.csv", "tweets.scored.csv", "tweets.scored.csv.run.json", LOCK,
     }  # fmt: skip
 
 
@@ -170,8 +200,9 @@ ENDINGS: list[tuple[BaseException, int]] = [
 def test_a_failed_run_leaves_the_good_output_alone(
     stub: Any, tweets: Path, ending: BaseException, code: int
 ) -> None:
-    """Half-way, nothing is published, no state stays, and the failure has a report."""
+    """Half-way, nothing is published, what is scored stays, and the failure has a report."""
     run_one(stub, tweets)
+    os.utime(tweets, (1, 1))
     output = tweets.parent / "tweets.scored.csv"
     good, good_report = output.read_bytes(), report_of(output)
 
@@ -186,6 +217,7 @@ def test_a_failed_run_leaves_the_good_output_alone(
     assert (output.read_bytes(), report_of(output)) == (good, good_report)
     assert names(tweets.parent) == {
         "tweets.csv", output.name, f"{output.name}.run.json", f"{output.name}.run.failed.json",
+        LOCK, STATE,
     }  # fmt: skip
     failed = report_of(output, "run.failed")
     assert failed["exit_code"] == code
@@ -249,7 +281,7 @@ def test_a_call_that_cannot_work_costs_nothing(
     options = {"inputs": (tweets,), **wrong(tweets)}
     before = names(tweets.parent)
     with pytest.raises(UsageError):
-        list(pipeline.run(RunOptions(**options), classifier_for=never))
+        list(pipeline.run(RunOptions(**options), model_for=never))
     assert names(tweets.parent) == before
     assert tweets.read_text("utf-8") == CSV
 
@@ -276,7 +308,7 @@ def test_what_is_wrong_with_a_file_is_found_before_the_model_is_loaded(
 ) -> None:
     """Nobody waits for a model to hear of a missing column or directory."""
     monkeypatch.chdir(tweets.parent)
-    (outcome,) = pipeline.run(RunOptions((tweets,), **options), classifier_for=never)
+    (outcome,) = pipeline.run(RunOptions((tweets,), **options), model_for=never)
     assert isinstance(outcome.error, error)
 
 
@@ -284,30 +316,24 @@ def test_a_missing_input_has_a_report(tmp_path: Path) -> None:
     """Whoever looks for the output finds out why there is none."""
     output = tmp_path / "out.csv"
     options = RunOptions((tmp_path / "late.csv",), output=output)
-    (outcome,) = pipeline.run(options, classifier_for=never)
+    (outcome,) = pipeline.run(options, model_for=never)
     assert isinstance(outcome.error, InputMissing)
     assert report_of(output, "run.failed")["exit_code"] == 66
 
 
-def test_a_model_that_does_not_load_is_reported(tweets: Path) -> None:
+def test_a_model_that_does_not_load_is_reported(stub: Any, tweets: Path) -> None:
     """The error comes out, and stands in the report of each file that waited for the model."""
-
-    def unavailable(_: RunOptions) -> Any:
-        raise DeviceUnavailable("no CUDA device")
-
+    model = FailingModel(stub.bundle, DeviceUnavailable("no CUDA device"))
     with pytest.raises(DeviceUnavailable):
-        list(pipeline.run(RunOptions((tweets,)), classifier_for=unavailable))
+        list(pipeline.run(RunOptions((tweets,)), model_for=lambda _: model))
     assert report_of(tweets.parent / "tweets.scored.csv", "run.failed")["exit_code"] == 69
 
 
-def test_what_was_wrong_before_the_model_failed_is_told(tweets: Path) -> None:
+def test_what_was_wrong_before_the_model_failed_is_told(stub: Any, tweets: Path) -> None:
     """A model that does not load hides no file's own failure, and has the code of all such."""
-
-    def forbidden(_: RunOptions) -> Any:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
+    model = FailingModel(stub.bundle, PermissionError(errno.EACCES, "Permission denied"))
     late = tweets.parent / "late.csv"
-    told = pipeline.run(RunOptions((tweets, late)), classifier_for=forbidden)
+    told = pipeline.run(RunOptions((tweets, late)), model_for=lambda _: model)
     outcome = next(told)
     assert outcome.input == late
     assert isinstance(outcome.error, InputMissing)
@@ -327,7 +353,7 @@ def test_a_failure_that_cannot_be_reported_is_still_that_failure(stub: Any, twee
     stub.before_scoring = fail
     with pytest.raises(GateFailed):
         run_one(stub, tweets)
-    assert names(tweets.parent) == {"tweets.csv"}
+    assert names(tweets.parent) == {"tweets.csv", LOCK}
 
 
 def test_no_report_has_nan(stub: Any, tweets: Path) -> None:
@@ -335,7 +361,7 @@ def test_no_report_has_nan(stub: Any, tweets: Path) -> None:
     stub.canary = Figures(256, float("nan"), 0.0, 0.0)
     with pytest.raises(ValueError, match="JSON"):
         run_one(stub, tweets)
-    assert names(tweets.parent) == {"tweets.csv"}
+    assert names(tweets.parent) == {"tweets.csv", LOCK, STATE}
 
 
 def test_a_name_that_is_not_utf8_can_be_reported(stub: Any, tweets: Path) -> None:
@@ -360,17 +386,18 @@ def test_each_file_has_its_own_time(
     def spend(seconds: float) -> None:
         now[0] += seconds
 
-    def load(_: RunOptions) -> Any:
+    def load() -> Any:
         spend(1000)
         return stub
 
+    stub.load = load
     stub.before_scoring = lambda: spend(10)
     later = tweets.parent / "later.csv"
     later.write_text(CSV, "utf-8")
-    outcomes = list(pipeline.run(RunOptions((tweets, later)), classifier_for=load))
+    outcomes = list(pipeline.run(RunOptions((tweets, later)), model_for=lambda _: stub))
     seconds = [outcome.report["seconds"] for outcome in outcomes]
     assert [each["total"] for each in seconds] == [10, 10]
-    assert [each.get("load") for each in seconds] == [1000, None]
+    assert [each["load"] for each in seconds] == [1000, 0]
     assert [outcome.report["tweets_per_second"] for outcome in outcomes] == [0.5, 0.5]
 
 
@@ -388,7 +415,7 @@ def test_our_own_products_are_no_inputs(stub: Any, tweets: Path) -> None:
     run(stub, tweets, tweets.parent / "later.csv")
     found = sorted(tweets.parent.glob("*.csv"))
     options = RunOptions(tuple(found))
-    outcomes = list(pipeline.run(options, classifier_for=lambda _: stub))
+    outcomes = list(pipeline.run(options, model_for=lambda _: stub))
     assert [outcome.input.name for outcome in outcomes] == ["later.csv", "tweets.csv"]
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert [path.name for path in pipeline.skipped(options)] == [
@@ -463,29 +490,247 @@ def test_one_bad_file_does_not_stop_the_others(stub: Any, tweets: Path) -> None:
     assert (tweets.parent / "night" / "later.scored.tsv").exists()
 
 
-@pytest.mark.parametrize(
-    ("occupied", "words"),
-    [
-        ("run.json", "not its report"),
-        ("rejects.ndjson", "not its list of rejects"),
-        ("run.failed.json", "the report of an earlier failure is still there"),
-    ],
-)
-def test_after_the_rename_nothing_is_an_error(
-    stub: Any, tweets: Path, occupied: str, words: str
-) -> None:
-    """When the output is in place and what belongs to it cannot be, that is a warning."""
+@pytest.mark.parametrize("occupied", ["run.json", "rejects.ndjson", "run.failed.json"])
+def test_after_the_rename_nothing_is_an_error(stub: Any, tweets: Path, occupied: str) -> None:
+    """What belongs to the output and cannot be written is a warning, mended the next night."""
     output = tweets.parent / "tweets.scored.csv"
-    Path(f"{output}.{occupied}").mkdir()
+    in_the_way = Path(f"{output}.{occupied}")
+    in_the_way.mkdir()
     tweets.write_text(BROKEN, "utf-8")
     (outcome,) = run(stub, tweets, max_rejects=2)
     assert outcome.error is None
     (warning,) = outcome.warnings
-    assert f"{output} is complete, but {words}: " in warning
-    assert output.exists()
-    assert not (tweets.parent / f".{output.name}.tweetscore").exists()
-    left = [kind for kind in ("run.json", "rejects.ndjson") if Path(f"{output}.{kind}").is_file()]
-    assert left == [kind for kind in ("run.json", "rejects.ndjson") if kind != occupied]
+    assert f"{output} is complete, but not all is tidy ({in_the_way} cannot be " in warning
+    in_the_way.rmdir()
+    (again,) = run(stub, tweets, max_rejects=2)
+    assert again.up_to_date
+    assert names(tweets.parent) == {
+        "tweets.csv", output.name, f"{output.name}.run.json", f"{output.name}.rejects.ndjson", LOCK,
+    }  # fmt: skip
+    assert report_of(output) == outcome.report == again.report
+
+
+def replace_then(ending: BaseException) -> Callable[[Path, Path], None]:
+    """Rename as os.replace does, and raise: a signal that comes right after the commit."""
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        real(source, target)
+        if target.suffix == ".csv":
+            raise ending
+
+    return replace
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), Terminated(), OSError(errno.EIO, "I/O")])
+def test_what_comes_after_the_commit_fails_nothing(
+    stub: Any, tweets: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException
+) -> None:
+    """The output is there and complete: the run says so, and the next one tidies up."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_then(ending))
+        (outcome,) = run(stub, tweets)
+    assert outcome.error is None
+    assert "is complete, but not all is tidy" in outcome.warnings[0]
+    stub.windows.clear()
+    (again,) = run(stub, tweets)
+    assert again.up_to_date
+    assert stub.windows == []
+    assert names(tweets.parent) == {
+        "tweets.csv", "tweets.scored.csv", "tweets.scored.csv.run.json", LOCK,
+    }  # fmt: skip
+
+
+def test_an_interrupt_after_one_commit_ends_the_run_before_the_next_file(
+    stub: Any, tweets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that was published counts; those that wait are not scored."""
+    later = tweets.parent / "later.csv"
+    later.write_text(CSV, "utf-8")
+    monkeypatch.setattr(os, "replace", replace_then(Terminated()))
+    told = pipeline.run(RunOptions((tweets, later)), model_for=lambda _: stub)
+    assert next(told).error is None
+    with pytest.raises(Terminated):
+        next(told)
+    assert not (tweets.parent / "later.scored.csv").exists()
+
+
+def test_an_output_that_is_up_to_date_is_left_alone(stub: Any, tweets: Path) -> None:
+    """No model is loaded, nothing is written, and the outcome says why."""
+    (first,) = run(stub, tweets)
+    files = {path: path.stat() for path in tweets.parent.iterdir()}
+    (second,) = run(stub, tweets)
+    assert second.up_to_date
+    assert not first.up_to_date
+    assert second.report == first.report
+    assert stub.loads == 1
+    after = {path: path.stat() for path in tweets.parent.iterdir()}
+    for path, status in files.items():
+        assert after[path].st_mtime_ns == status.st_mtime_ns
+        assert after[path].st_ino == status.st_ino
+    assert after.keys() == files.keys()
+
+
+def _touched(tweets: Path) -> dict[str, Any]:
+    os.utime(tweets, (1, 1))
+    return {}
+
+
+def _grown(tweets: Path) -> dict[str, Any]:
+    tweets.write_text(CSV + "6,more+\n", "utf-8")
+    return {}
+
+
+def _other_options(tweets: Path) -> dict[str, Any]:
+    return {"scores": "all"}
+
+
+@pytest.mark.parametrize("change", [_touched, _grown, _other_options])
+def test_what_is_not_up_to_date_is_scored(
+    stub: Any, tweets: Path, change: Callable[[Path], dict[str, Any]]
+) -> None:
+    """Another input or another wish makes another output."""
+    run_one(stub, tweets)
+    (outcome,) = run(stub, tweets, **change(tweets))
+    assert not outcome.up_to_date
+    assert stub.loads == 2
+
+
+def test_up_to_date_means_no_more_rejects_than_allowed(stub: Any, tweets: Path) -> None:
+    """An output that was allowed two rejects does not satisfy a run that allows none."""
+    tweets.write_text(BROKEN, "utf-8")
+    run_one(stub, tweets, max_rejects=2)
+    assert run(stub, tweets, max_rejects=5)[0].up_to_date
+    (strict,) = run(stub, tweets)
+    assert isinstance(strict.error, DataError)
+
+
+def test_a_failure_that_is_over_leaves_no_report(stub: Any, tweets: Path) -> None:
+    """An up-to-date output has no report of a failure beside it."""
+    run_one(stub, tweets)
+    failed = tweets.parent / "tweets.scored.csv.run.failed.json"
+    failed.write_text("{}")
+    assert run(stub, tweets)[0].up_to_date
+    assert not failed.exists()
+
+
+def kill_at(stub: Any, window: int) -> None:
+    """Let the stub be interrupted when it has scored so many windows."""
+
+    def end() -> None:
+        if len(stub.windows) == window:
+            raise KeyboardInterrupt
+
+    stub.before_scoring = end
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3, 4])
+def test_an_interrupted_run_goes_on_where_it_was(stub: Any, tweets: Path, killed_at: int) -> None:
+    """Each window is scored once; the output is the same, and the report adds up."""
+    tweets.write_text(BROKEN, "utf-8")
+    options: dict[str, Any] = {"chunk_rows": 1, "max_rejects": 2}
+    whole = run_one(stub, tweets, output=tweets.parent / "whole.csv", **options)
+    stub.windows.clear()
+    kill_at(stub, killed_at)
+    with pytest.raises(KeyboardInterrupt):
+        run_one(stub, tweets, **options)
+    stub.before_scoring = lambda: None
+    report = run_one(stub, tweets, **options)
+    assert sum(stub.windows) == whole["counters"]["rows"] == 6
+    assert report["resumed"]["windows"] == killed_at
+    assert report["resumed"]["rows"] == killed_at
+    for name in ("counters", "labels"):
+        assert report[name] == whole[name]
+    scored, rejects = (tweets.parent / f"tweets.scored.csv{x}" for x in ("", ".rejects.ndjson"))
+    assert scored.read_bytes() == (tweets.parent / "whole.csv").read_bytes()
+    whole_rejects = tweets.parent / "whole.csv.rejects.ndjson"
+    assert rejects.read_bytes() == whole_rejects.read_bytes()
+
+
+def test_an_interrupted_publish_needs_no_model_call(
+    stub: Any, tweets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the output is written, the next run writes it from what was stored."""
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scorer.file_run.declare", kill)
+        with pytest.raises(KeyboardInterrupt):
+            run_one(stub, tweets)
+    stub.windows.clear()
+    assert run_one(stub, tweets)["resumed"]["rows"] == 5
+    assert stub.windows == []
+
+
+def test_what_another_provider_scored_is_not_used(stub: Any, tweets: Path) -> None:
+    """The device is gone between kill and rerun: one line says so, and all is scored here."""
+    stub.runtime = replace(stub.runtime, provider="CUDAExecutionProvider", device="cuda")
+    kill_at(stub, 3)
+    with pytest.raises(KeyboardInterrupt):
+        run_one(stub, tweets, chunk_rows=1)
+    stub.before_scoring = lambda: None
+    stub.windows.clear()
+    stub.runtime = replace(stub.runtime, provider="CPUExecutionProvider", device="builtin")
+    (outcome,) = run(stub, tweets, chunk_rows=1)
+    assert outcome.error is None
+    assert sum(stub.windows) == 5
+    assert outcome.report["resumed"] is None
+    (warning,) = outcome.warnings
+    assert "runtime.provider, runtime.device changed since" in warning
+
+
+def test_require_leaves_what_does_not_fit(stub: Any, tweets: Path) -> None:
+    """With --resume require, another plan fails, and the first can still be taken up."""
+    kill_at(stub, 3)
+    with pytest.raises(KeyboardInterrupt):
+        run_one(stub, tweets, chunk_rows=1)
+    stub.before_scoring = lambda: None
+    with pytest.raises(NotResumable):
+        run_one(stub, tweets, chunk_rows=2, resume="require")
+    assert run_one(stub, tweets, chunk_rows=1, resume="require")["resumed"]["windows"] == 3
+
+
+def test_a_second_run_of_an_output_is_turned_away(stub: Any, tweets: Path) -> None:
+    """While one run writes, another fails at once, before the model, and disturbs nothing."""
+    inner: list[Outcome] = []
+    other = type(stub)()
+    stub.before_scoring = lambda: inner.extend(run(other, tweets))
+    outcome = run(stub, tweets)[0]
+    assert outcome.error is None
+    assert isinstance(inner[0].error, OutputLocked)
+    assert other.loads == 0
+    assert not (tweets.parent / "tweets.scored.csv.run.failed.json").exists()
+
+
+def test_a_file_that_appears_while_we_score_is_not_replaced(stub: Any, tweets: Path) -> None:
+    """Hours after the first look, somebody else's file is still somebody else's."""
+    output = tweets.parent / "tweets.scored.csv"
+    stub.before_scoring = lambda: output.write_text("somebody's work")
+    with pytest.raises(OutputRefused):
+        run_one(stub, tweets)
+    assert output.read_text() == "somebody's work"
+
+
+def test_a_change_outside_the_texts_is_seen(stub: Any, tweets: Path) -> None:
+    """Rows of two versions of the input are never mixed, though the texts are the same."""
+    stub.before_scoring = lambda: tweets.write_text(CSV.replace("4,meh", "9,meh"), "utf-8")
+    with pytest.raises(DataError, match="changed while it was scored"):
+        run_one(stub, tweets)
+
+
+def test_a_link_as_output_stays_a_link(stub: Any, tweets: Path) -> None:
+    """The file that it points to is replaced, and what belongs to it lies beside it."""
+    (tweets.parent / "far").mkdir()
+    link = tweets.parent / "link.csv"
+    link.symlink_to("far/real.csv")
+    run_one(stub, tweets, output=link)
+    assert link.is_symlink()
+    assert names(tweets.parent / "far") == {
+        "real.csv", "real.csv.run.json", ".real.csv.tweetscore.lock",
+    }  # fmt: skip
+    assert run(stub, tweets, output=link)[0].up_to_date
 
 
 def test_a_disk_error_names_its_remedy(stub: Any, tweets: Path) -> None:
@@ -497,17 +742,3 @@ def test_a_disk_error_names_its_remedy(stub: Any, tweets: Path) -> None:
     stub.before_scoring = full
     with pytest.raises(StorageError, match="free some space"):
         run_one(stub, tweets)
-
-
-def test_one_window_is_made_while_one_is_scored() -> None:
-    """Reading runs exactly one window ahead, so memory does not grow with the input."""
-    made: list[int] = []
-
-    def items() -> Any:
-        for number in range(50):
-            made.append(number)
-            yield number
-
-    ahead = [len(made) - number for number in pipeline.one_ahead(items())]
-    assert len(ahead) == 50
-    assert max(ahead) <= 2  # the one in hand and the next

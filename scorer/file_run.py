@@ -1,0 +1,296 @@
+"""One input on its way to its output.
+
+    look -> lock -> recover -> up to date? -> first pass -> second pass -> commit -> tidy up
+
+Everything before the commit leaves the output as it was and can be taken up by the next run;
+nothing after it can make the run fail.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorer import keys
+from scorer.ahead import one_ahead
+from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
+from scorer.files.discover import failed_report_path, rejects_path, resolved
+from scorer.files.formats import open_source
+from scorer.files.lock import locked
+from scorer.files.parts import Parts
+from scorer.files.publish import (
+    FileIdentity,
+    check_owner,
+    check_place,
+    replacing,
+    report_on,
+    write_json,
+)
+from scorer.files.rejects import reject_log
+from scorer.files.source import OutputColumns, Source, input_changed, text_digest
+from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover
+from scorer.files.storage import reading, writing
+from scorer.monitor.run_report import RunRecord, describe_input, library_versions
+from scorer.records import Reject, Scores, TextWindow
+from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, renamed
+
+if TYPE_CHECKING:
+    from scorer.inference.bundle import Bundle
+
+CPU_WINDOW = 16_384
+CUDA_WINDOW = 262_144
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """One window as it comes from the reading thread: with old scores, or ready for the model."""
+
+    texts: TextWindow
+    digest: bytes
+    stored: Scores | None
+    prepared: Any
+
+
+class FileRun:
+    """One input, its output, and what became of them."""
+
+    def __init__(self, path: Path, output: Path, options: RunOptions) -> None:
+        self.error: TweetscoreError | None = None
+        self.interrupt: KeyboardInterrupt | None = None  # one that came after the commit
+        self._input = path
+        self._output = output  # as it was named, for messages
+        self._target = resolved(output)  # a link stays one: what it points to is replaced
+        self._options = options
+        self._record = RunRecord(options.as_json(), options.options_from)
+        self._report: dict[str, Any] = {}
+        self._up_to_date = False
+        self._described: dict[str, Any] = {}
+        self._inode: os.stat_result | None = None  # of the complete file, before it has its name
+        self._source: Source
+        self._columns: OutputColumns
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Keep an error of this file; let an error in the call, a bug or an interrupt pass.
+
+        After the commit nothing is an error any more: the next run tidies up.
+        """
+        try:
+            with writing(self._output):
+                yield
+        except BaseException as error:
+            if self._is_published():
+                self._record.warnings.append(
+                    f"{self._output} is complete, but not all is tidy ({_words(error)}); "
+                    "the next run sees to it"
+                )
+                self.interrupt = error if isinstance(error, KeyboardInterrupt) else None
+                return
+            self.fail(error)
+            if not isinstance(error, TweetscoreError) or isinstance(error, UsageError):
+                raise
+            self.error = error
+
+    def _is_published(self) -> bool:
+        """Tell whether the rename has happened, even if a signal came right after it."""
+        try:
+            return self._inode is not None and os.path.samestat(self._inode, self._target.stat())
+        except OSError:
+            return False
+
+    def fail(self, error: BaseException) -> None:
+        """Report a failure beside the good output and its report, which stay as they are."""
+        # The error itself matters more than that it cannot be reported, for whatever reason.
+        with suppress(Exception):
+            self._report = self._record.failed(error)
+            # A call that makes no sense touches nothing; nor does one whose turn it is not.
+            if not isinstance(error, (UsageError, OutputLocked)):
+                write_json(failed_report_path(self._target), self._report)
+
+    def outcome(self) -> Outcome:
+        """Return what became of the file."""
+        return Outcome(
+            self._input,
+            self._output,
+            self._report,
+            tuple(self._record.warnings),
+            self.error,
+            self._up_to_date,
+        )
+
+    def look(self, inputs: Sequence[Path]) -> None:
+        """Check all that can be checked without model and lock; no input may become an output."""
+        options = self._options
+        if len(options.inputs) > 1:
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+        check_place(self._target, inputs)
+        self._source = open_source(
+            self._input,
+            text_column=options.text_column,
+            encoding=options.encoding,
+            delimiter=options.delimiter,
+            limit=options.limit,
+        )
+        _columns(options).check_against(self._source.columns)
+
+    def expect(self, bundle: "Bundle") -> None:
+        """Name the output's columns, and check that the input's format can hold them."""
+        self._columns = _columns(self._options, bundle.labels)
+        self._source.check_plan(self._columns)
+        self._record.expect_labels(bundle.labels, self._columns.label_values)
+        self._record.note(
+            model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
+        )
+
+    def score(
+        self, model: Model, inputs: Sequence[Path], progress: Callable[[int], object]
+    ) -> None:
+        """Bring the output up to date, under its lock."""
+        with locked(self._target, wait=self._options.lock_wait):
+            recover(self._target)
+            self.look(inputs)  # what was found before the lock may be different now
+            check_owner(self._target, overwrite=self._options.overwrite)
+            self.expect(model.bundle)
+            key = self._find_key(model.bundle)
+            if self._is_up_to_date():
+                return
+            with self._record.stage("load"):
+                classifier = model.load()
+            self._record.begin()
+            self._run(classifier, key, progress)
+
+    def _find_key(self, bundle: "Bundle") -> dict[str, Any]:
+        """Return the key of what the output will hold."""
+        self._described = self._describe()
+        key = keys.result_key(self._described, bundle, self._options)
+        self._record.note(input=self._described)
+        self._record.result_key = keys.digest(key)
+        return key
+
+    def _describe(self) -> dict[str, Any]:
+        with reading(self._input):
+            return describe_input(self._input, format=self._source.format)
+
+    def _is_up_to_date(self) -> bool:
+        """Take over the report of an output that holds what this run would write."""
+        report = report_on(self._target) or {}
+        match report:
+            case {"result_key": self._record.result_key, "counters": {"rejected": int(rejected)}}:
+                self._up_to_date = rejected <= self._options.max_rejects
+        if self._up_to_date:
+            self._report = report
+            failed_report_path(self._target).unlink(missing_ok=True)
+        return self._up_to_date
+
+    def _run(
+        self,
+        classifier: TextClassifier,
+        key: Mapping[str, Any],
+        progress: Callable[[int], object],
+    ) -> None:
+        options, record = self._options, self._record
+        rows = options.chunk_rows or window_rows(classifier)
+        record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
+        record.warnings.extend(classifier.warnings)
+        plan = keys.resume_key(key, classifier.runtime, library_versions(), rows)
+        with open_state(self._target, plan, options.resume) as state:
+            if state.warning:
+                record.warnings.append(state.warning)
+            self._first_pass(classifier, state, rows, progress)
+            self._publish(state)
+            finish(self._target, self._report)
+
+    def _first_pass(
+        self,
+        classifier: TextClassifier,
+        state: State,
+        rows: int,
+        progress: Callable[[int], object],
+    ) -> None:
+        """Score what no earlier run has scored, and keep the results."""
+        record, too_many = self._record, False
+        first: Reject | None = None
+        with (
+            reject_log(state.rejects, self._source.encoding) as rejects,
+            closing(one_ahead(self._windows(classifier, state.parts, rows))) as windows,
+        ):
+            for window in windows:
+                rejects.add(window.texts.rejects)
+                record.rejected = rejects.count
+                first = first or next(iter(window.texts.rejects), None)
+                if too_many := record.rejected > self._options.max_rejects:
+                    break
+                self._keep(window, classifier, state)
+                progress(len(window.texts.texts))
+        if first and too_many:
+            publish_rejects(self._target, record.rejected)  # what is to be mended
+            raise self._too_many_rejects(first)
+
+    def _keep(self, window: _Window, classifier: TextClassifier, state: State) -> None:
+        record = self._record
+        if window.stored is not None:
+            record.resumed_from(state.started)
+            record.add(window.stored, reused=True)
+            return
+        with record.stage("score"):
+            scores = classifier.score(window.prepared)
+        with record.stage("keep"):
+            state.parts.write(window.texts.offset, window.digest, scores)
+        record.add(scores)
+
+    def _windows(self, classifier: TextClassifier, parts: Parts, rows: int) -> Iterator[_Window]:
+        """Read and prepare windows; runs one window ahead, in a thread of its own."""
+        windows = self._source.windows(rows)
+        while True:
+            with self._record.stage("read"):
+                texts = next(windows, None)
+            if texts is None:
+                return
+            with self._record.stage("prepare"):
+                digest = text_digest(texts.texts)
+                stored = parts.take(texts.offset, digest, len(texts.texts))
+                prepared = None if stored else classifier.prepare(texts.texts)
+            yield _Window(texts, digest, stored, prepared)
+
+    def _too_many_rejects(self, first: Reject) -> DataError:
+        count, log = self._record.rejected, rejects_path(self._target)
+        records = "1 record so far is" if count == 1 else f"{count:,} records so far are"
+        return DataError(
+            f"{records} no row of {self._input}, the first on line {first.line}: {first.reason}",
+            f"reading stopped there: mend what {log} lists, or allow for it with --max-rejects",
+        )
+
+    def _publish(self, state: State) -> None:
+        """Write the output under a temporary name, declare it, and let it take its place."""
+        record, target, options = self._record, self._target, self._options
+        with replacing(target) as temporary:
+            with record.stage("publish"):
+                rows = self._source.write_scored(temporary, self._columns, state.parts.read())
+                if rows != record.counters.rows or self._describe() != self._described:
+                    raise input_changed(self._input)
+                identity = FileIdentity.of(temporary)
+            self._report = record.succeeded(
+                {"path": str(target.absolute()), "rows": rows, **identity.as_json()}
+            )
+            # Hours may have passed: somebody else's file may have come there meanwhile.
+            check_owner(target, overwrite=options.overwrite)
+            declare(target, self._report)
+            self._inode = temporary.stat()
+
+
+def _words(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+
+
+def window_rows(classifier: TextClassifier) -> int:
+    """Return how many rows are read, scored and stored at a time."""
+    return CUDA_WINDOW if classifier.runtime.device == "cuda" else CPU_WINDOW
+
+
+def _columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:
+    """Return the columns to append; without labels, those that are known before the model is."""
+    names = renamed(labels, options.label_names) if labels else ()
+    per_class = tuple(f"score_{label}" for label in labels) if options.scores == "all" else ()
+    return OutputColumns(options.label_column, options.score_column, names, per_class)

@@ -1,0 +1,187 @@
+"""`.OUTPUT.tweetscore/`: what a run leaves to the next one when it does not get to its end.
+
+::
+
+    plan.json          what was to be done; only the same plan may use the rest
+    journal            one line per part that is complete
+    part-*.arrow       results, one window each
+    rejects.ndjson     the records that are no rows, to be published beside the output
+    report.json        the intent: written last, when OUTPUT is about to be replaced
+
+With the intent there and OUTPUT the file that it describes, the run was published, and the next
+one only tidies up. Everything else is a cache: what does not match is thrown away.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from scorer.errors import NotResumable, TweetscoreError
+from scorer.files.discover import (
+    failed_report_path,
+    intent_path,
+    rejects_path,
+    report_path,
+    state_directory,
+)
+from scorer.files.journal import Journal
+from scorer.files.parts import Parts
+from scorer.files.publish import (
+    commit,
+    fsync_directory,
+    read_report,
+    remove_temporary_siblings,
+    report_on,
+    write_json,
+)
+from scorer.files.storage import writing
+
+Resume = Literal["auto", "require", "never"]
+
+_PLAN = "plan.json"
+_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The open state of one run."""
+
+    directory: Path
+    parts: Parts
+    started: str  # ISO time at which the work in it began
+    warning: str = ""  # why the work of an earlier run was thrown away
+
+    @property
+    def rejects(self) -> Path:
+        """Where rejects are collected."""
+        return self.directory / "rejects.ndjson"
+
+
+@contextmanager
+def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -> Iterator[State]:
+    """Take up the unfinished run of this plan, or begin a new one.
+
+    The state stays when the block is left by an error, unless it holds no results.
+
+    Args:
+        output: The file to be written, not a link to it.
+        plan: What decides whether stored results may be used: plain JSON.
+        resume: `require` an unfinished run of this plan; `never` take one up.
+
+    Raises:
+        NotResumable: There is no unfinished run of this plan, and one was required.
+    """
+    directory = state_directory(output)
+    found = _read_plan(directory)
+    warning = _why_not(output, found, plan)
+    if resume == "require" and (warning or found is None):
+        raise NotResumable(
+            warning or f"{output} has no unfinished run", "leave out --resume require"
+        )
+    if resume == "never" or warning or found is None:
+        remove_state(output)
+        found = {"version": _SCHEMA_VERSION, "started": _now(), "plan": dict(plan)}
+        with writing(directory):
+            directory.mkdir(mode=0o700)
+        write_json(directory / _PLAN, found)
+    with Journal(directory / "journal") as journal:
+        try:
+            warning = "" if resume == "never" else warning
+            yield State(directory, Parts(directory, journal), found["started"], warning)
+        except BaseException:
+            if not journal.entries and not intent_path(output).exists():
+                with suppress(TweetscoreError):  # the error itself matters more than litter
+                    remove_state(output)
+            raise
+
+
+def declare(output: Path, report: Mapping[str, Any]) -> None:
+    """Write the intent: when `output` has become what the report says, the run is complete."""
+    write_json(intent_path(output), report)
+
+
+def recover(output: Path) -> None:
+    """Finish what an interrupted run of this output left; call it under the lock.
+
+    A published output gets its report and loses its state; otherwise temporary files go, and
+    what can be used again stays.
+    """
+    remove_temporary_siblings(output)
+    directory = state_directory(output)
+    if intent := report_on(output, intent_path(output)):
+        finish(output, intent)
+    elif read_report(directory / _PLAN) is None:
+        remove_state(output)
+    else:
+        with writing(output):
+            intent_path(output).unlink(missing_ok=True)
+
+
+def finish(output: Path, report: Mapping[str, Any]) -> None:
+    """Do what is left after the commit; doing it twice does no harm."""
+    with writing(output):
+        fsync_directory(output.parent)
+    write_json(report_path(output), report)
+    publish_rejects(output, report["counters"]["rejected"])
+    with writing(failed_report_path(output)):
+        failed_report_path(output).unlink(missing_ok=True)
+    remove_state(output)
+
+
+def publish_rejects(output: Path, count: int) -> None:
+    """Give the collected rejects their name, or remove last night's file where there are none."""
+    collected = state_directory(output) / "rejects.ndjson"
+    with writing(rejects_path(output)):
+        if count == 0:
+            rejects_path(output).unlink(missing_ok=True)
+        elif collected.exists():
+            commit(collected, rejects_path(output))
+
+
+def remove_state(output: Path) -> None:
+    """Remove the state directory, the intent last: without it the rest would be a riddle."""
+    directory = state_directory(output)
+    with writing(directory):
+        if directory.is_symlink() or directory.is_file():
+            directory.unlink()
+        elif directory.exists():
+            for path in directory.iterdir():
+                if path != intent_path(output):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(directory)
+
+
+def _read_plan(directory: Path) -> dict[str, Any] | None:
+    """Return what an earlier run wrote in `open_state`; None where nothing can be used."""
+    found = read_report(directory / _PLAN) or {}
+    usable = found.get("version") == _SCHEMA_VERSION and {"started", "plan"} <= found.keys()
+    return found if usable else None
+
+
+def _why_not(output: Path, found: dict[str, Any] | None, plan: Mapping[str, Any]) -> str:
+    """Return why the work of an earlier run cannot be used; nothing where it can, or is none."""
+    if found is None or found["plan"] == plan:
+        return ""
+    changed = ", ".join(differences(found["plan"], plan))
+    return (
+        f"the unfinished run of {output} (since {found['started']}) is not taken up: "
+        f"{changed} changed since"
+    )
+
+
+def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    """Yield the dotted names of what differs between two pieces of JSON."""
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        if old != new:
+            yield name
+        return
+    for key in dict.fromkeys((*old, *new)):
+        yield from differences(old.get(key), new.get(key), f"{name}.{key}".removeprefix("."))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

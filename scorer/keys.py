@@ -1,0 +1,67 @@
+"""Two keys: is an output up to date, and may stored results be used? Pure.
+
+The result key names what decides the answers and how they are written. The resume key adds what
+may move the last bits of a score: an output that was made by two providers, or by two versions of
+a library, is one that no single run would write.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from scorer import __version__
+
+if TYPE_CHECKING:
+    from scorer.inference.bundle import Bundle
+    from scorer.inference.runtime.session import RuntimeInfo
+    from scorer.run_options import RunOptions
+
+# What an input is known by; its path is not among them: a file may move.
+_INPUT = ("size", "mtime_ns", "ends_sha256", "format")
+_OPTIONS = (
+    *("text_column", "limit", "encoding", "delimiter"),
+    *("scores", "label_names", "label_column", "score_column", "precision"),
+)
+_RUNTIME = ("provider", "device", "precision", "instruction_set")
+
+
+def result_key(
+    source: Mapping[str, Any], bundle: "Bundle", options: "RunOptions"
+) -> dict[str, Any]:
+    """Return what decides the output's rows, as plain JSON.
+
+    Args:
+        source: What `describe_input` found.
+        bundle: The model; its digest covers the normaliser's version too.
+        options: Threads, windows and limits on rejects are left out: they change no row.
+    """
+    wanted = options.as_json()
+    return {
+        "input": {name: source[name] for name in _INPUT},
+        "bundle": bundle.digest,
+        "options": {name: wanted[name] for name in _OPTIONS},
+    }
+
+
+def resume_key(
+    result: Mapping[str, Any],
+    runtime: "RuntimeInfo",
+    libraries: Mapping[str, str],
+    window_rows: int,
+) -> dict[str, Any]:
+    """Return what decides every bit of the stored results, and where they were cut."""
+    ran = asdict(runtime)
+    return {
+        **result,
+        "runtime": {name: ran[name] for name in _RUNTIME},
+        "libraries": {"tweetscore": __version__, **libraries},
+        "window_rows": window_rows,
+    }
+
+
+def digest(key: Mapping[str, Any]) -> str:
+    """Return a key as 64 hexadecimal digits."""
+    content = json.dumps(key, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return hashlib.sha256(content).hexdigest()

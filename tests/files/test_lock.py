@@ -1,0 +1,131 @@
+import errno
+import fcntl
+import threading
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from scorer.errors import OutputLocked, OutputRefused, StorageError
+from scorer.files import lock
+from scorer.files.discover import lock_path
+from scorer.files.lock import locked
+
+
+def hold(output: Path, ready: Connection) -> None:
+    with locked(output):
+        ready.send("locked")
+        ready.recv()  # until it is killed
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    """A second one is told who writes what, and what to do."""
+    output = tmp_path / "out.csv"
+    with (
+        locked(output),
+        pytest.raises(OutputLocked, match=r"another run is writing .*out\.csv; .*--lock-wait"),
+        locked(output),
+    ):
+        raise AssertionError("two runs hold one lock")
+    with locked(output):
+        assert lock_path(output).exists()
+
+
+def test_another_output_has_another_lock(tmp_path: Path) -> None:
+    """Two outputs of one directory do not wait for each other."""
+    with locked(tmp_path / "a.csv"), locked(tmp_path / "b.csv"):
+        assert lock_path(tmp_path / "a.csv") != lock_path(tmp_path / "b.csv")
+
+
+def test_a_dead_process_holds_nothing(tmp_path: Path) -> None:
+    """The lock of a killed process is free, though its file is still there."""
+    output = tmp_path / "out.csv"
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=hold, args=(output, there))
+    process.start()
+    assert here.recv() == "locked"
+    with pytest.raises(OutputLocked), locked(output):
+        raise AssertionError("the process does not hold its lock")
+    process.kill()
+    process.join()
+    with locked(output):
+        assert lock_path(output).exists()
+
+
+def test_waiting_ends_when_the_other_run_does(tmp_path: Path) -> None:
+    """With time to wait, the second run goes on as soon as the first has ended."""
+    output = tmp_path / "out.csv"
+    first, done = locked(output), threading.Event()
+    first.__enter__()
+
+    def wait() -> None:
+        with locked(output, wait=60):
+            done.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert not done.is_set()
+    first.__exit__(None, None, None)
+    waiting.join()
+    assert done.is_set()
+
+
+def test_waiting_has_an_end(tmp_path: Path) -> None:
+    """Nobody waits for ever."""
+    output = tmp_path / "out.csv"
+    with locked(output), pytest.raises(OutputLocked), locked(output, wait=0.2):
+        raise AssertionError("two runs hold one lock")
+
+
+def test_a_lock_file_that_was_deleted_lets_nobody_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever locks a file that has lost its name meanwhile locks the one that has it now."""
+    output = tmp_path / "out.csv"
+    real = lock._is_named
+    removed: list[Path] = []
+
+    def remove_first(descriptor: int, path: Path) -> bool:
+        if not removed:
+            path.unlink()
+            removed.append(path)
+        return real(descriptor, path)
+
+    monkeypatch.setattr(lock, "_is_named", remove_first)
+    with locked(output):
+        assert removed
+        assert lock_path(output).exists()
+        with pytest.raises(OutputLocked), locked(output):
+            raise AssertionError("two runs hold one lock")
+
+
+def test_a_descriptor_is_not_left_open(tmp_path: Path) -> None:
+    """A thousand files in one run need one descriptor at a time."""
+    output, descriptors = tmp_path / "out.csv", Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(3):
+        with locked(output), pytest.raises(OutputLocked), locked(output):
+            raise AssertionError("two runs hold one lock")
+    assert len(list(descriptors.iterdir())) == before
+
+
+def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file system cannot lock, nobody is let in on trust."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with (
+        pytest.raises(StorageError, match="cannot be locked: No locks available; write to a local"),
+        locked(tmp_path / "out.csv"),
+    ):
+        raise AssertionError("locked without a lock")
+
+
+def test_where_no_file_can_be_made_the_output_is_refused(tmp_path: Path) -> None:
+    """A missing directory is no bug of ours."""
+    with pytest.raises(OutputRefused), locked(tmp_path / "none" / "out.csv"):
+        raise AssertionError("locked what is not there")

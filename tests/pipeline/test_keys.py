@@ -1,0 +1,93 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scorer import keys
+from scorer.inference.runtime.session import RuntimeInfo
+from scorer.run_options import RunOptions
+
+SOURCE = {"path": "/in.csv", "size": 9, "mtime_ns": 1, "ends_sha256": "ab", "format": "csv"}
+BUNDLE: Any = SimpleNamespace(digest="d" * 64)
+OPTIONS = RunOptions((Path("in.csv"),), label_names=("a", "b"))
+RUNTIME = RuntimeInfo("CPUExecutionProvider", "builtin", "fp32", "avx2", 2, "why")
+RESULT = keys.result_key(SOURCE, BUNDLE, OPTIONS)
+
+
+def result(**options: Any) -> dict[str, Any]:
+    return keys.result_key(SOURCE, BUNDLE, replace(OPTIONS, **options))
+
+
+def resume(runtime: RuntimeInfo = RUNTIME, polars: str = "2.1", rows: int = 9) -> dict[str, Any]:
+    return keys.resume_key(RESULT, runtime, {"polars": polars}, rows)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"text_column": "body"},
+        {"limit": 3},
+        {"encoding": "latin-1"},
+        {"delimiter": ";"},
+        {"scores": "all"},
+        {"label_names": ("x", "y")},
+        {"label_column": "l"},
+        {"score_column": "s"},
+        {"precision": "fp32"},
+    ],
+)
+def test_what_changes_rows_changes_the_result_key(option: dict[str, Any]) -> None:
+    """Another column, other names, other precision: another output."""
+    assert result(**option) != RESULT
+
+
+@pytest.mark.parametrize("fact", ["size", "mtime_ns", "ends_sha256", "format"])
+def test_another_input_or_model_changes_the_result_key(fact: str) -> None:
+    """Size, time, both ends and format of the input, and the bundle."""
+    assert keys.result_key({**SOURCE, fact: "other"}, BUNDLE, OPTIONS) != RESULT
+    other: Any = SimpleNamespace(digest="e")
+    assert keys.result_key(SOURCE, other, OPTIONS) != RESULT
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"threads": 7},
+        {"chunk_rows": 5},
+        {"overwrite": True},
+        {"max_rejects": 9},
+        {"resume": "require"},
+        {"lock_wait": 3.0},
+        {"model": Path("elsewhere")},
+        {"device": "cpu"},
+        {"options_from": {"limit": "environment"}},
+    ],
+)
+def test_what_changes_no_row_leaves_the_result_key(option: dict[str, Any]) -> None:
+    """How fast, how patient, and where the same bundle lies."""
+    assert result(**option) == RESULT
+    assert keys.result_key({**SOURCE, "path": "/moved.csv"}, BUNDLE, OPTIONS) == RESULT
+
+
+@pytest.mark.parametrize("fact", ["provider", "device", "precision", "instruction_set"])
+def test_another_way_to_compute_changes_the_resume_key(fact: str) -> None:
+    """One output is never made by two providers, or by two kinds of CPU."""
+    other: dict[str, Any] = {fact: "other"}
+    assert resume(replace(RUNTIME, **other)) != resume()
+
+
+def test_versions_and_windows_change_the_resume_key() -> None:
+    """An upgraded library, or parts that are cut elsewhere; threads and reasons do not."""
+    assert resume(polars="2.2") != resume()
+    assert resume(rows=10) != resume()
+    assert resume(replace(RUNTIME, threads=64, reason="other")) == resume()
+
+
+def test_keys_are_plain_json() -> None:
+    """What was written and read again compares equal."""
+    assert json.loads(json.dumps(resume())) == resume()
+    assert keys.digest(RESULT) == keys.digest(dict(reversed(RESULT.items())))
+    assert len(keys.digest(RESULT)) == 64
