@@ -18,7 +18,7 @@ from scorer.ahead import one_ahead
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
 from scorer.files.discover import failed_report_path, rejects_path, resolved
 from scorer.files.formats import open_source
-from scorer.files.lock import locked
+from scorer.files.lock import Lock, locked
 from scorer.files.parts import Parts
 from scorer.files.publish import (
     FileIdentity,
@@ -30,7 +30,7 @@ from scorer.files.publish import (
 )
 from scorer.files.rejects import reject_log
 from scorer.files.source import OutputColumns, Source, input_changed, text_digest
-from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover
+from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover, scratch
 from scorer.files.storage import reading, writing
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.records import Reject, Scores, TextWindow
@@ -148,7 +148,7 @@ class FileRun:
         self, model: Model, inputs: Sequence[Path], progress: Callable[[int], object]
     ) -> None:
         """Bring the output up to date, under its lock."""
-        with locked(self._target, wait=self._options.lock_wait):
+        with locked(self._target, wait=self._options.lock_wait) as lock:
             recover(self._target)
             self.look(inputs)  # what was found before the lock may be different now
             check_owner(self._target, overwrite=self._options.overwrite)
@@ -159,7 +159,7 @@ class FileRun:
             with self._record.stage("load"):
                 classifier = model.load()
             self._record.begin()
-            self._run(classifier, key, progress)
+            self._run(classifier, key, lock, progress)
 
     def _find_key(self, bundle: "Bundle") -> dict[str, Any]:
         """Return the key of what the output will hold."""
@@ -188,6 +188,7 @@ class FileRun:
         self,
         classifier: TextClassifier,
         key: Mapping[str, Any],
+        lock: Lock,
         progress: Callable[[int], object],
     ) -> None:
         options, record = self._options, self._record
@@ -199,7 +200,7 @@ class FileRun:
             if state.warning:
                 record.warnings.append(state.warning)
             self._first_pass(classifier, state, rows, progress)
-            self._publish(state)
+            self._publish(state, lock)
             finish(self._target, self._report)
 
     def _first_pass(
@@ -262,10 +263,11 @@ class FileRun:
             f"reading stopped there: mend what {log} lists, or allow for it with --max-rejects",
         )
 
-    def _publish(self, state: State) -> None:
+    def _publish(self, state: State, lock: Lock) -> None:
         """Write the output under a temporary name, declare it, and let it take its place."""
         record, target, options = self._record, self._target, self._options
-        with replacing(target) as temporary:
+        temporary = scratch(target)
+        with replacing(target, temporary):
             with record.stage("publish"):
                 rows = self._source.write_scored(temporary, self._columns, state.parts.read())
                 if rows != record.counters.rows or self._describe() != self._described:
@@ -276,6 +278,7 @@ class FileRun:
             )
             # Hours may have passed: somebody else's file may have come there meanwhile.
             check_owner(target, overwrite=options.overwrite)
+            lock.check()
             declare(target, self._report)
             self._inode = temporary.stat()
 

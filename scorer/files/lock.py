@@ -4,25 +4,41 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from scorer.errors import OutputLocked, StorageError
+from scorer.errors import OutputLocked, StorageError, TweetscoreError
 from scorer.files.discover import lock_path
 from scorer.files.storage import writing
 
 _SECONDS_BETWEEN_ATTEMPTS = 0.1
 
 
+class Lock:
+    """The right to write one output."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    def check(self) -> None:
+        """Raise OutputLocked if somebody deleted the lock file: then another run may be writing."""
+        if not _is_named(self._descriptor, self._path):
+            raise OutputLocked(
+                f"{self._path} was deleted while this run held it",
+                "run again, when no other run is writing the output",
+            )
+
+
 @contextmanager
-def locked(output: Path, *, wait: float = 0.0) -> Iterator[None]:
+def locked(output: Path, *, wait: float = 0.0) -> Iterator[Lock]:
     """Hold the lock of an output, after at most `wait` seconds of waiting.
 
     The lock file is never deleted: whoever deleted it would let a second run lock a new file of
     that name beside the first one. Somebody else may delete it, so its inode is compared.
 
     Raises:
-        OutputLocked: another run still holds it.
+        OutputLocked: another run holds it, or may hold it since the lock file was deleted.
     """
     deadline = time.monotonic() + wait
     path = lock_path(output)
@@ -34,8 +50,12 @@ def locked(output: Path, *, wait: float = 0.0) -> Iterator[None]:
                 f"wait with --lock-wait SECONDS; `fuser {path}` names its process",
             )
         time.sleep(min(left, _SECONDS_BETWEEN_ATTEMPTS))
+    lock = Lock(path, descriptor)
     try:
-        yield
+        yield lock
+    except TweetscoreError:
+        lock.check()  # two runs that get in each other's way fail in odd ways: say why
+        raise
     finally:
         os.close(descriptor)
 
@@ -43,22 +63,21 @@ def locked(output: Path, *, wait: float = 0.0) -> Iterator[None]:
 def _try_to_lock(path: Path) -> int | None:
     """Return a descriptor that holds the lock, or None while another one does."""
     while True:
-        with writing(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with ExitStack() as stack:
+            with writing(path):
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            stack.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            except OSError as error:  # some network file systems have no locks
+                raise StorageError(
+                    f"{path} cannot be locked: {error.strerror}", "write to a local disk"
+                ) from error
             if _is_named(descriptor, path):
-                kept, descriptor = descriptor, -1
-                return kept
-        except BlockingIOError:
-            return None
-        except OSError as error:  # some network file systems have no locks
-            raise StorageError(
-                f"{path} cannot be locked: {error.strerror}", "write to a local disk"
-            ) from error
-        finally:
-            if descriptor >= 0:
-                os.close(descriptor)
+                stack.pop_all()  # the descriptor stays open: it is the lock
+                return descriptor
 
 
 def _is_named(descriptor: int, path: Path) -> bool:

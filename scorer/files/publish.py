@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scorer.errors import DataError, InputMissing, OutputRefused, UsageError
-from scorer.files.discover import failed_report_path, intent_path, report_path
+from scorer.files.discover import intent_path, report_path
 from scorer.files.storage import reading, writing
 
 
@@ -116,29 +116,20 @@ def read_report(path: Path) -> dict[str, Any] | None:
 def temporary_sibling(path: Path) -> Path:
     """Return the hidden name beside `path` under which its next content is written.
 
-    Always the same one: under the lock nobody else writes it, and what a killed run left there
-    is found without searching the directory.
+    Always the same one: what a killed run left there is found without searching the directory.
     """
     return path.with_name(f".{path.name}.tweetscore.tmp")
 
 
-def remove_temporary_siblings(output: Path) -> None:
-    """Remove what killed runs of this output were writing; call it under the lock."""
-    with writing(output):
-        for path in (output, report_path(output), failed_report_path(output)):
-            temporary_sibling(path).unlink(missing_ok=True)
-
-
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary name; what was written there replaces `target` when the block ends.
+def replacing(target: Path, temporary: Path) -> Iterator[None]:
+    """Let what is written under a temporary name replace `target` when the block ends.
 
     Leaving with an exception, KeyboardInterrupt too, removes the temporary file and leaves
     `target` as it was.
     """
-    temporary = temporary_sibling(target)
     try:
-        yield temporary
+        yield
         with writing(target):
             commit(temporary, target)
     finally:
@@ -156,10 +147,11 @@ def json_text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any], *, temporary: Path | None = None) -> None:
     """Write a small JSON file atomically and durably."""
     text = json_text(content)
-    with replacing(path) as temporary, writing(path):
+    temporary = temporary or temporary_sibling(path)
+    with replacing(path, temporary), writing(path):
         temporary.write_text(text, encoding="ascii")
     with writing(path):
         fsync_directory(path.parent)

@@ -6,12 +6,14 @@
     journal            one line per part that is complete
     part-*.arrow       results, one window each
     rejects.ndjson     the records that are no rows, to be published beside the output
+    *.tmp              what is about to become the output or its report
     report.json        the intent: written last, when OUTPUT is about to be replaced
 
 With the intent there and OUTPUT the file that it describes, the run was published, and the next
 one only tidies up. Everything else is a cache: what does not match is thrown away.
 """
 
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,8 +36,8 @@ from scorer.files.publish import (
     commit,
     fsync_directory,
     read_report,
-    remove_temporary_siblings,
     report_on,
+    temporary_sibling,
     write_json,
 )
 from scorer.files.storage import writing
@@ -99,6 +101,15 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
             raise
 
 
+def scratch(output: Path) -> Path:
+    """Return a free name in the state directory for a file that is about to get another one.
+
+    Never the same one: should two runs meet, because somebody deleted the lock, neither may
+    publish what the other one is writing.
+    """
+    return state_directory(output) / f"{secrets.token_hex(8)}.tmp"
+
+
 def declare(output: Path, report: Mapping[str, Any]) -> None:
     """Write the intent: when `output` has become what the report says, the run is complete."""
     write_json(intent_path(output), report)
@@ -110,8 +121,10 @@ def recover(output: Path) -> None:
     A published output gets its report and loses its state; otherwise temporary files go, and
     what can be used again stays.
     """
-    remove_temporary_siblings(output)
     directory = state_directory(output)
+    with writing(output):
+        for path in (temporary_sibling(failed_report_path(output)), *directory.glob("*.tmp")):
+            path.unlink(missing_ok=True)
     if intent := report_on(output, intent_path(output)):
         finish(output, intent)
     elif read_report(directory / _PLAN) is None:
@@ -125,7 +138,7 @@ def finish(output: Path, report: Mapping[str, Any]) -> None:
     """Do what is left after the commit; doing it twice does no harm."""
     with writing(output):
         fsync_directory(output.parent)
-    write_json(report_path(output), report)
+    write_json(report_path(output), report, temporary=scratch(output))
     publish_rejects(output, report["counters"]["rejected"])
     with writing(failed_report_path(output)):
         failed_report_path(output).unlink(missing_ok=True)

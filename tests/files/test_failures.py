@@ -48,7 +48,8 @@ def test_a_write_that_fails_leaves_nothing_behind(source: Path) -> None:
     parts = slices(opened, 3000)
 
     def publish() -> None:
-        with replacing(output) as temporary:
+        temporary = output.with_name("temporary")
+        with replacing(output, temporary):
             opened.write_scored(temporary, PLAN, parts)
 
     with file_size_limit(20_000), pytest.raises(StorageError, match="file too large"):

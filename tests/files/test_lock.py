@@ -111,6 +111,32 @@ def test_a_descriptor_is_not_left_open(tmp_path: Path) -> None:
     assert len(list(descriptors.iterdir())) == before
 
 
+def test_a_lock_that_was_deleted_in_the_meantime_is_noticed(tmp_path: Path) -> None:
+    """Whoever asks before publishing hears of it."""
+    output = tmp_path / "out.csv"
+    with locked(output) as lock:
+        lock.check()
+        lock_path(output).unlink()
+        with pytest.raises(OutputLocked, match="was deleted while this run held it"):
+            lock.check()
+
+
+@pytest.mark.parametrize(("deleted", "error"), [(True, OutputLocked), (False, StorageError)])
+def test_who_fails_without_the_lock_is_told_of_it(
+    tmp_path: Path, error: type[Exception], *, deleted: bool
+) -> None:
+    """Two runs that get in each other's way fail in odd ways; other failures stay as they are."""
+
+    def fail() -> None:
+        with locked(tmp_path / "out.csv"):
+            if deleted:
+                lock_path(tmp_path / "out.csv").unlink()
+            raise StorageError("what this run wrote is gone")
+
+    with pytest.raises(error):
+        fail()
+
+
 def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the file system cannot lock, nobody is let in on trust."""
 

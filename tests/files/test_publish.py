@@ -12,6 +12,7 @@ from scorer.files.publish import (
     check_place,
     is_ours,
     replacing,
+    temporary_sibling,
     write_json,
 )
 from scorer.files.storage import writing
@@ -24,9 +25,9 @@ def names(directory: Path) -> list[str]:
 def test_a_complete_file_takes_the_name_at_the_end(tmp_path: Path) -> None:
     """Until the block ends the old output is there; then the new one, and nothing else."""
     (output := tmp_path / "out.csv").write_text("old")
-    with replacing(output) as temporary:
-        assert temporary.parent == tmp_path
-        assert temporary.name == ".out.csv.tweetscore.tmp"
+    temporary = temporary_sibling(output)
+    assert temporary == tmp_path / ".out.csv.tweetscore.tmp"
+    with replacing(output, temporary):
         temporary.write_text("new")
         assert output.read_text() == "old"
     assert output.read_text() == "new"
@@ -41,7 +42,8 @@ def test_any_failure_leaves_the_old_output_and_nothing_else(
     (output := tmp_path / "out.csv").write_text("old")
 
     def fail() -> None:
-        with replacing(output) as temporary:
+        temporary = temporary_sibling(output)
+        with replacing(output, temporary):
             temporary.write_text("half")
             raise error
 

@@ -25,6 +25,7 @@ from scorer.files.state import (
     publish_rejects,
     recover,
     remove_state,
+    scratch,
 )
 from scorer.records import Counters, Scores
 
@@ -196,7 +197,7 @@ def test_finishing_twice_does_no_harm(
     """Killed at any step of finishing, the next run finishes it."""
     report = published(output, rejected=2)
 
-    def kill(*_: object) -> None:
+    def kill(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -218,8 +219,9 @@ def test_an_intent_that_was_not_carried_out_is_forgotten(output: Path) -> None:
     """Killed before the rename, the old output stays, and its results are taken up."""
     published(output)
     output.write_text("of another night")
-    temporary_sibling(output).write_text("half")
+    scratch(output).write_text("half")
     recover(output)
+    assert not list(state_directory(output).glob("*.tmp"))
     assert not intent_path(output).exists()
     assert output.read_text() == "of another night"
     assert names(output) == {"out.csv", state_directory(output).name}
@@ -227,10 +229,9 @@ def test_an_intent_that_was_not_carried_out_is_forgotten(output: Path) -> None:
 
 
 def test_recovering_removes_what_is_no_state(output: Path) -> None:
-    """A directory without a plan, and temporary files of the output, its report and its failure."""
+    """A directory without a plan, and the report of a failure that was not written to its end."""
     state_directory(output).mkdir()
-    for path in (output, report_path(output), failed_report_path(output)):
-        temporary_sibling(path).write_text("half")
+    temporary_sibling(failed_report_path(output)).write_text("half")
     (output.parent / ".other.csv.tweetscore.tmp").write_text("somebody else's")
     recover(output)
     assert names(output) == {".other.csv.tweetscore.tmp"}
@@ -269,6 +270,11 @@ def test_an_intent_that_cannot_be_read_is_not_thrown_away(
                 look(output)
     recover(output)
     assert names(output) == {"out.csv", "out.csv.run.json"}
+
+
+def test_no_two_scratch_files_are_one(output: Path) -> None:
+    """Two runs that meet in one state cannot publish each other's half-written files."""
+    assert len({scratch(output) for _ in range(100)}) == 100
 
 
 def test_rejects_that_are_no_more_are_removed(output: Path) -> None:

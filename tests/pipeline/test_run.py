@@ -541,6 +541,27 @@ def test_what_comes_after_the_commit_fails_nothing(
     }  # fmt: skip
 
 
+def test_a_rename_that_fails_is_no_commit(
+    stub: Any, tweets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Declared, but not done: the run fails, and the next one needs no model call."""
+    real = os.replace
+
+    def fail(source: Path, target: Path) -> None:
+        if target.name == "tweets.scored.csv":
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(StorageError, match="input/output error"):
+            run_one(stub, tweets)
+    assert not (tweets.parent / "tweets.scored.csv").exists()
+    stub.windows.clear()
+    assert run_one(stub, tweets)["resumed"]["rows"] == 5
+    assert stub.windows == []
+
+
 def test_an_interrupt_after_one_commit_ends_the_run_before_the_next_file(
     stub: Any, tweets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -702,6 +723,16 @@ def test_a_second_run_of_an_output_is_turned_away(stub: Any, tweets: Path) -> No
     assert isinstance(inner[0].error, OutputLocked)
     assert other.loads == 0
     assert not (tweets.parent / "tweets.scored.csv.run.failed.json").exists()
+
+
+def test_without_its_lock_a_run_publishes_nothing(stub: Any, tweets: Path) -> None:
+    """When somebody deletes the lock file, two runs may be writing: this one gives up."""
+    stub.before_scoring = (tweets.parent / LOCK).unlink
+    with pytest.raises(OutputLocked, match="was deleted while this run held it"):
+        run_one(stub, tweets)
+    assert not (tweets.parent / "tweets.scored.csv").exists()
+    stub.before_scoring = lambda: None
+    assert run_one(stub, tweets)["resumed"]["rows"] == 5
 
 
 def test_a_file_that_appears_while_we_score_is_not_replaced(stub: Any, tweets: Path) -> None:
