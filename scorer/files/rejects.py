@@ -46,7 +46,7 @@ def _as_json(reject: Reject, encoding: str) -> dict[str, str | int]:
 
 @contextmanager
 def reject_log(path: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
-    """Yield a log that is a whole file, readable by its owner alone, when the block ends."""
+    """Yield a log that is whole and on the disk when the block ends; its owner alone may read."""
     with writing(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     file = os.fdopen(descriptor, "wb")
@@ -54,4 +54,6 @@ def reject_log(path: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
         yield RejectLog(path, file, encoding)
     finally:
         with writing(path):
-            file.close()  # what is buffered may not fit on the disk
+            with file:  # closes it also where what is buffered does not fit on the disk
+                file.flush()
+                os.fsync(file.fileno())

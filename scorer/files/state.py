@@ -89,6 +89,7 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
         found = {"version": _SCHEMA_VERSION, "started": _now(), "plan": dict(plan)}
         with writing(directory):
             directory.mkdir(mode=0o700)
+            fsync_directory(output.parent)  # or a power cut could keep the output, not its intent
         write_json(directory / _PLAN, found)
     with Journal(directory / "journal") as journal:
         try:
@@ -135,13 +136,19 @@ def recover(output: Path) -> None:
 
 
 def finish(output: Path, report: Mapping[str, Any]) -> None:
-    """Do what is left after the commit; doing it twice does no harm."""
+    """Do what is left after the commit; doing it twice does no harm.
+
+    A power cut may undo renames that no fsync has followed, in any order. So the output is safe
+    before its report says that it is there, and everything is before the state goes.
+    """
     with writing(output):
         fsync_directory(output.parent)
     write_json(report_path(output), report, temporary=scratch(output))
     publish_rejects(output, report["counters"]["rejected"])
     with writing(failed_report_path(output)):
         failed_report_path(output).unlink(missing_ok=True)
+    with writing(output):
+        fsync_directory(output.parent)
     remove_state(output)
 
 

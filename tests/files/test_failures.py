@@ -1,6 +1,3 @@
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -10,20 +7,10 @@ import pytest
 from scorer.errors import DataError, InputMissing, StorageError
 from scorer.files.formats import open_source
 from scorer.files.publish import replacing
+from tests.files.disk_helpers import file_size_limit
 from tests.files.files_helpers import PLAN, slices
 
 EXTENSIONS = ["csv", "csv.gz", "csv.zst", "parquet"]
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Let writes beyond `size` bytes of a file fail, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(params=EXTENSIONS)

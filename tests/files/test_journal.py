@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer.errors import StorageError
+from scorer.errors import OutputRefused, StorageError
 from scorer.files.journal import Journal, line_of, whole_lines
+from tests.files.disk_helpers import file_size_limit
 
 ENTRIES: list[dict[str, Any]] = [{"n": 0}, {"n": 1, "text": "ä\n"}, {"n": 2}]
 CONTENT = b"".join(map(line_of, ENTRIES))
@@ -70,6 +71,30 @@ def test_an_entry_is_on_the_disk_before_it_counts(
 
     with Journal(tmp_path / "journal") as journal:
         monkeypatch.setattr(os, "fsync", fail)
-        with pytest.raises(StorageError, match="input/output error"):
+        with pytest.raises(StorageError, match=r"writing .*/journal failed: input/output error"):
             journal.append({"n": 0})
         assert journal.entries == []
+
+
+def test_a_line_that_did_not_fit_leaves_no_gap(tmp_path: Path) -> None:
+    """A disk takes half a line and then none: with space again, the next line follows the last."""
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        journal.append(ENTRIES[0])
+        journal.append(ENTRIES[1])
+        assert path.read_bytes() == line_of(ENTRIES[0]) + line_of(ENTRIES[1])
+        with (
+            file_size_limit(path.stat().st_size + 5),
+            pytest.raises(StorageError, match=r"writing .*/journal failed: file too large"),
+        ):
+            journal.append({"n": "lost"})
+        assert path.stat().st_size == len(line_of(ENTRIES[0]) + line_of(ENTRIES[1])) + 5
+        journal.append(ENTRIES[2])
+        assert journal.entries == ENTRIES
+        assert path.read_bytes() == CONTENT
+
+
+def test_a_journal_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    """The message has the path, not a traceback."""
+    with pytest.raises(OutputRefused, match=r"/none/journal cannot be written"):
+        Journal(tmp_path / "none" / "journal")

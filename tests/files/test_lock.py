@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import os
 import threading
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -117,7 +118,10 @@ def test_a_lock_that_was_deleted_in_the_meantime_is_noticed(tmp_path: Path) -> N
     with locked(output) as lock:
         lock.check()
         lock_path(output).unlink()
-        with pytest.raises(OutputLocked, match="was deleted while this run held it"):
+        with pytest.raises(
+            OutputLocked,
+            match=r"tweetscore\.lock was deleted while this run held it; run again, when",
+        ):
             lock.check()
 
 
@@ -153,5 +157,18 @@ def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_where_no_file_can_be_made_the_output_is_refused(tmp_path: Path) -> None:
     """A missing directory is no bug of ours."""
-    with pytest.raises(OutputRefused), locked(tmp_path / "none" / "out.csv"):
+    with (
+        pytest.raises(OutputRefused, match=r"out\.csv\.tweetscore\.lock cannot be written"),
+        locked(tmp_path / "none" / "out.csv"),
+    ):
         raise AssertionError("locked what is not there")
+
+
+def test_the_lock_is_for_all_who_may_write_there(tmp_path: Path) -> None:
+    """Tonight's run of another user finds a lock that it can open, as far as the umask allows."""
+    before = os.umask(0o002)
+    try:
+        with locked(tmp_path / "out.csv"):
+            assert lock_path(tmp_path / "out.csv").stat().st_mode & 0o777 == 0o664
+    finally:
+        os.umask(before)
