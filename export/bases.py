@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from scorer.errors import InputMissing, InvalidBundle
-from scorer.inference import untrusted
 from scorer.inference.bundle import MODEL_TYPES
+from scorer.inference.tokenizer_data import verify_tokenizer
+from scorer.inference.untrusted import read_bytes
 
 # Keys that make transformers fetch or run something that is not in the file.
 _FORBIDDEN_KEYS = (
@@ -95,8 +96,9 @@ def _check(directory: Path, name: str) -> Base:
     tokenizer_path = directory / "tokenizer_config.json"
     if tokenizer_path.is_file():
         _refuse_code(tokenizer_path, _read_json(tokenizer_path))
-    if (directory / "tokenizer.json").is_file():
-        untrusted.verify_tokenizer((directory / "tokenizer.json").resolve())
+    tokens_path = (directory / "tokenizer.json").resolve()
+    if tokens_path.is_file():
+        verify_tokenizer(tokens_path, read_bytes(tokens_path))
     weights = sorted(directory.glob("model*.safetensors"))
     if not weights:
         raise InvalidBundle(

@@ -19,13 +19,20 @@ if TYPE_CHECKING:
 def info(bundle: Path | None, *, as_json: bool) -> None:
     """Verify a bundle and show what it is; without BUNDLE, the embedded one."""
     from scorer.inference.bundle import METADATA_NAME, open_bundle
+    from scorer.inference.untrusted import invalid
 
     opened = open_bundle(bundle)
     if as_json:
         text = (opened.directory / METADATA_NAME).read_text(encoding="utf-8")
         click.echo(text, nl=False)
         return
-    for topic, words in _facts(opened):
+    try:
+        facts = list(_facts(opened))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # Scoring does not read these fields, so opening the bundle has not checked them.
+        path = opened.directory / METADATA_NAME
+        raise invalid(path, f"does not say what a bundle says of itself ({error!r})") from error
+    for topic, words in facts:
         click.echo(f"{topic + ':':<13} {words}")
 
 

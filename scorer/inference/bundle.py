@@ -19,17 +19,25 @@ from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.inference import untrusted
 from scorer.inference.normalize import VERSION as NORMALIZER_VERSION
 from scorer.inference.normalize import Normalizer
-from scorer.inference.untrusted import invalid
+from scorer.inference.tokenizer_data import MAX_TOKENS, verify_tokenizer
+from scorer.inference.untrusted import Stamp, Weights, invalid, is_name, is_unicode, is_whole, shown
 
 METADATA_NAME = "tweetscore.json"
 SCHEMA_VERSION = 1
 MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")
 EMBEDDED = Path(__file__).resolve().parent.parent / "bundled"
 
-_MIN_LABELS = 2
-_MIN_LENGTH, _MAX_LENGTH = 3, 100_000  # tokens; shorter leaves no room between special ones
+_MIN_LABELS, _MAX_LABELS = 2, 1_000
+# Tokens; shorter leaves no room between special ones, longer no memory: attention needs the square.
+_MIN_LENGTH, _MAX_LENGTH = 3, 4_096
+_MAX_CANARY_TEXTS = 4_096  # ours has 256, and every run scores them
 _TEMPERATURES = (0.01, 100.0)
 _REQUIRED_FILES = ("config.json", "tokenizer.json", "canary.json", "model.safetensors")
+# The tensors with a row per token id, and with a row per position.
+_TABLES = {
+    kind: tuple(f"{kind}.embeddings.{rows}_embeddings.weight" for rows in ("word", "position"))
+    for kind in ("bert", "distilbert", "roberta")
+} | {"gpt2": ("transformer.wte.weight", "transformer.wpe.weight")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +64,27 @@ class Bundle:
     pad_token_id: int
     temperature: float
     normalizer: Normalizer
+    stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)  # of the verified files
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes that were verified, however the file has changed since.
+
+        Raises:
+            InvalidBundle: They are no longer there.
+        """
+        return untrusted.read_hashed(self.directory / name, self.metadata["files"][name])
+
+    def verify_unchanged(self) -> None:
+        """Check after loading that no file was replaced or written since it was verified.
+
+        ONNX Runtime opens graph and weights by their paths, the weights as a memory map. So who
+        may write in the directory can still change them, forging a file's time of change: a
+        bundle is as trustworthy as the people who may write there.
+
+        Raises:
+            InvalidBundle: A file was.
+        """
+        untrusted.verify_unchanged(self.directory, self.stamps)
 
     def graph(self, precision: str) -> Path:
         """Return the graph that serves a precision; bf16 is computed from the fp32 graph.
@@ -77,18 +106,28 @@ class Bundle:
             InvalidBundle: Its three lists do not belong together.
         """
         path = self.directory / "canary.json"
-        content = untrusted.read_json(path)
+        content = untrusted.parse_json(path, self.read(path.name))
+        texts, rows, answers = (content.get(key) for key in ("texts", "token_ids", "logits"))
+        if not isinstance(texts, list) or not 0 < len(texts) <= _MAX_CANARY_TEXTS:
+            raise invalid(path, f"needs texts: a list of 1 to {_MAX_CANARY_TEXTS}")
+        if not all(is_unicode(text) for text in texts):
+            raise invalid(path, "has a text that is none")
+        if not isinstance(rows, list) or len(rows) != len(texts):
+            raise invalid(path, "needs token_ids: a row for each text")
+        if not all(isinstance(row, list) and self._are_ids(row) for row in rows):
+            raise invalid(path, "has a row of token_ids that no text of this model can get")
         try:
-            texts = tuple(str(text) for text in content["texts"])
-            token_ids = tuple(tuple(int(i) for i in row) for row in content["token_ids"])
-            logits = np.array(content["logits"], dtype=np.float32)
-        except (KeyError, TypeError, ValueError) as error:
-            raise invalid(path, f"is not a canary ({error!r})") from error
-        if not texts or len(token_ids) != len(texts):
-            raise invalid(path, f"has {len(texts)} texts and {len(token_ids)} rows of token ids")
-        if logits.shape != (len(texts), len(self.labels)) or not np.isfinite(logits).all():
-            raise invalid(path, f"has logits of shape {logits.shape}, or not all of them finite")
-        return Canary(texts, token_ids, logits)
+            logits = np.array(answers, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise invalid(path, f"has logits that are not numbers ({shown(error)})") from error
+        if logits.shape != (len(texts), len(self.labels)):
+            raise invalid(path, f"has logits of shape {logits.shape}")
+        if not (np.abs(logits) <= np.finfo(np.float32).max).all():
+            raise invalid(path, "has logits that are not finite")
+        return Canary(tuple(texts), tuple(map(tuple, rows)), logits.astype(np.float32))
+
+    def _are_ids(self, row: list[Any]) -> bool:
+        return len(row) <= self.max_length and all(is_whole(i, 0, MAX_TOKENS - 1) for i in row)
 
 
 def open_bundle(path: Path | None = None) -> Bundle:
@@ -114,12 +153,14 @@ def _verified(directory: Path) -> Bundle:
     metadata_path = directory / METADATA_NAME
     raw = untrusted.read_bytes(metadata_path)
     metadata = _Metadata(metadata_path, untrusted.parse_json(metadata_path, raw))
-    untrusted.verify_directory(directory, METADATA_NAME, metadata.files())
+    stamps = untrusted.verify_directory(directory, METADATA_NAME, metadata.files())
+    bundle = metadata.bundle(hashlib.sha256(raw).hexdigest(), stamps)
+    weights = untrusted.read_weights(directory / "model.safetensors")
+    tokens = _check_config(bundle, weights)
     for graph in metadata.graphs().values():
-        untrusted.verify_graph(directory / graph, directory / "model.safetensors")
-    untrusted.verify_tokenizer(directory / "tokenizer.json")
-    bundle = metadata.bundle(hashlib.sha256(raw).hexdigest())
-    _check_config(bundle)
+        untrusted.verify_graph(directory / graph, bundle.read(graph), weights)
+    verify_tokenizer(directory / "tokenizer.json", bundle.read("tokenizer.json"), tokens)
+    bundle.canary()
     return bundle
 
 
@@ -130,7 +171,7 @@ class _Metadata:
     path: Path
     content: dict[str, Any]
 
-    def bundle(self, digest: str) -> Bundle:
+    def bundle(self, digest: str, stamps: Mapping[str, Stamp]) -> Bundle:
         return Bundle(
             directory=self.path.parent,
             digest=digest,
@@ -143,6 +184,7 @@ class _Metadata:
             pad_token_id=self._integer("pad_token_id", 0, 2**31),
             temperature=self._temperature(),
             normalizer=self._normalizer(),
+            stamps=stamps,
         )
 
     def files(self) -> dict[str, str]:
@@ -150,10 +192,11 @@ class _Metadata:
         if self.content.get("schema_version") != SCHEMA_VERSION:
             raise invalid(
                 self.path,
-                f"has schema version {self.content.get('schema_version')!r}; "
+                f"has schema version {shown(self.content.get('schema_version'))}; "
                 f"this program reads version {SCHEMA_VERSION}",
                 "install the tweetscore that wrote it",
             )
+        self._mapping("libraries")  # which messages name
         files = self._mapping("files")
         for name in (*_REQUIRED_FILES, *self.graphs().values()):
             if name not in files:
@@ -164,14 +207,18 @@ class _Metadata:
         graphs = self._mapping("graphs")
         if "fp32" not in graphs or not set(graphs) <= {"fp32", "fp16"}:
             raise invalid(self.path, "needs a graph for fp32, and may have one for fp16")
+        if not all(name.endswith(".onnx") for name in graphs.values()):
+            raise invalid(self.path, f"has graphs in {shown(graphs)}, not in .onnx files")
         return graphs
 
     def _labels(self) -> tuple[str, ...]:
         labels = self.content.get("labels")
-        if not isinstance(labels, list) or not all(isinstance(x, str) and x for x in labels):
+        if not isinstance(labels, list) or not all(is_name(label) for label in labels):
             raise invalid(self.path, "needs labels: a list of names")
-        if len(labels) < _MIN_LABELS or len(set(labels)) != len(labels):
-            raise invalid(self.path, "needs at least two labels, all different")
+        if not _MIN_LABELS <= len(labels) <= _MAX_LABELS or len(set(labels)) != len(labels):
+            raise invalid(
+                self.path, f"needs at least two labels, at most {_MAX_LABELS}, all different"
+            )
         return tuple(labels)
 
     def _normalizer(self) -> Normalizer:
@@ -179,7 +226,7 @@ class _Metadata:
         if not isinstance(rules, dict) or rules.get("version") != NORMALIZER_VERSION:
             raise invalid(
                 self.path,
-                f"needs normaliser {rules!r}; this program has version {NORMALIZER_VERSION}",
+                f"needs normaliser {shown(rules)}; this program has version {NORMALIZER_VERSION}",
                 "install the tweetscore that wrote it",
             )
         if rules.get("emoji") not in ("words", "keep"):
@@ -188,19 +235,19 @@ class _Metadata:
 
     def _text(self, key: str) -> str:
         value = self.content.get(key)
-        if not isinstance(value, str) or not value:
+        if not is_name(value):
             raise invalid(self.path, f"needs {key}: a text")
         return value
 
     def _one_of(self, key: str, choices: tuple[str, ...]) -> str:
         value = self._text(key)
         if value not in choices:
-            raise invalid(self.path, f"has {key} {value!r}, not one of {', '.join(choices)}")
+            raise invalid(self.path, f"has {key} {shown(value)}, not one of {', '.join(choices)}")
         return value
 
     def _integer(self, key: str, least: int, most: int) -> int:
         value = self.content.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        if not is_whole(value, least, most):
             raise invalid(self.path, f"needs {key}: a whole number from {least} to {most}")
         return value
 
@@ -220,19 +267,34 @@ class _Metadata:
         return value
 
 
-def _check_config(bundle: Bundle) -> None:
-    """Hold ``config.json`` against ``tweetscore.json``: other tools believe the former."""
+def _check_config(bundle: Bundle, weights: Weights) -> int:
+    """Hold ``config.json`` against ``tweetscore.json`` and the weights: other tools believe it.
+
+    Returns:
+        How many tokens the model knows.
+    """
     path = bundle.directory / "config.json"
-    config = untrusted.read_json(path)
+    config = untrusted.parse_json(path, bundle.read(path.name))
     if config.get("model_type") != bundle.model_type:
-        raise invalid(path, f"has model_type {config.get('model_type')!r}, not {bundle.model_type}")
+        raise invalid(
+            path, f"has model_type {shown(config.get('model_type'))}, not {bundle.model_type}"
+        )
     if "auto_map" in config:
         raise invalid(path, "asks for code of its own (auto_map), which is not allowed")
     names = config.get("id2label")
     if names != {str(i): label for i, label in enumerate(bundle.labels)}:
-        raise invalid(path, f"has id2label {names!r}, not the labels of {METADATA_NAME}")
+        raise invalid(path, f"has id2label {shown(names)}, not the labels of {METADATA_NAME}")
+    words, places = (weights.shapes.get(name, (0,)) for name in _TABLES[bundle.model_type])
+    tokens = config.get("vocab_size")
+    if not is_whole(tokens, 1, 2**31) or words[0] != tokens:
+        raise invalid(path, f"has vocab_size {shown(tokens)}, and the weights have {words[0]} rows")
     positions = config.get("n_positions", config.get("max_position_embeddings"))
+    if not is_whole(positions, 1, 2**31) or places[0] != positions:
+        raise invalid(path, f"has {shown(positions)} positions, and the weights have {places[0]}")
     # RoBERTa numbers its positions from pad_token_id + 1.
     reserved = bundle.pad_token_id + 1 if bundle.model_type == "roberta" else 0
-    if not isinstance(positions, int) or bundle.max_length > positions - reserved:
-        raise invalid(path, f"has {positions} positions, too few for {bundle.max_length} tokens")
+    if bundle.max_length > places[0] - reserved:
+        raise invalid(path, f"has {places[0]} positions, too few for {bundle.max_length} tokens")
+    if bundle.pad_token_id >= words[0]:
+        raise invalid(path, f"has {words[0]} tokens, and {bundle.pad_token_id} is not one of them")
+    return words[0]

@@ -59,6 +59,7 @@ class Classifier:
         self.warnings = tuple(warnings)
         self._session = session
         self._tokenizer = TextTokenizer(bundle)
+        bundle.verify_unchanged()
         self.canary: Figures = self._prove()
 
     @classmethod

@@ -1,31 +1,48 @@
-"""Where an ONNX graph's external data lies, read without the `onnx` package.
+"""What an ONNX graph refers to and asks for, read without the `onnx` package.
 
 Not every scoring box has `onnx`, and ONNX Runtime opens the files that a graph names. So the
-graph is walked as what it is, protobuf: length-delimited fields, of which a few kinds lead to
+graph is walked as what it is, protobuf: fields with a number, of which a few kinds lead to
 tensors. Field numbers are those of onnx.proto.
+
+What our exporter never writes (functions, subgraphs, training graphs, sparse tensors) is not
+walked but refused: it could hide references, or loop for ever.
 """
 
+import math
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # message -> field number -> message of that field
-_PATHS = {
-    "Model": {7: "Graph", 20: "Training", 25: "Function"},
-    "Training": {1: "Graph", 2: "Graph"},
-    "Function": {7: "Node", 11: "Attribute"},
-    "Graph": {1: "Node", 5: "Tensor", 15: "SparseTensor"},
+_MESSAGES = {
+    "Model": {7: "Graph"},
+    "Graph": {1: "Node", 5: "Tensor", 11: "Input", 12: "Output"},
     "Node": {5: "Attribute"},
-    "Attribute": {5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 22: "SparseTensor"}
-    | {23: "SparseTensor"},
-    "SparseTensor": {1: "Tensor", 2: "Tensor"},
+    "Attribute": {5: "Tensor", 10: "Tensor"},
 }
-_EXTERNAL_DATA = 13  # of Tensor; its entries have a key (1) and a value (2)
-_MAX_DEPTH = 64
+_REFUSED = {
+    "Model": {20: "training graphs", 25: "functions"},
+    "Graph": {15: "sparse tensors"},
+    "Attribute": {6: "a subgraph", 11: "subgraphs", 22: "a sparse tensor", 23: "sparse tensors"},
+}
+_OPERATOR, _DOMAIN = 4, 7  # of Node
+_NAME, _TYPE = 1, 2  # of Input and Output
+_DIMENSIONS, _DATA_TYPE, _EXTERNAL_DATA, _LOCATION = 1, 2, 13, 14  # of Tensor
+_FLOAT16 = 10  # of Tensor's data types; bundles keep no others outside of the graph
+_KEY, _VALUE = 1, 2  # of an entry of external data
+_STANDARD = ("", "ai.onnx")  # the domains of the operators that ONNX itself defines
+_MOST_DIMENSIONS = 8
+# Nothing else: ONNX Runtime reads references of its own kind from other keys.
+_PLACE = {b"location", b"offset", b"length"}
+_NUMBER = re.compile(rb"[0-9]{1,18}")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_LARGEST_NUMBER = 2**29 - 1  # of a field
+
+_Field = tuple[int, "memoryview | int"]
 
 
-class MalformedGraphError(ValueError):
-    """The bytes are not a protobuf message of the expected shape."""
+class UnfitGraphError(ValueError):
+    """A clause that says what is wrong with a graph, to follow its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,62 +54,141 @@ class ExternalData:
     length: int
 
 
-def external_data(graph: bytes) -> Iterator[ExternalData]:
-    """Yield every reference of a serialised ONNX model to another file.
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What a graph refers to, takes and gives."""
+
+    places: list[ExternalData] = field(default_factory=list)
+    inputs: dict[str, int] = field(default_factory=dict)  # name -> ONNX's number of the type
+    outputs: dict[str, int] = field(default_factory=dict)
+
+
+def read_graph(content: bytes) -> Graph:
+    """Walk a serialised ONNX model.
 
     Raises:
-        MalformedGraphError: The bytes end early, nest too deep, or a reference is incomplete.
+        UnfitGraphError: The bytes are no ONNX model, or it has something that no bundle needs.
     """
-    yield from _walk(memoryview(graph), "Model", 0)
+    graph = Graph()
+    _walk(memoryview(content), "Model", graph)
+    return graph
 
 
-def _walk(message: memoryview, kind: str, depth: int) -> Iterator[ExternalData]:
-    if depth > _MAX_DEPTH:
-        raise MalformedGraphError("nested too deep")
-    if kind == "Tensor":
-        entries = [value for number, value in _fields(message) if number == _EXTERNAL_DATA]
-        if entries:
-            yield _reference(entries)
-        return
-    paths = _PATHS[kind]
+def _walk(message: memoryview, kind: str, graph: Graph) -> None:
+    inner, refused = _MESSAGES.get(kind, {}), _REFUSED.get(kind, {})
     for number, value in _fields(message):
-        if number in paths:
-            yield from _walk(value, paths[number], depth + 1)
+        if isinstance(value, int):
+            continue
+        if number in refused:
+            raise UnfitGraphError(f"holds {refused[number]}, which no bundle needs")
+        if kind == "Node" and number == _DOMAIN and _text(value) not in _STANDARD:
+            raise UnfitGraphError(f"has an operator of the domain {_text(value)[:60]!r}")
+        _enter(value, inner.get(number), graph)
 
 
-def _reference(entries: list[memoryview]) -> ExternalData:
-    pairs = [{number: bytes(value) for number, value in _fields(entry)} for entry in entries]
-    values = {pair.get(1, b""): pair.get(2, b"") for pair in pairs}
-    if len(values) != len(pairs):
-        raise MalformedGraphError("a tensor names its place twice")
-    try:
-        # Without a length the reader would take "the rest of the file": not admitted here.
-        return ExternalData(
-            values[b"location"].decode(), int(values.get(b"offset", b"0")), int(values[b"length"])
-        )
-    except (KeyError, ValueError) as error:
-        raise MalformedGraphError(f"a tensor's external data is incomplete: {error}") from error
+def _enter(message: memoryview, kind: str | None, graph: Graph) -> None:
+    if kind == "Tensor":
+        graph.places.extend(_places(message))
+    elif kind == "Input":
+        graph.inputs.update(_signature(message))
+    elif kind == "Output":
+        graph.outputs.update(_signature(message))
+    elif kind:
+        _walk(message, kind, graph)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield the number and the bytes of each length-delimited field."""
-    position = 0
+def _signature(message: memoryview) -> dict[str, int]:
+    """Return the name and the element type of an input or output; 0 for what is no tensor."""
+    fields = list(_fields(message))
+    name = _last(fields, _NAME)
+    kind = _last(fields, _TYPE)
+    for number in (1, 1):  # the type's tensor type, and of that the elements' type
+        kind = _last(_fields(kind), number) if isinstance(kind, memoryview) else 0
+    return {_text(name): kind if isinstance(kind, int) else 0}
+
+
+def _places(message: memoryview) -> Iterator[ExternalData]:
+    """Yield where a tensor keeps its data, unless that is the graph itself."""
+    fields = list(_fields(message))
+    elements = _elements(fields)
+    entries = [value for number, value in fields if number == _EXTERNAL_DATA]
+    if entries:
+        place = _place(entries)
+        if _last(fields, _DATA_TYPE) != _FLOAT16 or place.length != 2 * elements:
+            raise UnfitGraphError("keeps something else than fp16 tensors in another file")
+        yield place
+    elif _last(fields, _LOCATION) or elements > len(message):
+        raise UnfitGraphError("has a tensor without its data")
+
+
+def _elements(fields: list[_Field]) -> int:
+    shape: list[int] = []
+    for number, value in fields:
+        if number == _DIMENSIONS:
+            shape += [value] if isinstance(value, int) else _packed(value)
+    if len(shape) > _MOST_DIMENSIONS:
+        raise UnfitGraphError(f"has a tensor of {len(shape)} dimensions")
+    return math.prod(shape)  # a negative one is a huge one here
+
+
+def _place(entries: list[memoryview | int]) -> ExternalData:
+    pairs = [dict(_fields(entry)) for entry in entries]
+    values = {bytes(_bytes(p.get(_KEY, 0))): bytes(_bytes(p.get(_VALUE, 0))) for p in pairs}
+    # Without a length the reader would take "the rest of the file": not admitted here.
+    if values.keys() != _PLACE or len(pairs) != len(_PLACE):
+        raise UnfitGraphError("has a tensor without a location, an offset and a length, once each")
+    if not _NUMBER.fullmatch(values[b"offset"]) or not _NUMBER.fullmatch(values[b"length"]):
+        raise UnfitGraphError("has a tensor whose offset or length is no number")
+    location = _text(memoryview(values[b"location"]))
+    return ExternalData(location, int(values[b"offset"]), int(values[b"length"]))
+
+
+def _last(fields: "Iterator[_Field] | list[_Field]", number: int) -> memoryview | int:
+    """Return what a field holds that can be there once; protobuf's readers take the last."""
+    result: memoryview | int = 0
+    for each, value in fields:
+        result = value if each == number else result
+    return result
+
+
+def _bytes(value: memoryview | int) -> memoryview:
+    return memoryview(b"") if isinstance(value, int) else value
+
+
+def _text(value: memoryview | int) -> str:
+    return bytes(_bytes(value)).decode("utf-8", errors="backslashreplace")
+
+
+def _packed(message: memoryview) -> list[int]:
+    values, position = [], 0
+    while position < len(message):
+        value, position = _varint(message, position)
+        values.append(value)
+    return values
+
+
+def _fields(message: memoryview | int) -> Iterator[_Field]:
+    """Yield the number and the content of each field that holds bytes or a varint."""
+    message, position = _bytes(message), 0
     while position < len(message):
         key, position = _varint(message, position)
-        wire = key & 7
+        number, wire = key >> 3, key & 7
+        if not 0 < number <= _LARGEST_NUMBER:  # ONNX Runtime cuts it to one that counts
+            raise _malformed(f"it has a field with the number {number}")
         if wire == _VARINT:
-            _, position = _varint(message, position)
+            value, position = _varint(message, position)
+            yield number, value
         elif wire in (_FIXED64, _FIXED32):
             position += 8 if wire == _FIXED64 else 4
         elif wire == _BYTES:
             size, start = _varint(message, position)
             position = start + size
             if position <= len(message):
-                yield key >> 3, message[start:position]
+                yield number, message[start:position]
         else:
-            raise MalformedGraphError(f"unknown wire type {wire}")
+            raise _malformed(f"it has a field of the unknown wire type {wire}")
     if position != len(message):
-        raise MalformedGraphError("ends in the middle of a field")
+        raise _malformed("it ends in the middle of a field")
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
@@ -104,4 +200,8 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * index)
         if byte & 0x80 == 0:
             return value, position + index + 1
-    raise MalformedGraphError("ends in the middle of a number")
+    raise _malformed("it ends in the middle of a number")
+
+
+def _malformed(reason: str) -> UnfitGraphError:
+    return UnfitGraphError(f"is not an ONNX graph: {reason}")

@@ -50,19 +50,28 @@ class TextTokenizer:
 
     def __init__(self, bundle: Bundle) -> None:
         path = bundle.directory / "tokenizer.json"
+        content = bundle.read(path.name)
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
+            self._tokenizer = Tokenizer.from_buffer(content)
         except Exception as error:  # the library raises bare Exception
             raise InvalidBundle(
-                f"{path} cannot be read as a tokenizer ({error})", "export the model again"
+                f"{path} cannot be read as a tokenizer ({str(error)[:300]})",
+                "export the model again",
             ) from error
+        #: Tokens that every text gets; a text with no others is blank.
+        self.special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        if self.special_tokens >= bundle.max_length:
+            raise InvalidBundle(
+                f"{path} gives every text {self.special_tokens} tokens, of at most "
+                f"{bundle.max_length}",
+                "export the model again",
+            )
+        # Whatever padding and truncation the file asks for.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(bundle.max_length)
         # A tweet that says "<|endoftext|>" or "[SEP]" says so in words: its author does not
         # get to insert control tokens.
         self._tokenizer.encode_special_tokens = True
-        #: Tokens that every text gets; a text with no others is blank.
-        self.special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
         """Encode normalised texts; the library spreads them over its own threads."""

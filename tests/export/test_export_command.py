@@ -73,6 +73,19 @@ def test_a_tampered_bundle_is_refused(
     assert "sha256" in result.stderr
 
 
+@pytest.mark.parametrize("field", ["base_model", "training", "metrics", "parity"])
+def test_info_needs_what_it_shows(
+    bundles: Callable[[str], Path], tmp_path: Path, field: str
+) -> None:
+    """A field that only people read may be anything: that is no bug of ours."""
+    copy = Path(shutil.copytree(bundles("bert"), tmp_path / "bundle"))
+    path = copy / "tweetscore.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {field: 5}), "utf-8")
+    result = invoke("info", copy)
+    assert result.exit_code == 78
+    assert "tweetscore.json does not say what a bundle says of itself" in result.stderr
+
+
 def test_a_failed_gate_exits_76(
     checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification
 from export import precision, to_onnx
 from export.reference import load_model
 from scorer.errors import InvalidBundle
-from scorer.inference.onnx_data import external_data
+from scorer.inference.onnx_data import read_graph
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,8 @@ def test_graphs_hold_no_weights(
         if tensor.data_location != onnx.TensorProto.EXTERNAL
     ]
     assert max(inside, default=0) <= 1024
-    assert {place.location for place in external_data(path.read_bytes())} == {"model.safetensors"}
+    places = read_graph(path.read_bytes()).places
+    assert {place.location for place in places} == {"model.safetensors"}
 
 
 def test_weights_are_rounded_once(

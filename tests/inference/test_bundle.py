@@ -114,7 +114,7 @@ def test_a_path_that_is_no_directory(bundle: Path, path: str) -> None:
         (metadata(max_length=65), "too few for 65 tokens"),
         (metadata(pad_token_id=-1), "needs pad_token_id"),
         (metadata(temperature=0), "needs temperature"),
-        (metadata(temperature=float("nan")), "needs temperature"),
+        (metadata(temperature=float("nan")), "not JSON"),
         (metadata(temperature="1"), "needs temperature"),
         (metadata(temperature=10**400), "needs temperature"),
         (metadata(normalizer={"version": 2, "emoji": "keep"}), "needs normaliser"),
@@ -127,7 +127,8 @@ def test_a_path_that_is_no_directory(bundle: Path, path: str) -> None:
         (config(model_type="gpt2"), "has model_type 'gpt2'"),
         (config(auto_map={"AutoModel": "m.M"}), "code of its own"),
         (config(id2label={"0": "positive", "1": "neutral", "2": "negative"}), "has id2label"),
-        (config(max_position_embeddings=16), "too few"),
+        (config(max_position_embeddings=16), "16 positions, and the weights have 64"),
+        (config(vocab_size=10**9), r"vocab_size 1000000000, and the weights have \d+ rows"),
         (tokenizer("normalizer", {"type": "Replace", "pattern": {"Regex": "(a+)+"}}), "'Replace'"),
         (tokenizer("normalizer", {"type": "Precompiled"}), "'Precompiled'"),
         (tokenizer("pre_tokenizer", {"type": "Split"}), "'Split'"),
@@ -231,10 +232,11 @@ def test_metadata_that_is_no_object(bundle: Path, content: str) -> None:
         ({"location": "/etc/passwd"}, "keeps data in"),
         ({"location": "config.json"}, "keeps data in 'config.json'"),
         ({"offset": "0"}, "outside the data section"),
-        ({"offset": "-8"}, "outside the data section"),
-        ({"length": "99999999999"}, "outside the data section"),
-        ({"length": "-1"}, "outside the data section"),
-        ({"length": ""}, "is not an ONNX graph"),
+        ({"offset": "99999999999"}, "outside the data section"),
+        ({"offset": "-8"}, "offset or length is no number"),
+        ({"length": "8"}, "something else than fp16 tensors"),
+        ({"length": "-1"}, "offset or length is no number"),
+        ({"length": ""}, "offset or length is no number"),
     ],
 )
 def test_a_graph_stays_inside_the_weights(
@@ -296,4 +298,57 @@ def test_a_file_that_cannot_be_read_is_named(bundle: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(untrusted, "read_bytes", refuse)
     with pytest.raises(InvalidBundle, match=r"tweetscore\.json cannot be read \(Permission denied"):
+        open_bundle(bundle)
+
+
+def test_a_file_that_is_replaced_after_verifying_is_noticed(bundle: Path) -> None:
+    """Even by one with the same content: whoever replaces files is not done yet."""
+    opened = open_bundle(bundle)
+    opened.verify_unchanged()
+    shutil.copy2(bundle / "model.safetensors", bundle / "copy.safetensors")
+    (bundle / "copy.safetensors").replace(bundle / "model.safetensors")
+    with pytest.raises(InvalidBundle, match=r"model\.safetensors changed while it was loaded"):
+        opened.verify_unchanged()
+
+
+def test_a_file_that_is_written_after_verifying_is_noticed(bundle: Path) -> None:
+    """In place, too."""
+    opened = open_bundle(bundle)
+    with (bundle / "model.onnx").open("r+b") as file:
+        file.write(b"x")
+    with pytest.raises(InvalidBundle, match=r"model\.onnx changed while it was loaded"):
+        opened.verify_unchanged()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "canary.json", "config.json"])
+def test_a_file_that_is_swapped_between_hash_and_check_is_noticed(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What is checked are the very bytes that were hashed."""
+    hashed = untrusted.verify_directory
+
+    def swap(directory: Path, *arguments: Any) -> Any:
+        stamps = hashed(directory, *arguments)
+        (directory / name).write_bytes(b"{}")
+        return stamps
+
+    monkeypatch.setattr(untrusted, "verify_directory", swap)
+    with pytest.raises(InvalidBundle, match=f"{name} does not have the sha256"):
+        open_bundle(bundle)
+
+
+def test_a_pipe_that_takes_a_files_place_does_not_hang(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at a name and its opening, a file can turn into anything."""
+    look = untrusted._status
+
+    def swap(path: Path) -> os.stat_result:
+        status = look(path)
+        path.unlink()
+        os.mkfifo(path)
+        return status
+
+    monkeypatch.setattr(untrusted, "_status", swap)
+    with pytest.raises(InvalidBundle, match="not a regular file"):
         open_bundle(bundle)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scorer.errors import DeviceUnavailable, GateFailed
+from scorer.errors import DeviceUnavailable, GateFailed, InvalidBundle
 from scorer.inference import classifier as hallway
 from scorer.inference.bundle import Bundle, Canary, open_bundle
 from scorer.inference.classifier import Classifier
@@ -312,3 +313,14 @@ def test_a_session_that_fails_on_a_batch_says_which(bundle: Bundle) -> None:
     beyond_the_vocabulary = np.full((2, 3), 10**6, dtype=np.int64)
     with pytest.raises(DeviceUnavailable, match="fails on a batch of 2 texts of 3 tokens"):
         session.run(beyond_the_vocabulary)
+
+
+def test_a_bundle_that_changes_while_it_is_loaded_is_refused(
+    tiny_bert_bundle: Path, tmp_path: Path
+) -> None:
+    """ONNX Runtime opens files by their paths: they must still be those that were verified."""
+    bundle = open_bundle(Path(shutil.copytree(tiny_bert_bundle, tmp_path / "bundle")))
+    content = (bundle.directory / "model.safetensors").read_bytes()
+    (bundle.directory / "model.safetensors").write_bytes(content)
+    with pytest.raises(InvalidBundle, match=r"model\.safetensors changed while it was loaded"):
+        Classifier.open(bundle, device="builtin")

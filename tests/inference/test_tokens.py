@@ -1,6 +1,8 @@
 """Token ids are those of training, and special tokens in a text are text."""
 
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,67 @@ def test_a_tokenizer_that_cannot_be_read_is_the_bundles_fault(
     tiny_bert_bundle: Path, tmp_path: Path
 ) -> None:
     """A file that is allowed by its types but broken inside is an invalid bundle."""
-    broken = dataclasses.replace(open_bundle(tiny_bert_bundle), directory=tmp_path)
-    (tmp_path / "tokenizer.json").write_text('{"model": {"type": "WordPiece"}}')
+    path = tmp_path / "tokenizer.json"
+    path.write_text('{"model": {"type": "WordPiece"}}')
+    broken = recorded(dataclasses.replace(open_bundle(tiny_bert_bundle), directory=tmp_path), path)
     with pytest.raises(InvalidBundle, match="cannot be read as a tokenizer"):
         TextTokenizer(broken)
+
+
+def recorded(bundle: Bundle, path: Path) -> Bundle:
+    """Return the bundle as if this file had been verified."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return dataclasses.replace(bundle, metadata={"files": {path.name: digest}})
+
+
+def test_padding_and_truncation_of_the_file_are_not_obeyed(
+    tiny_bert_bundle: Path, tmp_path: Path
+) -> None:
+    """A tokenizer that asks to pad to 10^9 tokens, or to cut at one, does neither."""
+    bundle = open_bundle(tiny_bert_bundle)
+    content = json.loads(bundle.read("tokenizer.json"))
+    content["padding"] = {
+        "strategy": {"Fixed": 10**9},
+        "direction": "Right",
+        "pad_to_multiple_of": 10**9,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": "[PAD]",
+    }
+    content["truncation"] = {
+        "direction": "Left",
+        "max_length": 3,
+        "strategy": "LongestFirst",
+        "stride": 0,
+    }
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(content))
+    padding = recorded(dataclasses.replace(bundle, directory=tmp_path), path)
+    texts = ["I love this song", "x " * 500]
+    expected, tokens = TextTokenizer(bundle)(texts), TextTokenizer(padding)(texts)
+    assert tokens.ids.tolist() == expected.ids.tolist()
+    assert tokens.offsets.tolist() == expected.offsets.tolist()
+
+
+def test_a_tokenizer_leaves_room_for_the_text(tiny_bert_bundle: Path, tmp_path: Path) -> None:
+    """One that gives every text as many tokens of its own as there may be is an invalid bundle."""
+    bundle = open_bundle(tiny_bert_bundle)
+    content = json.loads(bundle.read("tokenizer.json"))
+    special = content["post_processor"]["special_tokens"]["[SEP]"]
+    special.update(ids=[1] * (bundle.max_length - 1), tokens=["[UNK]"] * (bundle.max_length - 1))
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(content))
+    full = recorded(dataclasses.replace(bundle, directory=tmp_path), path)
+    with pytest.raises(InvalidBundle, match="gives every text 48 tokens, of at most 48"):
+        TextTokenizer(full)
+
+
+def test_a_tokenizer_that_changed_since_is_not_read(tiny_bert_bundle: Path, tmp_path: Path) -> None:
+    """What is loaded is what was verified, or nothing."""
+    bundle = dataclasses.replace(open_bundle(tiny_bert_bundle), directory=tmp_path)
+    content = (tiny_bert_bundle / "tokenizer.json").read_bytes()
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    TextTokenizer(bundle)
+    (tmp_path / "tokenizer.json").write_bytes(content + b" ")
+    with pytest.raises(InvalidBundle, match="does not have the sha256"):
+        TextTokenizer(bundle)
