@@ -8,18 +8,16 @@ nothing after it can make the run fail.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer import keys
-from scorer.ahead import one_ahead
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
 from scorer.files.discover import failed_report_path, rejects_path, resolved
 from scorer.files.formats import open_source
 from scorer.files.lock import Lock, locked
-from scorer.files.parts import Parts
 from scorer.files.publish import (
     FileIdentity,
     check_owner,
@@ -28,29 +26,16 @@ from scorer.files.publish import (
     report_on,
     write_json,
 )
-from scorer.files.rejects import reject_log
-from scorer.files.source import OutputColumns, Source, input_changed, text_digest
+from scorer.files.source import OutputColumns, Source, input_changed
 from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover, scratch
 from scorer.files.storage import reading, writing
+from scorer.first_pass import FirstPass, window_rows
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
-from scorer.records import Reject, Scores, TextWindow
+from scorer.records import Reject
 from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, renamed
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
-
-CPU_WINDOW = 16_384
-CUDA_WINDOW = 262_144
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Window:
-    """One window as it comes from the reading thread: with old scores, or ready for the model."""
-
-    texts: TextWindow
-    digest: bytes
-    stored: Scores | None
-    prepared: Any
 
 
 class FileRun:
@@ -199,61 +184,25 @@ class FileRun:
         with open_state(self._target, plan, options.resume) as state:
             if state.warning:
                 record.warnings.append(state.warning)
-            self._first_pass(classifier, state, rows, progress)
-            self._publish(state, lock)
+            with self._blaming_changes():
+                first_pass = FirstPass(self._source, classifier, state, record)
+                too_many = first_pass.run(rows, max_rejects=options.max_rejects, progress=progress)
+                if too_many:
+                    publish_rejects(self._target, record.rejected)  # what is to be mended
+                    raise self._too_many_rejects(too_many)
+                self._publish(state, lock)
+            lock.check()  # the state of a run that came after a deleted lock is not ours to remove
             finish(self._target, self._report)
 
-    def _first_pass(
-        self,
-        classifier: TextClassifier,
-        state: State,
-        rows: int,
-        progress: Callable[[int], object],
-    ) -> None:
-        """Score what no earlier run has scored, and keep the results."""
-        record, too_many = self._record, False
-        first: Reject | None = None
-        with (
-            reject_log(state.rejects, self._source.encoding) as rejects,
-            closing(one_ahead(self._windows(classifier, state.parts, rows))) as windows,
-        ):
-            for window in windows:
-                rejects.add(window.texts.rejects)
-                record.rejected = rejects.count
-                first = first or next(iter(window.texts.rejects), None)
-                if too_many := record.rejected > self._options.max_rejects:
-                    break
-                self._keep(window, classifier, state)
-                progress(len(window.texts.texts))
-        if first and too_many:
-            publish_rejects(self._target, record.rejected)  # what is to be mended
-            raise self._too_many_rejects(first)
-
-    def _keep(self, window: _Window, classifier: TextClassifier, state: State) -> None:
-        record = self._record
-        if window.stored is not None:
-            record.resumed_from(state.started)
-            record.add(window.stored, reused=True)
-            return
-        with record.stage("score"):
-            scores = classifier.score(window.prepared)
-        with record.stage("keep"):
-            state.parts.write(window.texts.offset, window.digest, scores)
-        record.add(scores)
-
-    def _windows(self, classifier: TextClassifier, parts: Parts, rows: int) -> Iterator[_Window]:
-        """Read and prepare windows; runs one window ahead, in a thread of its own."""
-        windows = self._source.windows(rows)
-        while True:
-            with self._record.stage("read"):
-                texts = next(windows, None)
-            if texts is None:
-                return
-            with self._record.stage("prepare"):
-                digest = text_digest(texts.texts)
-                stored = parts.take(texts.offset, digest, len(texts.texts))
-                prepared = None if stored else classifier.prepare(texts.texts)
-            yield _Window(texts, digest, stored, prepared)
+    @contextmanager
+    def _blaming_changes(self) -> Iterator[None]:
+        """Call an input changed that looks damaged because somebody is writing it."""
+        try:
+            yield
+        except DataError as error:
+            if self._describe() != self._described:
+                raise input_changed(self._input) from error
+            raise
 
     def _too_many_rejects(self, first: Reject) -> DataError:
         count, log = self._record.rejected, rejects_path(self._target)
@@ -285,11 +234,6 @@ class FileRun:
 
 def _words(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-
-
-def window_rows(classifier: TextClassifier) -> int:
-    """Return how many rows are read, scored and stored at a time."""
-    return CUDA_WINDOW if classifier.runtime.device == "cuda" else CPU_WINDOW
 
 
 def _columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:

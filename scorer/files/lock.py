@@ -53,7 +53,7 @@ def locked(output: Path, *, wait: float = 0.0) -> Iterator[Lock]:
     lock = Lock(path, descriptor)
     try:
         yield lock
-    except TweetscoreError:
+    except (TweetscoreError, OSError):
         lock.check()  # two runs that get in each other's way fail in odd ways: say why
         raise
     finally:

@@ -53,7 +53,6 @@ def reject_log(path: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
     try:
         yield RejectLog(path, file, encoding)
     finally:
-        with writing(path):
-            with file:  # closes it also where what is buffered does not fit on the disk
-                file.flush()
-                os.fsync(file.fileno())
+        with writing(path), file:  # closes it even where what is buffered does not fit
+            file.flush()
+            os.fsync(file.fileno())

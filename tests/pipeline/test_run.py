@@ -751,6 +751,36 @@ def test_a_change_outside_the_texts_is_seen(stub: Any, tweets: Path) -> None:
         run_one(stub, tweets)
 
 
+def test_an_input_that_looks_damaged_because_it_changes_is_said_to_change(
+    stub: Any, tweets: Path
+) -> None:
+    """Nobody is told to write a file again that somebody else is writing just now."""
+    stub.before_scoring = lambda: tweets.write_text("no,such,column\n" + CSV)
+    with pytest.raises(DataError, match="changed while it was scored; run again when nobody"):
+        run_one(stub, tweets, chunk_rows=1)
+
+
+def test_after_a_deleted_lock_the_state_is_left_to_others(
+    stub: Any, tweets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Published, but without the lock: what lies there now may be another run's."""
+    real = os.replace
+
+    def publish(source: Path, target: Path) -> None:
+        real(source, target)
+        if target.name == "tweets.scored.csv":
+            (tweets.parent / LOCK).unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", publish)
+        (outcome,) = run(stub, tweets)
+    assert outcome.error is None
+    assert "was deleted while this run held it" in outcome.warnings[0]
+    assert STATE in names(tweets.parent)
+    assert run(stub, tweets)[0].up_to_date
+    assert STATE not in names(tweets.parent)
+
+
 def test_a_link_as_output_stays_a_link(stub: Any, tweets: Path) -> None:
     """The file that it points to is replaced, and what belongs to it lies beside it."""
     (tweets.parent / "far").mkdir()
