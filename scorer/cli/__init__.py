@@ -14,6 +14,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSC
     commands_from={
         "run": "scorer.cli.run:run",
         "text": "scorer.cli.text:text",
+        "verify": "scorer.cli.verify:verify",
         "doctor": "scorer.cli.doctor:doctor",
         "model": "scorer.cli.model:model",
     },

@@ -7,6 +7,8 @@ from pathlib import Path
 from scorer.errors import DataError
 
 _SHOWN = 20
+_NAME_SHOWN = 60  # characters of a column's name; a hostile header's may be a MiB
+_COMPARED = 1000  # columns among which the likeliest is looked for
 _USUAL = ("text", "tweet", "full_text", "content", "message", "body")
 
 
@@ -17,14 +19,21 @@ def find_text_column(path: Path, columns: Sequence[str], name: str) -> int:
         return columns.index(name)
     if found:
         raise DataError(f"{path} has {found} columns {name!r}", "rename all but one")
-    shown = ", ".join(columns[:_SHOWN]) + (", ..." if len(columns) > _SHOWN else "")
-    likely = _likeliest(columns, name)
+    shown = ", ".join(map(_short, columns[:_SHOWN])) + (", ..." if len(columns) > _SHOWN else "")
+    likely = _likeliest(columns[:_COMPARED], name)
     remedy = f"did you mean --text-column {likely}?" if likely else "name one with --text-column"
+    if any("\0" in column for column in columns):
+        remedy = "if it is UTF-16, give --encoding utf-16-le or utf-16-be; else convert it to UTF-8"
     raise DataError(f"{path} has no column {name!r}, only: {shown}", remedy)
 
 
+def _short(column: str) -> str:
+    return column if len(column) <= _NAME_SHOWN else column[:_NAME_SHOWN] + "..."
+
+
 def _likeliest(columns: Sequence[str], name: str) -> str | None:
-    by_lower = {column.strip().lower(): column for column in reversed(columns)}
+    named = [column for column in columns if len(column) <= _NAME_SHOWN]
+    by_lower = {column.strip().lower(): column for column in reversed(named)}
     for wanted in (name.lower(), *_USUAL):
         close = difflib.get_close_matches(wanted, by_lower, n=1)
         if close:

@@ -20,8 +20,10 @@ from scorer.files.csv_scan import Spans, scan
 from scorer.records import Reject, RejectKind
 
 _SMALL_SCAN = 1 << 12  # bytes; after an irregular record
+_LARGE_SCAN = 1 << 18  # bytes; offsets of separators take 50 times the memory of their bytes
 _WHOLE_BLOCK = 1 << 30  # bytes; more than a block ever has
 _LARGEST_RUN = 1 << 10  # irregular records read in a row before the next scan
+_ROWS_AT_ONCE = 1 << 17  # so that a block of nothing but line ends does not fill the memory
 _REJECTS_AT_ONCE = 1 << 13  # so that a block of nothing but rejects does not fill the memory
 
 
@@ -77,7 +79,7 @@ class RecordSplitter:
         self._rest = b""
         self._in_long_line = False
         self._doubtful = 0  # lines that end before this offset are read one by one
-        self._window = _WHOLE_BLOCK
+        self._window = _LARGE_SCAN
         self._run = 1
 
     def split(self, block: bytes, *, final: bool) -> Iterator[Records]:
@@ -104,7 +106,7 @@ class RecordSplitter:
         lost: list[_Lost] = []
         at = start or self._end_of_long_line(data)
         more = at < len(data)
-        while more and len(lost) < _REJECTS_AT_ONCE:
+        while more and len(lost) < _REJECTS_AT_ONCE and _rows(parts) < _ROWS_AT_ONCE:
             if at >= self._doubtful:
                 at = self._scan(array, at, parts)
             before = at
@@ -120,7 +122,10 @@ class RecordSplitter:
         return len(data) if found < 0 else found + 1
 
     def _scan(self, array: NDArray[np.uint8], at: int, parts: list[Spans]) -> int:
-        """Scan in growing windows; return where an irregular or incomplete record begins."""
+        """Scan in windows; return where they were enough, or an irregular record begins.
+
+        A window grows after damage, and to hold a record that is longer than it.
+        """
         while True:
             window = array[at : at + self._window]
             spans, irregular = scan(window, self._dialect, self._text_cell, self._cap)
@@ -133,8 +138,8 @@ class RecordSplitter:
                 self._window = _SMALL_SCAN
                 return at
             self._run = 1
-            self._window = min(4 * self._window, _WHOLE_BLOCK)
-            if whole:
+            self._window = min(4 * self._window, _LARGE_SCAN if len(spans) else _WHOLE_BLOCK)
+            if whole or _rows(parts) >= _ROWS_AT_ONCE:
                 return at
 
     def _read_singly(
@@ -250,14 +255,18 @@ class RecordSplitter:
         )
 
 
+def _rows(parts: list[Spans]) -> int:
+    return sum(map(len, parts))
+
+
 def _not_utf8(data: bytes, spans: Spans, used: int) -> NDArray[np.bool_]:
     """Tell which records hold a byte sequence that is not UTF-8."""
     bad = np.zeros(len(spans), np.bool_)
     view = memoryview(data)
-    if _is_utf8(view[:used]):
+    if not len(spans) or _is_utf8(view[:used]):
         return bad
     high = np.flatnonzero(np.frombuffer(data, np.uint8)[:used] >= 0x80)
-    high = high[high >= spans.starts[0]] if len(spans) else high[:0]
+    high = high[high >= spans.starts[0]]
     for i in np.unique(np.searchsorted(spans.starts, high, side="right") - 1).tolist():
         bad[i] = not _is_utf8(view[int(spans.starts[i]) : int(spans.ends[i])])
     return bad

@@ -14,7 +14,7 @@ from scorer.files.csv_windows import cut_windows
 from scorer.files.feed import RowFeed
 from scorer.files.formats import format_of
 from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed
-from scorer.files.transcode import find_encoding
+from scorer.files.transcode import find_encoding, is_foreign_utf8
 from scorer.records import TextWindow
 
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
@@ -38,16 +38,21 @@ class CsvSource:
         encoding: str | None = None,
         delimiter: str | None = None,
         limit: int | None = None,
+        cap: int = RECORD_CAP,
     ) -> None:
         file_format = format_of(path)
         self.path = path
         self.format: str = file_format.kind
         self._compression = file_format.compression
         self._limit = limit
-        self._encoding = find_encoding(encoding, next(self._raw_blocks(), b""))
+        self._cap = cap  # bytes of UTF-8 in a record
+        start = next(self._raw_blocks(), b"")
+        self._encoding = find_encoding(encoding, start)
+        if self.encoding not in {"utf-8", "utf-16-le", "utf-16-be"} and is_foreign_utf8(start):
+            raise DataError(f"{path} is UTF-8, not {self.encoding}", "leave --encoding out")
         head = next(self._blocks(), b"")
         byte = _delimiter(delimiter or ("\t" if self.format == "tsv" else ","))
-        self._dialect = Dialect(byte, CR if b"\r" in head and b"\n" not in head else LF)
+        self.dialect = Dialect(byte, CR if b"\r" in head and b"\n" not in head else LF)
         self._header = self._read_header(head)
         self._text_cell = find_text_column(path, self.columns, text_column)
 
@@ -63,7 +68,7 @@ class CsvSource:
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
-        return cut_windows(self._limited(), rows, self._encoding)
+        return cut_windows(self.rows(), rows, self._encoding)
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or the file's encoding cannot hold it."""
@@ -80,10 +85,10 @@ class CsvSource:
             UsageError: a name exists already, or the file's encoding cannot hold it.
         """
         self.check_plan(plan)
-        rows = RowFeed(self._limited(), Records.rows)
+        rows = RowFeed(self.rows(), Records.rows)
         count = 0
         with write_blocks(destination, self._compression) as sink:
-            sink.write(self._encoding.bom + self._scored_header(plan))
+            sink.write(self.scored_header(plan))
             for part in results:
                 check_offset(self.path, part, count)
                 for block in self._scored_blocks(part, plan, rows):
@@ -96,7 +101,7 @@ class CsvSource:
     def _scored_blocks(
         self, part: ScoredSlice, plan: OutputColumns, rows: RowFeed[Records]
     ) -> Iterator[bytes]:
-        cells = appended_cells(part, plan, self._dialect)
+        cells = appended_cells(part, plan, self.dialect)
         digest = TextDigest()
         at = 0
         for piece in rows.take(len(part)):
@@ -106,14 +111,15 @@ class CsvSource:
         if at != len(part) or digest.digest() != part.digest:
             raise input_changed(self.path)
 
-    def _scored_header(self, plan: OutputColumns) -> bytes:
+    def scored_header(self, plan: OutputColumns | None = None) -> bytes:
+        """Return the file's beginning as it stands, or with the names of appended columns."""
         content, end = self._header.content, self._header.end
-        names = appended_header(plan, self._dialect).encode("utf-8")
-        return self._encoding.from_utf8(content[:end] + names + content[end:])
+        names = appended_header(plan, self.dialect).encode("utf-8") if plan else b""
+        return self._encoding.bom + self._encoding.from_utf8(content[:end] + names + content[end:])
 
     def _read_header(self, head: bytes) -> _Header:
-        limit = min(len(head), RECORD_CAP + 1)
-        record = read_record(head, 0, self._dialect, limit, at_end=limit == len(head))
+        limit = min(len(head), self._cap + 1)
+        record = read_record(head, 0, self.dialect, limit, at_end=limit == len(head))
         if not head:
             raise DataError(f"{self.path} is empty", "a CSV file begins with a header line")
         if isinstance(record, Failure):
@@ -126,7 +132,8 @@ class CsvSource:
             ) from error
         return _Header(head[: record.stop], record.end, names)
 
-    def _limited(self) -> Iterator[Records]:
+    def rows(self) -> Iterator[Records]:
+        """Yield the records as they stand, in pieces, as far as the limit."""
         left = self._limit
         for records in self._records() if left != 0 else ():
             if left is not None and len(records) >= left:
@@ -138,10 +145,11 @@ class CsvSource:
     def _records(self) -> Iterator[Records]:
         header = self._header.content
         splitter = RecordSplitter(
-            self._dialect,
+            self.dialect,
             cells=len(self.columns),
             text_cell=self._text_cell,
-            first_line=1 + header.count(self._dialect.ending),
+            first_line=1 + header.count(self.dialect.ending),
+            cap=self._cap,
         )
         blocks = self._blocks()
         block = next(blocks, b"")

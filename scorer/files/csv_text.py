@@ -20,7 +20,7 @@ def texts_of(records: Records) -> pl.Series:
     data = np.frombuffer(records.data, np.uint8)
     empty = starts == ends
     quoted = ~empty & (data[np.minimum(starts, len(data) - 1)] == ord('"'))
-    cells = _pieces(records.data, starts + quoted, ends - quoted, pa.string(), nulls=empty)
+    cells = pieces(records.data, starts + quoted, ends - quoted, pa.string(), nulls=empty)
     if quoted.any():
         cells = _without_doubled_quotes(cells, quoted)
     return pl.Series("text", pl.from_arrow(cells), dtype=pl.String)
@@ -33,7 +33,7 @@ def _without_doubled_quotes(cells: pa.StringArray, quoted: Flags) -> pa.StringAr
     return pc.replace_with_mask(cells, mask, pc.replace_substring(cells.filter(mask), '""', '"'))
 
 
-def _pieces(
+def pieces(
     data: bytes,
     starts: Offsets,
     ends: Offsets,
@@ -53,14 +53,12 @@ def with_cells(records: Records, cells: pl.Series) -> bytes:
     """Return the records' own bytes, each with its appended cells before its line ending.
 
     Args:
-        records: The rows.
+        records: The rows, at least one.
         cells: String [rows]: what to append, beginning with a delimiter.
     """
-    if not len(records):
-        return b""
     spans = records.spans
-    content = _pieces(records.data, spans.starts, spans.ends, pa.binary())
-    endings = _pieces(records.data, spans.ends, spans.stops, pa.binary())
+    content = pieces(records.data, spans.starts, spans.ends, pa.binary())
+    endings = pieces(records.data, spans.ends, spans.stops, pa.binary())
     appended = cells.to_arrow().cast(pa.binary())
     joined = pc.binary_join_element_wise(content, appended, endings, pa.scalar(b"", pa.binary()))
     first, last = np.frombuffer(joined.buffers()[1], np.int32)[[0, len(joined)]]

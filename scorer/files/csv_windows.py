@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from scorer.files.csv_records import Records
@@ -10,6 +11,7 @@ from scorer.files.csv_text import texts_of
 from scorer.files.transcode import Encoding
 from scorer.records import Reject, TextWindow
 
+TEXTS_HELD = 32 << 20  # bytes of texts that end a window early; tweets never come near it
 REJECTS_HELD = 16 << 20  # bytes of rejects that end a window early, so that memory stays flat
 _REJECT_SIZE = 500  # bytes that a reject costs beside its raw ones
 
@@ -20,14 +22,28 @@ class _Window:
     def __init__(self) -> None:
         self.offset = 0
         self.rows = 0
+        self.text_bytes = 0
         self.reject_bytes = 0
         self._texts: list[pl.Series] = []
         self._rejects: list[Reject] = []
 
-    def add(self, texts: pl.Series) -> None:
-        """Add rows."""
+    def add(self, texts: pl.Series, most: int) -> int:
+        """Add rows as far as the window has room for them, `most` in all; return their number."""
+        texts = texts.head(most - self.rows)
+        sizes = texts.str.len_bytes().fill_null(0).to_numpy()
+        held = self.text_bytes + np.cumsum(sizes, dtype=np.int64)
+        (over,) = np.nonzero(held > TEXTS_HELD)
+        if over.size:
+            texts = texts.head(int(over[0]) + 1)
         self._texts.append(texts)
         self.rows += len(texts)
+        self.text_bytes = int(held[len(texts) - 1])
+        return len(texts)
+
+    def is_full(self, most: int) -> bool:
+        """Tell whether the window ends here."""
+        held = (self.text_bytes > TEXTS_HELD, self.reject_bytes >= REJECTS_HELD)
+        return self.rows == most or any(held)
 
     def reject(self, reject: Reject) -> None:
         """Add a reject."""
@@ -40,7 +56,7 @@ class _Window:
         texts = pl.concat([empty, *self._texts], rechunk=True)
         window = TextWindow(self.offset, texts, tuple(self._rejects))
         self.offset += self.rows
-        self.rows = self.reject_bytes = 0
+        self.rows = self.text_bytes = self.reject_bytes = 0
         self._texts, self._rejects = [], []
         return window
 
@@ -49,7 +65,7 @@ class _Window:
 
 
 def cut_windows(stream: Iterable[Records], rows: int, encoding: Encoding) -> Iterator[TextWindow]:
-    """Yield windows of `rows` rows; fewer in the last, or where rejects pile up (even none).
+    """Yield windows of `rows` rows; fewer in the last, or where texts or rejects pile up.
 
     A reject belongs to the window of the row after it, or to the last window.
     """
@@ -59,14 +75,13 @@ def cut_windows(stream: Iterable[Records], rows: int, encoding: Encoding) -> Ite
         at = 0
         for before, reject in (*records.rejects, (len(records), None)):
             while at < before:
-                step = min(before - at, rows - window.rows)
-                window.add(texts.slice(at, step))
-                at += step
-                if window.rows == rows:
+                at += window.add(texts.slice(at, before - at), rows)
+                if window.is_full(rows):
                     yield window.close()
             if reject is not None:
-                window.reject(replace(reject, raw=encoding.from_utf8(reject.raw)))
-            if window.reject_bytes >= REJECTS_HELD:
-                yield window.close()
+                raw = encoding.from_utf8(reject.raw)
+                window.reject(reject if raw is reject.raw else replace(reject, raw=raw))
+                if window.is_full(rows):
+                    yield window.close()
     if window:
         yield window.close()

@@ -8,16 +8,23 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorer.errors import DataError, StorageError
+from scorer.errors import DataError
 from scorer.files.columns import find_text_column
 from scorer.files.feed import RowFeed
+from scorer.files.parquet_check import reading_plans
+from scorer.files.parquet_pages import groups_of
+from scorer.files.parquet_rows import WRITE_BATCH, RowGroups, check_written
 from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed
 from scorer.files.storage import reading, writing
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
 
-ROW_GROUP = 131_072  # rows of every row group that we write but the last
-_BATCH = 16_384  # rows read at once
+WINDOW_BYTES = 64 << 20  # bytes of texts that end a window early, so that memory stays flat
+_CODECS = {0: "none", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
+_MOST_WORDS = 200  # letters of what pyarrow says about damage
+
+# What pyarrow raises for damaged files, its own exceptions and Python's.
+_DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 
 class ParquetSource:
@@ -31,27 +38,20 @@ class ParquetSource:
         self._limit = limit
         self._text_column = text_column
         with self._open() as file:
-            self._schema: pa.Schema = file.schema_arrow
-            self._codec = _codec(file.metadata)
-        number = find_text_column(path, self._schema.names, text_column)
-        kind = self._schema.field(number).type
+            self.schema: pa.Schema = file.schema_arrow
+            self._codec = _codec(path)
+            self.columns: tuple[str, ...] = tuple(self.schema.names)
+        kind = self.schema.field(find_text_column(path, self.columns, text_column)).type
         if not _is_text(kind):
             raise DataError(
                 f"column {text_column!r} of {path} is {kind}, not text",
                 "name another with --text-column",
             )
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The schema's names."""
-        return tuple(self._schema.names)
-
     def windows(self, rows: int) -> Iterator[TextWindow]:
-        """Yield the texts in windows of at most `rows` rows, memory flat."""
-        feed = RowFeed(self._batches([self._text_column]), _cut)
+        """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
         offset = 0
-        while feed.has_more():
-            texts = pl.concat([self._texts(piece) for piece in feed.take(rows)], rechunk=True)
+        for texts in _windows(map(self._texts, self._batches(self._text_column)), rows):
             yield TextWindow(offset, texts)
             offset += len(texts)
 
@@ -70,15 +70,22 @@ class ParquetSource:
             UsageError: a name exists already.
         """
         self.check_plan(plan)
-        schema = _scored_schema(self._schema, plan)
-        feed = RowFeed(self._batches(None), _cut)
+        schema = self.scored_schema(plan)
         count = 0
         with (
+            self._damage(),
             writing(destination),
             destination.open("xb") as file,
-            pq.ParquetWriter(file, schema, compression=self._codec) as writer,
+            pq.ParquetWriter(
+                file,
+                schema,
+                compression=self._codec,
+                write_batch_size=WRITE_BATCH,
+                use_compliant_nested_type=False,  # the elements of lists keep their names
+            ) as writer,
         ):
-            rows = _RowGroups(writer, schema)
+            rows = RowGroups(writer, schema)
+            feed = RowFeed(rows.watch(self.rows()), _cut)
             for part in results:
                 check_offset(self.path, part, count)
                 for batch in self._scored_batches(part, plan, feed, schema):
@@ -87,8 +94,16 @@ class ParquetSource:
             if feed.has_more():
                 raise input_changed(self.path)
             rows.flush()
-        _check(destination, count)
+        check_written(destination, count)
         return count
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as they stand, in batches that fit the memory."""
+        return self._batches(None)
+
+    def scored_schema(self, plan: OutputColumns) -> pa.Schema:
+        """Return the input's schema with the appended columns."""
+        return _scored_schema(self.schema, plan)
 
     def _scored_batches(
         self,
@@ -108,19 +123,29 @@ class ParquetSource:
         if at != len(part) or digest.digest() != part.digest:
             raise input_changed(self.path)
 
-    def _batches(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    def _batches(self, name: str | None) -> Iterator[pa.RecordBatch]:
+        """Yield one column, or all, in batches that fit the memory whatever the row groups are."""
         at = 0
         with self._open() as file:
-            if file.schema_arrow != self._schema:
+            if file.schema_arrow != self.schema:
                 raise input_changed(self.path)
-            for batch in file.iter_batches(_BATCH, columns=columns):
-                wanted = len(batch) if self._limit is None else min(self._limit - at, len(batch))
-                if wanted == 0 and at == self._limit:
+            columns = None if name is None else [name]
+            for group, plan in enumerate(reading_plans(self.path, file.schema, name)):
+                if at == self._limit:
                     return
-                rows = batch.slice(0, wanted)
-                self._check_texts(rows, at)
-                yield rows
-                at += wanted
+                end = at + plan.rows
+                for batch in file.iter_batches(plan.batch, row_groups=[group], columns=columns):
+                    rows = batch.slice(0, None if self._limit is None else self._limit - at)
+                    self._check_texts(rows, at)
+                    yield rows
+                    at += len(rows)
+                    if at == self._limit:
+                        return
+                if at != end:
+                    raise DataError(
+                        f"row group {group + 1} of {self.path} ends before its {plan.rows:,} rows",
+                        "write it again",
+                    )
 
     def _check_texts(self, batch: pa.RecordBatch, offset: int) -> None:
         """Raise DataError where bytes are no UTF-8: a reader of Parquet takes them on trust."""
@@ -142,45 +167,43 @@ class ParquetSource:
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
+        with (
+            self._damage(),
+            reading(self.path),
+            # Without these a row group of any size would be held in memory.
+            pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file,
+        ):
+            yield file
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        """Turn what pyarrow raises about the input's content into an error of ours."""
         try:
-            with (
-                reading(self.path),
-                # Without these a row group of any size would be held in memory.
-                pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file,
-            ):
-                yield file
-        except (pa.ArrowException, OSError) as error:
+            yield
+        except _DAMAGE as error:
+            words = next(iter(str(error).splitlines()), type(error).__name__)[:_MOST_WORDS]
             raise DataError(
-                f"{self.path} is not a readable Parquet file: {str(error).splitlines()[0]}",
-                "write it again",
+                f"{self.path} is not a readable Parquet file: {words}", "write it again"
             ) from error
 
 
-class _RowGroups:
-    """Collects batches and writes them in row groups of one size, whatever the windows were."""
-
-    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
-        self._writer = writer
-        self._schema = schema
-        self._held: list[pa.RecordBatch] = []
-        self._rows = 0
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Take the next rows; whole row groups are written at once."""
-        while self._rows + len(batch) >= ROW_GROUP:
-            room = ROW_GROUP - self._rows
-            self._held.append(batch.slice(0, room))
-            self.flush()
-            batch = batch.slice(room)
-        self._held.append(batch)
-        self._rows += len(batch)
-
-    def flush(self) -> None:
-        """Write what is held as one row group."""
-        table = pa.Table.from_batches(self._held, self._schema)
-        if len(table):
-            self._writer.write_table(table, row_group_size=ROW_GROUP)
-        self._held, self._rows = [], 0
+def _windows(batches: Iterable[pl.Series], rows: int) -> Iterator[pl.Series]:
+    """Cut texts anew, each time that there are enough rows or bytes of them."""
+    held: list[pl.Series] = []
+    count = size = 0
+    for batch in batches:
+        at = 0
+        while at < len(batch):
+            piece = batch.slice(at, rows - count)
+            held.append(piece)
+            at += len(piece)
+            count += len(piece)
+            size += int(piece.str.len_bytes().sum())
+            if count == rows or size >= WINDOW_BYTES:
+                yield pl.concat(held, rechunk=True)
+                held, count, size = [], 0, 0
+    if held:
+        yield pl.concat(held, rechunk=True)
 
 
 def _cut(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
@@ -195,12 +218,12 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def _codec(metadata: pq.FileMetaData) -> str:
+def _codec(path: Path) -> str:
     """Return the compression of the input's first column, for all columns of the output."""
-    if not metadata.num_row_groups or not metadata.num_columns:
+    first = next(groups_of(path), None)
+    if first is None or not first.chunks:
         return "snappy"
-    codec: str = metadata.row_group(0).column(0).compression
-    return "none" if codec == "UNCOMPRESSED" else codec.lower()
+    return _CODECS.get(first.chunks[0].codec, "snappy")
 
 
 def _scored_schema(schema: pa.Schema, plan: OutputColumns) -> pa.Schema:
@@ -214,13 +237,3 @@ def _added_columns(part: ScoredSlice, plan: OutputColumns) -> list[pa.Array]:
     labels = part.labels(plan.label_values).to_arrow().cast(pa.string())
     scores = [part.best(), *(part.of_class(i) for i in range(len(plan.score_columns)))]
     return [labels, *(column.to_arrow() for column in scores)]
-
-
-def _check(destination: Path, rows: int) -> None:
-    """Read the footer of what was written: a last look before it is published."""
-    with reading(destination), pq.ParquetFile(destination) as file:
-        if file.metadata.num_rows != rows:
-            raise StorageError(
-                f"{destination} holds {file.metadata.num_rows} rows instead of {rows}",
-                "run again",
-            )

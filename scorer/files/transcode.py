@@ -39,11 +39,14 @@ class Encoding:
         for block in blocks:
             yield decoder.decode(block).encode("utf-8", "surrogatepass")
         try:
-            decoder.decode(b"", final=True)
+            # Half a surrogate pair is a character that cannot be read, not one that is not there.
+            last = decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{path} ends in the middle of a character", "fetch it again"
             ) from error
+        if last:
+            yield last.encode("utf-8", "surrogatepass")
 
     def from_utf8(self, content: bytes) -> bytes:
         """Return the file's own bytes for what `to_utf8` made of them."""
@@ -76,6 +79,18 @@ def find_encoding(name: str | None, head: bytes) -> Encoding:
     return Encoding(codec, bom if bom and head.startswith(bom) else b"")
 
 
+def is_foreign_utf8(head: bytes) -> bool:
+    """Tell whether a file's beginning is UTF-8 with characters that ASCII lacks.
+
+    In another encoding such text would be scored as garbage without a word. That a text in
+    another encoding happens to be valid UTF-8 is as good as impossible.
+    """
+    try:
+        return not codecs.getincrementaldecoder("utf-8")().decode(head).isascii()
+    except UnicodeDecodeError:
+        return False
+
+
 def _supported(name: str) -> str:
     try:
         codec = codecs.lookup(name).name.replace("_", "-")
@@ -92,14 +107,18 @@ def _supported(name: str) -> str:
 
 
 def _is_one_byte(codec: str) -> bool:
-    """Tell whether every byte is a character that becomes that byte again, or is undefined."""
-    if b"a".decode(codec) == "":
-        return False
+    """Tell whether every byte is a character that becomes that byte again.
+
+    From 0x80 on it may also be undefined.
+    """
+    b"a".decode(codec)  # a LookupError where the codec is not about text
     for number in range(256):
         byte = bytes([number])
         try:
             text = codecs.getincrementaldecoder(codec)().decode(byte)
         except UnicodeDecodeError:
+            if number < 0x80:  # surrogates carry the upper half only
+                return False
             continue
         if len(text) != 1 or text.encode(codec) != byte:
             return False

@@ -1,6 +1,6 @@
 """Texts to token ids: the one place that knows the `tokenizers` library."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -10,6 +10,8 @@ from tokenizers import Tokenizer
 
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle
+
+_ENCODED_AT_ONCE = 1 << 20  # characters; an encoding takes some 400 bytes for each of them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,11 +77,26 @@ class TextTokenizer:
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
         """Encode normalised texts; the library spreads them over its own threads."""
-        encodings = self._tokenizer.encode_batch_fast(texts)
-        rows = [encoding.ids for encoding in encodings]
+        rows: list[list[int]] = []
+        truncated: list[bool] = []
+        for piece in _pieces(texts):
+            for encoding in self._tokenizer.encode_batch_fast(piece):
+                rows.append(encoding.ids)
+                truncated.append(bool(encoding.overflowing))
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         return Tokens(
             ids=np.fromiter(chain.from_iterable(rows), np.int64, count=int(lengths.sum())),
             offsets=np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths))),
-            truncated=np.fromiter((bool(e.overflowing) for e in encodings), np.bool_, len(rows)),
+            truncated=np.array(truncated, np.bool_),
         )
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut texts so that what the library keeps of a piece, before it truncates, stays small."""
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+    start = 0
+    while start < len(texts):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _ENCODED_AT_ONCE, side="right")))
+        yield texts[start:stop]
+        start = stop

@@ -44,6 +44,8 @@ class RunRecord:
     def __init__(
         self, options: Mapping[str, Any], options_from: Mapping[str, str] | None = None
     ) -> None:
+        # Origins of what is not an option of the file, such as its name, say nothing here.
+        origins = {name: where for name, where in (options_from or {}).items() if name in options}
         self.result_key: str | None = None
         self._resumed: dict[str, Any] | None = None
         self.counters = Counters()
@@ -53,7 +55,7 @@ class RunRecord:
         self._seconds: dict[str, float] = {}
         self._facts: dict[str, Any] = {
             "input": None, "model": None, "runtime": None, "canary": None,
-            "options": dict(options), "options_from": dict(options_from or {}),
+            "options": dict(options), "options_from": origins,
         }  # fmt: skip
         self._labels: Sequence[tuple[str, str]] = ()
         self._rows_per_label = np.zeros(0, dtype=np.int64)
@@ -111,6 +113,7 @@ class RunRecord:
 
     def _report(self, **ending: Any) -> dict[str, Any]:
         total = time.monotonic() - self._clock
+        own_rows = self.counters.rows - (self._resumed["rows"] if self._resumed else 0)
         return {
             "schema_version": SCHEMA_VERSION,
             "tool": {"name": "tweetscore", "version": __version__},
@@ -128,7 +131,7 @@ class RunRecord:
             },
             "labels": self._label_figures(),
             "seconds": {k: round(v, 3) for k, v in {**self._seconds, "total": total}.items()},
-            "tweets_per_second": round(self.counters.rows / total, 1) if total else None,
+            "tweets_per_second": round(own_rows / total, 1) if total else None,
             "peak_memory_bytes": peak_memory(),
             "libraries": library_versions(),
         }

@@ -57,6 +57,15 @@ def test_another_model_is_a_configuration_error(
     assert "name that one with --model" in result.stderr
 
 
+def test_the_sample_can_be_scored_on_another_device(invoke: Invoke, output: Path) -> None:
+    """A report from a box with a GPU can be held against this box."""
+    report = output.with_name(f"{output.name}.run.json")
+    report.write_text(report.read_text().replace('"device": "builtin"', '"device": "cuda"'))
+    sample = ("verify", output, "--rescore", "2")
+    assert invoke(*sample).exit_code == 69
+    assert invoke(*sample, "--device", "builtin").exit_code == 0
+
+
 def test_an_input_instead_of_an_output_is_66(invoke: Invoke, tweets: Path) -> None:
     """What has no report was not written by a run."""
     result = invoke("verify", tweets)

@@ -1,12 +1,13 @@
 """A stub classifier's answers, and the two passes joined without a pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from scorer.files.formats import open_source
 from scorer.files.source import OutputColumns, ScoredSlice, Source, text_digest
+from scorer.records import TextWindow
 
 PLAN = OutputColumns("label", "score", ("neg", "neutral", "po,s"))
 _SCORES = np.array([[0.5, 0.3, 0.2], [0.9, 1.2e-7, 0.1], [0.4, 0.35, 0.25]], np.float32)
@@ -27,8 +28,13 @@ def scored(texts: Sequence[str | None]) -> list[str]:
 
 def slices(source: Source, rows: int) -> list[ScoredSlice]:
     """Return the answers to a first pass."""
+    return answers(source.windows(rows))
+
+
+def answers(windows: Iterable[TextWindow]) -> list[ScoredSlice]:
+    """Return the stub's answers, window by window."""
     found = []
-    for window in source.windows(rows):
+    for window in windows:
         ids = np.array([label_of(text) for text in window.texts], np.int16)
         scores = _SCORES[ids].copy().reshape(len(ids), 3)
         scores[ids < 0] = np.nan

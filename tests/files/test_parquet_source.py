@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.errors import DataError, UsageError
-from scorer.files import parquet_source
+from scorer.errors import DataError, StorageError, UsageError
+from scorer.files import parquet_check, parquet_rows, parquet_source
 from scorer.files.formats import open_source
 from tests.files.files_helpers import PLAN, slices, write_scored
 
@@ -47,6 +47,12 @@ def every_type() -> pa.Table:
         "fixed_list": pa.array([[1, 2], None, [3, 4], [5, 6], [7, 8]], pa.list_(pa.int32(), 2)),
         "struct": pa.array([{"a": 1, "b": ["x"]}, None, {"a": None, "b": None}, {}, {}]),
         "map": pa.array([[("k", 1)], None, [], [("l", None)], []], pa.map_(pa.string(), pa.int8())),
+        "strict": pa.array(
+            [[{"a": i}] for i in range(5)],
+            pa.list_(
+                pa.field("entry", pa.struct([pa.field("a", pa.int8(), False, {"x": "y"})]), False)
+            ),
+        ),
         "null": pa.nulls(5),
         "uuid": pa.array([uuid.UUID(int=i).bytes for i in range(5)], pa.uuid()),
         "json": pa.array(["{}", None, "[]", "1", "2"], pa.json_()),
@@ -122,8 +128,8 @@ def test_any_cut_gives_the_same_rows_and_row_groups(
     assert [t for each in windows for t in each.texts] == wanted
     assert all(len(each.texts) == window for each in windows[:-1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet_source, "ROW_GROUP", written)
-        patch.setattr(parquet_source, "_BATCH", 4)
+        patch.setattr(parquet_rows, "ROW_GROUP", written)
+        patch.setattr(parquet_check, "BATCH_ROWS", 4)
         out = write_scored(path, directory / "out.parquet", window, limit=limit)
     with pq.ParquetFile(out) as file:
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
@@ -142,6 +148,26 @@ def test_output_is_the_same_bytes_every_time(tmp_path: Path) -> None:
         assert file.metadata.row_group(0).column(0).compression == "ZSTD"
 
 
+def test_rows_of_many_bytes_end_row_groups_and_windows_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is a matter of bytes; windows still do not show in the output."""
+    monkeypatch.setattr(parquet_rows, "GROUP_BYTES", 1000)
+    monkeypatch.setattr(parquet_check, "BATCH_BYTES", 400)
+    monkeypatch.setattr(parquet_source, "WINDOW_BYTES", 300)
+    texts = [f"{i:0100}" for i in range(40)]
+    pq.write_table(pa.table({"text": texts}), path := tmp_path / "in.parquet")
+    windows = list(open_source(path).windows(30))
+    assert [t for window in windows for t in window.texts] == texts
+    assert max(len(window.texts) for window in windows) < 10
+    first = write_scored(path, tmp_path / "a.parquet", 1)
+    second = write_scored(path, tmp_path / "b.parquet", 30)
+    assert first.read_bytes() == second.read_bytes()
+    with pq.ParquetFile(first) as file:
+        assert file.metadata.num_row_groups > 3
+        assert file.read()["text"].to_pylist() == texts
+
+
 def test_zero_rows_give_a_file_of_zero_rows(tmp_path: Path) -> None:
     """The schema is complete all the same."""
     pq.write_table(every_type().slice(0, 0), path := tmp_path / "in.parquet")
@@ -149,6 +175,18 @@ def test_zero_rows_give_a_file_of_zero_rows(tmp_path: Path) -> None:
     out = pq.read_table(write_scored(path, tmp_path / "out.parquet"))
     assert out.num_rows == 0
     assert out.schema.names[-2:] == ["label", "score"]
+
+
+def test_the_elements_of_lists_keep_their_names(tmp_path: Path) -> None:
+    """Spark, Hive and others call them as they like, and leave no schema of Arrow's behind."""
+    lists = pa.array([[1], []], pa.list_(pa.field("array", pa.int8())))
+    table = pa.table({"text": ["a", "b"], "n": lists})
+    path = tmp_path / "in.parquet"
+    pq.write_table(table, path, store_schema=False, use_compliant_nested_type=False)
+    out = write_scored(path, tmp_path / "out.parquet")
+    with pq.ParquetFile(path) as before, pq.ParquetFile(out) as after:
+        assert after.schema.column(1).path == before.schema.column(1).path == "n.list.array"
+        assert after.schema_arrow.field("n").equals(before.schema_arrow.field("n"))
 
 
 def test_int96_comes_out_as_int64(tmp_path: Path) -> None:
@@ -188,6 +226,33 @@ def test_unusable_columns_and_options_are_explained(tmp_path: Path) -> None:
         open_source(path, text_column="tweets")
     with pytest.raises(UsageError, match="for CSV only"):
         open_source(path, text_column="Tweet", encoding="utf-8")
+
+
+def test_a_file_without_row_groups_is_a_file_of_zero_rows(tmp_path: Path) -> None:
+    """As writers leave it that are closed before they get any rows."""
+    schema = pa.schema({"text": pa.string()})
+    pq.ParquetWriter(path := tmp_path / "in.parquet", schema).close()
+    assert pq.read_table(write_scored(path, tmp_path / "out.parquet")).num_rows == 0
+
+
+def test_rows_that_are_missing_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In what is read and in what was written."""
+    pq.write_table(pa.table({"text": ["a", "b"]}), path := tmp_path / "in.parquet")
+    with pytest.raises(StorageError, match="holds 2 rows instead of 3"):
+        parquet_rows.check_written(path, 3)
+    more = [parquet_check.ReadingPlan(rows=3, batch=9)]
+    monkeypatch.setattr(parquet_source, "reading_plans", lambda *_: more)
+    with pytest.raises(DataError, match="ends before its 3 rows"):
+        list(open_source(path).windows(9))
+
+
+def test_a_limit_ends_reading(tmp_path: Path) -> None:
+    """In the middle of a row group, at its end, and before the first row."""
+    table = pa.table({"text": [f"{i}" for i in range(9)]})
+    pq.write_table(table, path := tmp_path / "in.parquet", row_group_size=3)
+    for limit in (0, 2, 3, 4, 9, 10):
+        windows = open_source(path, limit=limit).windows(2)
+        assert [t for each in windows for t in each.texts] == table["text"].to_pylist()[:limit]
 
 
 def test_a_column_name_with_a_dot_is_one_name(tmp_path: Path) -> None:

@@ -49,6 +49,20 @@ def test_ids_are_those_of_transformers(bundle: Bundle, reference: Any, texts: li
     assert tokens.ids.dtype == tokens.offsets.dtype == np.int64
 
 
+@given(texts=st.lists(TEXTS, max_size=9), at_once=st.integers(1, 40))
+def test_texts_are_encoded_in_pieces_as_in_one(
+    bundle: Bundle, texts: list[str], at_once: int
+) -> None:
+    """How many characters go to the library at once shows in memory only."""
+    tokenizer = TextTokenizer(bundle)
+    whole = tokenizer(texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scorer.inference.tokens._ENCODED_AT_ONCE", at_once)
+        pieces = tokenizer(texts)
+    for field in ("ids", "offsets", "truncated"):
+        np.testing.assert_array_equal(getattr(pieces, field), getattr(whole, field))
+
+
 @pytest.mark.parametrize("word", SPECIAL)
 def test_a_special_token_in_a_text_is_text(bundle: Bundle, word: str) -> None:
     """Nobody inserts control tokens by tweeting their names."""

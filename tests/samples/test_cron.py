@@ -38,7 +38,7 @@ def cron(folder: Path) -> subprocess.CompletedProcess[bytes]:
 
 
 def test_two_nights_are_silent_and_write_the_same(tmp_path: Path) -> None:
-    """The second night replaces the first one's output; neither gives cron cause for a mail."""
+    """The second has nothing to do; neither gives cron cause for a mail."""
     shutil.copy(ROOT / "samples" / "tweets.parquet", tmp_path)
     outputs = []
     for _ in range(2):

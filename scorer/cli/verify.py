@@ -1,0 +1,55 @@
+"""`tweetscore verify`: is an output still what the run wrote, and right?"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scorer.cli.options import CONTEXT, debug_option
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT")
+@click.option(
+    "--rescore",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Score N rows again, spread evenly.",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where its model is now.  [default: where the run found it]",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cuda", "cpu", "openvino", "builtin"]),
+    help="What to score them on.  [default: what the run was asked for]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
+@debug_option
+def verify(*, output: Path, quiet: bool, **how: Any) -> None:
+    """Read an output of `tweetscore run`, its report and its input again, in full.
+
+    Checks that the input's columns are unchanged, the labels and scores in range, and the
+    report's hashes and counters right. Exits 0 when all is well, 65 when anything differs or the
+    input has changed since, 66 when a file is missing.
+
+    \b
+    tweetscore verify tweets.scored.csv
+    tweetscore verify scored.parquet --rescore 1000
+    """
+    from scorer.verify.check import verify as check
+
+    verdict = check(output, **how)
+    for line in verdict.findings:
+        click.echo(f"tweetscore: {output}: {line}", err=True)
+    if not verdict.findings and not quiet:
+        again = f", {verdict.rescored:,} of them scored again" if verdict.rescored else ""
+        click.echo(
+            f"tweetscore: {output}: {verdict.rows:,} rows are as they should be{again}", err=True
+        )
+    click.get_current_context().exit(verdict.exit_code)

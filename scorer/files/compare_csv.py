@@ -1,0 +1,139 @@
+"""CSV and TSV: an output record must begin with the bytes of the input's record."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scorer.errors import DataError
+from scorer.files.compare import Compared, Finding
+from scorer.files.csv_dialect import RECORD_CAP, Failure, read_record
+from scorer.files.csv_records import Records
+from scorer.files.csv_source import CsvSource
+from scorer.files.csv_text import pieces, texts_of
+from scorer.files.source import OutputColumns, Source
+
+_CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
+
+
+class CsvPair:
+    """Two CSV files."""
+
+    def __init__(
+        self,
+        source: Source | None,
+        output: Path,
+        plan: OutputColumns,
+        encoding: str | None,
+        delimiter: str | None,
+    ) -> None:
+        self.rejects = 0
+        self._source = source if isinstance(source, CsvSource) else None
+        self._plan = plan
+        # Its "text" is the label: where that cell begins, the input's record has ended.
+        self._scored = CsvSource(
+            output,
+            text_column=plan.label_column,
+            encoding=encoding,
+            delimiter=delimiter,
+            cap=RECORD_CAP + _CELLS,
+        )
+        columns, appended = self._scored.columns, len(plan.names)
+        if columns[-appended:] != plan.names or len(columns) == appended:
+            raise DataError(f"the last columns of {output} are not {', '.join(plan.names)}")
+
+    def columns(self) -> Iterator[Finding]:
+        """Yield what is wrong with the header and the byte-order mark."""
+        if self._source and self._scored.scored_header() != self._source.scored_header(self._plan):
+            yield Finding("header", "the header is not the input's with the appended names")
+
+    def input_pieces(self) -> Iterator[Records]:
+        """Yield the input's records, and count its rejects."""
+        for records in self._source.rows() if self._source else ():
+            self.rejects += len(records.rejects)
+            yield records
+
+    def output_pieces(self) -> Iterator[Records]:
+        """Yield the output's records."""
+        return self._scored.rows()
+
+    def cut(self, piece: Records, start: int, stop: int) -> Records:
+        """Return some of the rows."""
+        return piece.rows(start, stop)
+
+    def answers(self, piece: Records, offset: int) -> Compared:
+        """Return the appended cells; a score that is no number is NaN and a finding."""
+        findings = [
+            Finding("record", f"line {reject.line} is no record: {reject.reason}")
+            for _, reject in piece.rejects
+        ]
+        scores = []
+        cells = self._score_cells(piece)
+        for number, name in enumerate(self._plan.names[1:]):
+            text = pl.Series(name, pl.from_arrow(pc.list_element(cells, number)), dtype=pl.String)
+            score = text.cast(pl.Float32, strict=False)
+            wrong = score.is_null() & (text != "")
+            if wrong.any():
+                row = offset + int(wrong.arg_max() or 0) + 1
+                findings.append(
+                    Finding("number", f"row {row:,}: {name} is no number", int(wrong.sum()))
+                )
+                score = score.set(wrong, float("nan"))
+            scores.append(score)
+        return Compared(offset, texts_of(piece), tuple(scores), tuple(findings))
+
+    def _score_cells(self, piece: Records) -> pa.ListArray:
+        """Return what follows each label, cut at the delimiters: as many cells as there are scores.
+
+        We never write a score in quotes, and a quote makes it no number, so cutting is enough.
+        """
+        spans, width = piece.spans, len(self._plan.names) - 1
+        if not len(piece):
+            return pa.array([], pa.list_(pa.string()))
+        delimiter = chr(self._scored.dialect.delimiter)
+        rest = pieces(piece.data, spans.text_ends + 1, spans.ends, pa.string())
+        cells = pc.split_pattern(rest, delimiter)
+        whole = pc.equal(pc.list_value_length(cells), width)
+        if pc.all(whole).as_py():
+            return cells
+        broken = delimiter.join(["?"] * width)
+        return pc.split_pattern(pc.if_else(whole, rest, broken), delimiter)
+
+    def differences(self, ours: Records, theirs: Records, offset: int) -> Iterator[Finding]:
+        """Yield where the record, or its line ending, is not the input's."""
+        if not len(ours):
+            return
+        a, b = ours.spans, theirs.spans
+        record = pc.not_equal(
+            pieces(ours.data, a.starts, a.text_starts - 1, pa.binary()),
+            pieces(theirs.data, b.starts, b.ends, pa.binary()),
+        )
+        ending = pc.not_equal(
+            pieces(ours.data, a.ends, a.stops, pa.binary()),
+            pieces(theirs.data, b.ends, b.stops, pa.binary()),
+        )
+        if record.true_count:
+            at = pc.index(record, value=True).as_py()
+            column = self._column(ours, theirs, at)
+            text = f"row {offset + at + 1:,}: {column} is not what the input holds"
+            yield Finding("columns", text, record.true_count)
+        if ending.true_count:
+            at = pc.index(ending, value=True).as_py()
+            text = f"row {offset + at + 1:,}: the line ending is not the input's"
+            yield Finding("ending", text, ending.true_count)
+
+    def _column(self, ours: Records, theirs: Records, row: int) -> str:
+        """Name the first column that differs in a row that does."""
+        mine, its = self._cells(ours, row), self._cells(theirs, row)
+        names = self._scored.columns
+        differing = [name for name, a, b in zip(names, mine, its, strict=False) if a != b]
+        return f"column {differing[0]!r}" if differing else "the record"
+
+    def _cells(self, records: Records, row: int) -> list[bytes]:
+        spans = records.spans
+        start, stop = int(spans.starts[row]), int(spans.stops[row])
+        line = records.data[start:stop]
+        found = read_record(line, 0, self._scored.dialect, len(line), at_end=True)
+        return [] if isinstance(found, Failure) else [line[a:b] for a, b in found.cells]

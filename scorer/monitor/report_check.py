@@ -1,0 +1,68 @@
+"""Is a run report one that we could have written, and do its numbers add up?"""
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+ROUNDED = 1e-6  # how far a mean in a report may lie from the true one
+_LONGEST = 200  # characters of a message of the library
+_SUMMED = 1e-5  # how far probabilities may add up to something else than 1
+
+
+def schema() -> dict[str, Any]:
+    """Return the published JSON Schema of run reports."""
+    text = resources.files(__package__).joinpath("run_report.schema.json").read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def malformed(report: Any) -> str:
+    """Return a clause for the worst place where it is not what the schema says; '' if it is."""
+    from jsonschema import Draft202012Validator  # slow to load, and needed by verify alone
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema()).iter_errors(report))
+    return f"{error.json_path} {_shortened(error.message)}" if error else ""
+
+
+def _shortened(words: str) -> str:
+    """Cut what quotes half a report."""
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} ..."
+
+
+def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a schema cannot say: which numbers of a well-formed report do not add up."""
+    counters = report["counters"]
+    for whole, *parts in (
+        ("read", "rows", "rejected"),
+        ("rows", "scored", "blank"),
+    ):
+        if counters[whole] != sum(counters[part] for part in parts):
+            yield f"{whole} is {counters[whole]:,}, but not the sum of {' and '.join(parts)}"
+    for part in ("equal", "truncated"):
+        if counters[part] > counters["scored"]:
+            yield f"{part} is {counters[part]:,}, more than the {counters['scored']:,} scored"
+    if report["labels"]:
+        yield from _label_contradictions(report["labels"], counters["scored"])
+    yield from _story_contradictions(report, counters["rows"])
+
+
+def _story_contradictions(report: Mapping[str, Any], rows: int) -> Iterator[str]:
+    if (resumed := report["resumed"]) and resumed["rows"] > rows:
+        yield f"resumed are {resumed['rows']:,} rows of {rows:,}"
+    if (output := report["output"]) and output["rows"] != rows:
+        yield f"the output has {output['rows']:,} rows, {rows:,} are counted"
+    if report["finished"] < report["started"]:
+        yield "it finished before it started"
+
+
+def _label_contradictions(labels: list[dict[str, Any]], scored: int) -> Iterator[str]:
+    rows = sum(label["rows"] for label in labels)
+    if rows != scored:
+        yield f"the labels have {rows:,} rows together, {scored:,} are scored"
+    means = [label["mean_probability"] for label in labels]
+    if any((mean is None) != (scored == 0) for mean in means):
+        yield "a mean probability is there without rows, or missing"
+    elif scored and abs(sum(means) - 1) > _SUMMED:
+        yield f"the mean probabilities add up to {sum(means):.6f}"

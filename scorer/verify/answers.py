@@ -1,0 +1,107 @@
+"""What was appended: labels of the set, scores in range, counters and means as reported. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scorer.files.compare import Compared, Finding
+from scorer.monitor.report_check import ROUNDED
+
+_SUMMED = 1e-5  # how far the probabilities of a row may add up to something else than 1
+
+Flags = NDArray[np.bool_]
+
+
+class Answers:
+    """The appended columns as they go by."""
+
+    def __init__(self, report: Mapping[str, Any]) -> None:
+        self.rows = 0
+        self._classes: list[dict[str, Any]] = report["labels"]
+        self._counters: Mapping[str, int] = report["counters"]
+        self._names = [each["written_as"] for each in self._classes]
+        self._blank = 0
+        self._rows_per_label: dict[str, int] = dict.fromkeys(self._names, 0)
+        self._sums = np.zeros(len(self._names))
+        self._per_class = False
+
+    def add(self, block: Compared) -> Iterator[Finding]:
+        """Count a block, and yield what is wrong in it."""
+        labels, (score, *per_class) = block.labels, block.scores
+        blank = labels.is_null().to_numpy()
+        values = score.fill_null(np.nan).to_numpy()
+        self.rows += len(block)
+        self._blank += int(blank.sum())
+        for name, count in labels.drop_nulls().value_counts().iter_rows():
+            self._rows_per_label[name] = self._rows_per_label.get(name, 0) + count
+        unknown = ~blank & ~labels.is_in(self._names).fill_null(value=False).to_numpy()
+        yield from _found(block, "the label is none of the report's", unknown)
+        for column in block.scores:
+            halves = blank != column.is_null().to_numpy()
+            yield from _found(block, "label and scores are not blank together", halves)
+            yield from _found(block, "a score is not from 0 to 1", _out_of_range(column))
+        if per_class:
+            matrix = np.stack([c.fill_null(np.nan).to_numpy() for c in per_class], axis=1)
+            yield from self._all_classes(block, values, matrix, ~blank)
+
+    def _all_classes(
+        self, block: Compared, score: NDArray[np.float32], matrix: NDArray[np.float32], there: Flags
+    ) -> Iterator[Finding]:
+        """Hold label and score against the columns per class."""
+        self._per_class = True
+        there = there & np.isfinite(matrix).all(axis=1)
+        self._sums += matrix[there].sum(axis=0, dtype=np.float64)
+        off = np.abs(matrix.sum(axis=1, dtype=np.float64) - 1) > _SUMMED
+        yield from _found(block, "the scores per class do not add up to 1", there & off)
+        best = np.where(there[:, None], matrix, 0).argmax(axis=1)  # a tie goes to the lowest
+        named = pl.Series(self._names, dtype=pl.String).gather(best)
+        other = there & (named != block.labels).fill_null(value=False).to_numpy()
+        yield from _found(block, "the label is not the most probable class", other)
+        differs = there & (matrix[np.arange(len(best)), best] != score)
+        yield from _found(block, "the score is not that of the most probable class", differs)
+
+    def totals(self) -> Iterator[Finding]:
+        """Yield which of the report's counts and means are not those of the rows."""
+        for name, words, found in (
+            ("rows", "rows in the output", self.rows),
+            ("scored", "rows with a label", self.rows - self._blank),
+            ("blank", "blank rows", self._blank),
+        ):
+            if found != self._counters[name]:
+                yield _total(f"{found:,} {words}", self._counters[name])
+        reported: dict[str, int] = {}
+        for each in self._classes:
+            name = each["written_as"]
+            reported[name] = reported.get(name, 0) + each["rows"]
+        for name, rows in reported.items():
+            if (found := self._rows_per_label[name]) != rows:
+                yield _total(f"{found:,} rows labelled {name!r}", rows)
+        if self._per_class:
+            yield from self._mean_findings()
+
+    def _mean_findings(self) -> Iterator[Finding]:
+        scored = max(self.rows - self._blank, 1)
+        for each, total in zip(self._classes, self._sums, strict=True):
+            mean = each["mean_probability"]
+            if abs(total / scored - (mean or 0)) > ROUNDED:
+                text = f"the mean probability of {each['name']!r} is {total / scored:.6f}"
+                yield Finding(text, f"{text}, the report says {mean}")
+
+
+def _total(found: str, reported: int) -> Finding:
+    return Finding(found, f"{found}, the report says {reported:,}")
+
+
+def _out_of_range(score: pl.Series) -> Flags:
+    """Tell which scores are NaN, infinite, or not from 0 to 1."""
+    flags: Flags = (~score.is_between(0, 1) | score.is_nan()).fill_null(value=False).to_numpy()
+    return flags
+
+
+def _found(block: Compared, what: str, wrong: Flags) -> Iterator[Finding]:
+    if wrong.any():
+        row = block.offset + int(wrong.argmax()) + 1
+        yield Finding(what, f"row {row:,}: {what}", int(wrong.sum()))

@@ -1,0 +1,206 @@
+"""The hallway of `tweetscore verify`.
+
+    report -> output's bytes -> input -> rows side by side -> totals -> a sample scored again
+
+Each step tells what it finds, and the next one checks what can still be checked.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorer.errors import DataError, InputMissing, TweetscoreError
+from scorer.files.compare import Comparison, InputOptions
+from scorer.files.discover import rejects_path, report_path, resolved
+from scorer.files.formats import open_source
+from scorer.files.publish import FileIdentity
+from scorer.files.source import OutputColumns, Source
+from scorer.files.storage import reading
+from scorer.monitor.report_check import contradictions, malformed
+from scorer.monitor.run_report import describe_input
+from scorer.pipeline import LocalModel
+from scorer.run_options import Model, RunOptions
+from scorer.verify.answers import Answers
+from scorer.verify.rescore import Sample, rescored
+from scorer.verify.tally import Tally
+
+if TYPE_CHECKING:
+    from scorer.inference.runtime.select import Device
+
+_KNOWN_BY = ("size", "ends_sha256", "format")  # a change of mtime alone changes no row
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of the question."""
+
+    rows: int  # that were read
+    rescored: int
+    findings: tuple[str, ...]  # a line each; none when all is well
+    exit_code: int
+
+
+def verify(
+    output: Path,
+    *,
+    rescore: int = 0,
+    model: Path | None = None,
+    device: "Device | None" = None,
+    model_for: Callable[[RunOptions], Model] = LocalModel,
+) -> Verdict:
+    """Read an output, its report and its input in full and tell where they disagree.
+
+    Args:
+        output: What a run wrote, or a link to it.
+        rescore: Score so many rows again.
+        model: Where the bundle is now; by default where the report says.
+        device: What to score them on; by default what the run was asked for.
+        model_for: How to get the model.
+
+    Raises:
+        InputMissing: The output or its report is not there.
+        DataError: The report is none.
+        InvalidBundle: The model is not the one that wrote the output.
+    """
+    check = _Check(resolved(output), rescore)
+    return check.run(lambda report: model_for(_model_options(report, model, device)))
+
+
+class _Check:
+    """One output."""
+
+    def __init__(self, output: Path, rescore: int) -> None:
+        self._output = output
+        self._tally = Tally()
+        self._missing = False
+        self._report = _report_of(output)
+        self._answers = Answers(self._report)
+        self._sample = Sample(self._report["counters"]["rows"], rescore)
+
+    def run(self, model_of: Callable[[Mapping[str, Any]], Model]) -> Verdict:
+        """Go through the hallway."""
+        tally, report = self._tally, self._report
+        tally.say(*(f"the report: {each}" for each in contradictions(report)))
+        self._check_bytes()
+        source = self._input()
+        try:
+            self._check_rows(source)
+        except DataError as error:
+            tally.say(str(error))
+        self._check_rejects()
+        if source and len(self._sample.rows) and not tally:
+            tally.add(rescored(self._sample, source, report, model_of(report)))
+        return self._verdict()
+
+    def _check_bytes(self) -> None:
+        """Hold the output's size and hash against the report."""
+        with reading(self._output):
+            found = FileIdentity.of(self._output).as_json()
+        for name in ("size", "sha256"):
+            if found[name] != (reported := self._report["output"][name]):
+                self._tally.say(f"the output's {name} is {found[name]}, the report says {reported}")
+
+    def _input(self) -> Source | None:
+        """Open the input, if it is still what was scored."""
+        described, options = self._report["input"], self._report["options"]
+        path = Path(described["path"])
+        try:
+            source = open_source(path, **_reading_options(options))
+            with reading(path):
+                now = describe_input(path, format=source.format)
+        except TweetscoreError as error:
+            self._missing = isinstance(error, InputMissing)
+            self._tally.say(f"the input cannot be compared: {error}")
+            return None
+        if changed := [name for name in _KNOWN_BY if now[name] != described[name]]:
+            self._tally.say(
+                f"the input {path} has changed since it was scored ({', '.join(changed)}): "
+                "only the output and its report were checked"
+            )
+            return None
+        return source
+
+    def _check_rows(self, source: Source | None) -> None:
+        """Read both files side by side."""
+        tally, counters, options = self._tally, self._report["counters"], self._report["options"]
+        plan = _plan(self._report)
+        comparison = Comparison(
+            source, self._output, plan, InputOptions(**_reading_options(options))
+        )
+        tally.add(comparison.columns())
+        for block in comparison.rows():
+            tally.add(block.findings)
+            tally.add(self._answers.add(block))
+            self._sample.add(block)
+        tally.add(self._answers.totals())
+        if source is None:
+            return
+        for found, name in ((comparison.input_rows, "rows"), (comparison.rejects, "rejected")):
+            if found != counters[name]:
+                words = "rows" if name == "rows" else "rejected records"
+                tally.say(f"{found:,} {words} in the input, the report says {counters[name]:,}")
+
+    def _check_rejects(self) -> None:
+        """Count the lines of the file of rejects, which is there when there are any."""
+        path, reported = rejects_path(self._output), self._report["counters"]["rejected"]
+        lines = 0
+        if path.exists():
+            with reading(path), path.open("rb") as file:
+                lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        if lines != reported:
+            self._tally.say(f"{lines:,} lines in {path}, the report says {reported:,} rejected")
+
+    def _verdict(self) -> Verdict:
+        lines = tuple(self._tally.lines())
+        code = DataError.exit_code if lines else 0
+        if self._missing and len(lines) == 1:
+            code = InputMissing.exit_code
+        return Verdict(self._answers.rows, 0 if lines else len(self._sample.rows), lines, code)
+
+
+def _report_of(output: Path) -> dict[str, Any]:
+    """Read an output's run report."""
+    path = report_path(output)
+    with reading(output):
+        output.stat()
+    with reading(path):
+        content = path.read_bytes()
+    try:
+        report = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no JSON", "run again") from error
+    if problem := malformed(report):
+        raise DataError(f"{path} is no run report: {problem}", "run again")
+    if report["exit_code"]:
+        raise DataError(f"{path} tells of a run that failed", "run again")
+    found: dict[str, Any] = report
+    return found
+
+
+def _reading_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("text_column", "encoding", "delimiter", "limit")}
+
+
+def _plan(report: Mapping[str, Any]) -> OutputColumns:
+    """Return the columns that the run appended."""
+    options, labels = report["options"], report["labels"]
+    per_class = [f"score_{label['name']}" for label in labels] if options["scores"] == "all" else []
+    values = tuple(label["written_as"] for label in labels)
+    return OutputColumns(options["label_column"], options["score_column"], values, tuple(per_class))
+
+
+def _model_options(
+    report: Mapping[str, Any], model: Path | None, device: "Device | None"
+) -> RunOptions:
+    """Return how to open the model: as the run did, and in its precision where each box has it."""
+    options = report["options"]
+    recorded = options["model"] and Path(options["model"])
+    return RunOptions(
+        (),
+        model=model or recorded,
+        device=device or options["device"],
+        precision="fp32" if report["runtime"]["precision"] == "fp32" else "auto",
+        threads=options["threads"],
+    )

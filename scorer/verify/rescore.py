@@ -1,0 +1,132 @@
+"""A sample of the rows scored again, by the same model on this box."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scorer.errors import InvalidBundle
+from scorer.files.compare import Compared, Finding
+from scorer.files.source import Source
+from scorer.inference.gate import bounds
+from scorer.records import Scores
+from scorer.run_options import Model, TextClassifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WINDOW = 16_384
+_SAME = 1e-6  # how far fp32 scores of one provider on two boxes may lie apart
+_CPU = ("builtin", "openvino")
+
+
+class Sample:
+    """Rows spread evenly over an output: the same ones each time."""
+
+    def __init__(self, rows: int, size: int) -> None:
+        size = min(rows, size)
+        self.rows: NDArray[np.int64] = (2 * np.arange(size) + 1) * rows // (2 * max(size, 1))
+        self._labels: list[pl.Series] = []
+        self._scores: list[pl.DataFrame] = []
+
+    def add(self, block: Compared) -> None:
+        """Keep what the output says about the rows of the sample."""
+        which = self._within(block.offset, len(block))
+        if len(which):
+            self._labels.append(block.labels[which])
+            columns = {str(i): column[which] for i, column in enumerate(block.scores)}
+            self._scores.append(pl.DataFrame(columns))
+
+    def texts(self, source: Source) -> pl.Series:
+        """Read the sample's texts."""
+        texts = [pl.Series("text", [], dtype=pl.String)]
+        texts += [
+            window.texts[self._within(window.offset, len(window.texts))]
+            for window in source.windows(_WINDOW)
+        ]
+        return pl.concat(texts)
+
+    @property
+    def labels(self) -> pl.Series:
+        """The labels that were written."""
+        return pl.concat(self._labels)
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """The scores that were written: [rows, 1 or 1 + classes], NaN where blank."""
+        return pl.concat(self._scores).fill_null(float("nan")).to_numpy()
+
+    def _within(self, offset: int, rows: int) -> NDArray[np.int64]:
+        first, last = np.searchsorted(self.rows, [offset, offset + rows])
+        return self.rows[first:last] - offset
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    agreement: float  # least share of equal labels
+    difference: float  # of any score
+
+
+def rescored(
+    sample: Sample, source: Source, report: Mapping[str, Any], model: Model
+) -> "Iterator[Finding]":
+    """Score the sample's texts and yield where the output says something else.
+
+    Raises:
+        InvalidBundle: the model is not the one that wrote the output.
+    """
+    bundle = model.bundle
+    if bundle.digest != report["model"]["digest"]:
+        raise InvalidBundle(
+            f"{bundle.name} {bundle.version} in {bundle.directory} is not the model that wrote the "
+            f"output, {report['model']['name']} {report['model']['version']}",
+            "name that one with --model",
+        )
+    classifier = model.load()
+    texts = sample.texts(source)
+    found = classifier.score(classifier.prepare(texts))
+    yield from _differences(sample, found, report, _bounds(classifier, report["runtime"]))
+
+
+def _bounds(classifier: TextClassifier, runtime: Mapping[str, Any]) -> _Bounds:
+    """Return what two runs promise each other: the weaker of their promises, twice its distance."""
+    ours = classifier.runtime
+    here, there = (ours.provider, ours.precision), (runtime["provider"], runtime["precision"])
+    if here == there and ours.precision == "fp32" and ours.device in _CPU:
+        return _Bounds(1.0, _SAME)
+    agreement, difference = min(bounds(ours.precision), bounds(runtime["precision"]))
+    return _Bounds(agreement, 2 * difference)
+
+
+def _differences(
+    sample: Sample, found: Scores, report: Mapping[str, Any], bounds: _Bounds
+) -> "Iterator[Finding]":
+    names = pl.Series([each["written_as"] for each in report["labels"]], dtype=pl.String)
+    ids, blank = found.label_ids, found.label_ids < 0
+    written_blank = sample.labels.is_null().to_numpy()
+    yield from _at(sample, "blank in one of the two", blank != written_blank)
+    both = ~blank & ~written_blank
+    rows, written = np.arange(len(ids)), sample.scores
+    again = np.concatenate([found.probabilities[rows, ids][:, None], found.probabilities], axis=1)
+    distance = np.abs(again[:, : written.shape[1]] - written).max(axis=1, initial=0)
+    yield from _at(
+        sample, "scored again, its score differs", both & ~(distance <= bounds.difference)
+    )
+    other = (
+        both & (names.gather(np.maximum(ids, 0)) != sample.labels).fill_null(value=False).to_numpy()
+    )
+    # Two classes that are nearly equally probable may change places within the bound.
+    close = np.sort(again[:, 1:], axis=1)
+    other &= ~(close[:, -1] - close[:, -2] <= 2 * bounds.difference)
+    if other.sum() > math.floor((1 - bounds.agreement) * len(ids)):
+        yield from _at(sample, "scored again, its label differs", other)
+
+
+def _at(sample: Sample, what: str, wrong: NDArray[np.bool_]) -> "Iterator[Finding]":
+    if wrong.any():
+        row = int(sample.rows[wrong.argmax()]) + 1
+        yield Finding(what, f"row {row:,}: {what}", int(wrong.sum()))

@@ -1,0 +1,94 @@
+"""Scores one file after the other with a stub, in a process of its own that may be killed.
+
+Reads a line of JSON for each file from stdin and answers with one: what became of it, how long
+it took and the most memory that it needed.
+"""
+
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from scorer import pipeline
+from scorer.errors import TweetscoreError
+from scorer.run_options import RunOptions
+from tests.hostile.parquet_compare import difference
+from tests.pipeline.conftest import StubClassifier
+
+
+def main(memory: int, *, fork: bool) -> None:
+    """Answer requests until there are none; with `fork`, each in a process of its own."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin:
+        if not fork:
+            _answer(line)
+        elif (child := os.fork()) == 0:
+            _answer(line)
+            os._exit(0)
+        elif status := os.waitpid(child, 0)[1]:
+            print(json.dumps({"outcome": f"died: {status}"}), flush=True)  # noqa: T201
+
+
+def _answer(line: str) -> None:
+    request = json.loads(line)
+    path = Path(request["input"])
+    output = path.parent / "out" / "out.parquet"
+    output.parent.mkdir()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the peak so far
+    before, start = _status("VmRSS"), time.process_time()
+    answer = _attempt(path, output)
+    answer["seconds"] = time.process_time() - start
+    answer["peak"] = _status("VmHWM") - before
+    if answer["outcome"] == "scored" and request["compare"]:
+        answer["difference"] = _compare(path, output, answer["rows"])
+    answer["published"] = output.exists()
+    shutil.rmtree(output.parent)
+    print(json.dumps(answer), flush=True)  # noqa: T201
+
+
+def _attempt(path: Path, output: Path) -> dict[str, Any]:
+    stub = StubClassifier()
+    options = RunOptions((path,), output=output)
+    try:
+        (outcome,) = pipeline.run(options, model_for=lambda _: stub)
+    except TweetscoreError as error:
+        return _refused(error)
+    except BaseException as error:  # noqa: BLE001 - what must never happen is what is looked for
+        return {"outcome": f"raised {type(error).__name__}: {error}"}
+    if outcome.error:
+        return _refused(outcome.error)
+    return {"outcome": "scored", "rows": outcome.report["counters"]}
+
+
+def _refused(error: TweetscoreError) -> dict[str, Any]:
+    return {"outcome": "refused", "code": error.exit_code, "message": str(error)}
+
+
+def _compare(path: Path, output: Path, counted: dict[str, int]) -> str:
+    with pq.ParquetFile(path) as file:
+        before = file.read()
+    with pq.ParquetFile(output) as file:
+        after = file.read()
+    parts = counted["scored"] + counted["blank"] + counted["rejected"]
+    if not len(before) == len(after) == counted["read"] == parts:
+        return f"{len(before)} rows became {len(after)}, counted as {counted}"
+    return difference(before, after)
+
+
+def _status(name: str) -> int:
+    """Return a figure of this process in bytes."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) << 10
+    raise KeyError(name)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), fork=sys.argv[2] == "fork")

@@ -1,0 +1,131 @@
+"""Thousands of damaged CSV files, each against a reader that shares no code with ours."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scorer import pipeline
+from scorer.errors import TweetscoreError
+from scorer.files.formats import open_source
+from scorer.files.source import Source
+from scorer.run_options import RunOptions
+from tests.files.files_helpers import PLAN, answers
+from tests.hostile.csv_factory import (
+    KINDS,
+    Expected,
+    Kind,
+    compressed,
+    decompressed,
+    expected,
+    mutant,
+    watchdog,
+)
+from tests.pipeline.conftest import StubClassifier
+
+BAD_DATA = 65  # all that a file's content may lead to; never 70, a bug of ours
+
+
+def outcome(source: Source, out: Path, extension: str) -> Expected:
+    """Return what became of a file."""
+    windows = list(source.windows(7))
+    source.write_scored(out, PLAN, answers(windows))
+    written = decompressed(out.read_bytes(), extension)
+    assert written is not None
+    return Expected(
+        [text for window in windows for text in window.texts],
+        [(r.line, r.kind, r.raw) for window in windows for r in window.rejects],
+        written,
+    )
+
+
+def check(path: Path, kind: Kind, content: bytes) -> bool:
+    """Compare one file's outcome with the reference's; tell whether it was scored."""
+    path.write_bytes(content)
+    out = path.with_name(f"out{kind.extension}")
+    out.unlink(missing_ok=True)
+    wanted = expected(content, kind)
+    got = error = None
+    try:
+        with watchdog(1.0):
+            got = outcome(open_source(path, encoding=kind.named), out, kind.extension)
+    except TweetscoreError as raised:
+        error = raised
+    assert got == wanted, error
+    assert error is None or error.exit_code == BAD_DATA
+    return error is None
+
+
+def mutants(number: int) -> list[tuple[Kind, bytes]]:
+    found = []
+    for seed in range(number):
+        rng = random.Random(seed)  # noqa: S311 - no secret
+        kind = KINDS[seed % len(KINDS)]
+        found.append((kind, mutant(kind, rng)))
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_sound_file_of_each_kind_is_read_as_the_reference_reads_it(
+    kind: Kind, tmp_path: Path
+) -> None:
+    """Mutation starts from files that are scored in full."""
+    content = compressed(kind.content(), kind.extension)
+    wanted = expected(content, kind)
+    assert wanted is not None
+    assert (len(wanted.texts), wanted.rejects) == (26, [])
+    assert check(tmp_path / f"in{kind.extension}", kind, content)
+
+
+def test_some_mutants_of_each_kind(tmp_path: Path) -> None:
+    """A damaged file is scored as the reference reads it, or refused with a code of the table."""
+    run(tmp_path, 110)
+
+
+def test_mutants_in_the_pipeline(tmp_path: Path) -> None:
+    """A run ends with an output and counters that add up, or with an error of the table."""
+    through_the_pipeline(tmp_path, mutants(66))
+
+
+@pytest.mark.ci
+@pytest.mark.long
+@pytest.mark.timeout(0)  # every file has a watchdog of its own
+def test_thousands_of_mutants(tmp_path: Path, count: Callable[[int, int], int]) -> None:
+    """No mutant gives a traceback, takes a second, loses a record or changes a byte."""
+    number = count(5_000, 100_000)
+    run(tmp_path, number)
+    through_the_pipeline(tmp_path, mutants(number)[::10])
+
+
+def through_the_pipeline(directory: Path, files: list[tuple[Kind, bytes]]) -> None:
+    exit_codes = []
+    for number, (kind, content) in enumerate(files):
+        (path := directory / f"{number}{kind.extension}").write_bytes(content)
+        options = RunOptions((path,), max_rejects=1000, encoding=kind.named)
+        wanted = expected(content, kind)
+        with watchdog(1.0 if number else 5.0):  # the first one loads libraries
+            [result] = pipeline.run(options, model_for=lambda _: StubClassifier())
+        assert (result.error is None) == (wanted is not None), f"file {number}: {result.error}"
+        exit_codes.append(result.error.exit_code if result.error else 0)
+        if wanted is None:
+            continue
+        counters = result.report["counters"]
+        assert counters["rows"] == counters["scored"] + counters["blank"] == len(wanted.texts)
+        assert counters["rejected"] == len(wanted.rejects)
+        assert counters["read"] == counters["rows"] + counters["rejected"]
+    assert set(exit_codes) == {0, BAD_DATA}
+
+
+def run(directory: Path, number: int) -> None:
+    scored = rejects = 0
+    for seed, (kind, content) in enumerate(mutants(number)):
+        try:
+            scored += check(directory / f"in{kind.extension}", kind, content)
+        except BaseException as error:
+            error.add_note(f"mutant {seed} of kind {kind.name}")
+            raise
+        wanted = expected(content, kind)
+        rejects += bool(wanted and wanted.rejects)
+    assert number // 4 < scored < number  # the damage is neither fatal nor harmless
+    assert rejects > number // 8

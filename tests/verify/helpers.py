@@ -1,0 +1,62 @@
+"""Runs and verifies with a stub of the model, and changes what was written."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from scorer import pipeline
+from scorer.run_options import RunOptions
+from scorer.verify.check import Verdict, verify
+from tests.pipeline.conftest import StubClassifier
+
+
+def score(path: Path, **options: Any) -> Path:
+    """Run one input with the stub and return its output."""
+    (outcome,) = pipeline.run(RunOptions((path,), **options), model_for=lambda _: StubClassifier())
+    if outcome.error:
+        raise outcome.error
+    return outcome.output
+
+
+def check(output: Path, rescore: int = 0, stub: Any = None) -> Verdict:
+    return verify(output, rescore=rescore, model_for=lambda _: stub or StubClassifier())
+
+
+def report_path(output: Path) -> Path:
+    return output.with_name(f"{output.name}.run.json")
+
+
+def edit_report(output: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    report = json.loads(report_path(output).read_text())
+    change(report)
+    report_path(output).write_text(json.dumps(report))
+
+
+def forge(output: Path, content: bytes) -> None:
+    """Replace the output, and its size and hash in the report too: only the rows can tell."""
+    output.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    edit_report(output, lambda r: r["output"].update(size=len(content), sha256=digest))
+
+
+def compressed(path: Path, content: bytes) -> Path:
+    """Write content as its name says."""
+    if path.suffix == ".gz":
+        content = gzip.compress(content)
+    if path.suffix == ".zst":
+        content = pa.Codec("zstd").compress(content, asbytes=True)
+    path.write_bytes(content)
+    return path
+
+
+def many(path: Path, rows: int) -> Path:
+    texts = [["so good+", "bad-", "meh", None][i % 4] for i in range(rows)]
+    frame = pl.DataFrame({"id": range(rows), "text": texts})
+    frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
+    return path

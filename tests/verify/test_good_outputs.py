@@ -1,0 +1,104 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.verify.conftest import CSV
+from tests.verify.helpers import check, compressed, many, report_path, score
+
+TSV = CSV.replace(",", "\t")
+CSVS: list[tuple[str, bytes, dict[str, Any]]] = [
+    ("a.csv", CSV.encode(), {}),
+    ("a.csv", CSV.encode(), {"scores": "all"}),
+    ("a.csv", CSV.encode(), {"label_names": ('N "n"', "a,b", "+")}),
+    ("a.csv", CSV.encode(), {"label_names": ("no", "no", "yes"), "scores": "all"}),
+    ("a.csv", CSV.encode(), {"label_column": "say, what", "score_column": "p"}),
+    ("a.csv", CSV.encode(), {"limit": 3}),
+    ("a.csv", CSV.encode(), {"chunk_rows": 2}),
+    ("a.csv", CSV.rstrip("\n").encode(), {}),
+    ("a.csv", CSV.replace("\n", "\r\n").encode(), {}),
+    ("a.csv", CSV.replace("\n", "\r").encode(), {}),
+    ("a.csv", CSV.encode("utf-8-sig"), {}),
+    ("a.csv", CSV.encode("utf-16"), {}),
+    ("a.csv", CSV.encode("utf-16-be"), {"encoding": "utf-16-be"}),
+    ("a.csv", CSV.encode("latin-1"), {"encoding": "latin-1"}),
+    ("a.csv", CSV.replace(",", ";").encode(), {"delimiter": ";"}),
+    ("a.csv", b"text\na+\n", {}),
+    ("a.csv", b"id,text\n", {}),
+    ("a.csv", b"id,text\n1,\n2,\n", {"scores": "all"}),
+    ("a.tsv", TSV.encode(), {}),
+    ("a.csv.gz", CSV.encode(), {}),
+    ("a.tsv.zst", TSV.encode(), {"scores": "all"}),
+    ("a.csv", b'id,text\n1,a+\nbroken\n2,b\xff\n3,"open\n4,c-\n', {"max_rejects": 9}),
+    ("a.csv", b"id,text\nbroken\n1,a+\nbroken\n2,b-\nbroken\n", {"max_rejects": 9, "limit": 2}),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "options"), CSVS)
+def test_what_a_run_wrote_is_right(
+    tmp_path: Path, name: str, content: bytes, options: dict[str, Any]
+) -> None:
+    """Whatever the CSV and the options, a fresh output has nothing wrong with it."""
+    output = score(compressed(tmp_path / name, content), **options)
+    verdict = check(output, rescore=2)
+    assert verdict.findings == ()
+    assert verdict.exit_code == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"scores": "all"}, {"limit": 3}, {"chunk_rows": 2}])
+def test_parquet_of_every_kind_is_right(table: Path, options: dict[str, Any]) -> None:
+    """Nested columns, NaN and metadata come back equal."""
+    verdict = check(score(table, **options), rescore=2)
+    assert (verdict.findings, verdict.exit_code) == ((), 0)
+    assert verdict.rows == options.get("limit", 5)
+
+
+@pytest.mark.parametrize("name", ["many.csv", "many.parquet"])
+def test_files_of_many_blocks_are_right(tmp_path: Path, name: str) -> None:
+    """Blocks of the two files end at different rows; every row is compared once all the same."""
+    output = score(many(tmp_path / name, 200_000))
+    verdict = check(output, rescore=100)
+    assert (verdict.findings, verdict.rows, verdict.rescored) == ((), 200_000, 100)
+
+
+def test_a_long_record_is_right(tmp_path: Path) -> None:
+    """A record as long as records may be is read back, though two cells have made it longer."""
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"id,text\n1," + b"x" * ((1 << 20) - 3) + b"\n")
+    assert check(score(path)).findings == ()
+
+
+def test_a_touched_input_is_still_the_input(tweets: Path) -> None:
+    """A copy of the input has another mtime: that alone is no difference."""
+    output = score(tweets)
+    os.utime(tweets, (1, 1))
+    os.utime(output, (1, 1))
+    assert check(output).findings == ()
+
+
+def test_a_link_leads_to_the_output(tweets: Path, tmp_path: Path) -> None:
+    """The report lies beside the file that a link points to."""
+    output = score(tweets)
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (other / "today.csv").symlink_to(output)
+    assert check(other / "today.csv").findings == ()
+
+
+def test_nothing_is_written(tweets: Path) -> None:
+    """Verifying leaves every file of the directory as it was."""
+    output = score(tweets)
+    before = {path: path.stat().st_mtime_ns for path in tweets.parent.iterdir()}
+    check(output, rescore=3)
+    assert {path: path.stat().st_mtime_ns for path in tweets.parent.iterdir()} == before
+    assert report_path(output) in before
+
+
+def test_a_run_that_changes_labels_is_right_again(tweets: Path) -> None:
+    """An output that was replaced by a run with other options is verified by the new report."""
+    score(tweets)
+    output = score(tweets, label_names=("N", "0", "P"), scores="all")
+    assert check(output).findings == ()
+    assert pl.read_csv(output, infer_schema=False)["label"][0] == "P"
