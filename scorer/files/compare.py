@@ -128,9 +128,9 @@ def _pair(
     source: Source | None, output: Path, plan: OutputColumns, options: InputOptions
 ) -> "Pair[Any]":
     if format_of(output).kind == "parquet":
-        from scorer.files.compare_parquet import ParquetPair
+        from scorer.files.parquet.compare import ParquetPair
 
         return ParquetPair(source, output, plan, options.text_column)
-    from scorer.files.compare_csv import CsvPair
+    from scorer.files.csv.compare import CsvPair
 
     return CsvPair(source, output, plan, options.encoding, options.delimiter)

@@ -84,10 +84,10 @@ def open_source(
     if file_format.kind == "parquet":
         if encoding is not None or delimiter is not None:
             raise UsageError(f"{path} is Parquet", "encoding and delimiter are for CSV only")
-        from scorer.files.parquet_source import ParquetSource
+        from scorer.files.parquet.source import ParquetSource
 
         return ParquetSource(path, text_column=text_column, limit=limit)
-    from scorer.files.csv_source import CsvSource
+    from scorer.files.csv.source import CsvSource
 
     return CsvSource(
         path, text_column=text_column, encoding=encoding, delimiter=delimiter, limit=limit

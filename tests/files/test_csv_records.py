@@ -5,10 +5,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scorer.files import csv_records
-from scorer.files.csv_dialect import Dialect, Failure, Record, read_record
-from scorer.files.csv_records import Records, RecordSplitter
-from scorer.files.csv_text import texts_of
+from scorer.files.csv import records as csv_records
+from scorer.files.csv.dialect import Dialect, Failure, Record, read_record
+from scorer.files.csv.records import Records, RecordSplitter
+from scorer.files.csv.text import texts_of
 from tests.files.csv_reference import Lost, Row, split
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DataError, InputMissing, UsageError
-from scorer.files import csv_source, csv_windows
-from scorer.files.csv_dialect import RECORD_CAP
+from scorer.files.csv import source as csv_source
+from scorer.files.csv import windows as csv_windows
+from scorer.files.csv.dialect import RECORD_CAP
 from scorer.files.formats import open_source
 from scorer.files.source import OutputColumns
 from tests.files.files_helpers import PLAN, scored, slices, write_scored
@@ -325,6 +326,18 @@ def test_real_tweets_come_back_unchanged(tmp_path: Path) -> None:
     out = write_scored(path, tmp_path / "out.csv", 5000)
     frame = pl.read_csv(out)
     assert frame.drop("label", "score").equals(pl.read_csv(path))
+
+
+def test_long_texts_end_windows_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window holds so many bytes of text and one more row, whatever the rows that it may have."""
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"id,text\n" + b"".join(b"%d,%s\n" % (n, b"x" * n) for n in range(9)))
+    monkeypatch.setattr(csv_windows, "TEXTS_HELD", 10)
+    windows = list(open_source(path).windows(100))
+    assert [window.texts.str.len_bytes().to_list() for window in windows] == [
+        [None, 1, 2, 3, 4, 5], [6, 7], [8],
+    ]  # fmt: skip
+    assert [window.offset for window in windows] == [0, 6, 8]
 
 
 def test_a_flood_of_blank_lines_ends_windows_early(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DataError, StorageError, UsageError
-from scorer.files import parquet_check, parquet_rows, parquet_source
 from scorer.files.formats import open_source
+from scorer.files.parquet import check as parquet_check
+from scorer.files.parquet import rows as parquet_rows
+from scorer.files.parquet import source as parquet_source
 from tests.files.files_helpers import PLAN, slices, write_scored
 
 TEXTS = ["a", None, "", "ok", "last"]

@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from scorer.errors import DataError
-from scorer.files import csv_records, csv_windows
-from scorer.files.csv_dialect import RECORD_CAP, Failure, Record, read_record
-from scorer.files.csv_scan import Spans, scan
+from scorer.files.csv import records as csv_records
+from scorer.files.csv import windows as csv_windows
+from scorer.files.csv.dialect import RECORD_CAP, Failure, Record, read_record
+from scorer.files.csv.scan import Spans, scan
 from scorer.files.formats import open_source
 from tests.files.files_helpers import write_scored
 from tests.hostile.csv_factory import bomb
@@ -148,7 +149,7 @@ def test_windows_of_long_texts_end_early(tmp_path: Path, monkeypatch: pytest.Mon
     assert [window.offset for window in windows[1:]] == [
         sum(map(len, sizes[:n])) for n in range(1, len(sizes))
     ]
-    monkeypatch.setattr("scorer.files.csv_source.BLOCK_SIZE", 97)
+    monkeypatch.setattr("scorer.files.csv.source.BLOCK_SIZE", 97)
     monkeypatch.setattr("scorer.files.compression.READ_SIZE", 31)
     again = [[len(text or "") for text in w.texts] for w in open_source(path).windows(50)]
     assert again == sizes

@@ -7,10 +7,10 @@ from pathlib import Path
 from scorer.errors import DataError, UsageError
 from scorer.files.columns import find_text_column
 from scorer.files.compression import read_blocks, write_blocks
-from scorer.files.csv_dialect import CR, LF, RECORD_CAP, Dialect, Failure, read_record, unquoted
-from scorer.files.csv_records import Records, RecordSplitter
-from scorer.files.csv_text import appended_cells, appended_header, texts_of, with_cells
-from scorer.files.csv_windows import cut_windows
+from scorer.files.csv.dialect import CR, LF, RECORD_CAP, Dialect, Failure, read_record, unquoted
+from scorer.files.csv.records import Records, RecordSplitter
+from scorer.files.csv.text import appended_cells, appended_header, texts_of, with_cells
+from scorer.files.csv.windows import cut_windows
 from scorer.files.feed import RowFeed
 from scorer.files.formats import format_of
 from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed

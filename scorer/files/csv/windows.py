@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from scorer.files.csv_records import Records
-from scorer.files.csv_text import texts_of
+from scorer.files.csv.records import Records
+from scorer.files.csv.text import texts_of
 from scorer.files.transcode import Encoding
 from scorer.records import Reject, TextWindow
 

@@ -5,9 +5,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorer.files.csv_dialect import Dialect, quoted_if_needed
-from scorer.files.csv_records import Records
-from scorer.files.csv_scan import Flags, Offsets
+from scorer.files.csv.dialect import Dialect, quoted_if_needed
+from scorer.files.csv.records import Records
+from scorer.files.csv.scan import Flags, Offsets
 from scorer.files.source import OutputColumns, ScoredSlice
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scorer.files.thrift import Compact
+from scorer.files.parquet.thrift import Compact
 
 _MOST_HEADER = 16 << 20  # bytes; pyarrow's own limit
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3

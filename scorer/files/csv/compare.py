@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 
 from scorer.errors import DataError
 from scorer.files.compare import Compared, Finding
-from scorer.files.csv_dialect import RECORD_CAP, Failure, read_record
-from scorer.files.csv_records import Records
-from scorer.files.csv_source import CsvSource
-from scorer.files.csv_text import pieces, texts_of
+from scorer.files.csv.dialect import RECORD_CAP, Failure, read_record
+from scorer.files.csv.records import Records
+from scorer.files.csv.source import CsvSource
+from scorer.files.csv.text import pieces, texts_of
 from scorer.files.source import OutputColumns, Source
 
 _CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
@@ -103,8 +103,6 @@ class CsvPair:
 
     def differences(self, ours: Records, theirs: Records, offset: int) -> Iterator[Finding]:
         """Yield where the record, or its line ending, is not the input's."""
-        if not len(ours):
-            return
         a, b = ours.spans, theirs.spans
         record = pc.not_equal(
             pieces(ours.data, a.starts, a.text_starts - 1, pa.binary()),

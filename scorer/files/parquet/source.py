@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from scorer.errors import DataError
 from scorer.files.columns import find_text_column
 from scorer.files.feed import RowFeed
-from scorer.files.parquet_check import reading_plans
-from scorer.files.parquet_pages import groups_of
-from scorer.files.parquet_rows import WRITE_BATCH, RowGroups, check_written
+from scorer.files.parquet.check import reading_plans
+from scorer.files.parquet.pages import groups_of
+from scorer.files.parquet.rows import WRITE_BATCH, RowGroups, check_written
 from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed
 from scorer.files.storage import reading, writing
 from scorer.files.transcode import Encoding

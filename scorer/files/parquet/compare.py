@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from scorer.errors import DataError
 from scorer.files.compare import Compared, Finding
-from scorer.files.parquet_source import ParquetSource
+from scorer.files.parquet.source import ParquetSource
 from scorer.files.source import OutputColumns, Source
 
 _BITS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}

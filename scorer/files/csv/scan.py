@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.files.csv_dialect import CR, LF, QUOTE, Dialect
+from scorer.files.csv.dialect import CR, LF, QUOTE, Dialect
 
 Offsets = NDArray[np.int64]
 Flags = NDArray[np.bool_]

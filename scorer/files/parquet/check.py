@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer.errors import DataError
-from scorer.files.parquet_pages import Chunk, Group, Page, groups_of, pages_of
+from scorer.files.parquet.pages import Chunk, Group, Page, groups_of, pages_of
 
 BATCH_ROWS = 16_384  # rows read at once, where they are not too large
 BATCH_BYTES = 64 << 20  # bytes of decoded rows that are read at once

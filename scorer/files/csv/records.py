@@ -15,8 +15,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.files.csv_dialect import LF, RECORD_CAP, Dialect, Failure, Record, read_record
-from scorer.files.csv_scan import Spans, scan
+from scorer.files.csv.dialect import LF, RECORD_CAP, Dialect, Failure, Record, read_record
+from scorer.files.csv.scan import Spans, scan
 from scorer.records import Reject, RejectKind
 
 _SMALL_SCAN = 1 << 12  # bytes; after an irregular record
