@@ -18,12 +18,13 @@ MODEL_DIR ?= .model
 DATA      ?= ../shared/data
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ci test-long check-gpu lint docs model bench-memory clean
+.PHONY: help run test test-ci coverage test-long check-gpu lint docs model bench-memory clean
 
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
 	@echo "make test          linters, types and all tests that need only Python and pip"
 	@echo "make test-ci       the tests that need ../shared/data or a full-size GPT-2"
+	@echo "make coverage      that every branch of the files that must not err has a test"
 	@echo "make test-long     kills, faults, races and mutants in their hundreds and thousands"
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
 	@echo "make lint          linters and types alone"
@@ -45,8 +46,14 @@ test: lint
 	@echo "Not run here (file: tests), see make test-ci and make check-gpu:"
 	@$(BIN)/pytest -qq --collect-only -m "ci or gpu"
 
-test-ci: $(DEV)
+test-ci: coverage
 	$(BIN)/pytest -m ci
+
+# Every branch of what "exactly once" and "byte for byte" rest on; pyproject.toml names the files.
+coverage: $(DEV)
+	$(BIN)/coverage run -m pytest --quiet -m "not ci" \
+	    tests/files tests/pipeline tests/verify tests/hostile/test_encodings.py
+	$(BIN)/coverage report
 
 # The big counts: hours. Their figures are in docs/guarantees.md.
 test-long: $(DEV)

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import polars as pl
@@ -7,6 +9,7 @@ import pytest
 from scorer.errors import DataError, InputMissing, StorageError
 from scorer.files.formats import open_source
 from scorer.files.publish import replacing
+from scorer.files.storage import reading
 from tests.files.disk_helpers import file_size_limit
 from tests.files.files_helpers import PLAN, slices
 
@@ -43,6 +46,45 @@ def test_a_write_that_fails_leaves_nothing_behind(source: Path) -> None:
         publish()
     assert output.read_text() == "old"
     assert sorted(path.name for path in source.parent.iterdir()) == [source.name, "out.csv"]
+
+
+def test_a_directory_is_no_file(source: Path) -> None:
+    """Whatever its name says, and also where it was a file a moment ago."""
+    opened = open_source(source)
+    source.unlink()
+    source.mkdir()
+    for read in (lambda: open_source(source), lambda: list(opened.windows(10))):
+        with pytest.raises(DataError, match="is a directory"):
+            read()
+
+
+def test_what_cannot_be_read_twice_is_refused(tmp_path: Path) -> None:
+    """A pipe would be empty the second time, and opening it could wait for ever."""
+    os.mkfifo(path := tmp_path / "in.csv")
+    with pytest.raises(DataError, match="is not a regular file; spool it into one first"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "cannot be read: permission denied; check its permissions"),
+        (errno.ELOOP, "cannot be found: too many levels of symbolic links; check the name"),
+        (errno.ENAMETOOLONG, "cannot be found: file name too long; check the name"),
+    ],
+)
+def test_what_cannot_be_opened_is_missing(tmp_path: Path, number: int, words: str) -> None:
+    """Whatever the system's reason: 66, in its words."""
+    with pytest.raises(InputMissing, match=words), reading(tmp_path / "in.csv"):
+        raise OSError(number, os.strerror(number))
+
+
+def test_results_of_other_rows_are_not_written(source: Path, tmp_path: Path) -> None:
+    """A part that begins elsewhere is no part of this output."""
+    opened = open_source(source)
+    _, *later = slices(opened, 3000)
+    with pytest.raises(StorageError, match="go on at row 3000 instead of 0; run again"):
+        opened.write_scored(tmp_path / f"out{source.suffix}", PLAN, later)
 
 
 def test_an_input_that_vanishes_is_missing(source: Path) -> None:

@@ -35,6 +35,7 @@ TAMPERED: list[tuple[Change, str]] = [
     (instead(b"meh,neutral,0.8", b"meh,neutral,NaN"), "row 4: a score is not from 0 to 1"),
     (instead(b"meh,neutral,0.8", b"meh,neutral,inf"), "row 4: a score is not from 0 to 1"),
     (instead(b"meh,neutral,0.8", b"meh,neutral,high"), "row 4: score is no number"),
+    (instead(b"meh,neutral,0.8", b'meh,neutral,"0,8"'), "row 4: score is no number"),
     (
         instead(b"meh,neutral,0.8", b"meh,neutral,"),
         "row 4: label and scores are not blank together",
