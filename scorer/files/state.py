@@ -113,7 +113,7 @@ def scratch(output: Path) -> Path:
 
 def declare(output: Path, report: Mapping[str, Any]) -> None:
     """Write the intent: when `output` has become what the report says, the run is complete."""
-    write_json(intent_path(output), report)
+    write_json(intent_path(output), report, temporary=scratch(output))
 
 
 def recover(output: Path) -> None:
