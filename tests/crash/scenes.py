@@ -1,0 +1,101 @@
+"""Nights of a cron job in miniature: a directory with tonight's input and last night's output."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+WINDOW = 200  # rows; a scene's input has five windows
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A directory with tonight's input and last night's output in it."""
+
+    kind: str  # csv or parquet
+    directory: Path
+
+    @property
+    def input(self) -> Path:
+        """Return tonight's input."""
+        return self.directory / f"in.{self.kind}"
+
+    @property
+    def output(self) -> Path:
+        """Return what cron's users read."""
+        return self.directory / f"out.{self.kind}"
+
+    @property
+    def state(self) -> Path:
+        """Return where an unfinished run keeps what it has."""
+        return self.directory / f".out.{self.kind}.tweetscore"
+
+    @property
+    def command(self) -> list[str]:
+        """Return the command in cron's table."""
+        rejects = ["--max-rejects", "20"] if self.kind == "csv" else []
+        words = ["run", self.input.name, "-o", self.output.name]
+        return [*words, "--chunk-rows", str(WINDOW), *rejects]
+
+    def products(self) -> "Products":
+        """Read what a run leaves."""
+        report = json.loads(self.directory.joinpath(f"{self.output.name}.run.json").read_bytes())
+        rejects = self.directory / f"{self.output.name}.rejects.ndjson"
+        figures = {name: report[name] for name in ("counters", "labels", "model", "error")}
+        figures["sha256"] = report["output"]["sha256"]
+        return Products(
+            self.output.read_bytes(), rejects.read_bytes() if rejects.exists() else None, figures
+        )
+
+    def names(self) -> set[str]:
+        """Return all that is there."""
+        return {path.name for path in self.directory.iterdir()}
+
+    def copy(self, directory: Path) -> "Scene":
+        """Return the same scene, times of files and all, in a new directory."""
+        shutil.copytree(self.directory, directory, symlinks=True)
+        return Scene(self.kind, directory)
+
+    def output_state(self) -> tuple[str, int, int]:
+        """Return what changes when anything about the output changes."""
+        status = self.output.stat()
+        digest = hashlib.sha256(self.output.read_bytes()).hexdigest()
+        return digest, status.st_mtime_ns, status.st_ino
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """What must be the same, however often a run was interrupted."""
+
+    output: bytes = field(repr=False)
+    rejects: bytes | None = field(repr=False)
+    figures: dict[str, Any]
+
+
+def write_csv(path: Path, rows: range) -> None:
+    """Write tweets with blanks and records that are no rows among them."""
+    lines = ["id,text"]
+    for row in rows:
+        lines.append(
+            f'{row:06d},"tweet {row}, {"la " * (row % 40)}"' if row % 17 else f"{row:06d},"
+        )
+        if row % 150 == 75:
+            lines.append(f"{row},one,cell,too,many")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_parquet(path: Path, rows: range) -> None:
+    """Write the same tweets, in several row groups."""
+    texts = [f"tweet {row}, {'la ' * (row % 40)}" if row % 17 else None for row in rows]
+    table = pa.table({"id": [f"{row:06d}" for row in rows], "text": texts})
+    pq.write_table(table, path, row_group_size=300)
+
+
+def write_input(scene: Scene, rows: range) -> None:
+    """Write tonight's tweets."""
+    (write_csv if scene.kind == "csv" else write_parquet)(scene.input, rows)
