@@ -110,6 +110,19 @@ def test_a_command_needs_no_network(
         assert (tmp_path / "tweets.scored.csv").read_text().startswith("id,text,label,score\n1,")
 
 
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_verify_needs_no_network(tmp_path: Path, tweets: Path, isolation: str) -> None:
+    """Its schema is a file of ours, whatever address the schema has in it."""
+    done, _ = isolated((), tmp_path, "run", tweets.name)
+    assert done.returncode == 0, done.stderr
+    words = ("verify", "tweets.scored.csv", "--rescore", "2")
+    done, seen = isolated(ISOLATIONS[isolation], tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    assert (seen["refused"], CLIENTS & set(seen["modules"])) == ([], set())
+    if isolation == "network namespace":
+        assert (seen["interfaces"], seen["unroutable"]) == (["lo"], 0)
+
+
 @pytest.mark.parametrize(
     "attempt",
     [
