@@ -118,6 +118,30 @@ def test_reading_ahead_forgets_nothing_that_is_being_written(store: Callable[[],
     assert len(list(store().read())) == 1
 
 
+def test_all_that_was_stored_is_taken_in_order(store: Callable[[], Parts]) -> None:
+    """Window after window, each with its own answers."""
+    first = store()
+    for number in range(4):
+        first.write(number, A_DIGEST, scores((number % 2, 0.75, 0.25)))
+    parts = store()
+    taken = [parts.take(number, A_DIGEST, 1) for number in range(4)]
+    assert [each.label_ids.tolist() for each in taken if each] == [[0], [1], [0], [1]]
+    assert parts.take(4, A_DIGEST, 1) is None
+    parts.write(4, A_DIGEST, scores((1, 0.25, 0.75)))
+    assert [part.offset for part in store().read()] == [0, 1, 2, 3, 4]
+
+
+def test_a_line_that_is_just_being_written_is_left_alone(
+    store: Callable[[], Parts], tmp_path: Path
+) -> None:
+    """The writing thread has its line in the journal, and has not yet counted its window."""
+    parts = store()
+    assert parts.take(0, A_DIGEST, 1) is None
+    parts._journal.append({"offset": 0})
+    assert parts.take(1, A_DIGEST, 1) is None
+    assert parts._journal.entries == [{"offset": 0}]
+
+
 def test_a_part_that_changes_before_publishing_is_an_error(
     store: Callable[[], Parts], tmp_path: Path
 ) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ from scorer.files.publish import (
     check_owner,
     check_place,
     is_ours,
+    json_text,
     replacing,
     temporary_sibling,
     write_json,
@@ -76,8 +78,9 @@ def test_input_and_output_are_never_one_file(tmp_path: Path, kind: str) -> None:
         output.symlink_to(source)
     else:
         output.hardlink_to(source)
-    with pytest.raises(UsageError, match="is the input"):
+    with pytest.raises(UsageError) as caught:
         check_place(output, [source])
+    assert str(caught.value) == f"{output} is the input {source} itself; choose another output"
 
 
 def recorded(output: Path) -> None:
@@ -110,24 +113,68 @@ def test_a_report_that_is_none_makes_nothing_ours(tmp_path: Path, report: str) -
     assert not is_ours(output)
 
 
+NO_FILE = "is not a regular file; choose another output"
+NO_DIRECTORY = "does not exist; create it first"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none/out.csv", f"the directory {{0}}/none {NO_DIRECTORY}"),
+        ("file/out.csv", f"the directory {{0}}/file {NO_DIRECTORY}"),
+        ("dir.csv", f"{{0}}/dir.csv {NO_FILE}"),
+        ("/dev/null", f"/dev/null {NO_FILE}"),
+        ("x" * 300, f"{{0}}/{'x' * 300} cannot be written: file name too long; check that its"),
+    ],
+    ids=["no directory", "a file as directory", "a directory", "a device", "a name too long"],
+)
 def test_outputs_that_cannot_be_written_are_refused_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, name: str, words: str
 ) -> None:
-    """No directory, a directory of that name, a device, a name too long, no permission: 73."""
+    """73, with the reason and what to do."""
     (tmp_path / "dir.csv").mkdir()
     (tmp_path / "file").write_text("")
-    for output in [
-        tmp_path / "none" / "out.csv",
-        tmp_path / "dir.csv",
-        tmp_path / "file" / "out.csv",
-        tmp_path / ("x" * 300 + ".csv"),
-        Path("/dev/null"),
-    ]:
-        with pytest.raises(OutputRefused):
-            check_place(output, [])
-    monkeypatch.setattr(os, "access", lambda *_: False)  # as root every directory is open
-    with pytest.raises(OutputRefused, match="cannot be written to"):
+    with pytest.raises(OutputRefused) as caught:
+        check_place(tmp_path / name, [])
+    assert str(caught.value).startswith(words.format(tmp_path))
+
+
+@pytest.mark.parametrize("closed", [os.W_OK, os.X_OK])
+def test_a_directory_must_be_open_to_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: int
+) -> None:
+    """To be written to, and to be entered; asked of the system, as root may enter everywhere."""
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & closed)
+    with pytest.raises(OutputRefused, match="cannot be written to; check its permissions"):
         check_place(tmp_path / "out.csv", [])
+
+
+def test_a_stranger_is_told_what_to_do(tmp_path: Path) -> None:
+    """The whole line."""
+    (output := tmp_path / "out.csv").write_text("x")
+    with pytest.raises(OutputRefused) as caught:
+        check_owner(output)
+    assert str(caught.value) == (
+        f"{output} exists and was not written by tweetscore, or was changed since; "
+        "remove it, choose another output, or use --overwrite"
+    )
+
+
+def test_a_report_is_for_people_and_for_programs() -> None:
+    """Lines that can be read, letters that any encoding has, numbers that any reader knows."""
+    assert json_text({"name": "caf\udce9", "n": [1]}) == (
+        '{\n  "name": "caf\\udce9",\n  "n": [\n    1\n  ]\n}\n'
+    )
+    with pytest.raises(ValueError, match="JSON"):
+        json_text({"n": float("nan")})
+
+
+def test_an_identity_is_size_time_and_content(tmp_path: Path) -> None:
+    """What the report will say of the output."""
+    (path := tmp_path / "out.csv").write_bytes(b"scored")
+    status = path.stat()
+    digest = hashlib.sha256(b"scored").hexdigest()
+    assert FileIdentity.of(path) == FileIdentity(6, status.st_mtime_ns, digest)
 
 
 def test_a_full_disk_is_a_storage_error(tmp_path: Path) -> None:

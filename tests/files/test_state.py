@@ -80,11 +80,12 @@ def test_the_next_run_of_the_same_plan_takes_up_what_is_there(output: Path) -> N
 def test_another_plan_starts_afresh_and_says_why(output: Path) -> None:
     """What changed is named in the one line."""
     killed_run(output)
-    changed = {**PLAN, "libraries": {"polars": "2.2.0"}}
+    changed = {"input": {"size": 2}, "libraries": {"polars": "2.2.0"}}
     with open_state(output, changed) as state:
         assert state.parts.take(0, DIGEST, 1) is None
+        assert state.started.endswith("+00:00")
         assert f"the unfinished run of {output} (since " in state.warning
-        assert "is not taken up: libraries.polars changed since" in state.warning
+        assert "is not taken up: input.size, libraries.polars changed since" in state.warning
     assert taken_up(output, changed) == 0
 
 
