@@ -147,7 +147,9 @@ def _summary(outcome: "Outcome") -> str:
     counters, runtime = report["counters"], report["runtime"]
     counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
     counts += [f"{name} {counters[name]:,}" for name in ("blank", "rejected") if counters[name]]
-    return (
+    line = (
         f"{outcome.output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
         f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
     )
+    taken_up = report["resumed"]
+    return f"{line}; {taken_up['rows']:,} were done already" if taken_up else line

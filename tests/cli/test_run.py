@@ -37,6 +37,24 @@ def test_quiet_is_silent(invoke: Invoke, tweets: Path, tiny_bert_bundle: Path) -
     assert (result.exit_code, result.output) == (0, "")
 
 
+def test_a_run_that_was_taken_up_says_what_was_done_already(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it publishes, the next run has nothing to score, and tells so."""
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    words = ("run", tweets, "--device", "builtin", "--model", tiny_bert_bundle)
+    with monkeypatch.context() as patch:
+        patch.setattr("scorer.file_run.declare", kill)
+        assert invoke(*words).exit_code == 130
+    again = invoke(*words)
+    assert again.exit_code == 0
+    assert again.stderr.endswith("on builtin fp32; 3 were done already\n")
+    assert invoke(*words).stderr.endswith("tweets.scored.csv is up to date: 3 rows\n")
+
+
 def test_columns_are_named_as_asked(invoke: Invoke, tweets: Path, tiny_bert_bundle: Path) -> None:
     """Names of labels and columns change, the columns per class keep the model's names."""
     result = invoke(
