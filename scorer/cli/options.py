@@ -11,6 +11,8 @@ from scorer.cli.errors import DEBUG
 # Each option is TWEETSCORE_NAME in the environment, whichever command it belongs to.
 CONTEXT = {"auto_envvar_prefix": "TWEETSCORE"}
 
+DEVICES = click.Choice(["auto", "cuda", "cpu", "openvino", "builtin"])
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -44,7 +46,7 @@ _MODEL = (
     ),
     click.option(
         "--device",
-        type=click.Choice(["auto", "cuda", "cpu", "openvino", "builtin"]),
+        type=DEVICES,
         default="auto",
         show_default=True,
         help="cpu takes the better of the two CPU providers.",

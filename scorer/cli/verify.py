@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from scorer.cli.options import CONTEXT, debug_option
+from scorer.cli.options import CONTEXT, DEVICES, debug_option
 
 
 @click.command(context_settings=CONTEXT)
@@ -26,7 +26,7 @@ from scorer.cli.options import CONTEXT, debug_option
 )
 @click.option(
     "--device",
-    type=click.Choice(["auto", "cuda", "cpu", "openvino", "builtin"]),
+    type=DEVICES,
     help="What to score them on.  [default: what the run was asked for]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")

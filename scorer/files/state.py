@@ -45,6 +45,7 @@ from scorer.files.storage import writing
 Resume = Literal["auto", "require", "never"]
 
 _PLAN = "plan.json"
+_REJECTS = "rejects.ndjson"
 _SCHEMA_VERSION = 1
 
 
@@ -60,7 +61,7 @@ class State:
     @property
     def rejects(self) -> Path:
         """Where rejects are collected."""
-        return self.directory / "rejects.ndjson"
+        return self.directory / _REJECTS
 
 
 @contextmanager
@@ -154,7 +155,7 @@ def finish(output: Path, report: Mapping[str, Any]) -> None:
 
 def publish_rejects(output: Path, count: int) -> None:
     """Give the collected rejects their name, or remove last night's file where there are none."""
-    collected = state_directory(output) / "rejects.ndjson"
+    collected = state_directory(output) / _REJECTS
     with writing(rejects_path(output)):
         if count == 0:
             rejects_path(output).unlink(missing_ok=True)

@@ -93,6 +93,10 @@ class Zygote:
             env=environment,
             start_new_session=True,
         )
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests is not None, "stdin is a pipe"
+        assert answers is not None, "stdout is a pipe"
+        self._requests, self._answers = requests, answers
         threads = self._answer()["threads"]
         assert threads == [], f"not safe to fork: {threads}"
 
@@ -103,9 +107,9 @@ class Zygote:
 
     def close(self) -> None:
         """End the process."""
-        self._process.stdin.close()  # type: ignore[union-attr]
+        self._requests.close()
         self._process.wait(WATCHDOG)
-        self._process.stdout.close()  # type: ignore[union-attr]
+        self._answers.close()
 
     def start(self, arguments: Sequence[str | Path], cwd: Path, **how: Unpack[How]) -> "Running":
         """Start a run of the program in a directory."""
@@ -152,11 +156,11 @@ class Zygote:
 
     def _ask(self, **request: Any) -> None:
         line = json.dumps(request).encode() + b"\n"
-        self._process.stdin.write(line)  # type: ignore[union-attr]
-        self._process.stdin.flush()  # type: ignore[union-attr]
+        self._requests.write(line)
+        self._requests.flush()
 
     def _answer(self) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())  # type: ignore[union-attr]
+        answer: dict[str, Any] = json.loads(self._answers.readline())
         return answer
 
 

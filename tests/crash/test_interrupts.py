@@ -32,7 +32,7 @@ def test_an_interrupt_stops_a_run_that_the_next_one_takes_up(
     codes = {0: 0, CODES[number]: 0}
     reused = 0
     for turn in range(count(20, 100)):
-        step = random.Random(turn).randint(1, last)  # noqa: S311
+        step = random.Random(turn).randint(1, last)  # noqa: S311 - no secret, and the same every time
         scene = play.copy()
         before = scene.output_state()
         go = tmp_path / f"go-{turn}"

@@ -25,7 +25,7 @@ def edition(night: int) -> str:
 
 def disturb(scene: Scene, watched: Zygote, night: int) -> list[int]:
     """Let the night's first attempts go wrong; return their exit codes."""
-    chance = random.Random(night)  # noqa: S311
+    chance = random.Random(night)  # noqa: S311 - no secret, and the same every time
     attempts = [
         (chance.choice(["kill", "torn"]), edition(night)) for _ in range(chance.randint(0, 3))
     ]

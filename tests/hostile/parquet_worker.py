@@ -33,7 +33,7 @@ def main(memory: int, *, fork: bool) -> None:
             _answer(line)
             os._exit(0)
         elif status := os.waitpid(child, 0)[1]:
-            print(json.dumps({"outcome": f"died: {status}"}), flush=True)  # noqa: T201
+            print(json.dumps({"outcome": f"died: {status}"}), flush=True)  # noqa: T201 - the answer to the parent
 
 
 def _answer(line: str) -> None:
@@ -50,7 +50,7 @@ def _answer(line: str) -> None:
         answer["difference"] = _compare(path, output, answer["rows"])
     answer["published"] = output.exists()
     shutil.rmtree(output.parent)
-    print(json.dumps(answer), flush=True)  # noqa: T201
+    print(json.dumps(answer), flush=True)  # noqa: T201 - the answer to the parent
 
 
 def _attempt(path: Path, output: Path) -> dict[str, Any]:

@@ -28,10 +28,10 @@ def _table(rows: int) -> pa.Table:
             "text": pa.array([TEXTS[i % len(TEXTS)] for i in numbers]),
             "country": pa.array([["de", "us", None][i % 3] for i in numbers]).dictionary_encode(),
             "ratio": pa.array([i / 7 for i in numbers], pa.float32()),
-            "seen": pa.array([dt.datetime(2026, 1, 1 + i % 28) for i in numbers]),  # noqa: DTZ001
+            "seen": pa.array([dt.date(2026, 1, 1 + i % 28) for i in numbers]).cast("timestamp[us]"),
             "tags": pa.array([["a"] * (i % 4) if i % 5 else None for i in numbers]),
             "user": pa.array([{"name": f"u{i}", "flags": [i % 2 == 0]} for i in numbers]),
-            "price": pa.array([i for i in numbers], pa.decimal128(20, 2)),  # noqa: C416
+            "price": pa.array(list(numbers), pa.decimal128(20, 2)),
             "raw": pa.array([bytes([i % 256]) * 3 for i in numbers], pa.binary(3)),
         }
     )
