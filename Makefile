@@ -23,7 +23,7 @@ DATA      ?= ../shared/data
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
 	@echo "make test          linters, types and all tests that need only Python and pip"
-	@echo "make test-ci       the tests that need ../shared/data or a full-size GPT-2"
+	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler or time"
 	@echo "make coverage      that every branch of the files that must not err has a test"
 	@echo "make test-long     kills, faults, races and mutants in their hundreds and thousands"
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
@@ -114,6 +114,6 @@ bench-memory: $(DEV)
 	$(BIN)/python tests/bench/flat_memory.py --rows 10000000 --format both
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -f samples/*.scored.* samples/*.run.json samples/*.rejects.ndjson
+	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf samples/*.scored.* samples/*.run.json samples/*.rejects.ndjson samples/.*.tweetscore*
 	find scorer export tests -name __pycache__ -type d -prune -exec rm -rf {} +

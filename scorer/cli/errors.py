@@ -49,7 +49,7 @@ def print_error(error: BaseException) -> int:
     if isinstance(error, TweetscoreError):
         line = str(error)
     elif isinstance(error, KeyboardInterrupt):
-        line = "interrupted; nothing is half-written, the same command goes on from here"
+        line = "interrupted; nothing is half-written, run the same command again"
     else:
         line = str(
             TweetscoreError(

@@ -44,9 +44,9 @@ ENDINGS = [
     (
         KeyboardInterrupt(),
         130,
-        "interrupted; nothing is half-written, the same command goes on from here",
+        "interrupted; nothing is half-written, run the same command again",
     ),
-    (Terminated(), 143, "interrupted; nothing is half-written, the same command goes on from here"),
+    (Terminated(), 143, "interrupted; nothing is half-written, run the same command again"),
     (
         ValueError("two\nlines"),
         70,

@@ -101,7 +101,7 @@ def test_an_interrupted_run_can_be_taken_up(
         process.kill()
     assert process.returncode == code
     assert stderr == (
-        "tweetscore: interrupted; nothing is half-written, the same command goes on from here\n"
+        "tweetscore: interrupted; nothing is half-written, run the same command again\n"
     )
     left = {each.name for each in tmp_path.iterdir()}
     assert left == {
