@@ -1,11 +1,11 @@
 """The short hallway of the export: checkpoint in, bundle out.
 
-read -> round to fp16 -> prune -> ONNX -> graphs without weights -> canary -> gate -> publish
+read -> round to fp16 -> canary -> prune -> ONNX -> graphs without weights -> gate -> publish
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from export.checkpoint import Checkpoint, read_checkpoint
@@ -55,10 +55,11 @@ def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Expo
 
     with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
         normalizer = _save_model(checkpoint, stage)
-        pruned = _save_graphs(stage, checkpoint.model_type)
-        metadata = publish.describe(checkpoint, normalizer, options.name, options.version, pruned)
         reference = Reference(stage, checkpoint.max_length)
-        publish.write_json(stage / "canary.json", canary.make_canary(reference, normalizer))
+        known = canary.make_canary(reference, normalizer)
+        publish.write_json(stage / "canary.json", known)
+        graphs = _save_graphs(stage, checkpoint.model_type, known["token_ids"])
+        metadata = publish.describe(checkpoint, normalizer, options.name, options.version, graphs)
         publish.write_metadata(stage, metadata)
         report = parity.check(open_bundle(stage), reference, options.parity_texts)
         metadata = publish.add_parity(metadata, report)
@@ -95,19 +96,34 @@ def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:
     return checkpoint.normalizer or encoder.normalizer
 
 
-def _save_graphs(stage: Path, model_type: str) -> bool:
-    """Write both graphs of the model in `stage`; return whether the last layer is pruned."""
-    from export import precision, prune, to_onnx
+def _save_graphs(
+    stage: Path, model_type: str, calibration: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """Write the graphs of the model in `stage`.
+
+    Args:
+        stage: Holds the model.
+        model_type: Of its configuration.
+        calibration: Token ids of texts, from which int8 learns where its zeros lie.
+
+    Returns:
+        What the metadata says of them: their names, and whether the last layer is pruned.
+    """
+    from export import int8, precision, prune, streams, to_onnx
     from export.publish import GRAPHS
     from export.reference import load_model
 
     whole = load_model(stage, attention=to_onnx.ATTENTION[model_type])
     model = prune.prune(whole)
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "plain.onnx"
-        to_onnx.export_graph(model, path)
-        plain = to_onnx.load_graph(path)
-    weights = stage / precision.WEIGHTS_NAME
-    precision.write_graph(precision.full_precision_graph(plain, weights), stage / GRAPHS["fp32"])
-    precision.write_graph(precision.half_precision_graph(plain, weights), stage / GRAPHS["fp16"])
-    return model is not whole
+    plain, weights = to_onnx.plain_graph(model), stage / precision.WEIGHTS_NAME
+    graphs = {
+        "fp32": precision.full_precision_graph(plain, weights),
+        "fp16": precision.half_precision_graph(plain, weights),
+    }
+    if apart := streams.split(whole):
+        sites = streams.calibrated(apart, calibration)
+        marked = int8.int8_graph(to_onnx.plain_graph(apart.model), sites)
+        graphs["int8"] = precision.full_precision_graph(marked, weights, int8.is_center)
+    for kind, graph in graphs.items():
+        precision.write_graph(graph, stage / GRAPHS[kind])
+    return {"graphs": {kind: GRAPHS[kind] for kind in graphs}, "pruned": model is not whole}

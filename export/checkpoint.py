@@ -1,5 +1,7 @@
 """Reads a checkpoint directory: what `model train` wrote, or any classifier in its layout.
 
+A bundle is such a directory too: it can be exported again, with the graphs of a newer release.
+
 Everything here is decided from JSON files, before transformers is imported: its loaders believe
 a ``config.json``, and some of what one can ask for is code.
 """
@@ -13,6 +15,7 @@ from typing import Any
 from export.bases import Base, open_base
 from scorer.errors import InputMissing, InvalidBundle, UsageError
 from scorer.inference import untrusted
+from scorer.inference.bundle import METADATA_NAME
 from scorer.inference.normalize import Normalizer
 
 DEFAULT_MAX_LENGTH = 128
@@ -86,14 +89,22 @@ def read_checkpoint(directory: Path, label_names: Sequence[str] = ()) -> Checkpo
                 f"the checkpoint {directory} has no {name}",
                 "save model and tokenizer (the fast one) with save_pretrained",
             )
+    bundle = _optional(directory / METADATA_NAME) or {}
     return Checkpoint(
         base=base,
         config=config,
         labels=_labels(directory, config, label_names),
         pad_token_id=_pad_token_id(directory, config),
-        training=_optional(directory / "training.json") or {},
-        evaluation=_optional(directory / "evaluation.json"),
+        training=_optional(directory / "training.json") or _training_of(bundle),
+        evaluation=_optional(directory / "evaluation.json") or bundle.get("metrics"),
     )
+
+
+def _training_of(bundle: dict[str, Any]) -> dict[str, Any]:
+    """Return what a bundle's metadata tells of its training, as ``training.json`` does."""
+    kept = ("name", "temperature", "max_length", "normalizer", "base_model", "baseline")
+    told = {name: bundle[name] for name in kept if bundle.get(name) is not None}
+    return {**bundle.get("training", {}), **told}
 
 
 def _labels(directory: Path, config: dict[str, Any], names: Sequence[str]) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> Pa
     require_spread(truth.probabilities, bundle.labels)
     machine = inspect()
     measured, passed_over = [], []
-    for choice in available(machine):
+    for choice in available(machine, int8="int8" in bundle.metadata["graphs"]):
         try:
             session = open_session(bundle, choice, machine)
             figures = measure(bundle, session, truth)
@@ -106,14 +106,14 @@ def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> Pa
     )
 
 
-def available(machine: Machine) -> Iterator[Choice]:
-    """Yield every provider and precision that this box offers."""
-    if machine.gpus:
-        yield from choices("cuda", "auto", machine)
-    cpu = choices("cpu", "auto", machine)
-    yield from cpu
-    if all(choice.device != "builtin" for choice in cpu):
-        yield from choices("builtin", "auto", machine)
+def available(machine: Machine, *, int8: bool) -> Iterator[Choice]:
+    """Yield every provider and precision that this box offers; int8 where there is a graph."""
+    offered = [
+        *(choices("cuda", "auto", machine) if machine.gpus else ()),
+        *choices("cpu", "auto", machine, int8_proven=int8),
+        *choices("builtin", "auto", machine, int8_proven=int8),
+    ]
+    yield from {(choice.device, choice.precision): choice for choice in reversed(offered)}.values()
 
 
 def require_spread(probabilities: NDArray[np.float32], names: Sequence[str]) -> None:

@@ -42,17 +42,19 @@ def prune(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def largest_difference(model: PreTrainedModel, reference: PreTrainedModel) -> float:
+def largest_difference(
+    model: PreTrainedModel, reference: PreTrainedModel, *, padded: bool = True
+) -> float:
     """Return the largest difference of any logit, on random tokens with and without padding."""
     with torch.inference_mode():
         differences = [
             (model(**inputs).logits - reference(**inputs).logits).abs().max().item()
-            for inputs in _probes(reference.config)
+            for inputs in _probes(reference.config, padded)
         ]
     return float("nan") if any(map(math.isnan, differences)) else max(differences)
 
 
-def _probes(config: Any) -> Iterator[dict[str, torch.Tensor]]:
+def _probes(config: Any, padded: bool) -> Iterator[dict[str, torch.Tensor]]:
     generator = torch.Generator().manual_seed(0)
     pad = config.pad_token_id
     # RoBERTa numbers its positions from pad_token_id + 1.
@@ -62,8 +64,9 @@ def _probes(config: Any) -> Iterator[dict[str, torch.Tensor]]:
         ids[ids == pad] = (pad + 1) % config.vocab_size
         mask = torch.ones_like(ids)
         yield {"input_ids": ids.clone(), "attention_mask": mask.clone()}
-        ids[0, -2:], mask[0, -2:] = pad, 0
-        yield {"input_ids": ids, "attention_mask": mask}
+        if padded:
+            ids[0, -2:], mask[0, -2:] = pad, 0
+            yield {"input_ids": ids, "attention_mask": mask}
 
 
 def _prune_encoder(model: Any) -> None:

@@ -15,13 +15,17 @@ from export.parity import ParityReport
 from scorer.inference.bundle import METADATA_NAME, SCHEMA_VERSION
 from scorer.inference.normalize import Normalizer
 
-GRAPHS = {"fp32": "model.onnx", "fp16": "model_fp16.onnx"}
+GRAPHS = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "int8": "model_int8.onnx"}
 _TRAINING = ("data", "recipe", "dropped")  # of training.json
 _LIBRARIES = "onnx onnxruntime optimum optimum-onnx tokenizers torch transformers tweetscore"
 
 
 def describe(
-    checkpoint: Checkpoint, normalizer: Normalizer, name: str | None, release: str, pruned: bool
+    checkpoint: Checkpoint,
+    normalizer: Normalizer,
+    name: str | None,
+    release: str,
+    graphs: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return ``tweetscore.json`` as far as it is known before anything is measured."""
     training = checkpoint.training
@@ -35,8 +39,7 @@ def describe(
         "max_length": checkpoint.max_length,
         "pad_token_id": checkpoint.pad_token_id,
         "temperature": checkpoint.temperature,
-        "graphs": dict(GRAPHS),
-        "pruned": pruned,
+        **graphs,
         "base_model": training.get("base_model", {"name": "unknown", "sha256": ""}),
         "training": {key: training[key] for key in _TRAINING if key in training},
         "metrics": checkpoint.evaluation,

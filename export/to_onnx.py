@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 from transformers import PreTrainedModel
@@ -20,6 +21,14 @@ _log = logging.getLogger(__name__)
 # transformers' implementation that gives the faster graph for each model type: OpenVINO has
 # no node for scaled dot-product attention, and gains from it only where a mask is causal.
 ATTENTION = {"bert": "eager", "distilbert": "eager", "roberta": "eager", "gpt2": "sdpa"}
+
+
+def plain_graph(model: PreTrainedModel) -> onnx.ModelProto:
+    """Return an fp32 ONNX graph with its weights: token ids in, logits [rows, classes] out."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "plain.onnx"
+        export_graph(model, path)
+        return load_graph(path)
 
 
 def export_graph(model: PreTrainedModel, output: Path) -> None:

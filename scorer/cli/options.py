@@ -53,7 +53,7 @@ _MODEL = (
     ),
     click.option(
         "--precision",
-        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),
         default="auto",
         show_default=True,
         help="auto takes the fastest that passes the canary.",

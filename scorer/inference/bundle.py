@@ -92,7 +92,7 @@ class Bundle:
         Raises:
             DeviceUnavailable: The bundle has none for that precision.
         """
-        kind = "fp16" if precision == "fp16" else "fp32"
+        kind = "fp32" if precision == "bf16" else precision
         if kind not in self.metadata["graphs"]:
             raise DeviceUnavailable(
                 f"the bundle {self.name} has no {kind} graph", "use --precision fp32, or auto"
@@ -205,8 +205,8 @@ class _Metadata:
 
     def graphs(self) -> dict[str, str]:
         graphs = self._mapping("graphs")
-        if "fp32" not in graphs or not set(graphs) <= {"fp32", "fp16"}:
-            raise invalid(self.path, "needs a graph for fp32, and may have one for fp16")
+        if "fp32" not in graphs or not set(graphs) <= {"fp32", "fp16", "int8"}:
+            raise invalid(self.path, "needs a graph for fp32, and may have ones for fp16 and int8")
         if not all(name.endswith(".onnx") for name in graphs.values()):
             raise invalid(self.path, f"has graphs in {shown(graphs)}, not in .onnx files")
         return graphs

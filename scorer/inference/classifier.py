@@ -19,7 +19,7 @@ from scorer.inference import labels
 from scorer.inference.batches import Batch, plan_batches
 from scorer.inference.bundle import Bundle
 from scorer.inference.canary import check_token_ids, measure
-from scorer.inference.gate import Figures
+from scorer.inference.gate import Figures, is_proven
 from scorer.inference.runtime import open_session
 from scorer.inference.runtime.machine import inspect
 from scorer.inference.runtime.select import Device, Precision, choices
@@ -81,7 +81,8 @@ class Classifier:
             InvalidBundle: The tokenizer or the graph cannot be loaded.
         """
         machine = inspect()
-        *preferred, last = choices(device, precision, machine)
+        int8_proven = is_proven(bundle.metadata, "int8")
+        *preferred, last = choices(device, precision, machine, int8_proven=int8_proven)
         warnings: list[str] = []
         for choice in preferred:
             try:

@@ -5,7 +5,9 @@ judge by the same bounds. Probabilities are softmax at temperature 1: the fitted
 would hide or magnify differences that belong to the arithmetic.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +46,18 @@ def bounds(precision: str) -> tuple[float, float]:
     if precision == "fp32":
         return FP32_MIN_LABEL_AGREEMENT, FP32_MAX_DIFFERENCE
     return MIN_LABEL_AGREEMENT, MAX_DIFFERENCE
+
+
+def is_proven(metadata: Mapping[str, Any], precision: str) -> bool:
+    """Tell whether a bundle has a graph for a precision that its export found within the gate.
+
+    An export publishes figures of nothing else.
+    """
+    parity = metadata.get("parity")
+    entries = parity if isinstance(parity, list) else []
+    return precision in metadata["graphs"] and any(
+        isinstance(entry, dict) and entry.get("precision") == precision for entry in entries
+    )
 
 
 def compare(probabilities: NDArray[np.floating], reference: NDArray[np.floating]) -> Figures:

@@ -31,6 +31,8 @@ _DIMENSIONS, _DATA_TYPE, _EXTERNAL_DATA, _LOCATION = 1, 2, 13, 14  # of Tensor
 _FLOAT16 = 10  # of Tensor's data types; bundles keep no others outside of the graph
 _KEY, _VALUE = 1, 2  # of an entry of external data
 _STANDARD = ("", "ai.onnx")  # the domains of the operators that ONNX itself defines
+# The one operator besides: ONNX Runtime's integer product, of which int8 graphs are made.
+_PRODUCT = ("com.microsoft", "MatMulIntegerToFloat")
 _MOST_DIMENSIONS = 8
 # Nothing else: ONNX Runtime reads references of its own kind from other keys.
 _PLACE = {b"location", b"offset", b"length"}
@@ -76,14 +78,26 @@ def read_graph(content: bytes) -> Graph:
 
 def _walk(message: memoryview, kind: str, graph: Graph) -> None:
     inner, refused = _MESSAGES.get(kind, {}), _REFUSED.get(kind, {})
+    if kind == "Node":
+        _check_operator(message)
     for number, value in _fields(message):
         if isinstance(value, int):
             continue
         if number in refused:
             raise UnfitGraphError(f"holds {refused[number]}, which no bundle needs")
-        if kind == "Node" and number == _DOMAIN and _text(value) not in _STANDARD:
-            raise UnfitGraphError(f"has an operator of the domain {_text(value)[:60]!r}")
         _enter(value, inner.get(number), graph)
+
+
+def _check_operator(node: memoryview) -> None:
+    """Refuse an operator that is neither ONNX's own nor the admitted one, however often named."""
+    fields = list(_fields(node))
+    domains = {_text(value) for number, value in fields if number == _DOMAIN} - {*_STANDARD}
+    operators = {_text(value) for number, value in fields if number == _OPERATOR}
+    if domains and (domains, operators) != ({_PRODUCT[0]}, {_PRODUCT[1]}):
+        raise UnfitGraphError(
+            f"has an operator of the domain {min(domains)[:60]!r}, "
+            f"{', '.join(sorted(operators))[:60]!r}"
+        )
 
 
 def _enter(message: memoryview, kind: str | None, graph: Graph) -> None:

@@ -47,7 +47,7 @@ def test_a_graph_without_weights_answers_bitwise_as_one_with(
     assert np.array_equal(_answers(linked), _answers(whole))
 
 
-@pytest.mark.parametrize("graph", ["model.onnx", "model_fp16.onnx"])
+@pytest.mark.parametrize("graph", ["model.onnx", "model_fp16.onnx", "model_int8.onnx"])
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "gpt2"])
 def test_graphs_hold_no_weights(
     bundles: Callable[[str], Path], model_type: str, graph: str

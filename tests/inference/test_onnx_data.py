@@ -121,6 +121,22 @@ def test_operators_of_other_domains_are_refused(domain: str) -> None:
         read(model(helper.make_node("Gelu", ["x"], ["y"], domain=domain)))
 
 
+def test_the_integer_product_is_the_one_operator_besides() -> None:
+    """It comes from ONNX Runtime itself, and int8 graphs are made of it."""
+    product = helper.make_node("MatMulIntegerToFloat", ["x"], ["y"], domain="com.microsoft")
+    assert read(model(product)).places == []
+
+
+@pytest.mark.parametrize("field", [b"\x22\x04Gelu", b"\x3a\x0bcom.example"])
+def test_an_operator_that_is_named_twice_is_refused(field: bytes) -> None:
+    """Readers take the last name: the admitted one must not hide another."""
+    product = helper.make_node("MatMulIntegerToFloat", ["x"], ["y"], domain="com.microsoft")
+    node = field + product.SerializeToString()
+    graph = bytes([0x0A, len(node)]) + node
+    with pytest.raises(UnfitGraphError, match="operator of the domain"):
+        read_graph(bytes([0x3A, len(graph)]) + graph)
+
+
 def test_the_standard_domain_has_two_names() -> None:
     """ONNX calls its own operators by the empty name or by ai.onnx."""
     assert read(model(helper.make_node("Add", ["x", "y"], ["z"], domain="ai.onnx"))).places == []

@@ -11,6 +11,9 @@ from scorer.inference.runtime.select import Device, Precision, choices
 INTEL = Machine(2, "avx2", "", (), "no NVIDIA driver (libcuda.so.1 was not found)")
 AMX = dataclasses.replace(INTEL, instruction_set="amx")
 AVX512_BF16 = dataclasses.replace(INTEL, instruction_set="avx512-bf16")
+AMD = dataclasses.replace(
+    INTEL, instruction_set="avx512-vnni", no_openvino_reason="the plugin serves Intel CPUs only"
+)
 ARM = Machine(4, "neon", "the OpenVINO plugin is not installed", (), INTEL.no_gpu_reason)
 H100 = dataclasses.replace(AMX, gpus=(Gpu("H100", "sm_90", 80 * 2**30),), no_gpu_reason="")
 
@@ -44,14 +47,47 @@ def test_the_fastest_is_tried_first(
 
 
 @pytest.mark.parametrize(
+    ("machine", "device", "precision", "expected"),
+    [
+        (AVX512_BF16, "auto", "auto", "builtin int8, openvino fp32, builtin fp32"),
+        (AMD, "auto", "auto", "builtin int8, builtin fp32"),
+        (AMD, "builtin", "auto", "builtin int8, builtin fp32"),
+        (AMD, "auto", "fp32", "builtin fp32"),
+        (AMD, "cpu", "int8", "builtin int8"),
+        (AMX, "auto", "auto", "openvino bf16, openvino fp32, builtin fp32"),
+        (AMX, "cpu", "int8", "builtin int8"),
+        (INTEL, "auto", "auto", "openvino fp32, builtin fp32"),
+        (ARM, "auto", "auto", "builtin fp32"),
+        (H100, "auto", "auto", "cuda fp16, cuda fp32"),
+    ],
+)
+def test_int8_comes_first_where_it_is_proven_and_the_fastest(
+    machine: Machine, device: Device, precision: Precision, expected: str
+) -> None:
+    """It takes VNNI, no bf16 through AMX, and a model whose int8 was found within the gate."""
+    tried = choices(device, precision, machine, int8_proven=True)
+    assert ", ".join(f"{choice.device} {choice.precision}" for choice in tried) == expected
+
+
+def test_int8_that_is_not_proven_has_to_be_asked_for() -> None:
+    """A model that was exported where int8 could not be measured, or was outside the gate."""
+    assert [choice.precision for choice in choices("auto", "auto", AMD)] == ["fp32"]
+    assert [choice.precision for choice in choices("auto", "int8", AMD)] == ["int8"]
+
+
+@pytest.mark.parametrize(
     ("machine", "device", "precision", "reason"),
     [
         (INTEL, "cuda", "auto", "libcuda.so.1 was not found"),
         (INTEL, "auto", "fp16", "fp16 needs a CUDA device"),
         (H100, "cpu", "fp16", "a CPU provider was asked for"),
         (INTEL, "auto", "bf16", "no bf16 arithmetic"),
-        (AMX, "builtin", "bf16", "fp32 only"),
-        (ARM, "auto", "bf16", "fp32 only"),
+        (AMX, "builtin", "bf16", "fp32 and int8"),
+        (ARM, "auto", "bf16", "fp32 and int8"),
+        (INTEL, "auto", "int8", r"no VNNI instructions \(avx2\)"),
+        (ARM, "builtin", "int8", r"no VNNI instructions \(neon\)"),
+        (AMX, "openvino", "int8", "served by the built-in CPU provider"),
+        (H100, "auto", "int8", "int8 is not served on CUDA"),
         (ARM, "openvino", "auto", "not installed"),
         (H100, "auto", "bf16", "not served on CUDA"),
     ],

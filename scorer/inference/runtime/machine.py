@@ -23,6 +23,9 @@ _INSTRUCTION_SETS = (
     ("asimd", "neon"),
 )
 BF16_INSTRUCTION_SETS = ("amx", "avx512-bf16")
+# With the instruction that adds four products of bytes in 32 bits. Older CPUs add pairs in 16
+# bits, which overflow: other answers, and no faster.
+INT8_INSTRUCTION_SETS = ("amx", "avx512-bf16", "avx512-vnni", "avx2-vnni")
 
 _CUDA_SUCCESS = 0
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76  # CUdevice_attribute

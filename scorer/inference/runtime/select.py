@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scorer.errors import DeviceUnavailable
-from scorer.inference.runtime.machine import BF16_INSTRUCTION_SETS, Machine
+from scorer.inference.runtime.machine import (
+    BF16_INSTRUCTION_SETS,
+    INT8_INSTRUCTION_SETS,
+    Machine,
+)
 
 Device = Literal["auto", "cuda", "cpu", "openvino", "builtin"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 _ON_CPU = "use --precision fp32, or auto"
 
@@ -21,12 +25,21 @@ class Choice:
     """One way to run the model on this box."""
 
     device: Literal["cuda", "openvino", "builtin"]
-    precision: Literal["fp32", "bf16", "fp16"]
+    precision: Literal["fp32", "bf16", "fp16", "int8"]
     reason: str  # why this one: a clause
 
 
-def choices(device: Device, precision: Precision, machine: Machine) -> tuple[Choice, ...]:
+def choices(
+    device: Device, precision: Precision, machine: Machine, *, int8_proven: bool = False
+) -> tuple[Choice, ...]:
     """Return what to try, fastest first; all that follow are slower and more exact.
+
+    Args:
+        device: What the user asks for.
+        precision: What the user asks for.
+        machine: What the box has.
+        int8_proven: Whether the model's int8 graph has been measured and found within the gate;
+            `auto` takes no other.
 
     Raises:
         DeviceUnavailable: This box cannot run what was asked for by name.
@@ -36,14 +49,26 @@ def choices(device: Device, precision: Precision, machine: Machine) -> tuple[Cho
     if device == "openvino":
         return _openvino(precision, machine, "asked for by name")
     if device == "builtin":
-        return _builtin(precision, machine, "asked for by name")
+        return _builtin(precision, machine, "asked for by name", int8_proven)
     why = "the CPU was asked for" if device == "cpu" else machine.no_gpu_reason
-    if machine.no_openvino_reason:
-        return _builtin(precision, machine, f"{why}; {machine.no_openvino_reason}")
+    return _either_cpu(precision, machine, why, int8_proven)
+
+
+def _either_cpu(
+    precision: Precision, machine: Machine, why: str, int8_proven: bool
+) -> tuple[Choice, ...]:
+    """Take the better of the two CPU providers."""
+    if machine.no_openvino_reason or precision == "int8":
+        reasons = "; ".join(filter(None, (why, machine.no_openvino_reason)))
+        return _builtin(precision, machine, reasons, int8_proven)
     openvino = _openvino(precision, machine, f"{why}; OpenVINO is the fastest on Intel CPUs")
     if precision == "bf16":
         return openvino
-    return openvino + _builtin("fp32", machine, f"{why}; OpenVINO could not be used")
+    exact = openvino + _builtin("fp32", machine, f"{why}; OpenVINO could not be used")
+    # On AMX bf16 is faster, and without a second session.
+    if precision == "auto" and int8_proven and machine.instruction_set != "amx":
+        return (*_int8(machine, why), *exact)
+    return exact
 
 
 def _cuda(precision: Precision, machine: Machine) -> tuple[Choice, ...]:
@@ -52,8 +77,10 @@ def _cuda(precision: Precision, machine: Machine) -> tuple[Choice, ...]:
             f"no CUDA device: {machine.no_gpu_reason}",
             "use --device cpu, or run where nvidia-smi lists a GPU",
         )
-    if precision == "bf16":
-        raise DeviceUnavailable("bf16 is not served on CUDA", "use --precision fp16, fp32 or auto")
+    if precision in ("bf16", "int8"):
+        raise DeviceUnavailable(
+            f"{precision} is not served on CUDA", "use --precision fp16, fp32 or auto"
+        )
     why = f"{machine.gpus[0].name} ({machine.gpus[0].architecture})"
     fp16 = Choice("cuda", "fp16", f"{why}; fp16 is the fastest there")
     fp32 = Choice("cuda", "fp32", why)
@@ -63,6 +90,10 @@ def _cuda(precision: Precision, machine: Machine) -> tuple[Choice, ...]:
 def _openvino(precision: Precision, machine: Machine, why: str) -> tuple[Choice, ...]:
     if machine.no_openvino_reason:
         raise DeviceUnavailable(machine.no_openvino_reason, "use --device builtin, or cpu")
+    if precision == "int8":
+        raise DeviceUnavailable(
+            "int8 is served by the built-in CPU provider", "use --device builtin, or cpu"
+        )
     _refuse_fp16(precision, machine)
     instructions = machine.instruction_set
     if precision == "bf16" and instructions not in BF16_INSTRUCTION_SETS:
@@ -77,11 +108,32 @@ def _openvino(precision: Precision, machine: Machine, why: str) -> tuple[Choice,
     return {"auto": fastest, "bf16": (bf16,), "fp32": (fp32,)}[precision]
 
 
-def _builtin(precision: Precision, machine: Machine, why: str) -> tuple[Choice, ...]:
+def _builtin(
+    precision: Precision, machine: Machine, why: str, int8_proven: bool = False
+) -> tuple[Choice, ...]:
     _refuse_fp16(precision, machine)
     if precision == "bf16":
-        raise DeviceUnavailable("the built-in CPU provider computes in fp32 only", _ON_CPU)
-    return (Choice("builtin", "fp32", why),)
+        raise DeviceUnavailable("the built-in CPU provider computes in fp32 and int8", _ON_CPU)
+    if precision == "int8":
+        return _int8(machine, why, by_name=True)
+    fp32 = Choice("builtin", "fp32", why)
+    if precision == "auto" and int8_proven:
+        return (*_int8(machine, why), fp32)
+    return (fp32,)
+
+
+def _int8(machine: Machine, why: str, *, by_name: bool = False) -> tuple[Choice, ...]:
+    """Return int8 where the CPU has the instructions; else nothing, or the refusal."""
+    instructions = machine.instruction_set
+    if instructions in INT8_INSTRUCTION_SETS:
+        reason = f"{why}; int8 with near ties in fp32 is the fastest here ({instructions})"
+        return (Choice("builtin", "int8", reason),)
+    if by_name:
+        raise DeviceUnavailable(
+            f"this CPU has no VNNI instructions ({instructions}), without which int8 overflows",
+            _ON_CPU,
+        )
+    return ()
 
 
 def _refuse_fp16(precision: Precision, machine: Machine) -> None:
