@@ -158,6 +158,8 @@ def arguments(recipe: Recipe, scratch: Path) -> transformers.TrainingArguments:
         group_by_length=recipe.group_by_length,
         seed=recipe.seed,
         bf16=uses_bf16(recipe),
+        # Said outright: otherwise the Trainer takes bf16 for a GPU's, and refuses it on a CPU.
+        use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
         save_strategy="no",
         logging_strategy="no",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from scorer.errors import InputMissing, StorageError
 from scorer.files.journal import Journal
@@ -102,8 +103,8 @@ class Parts:
 
 def _to_bytes(offset: int, digest: bytes, scores: Scores) -> bytes:
     classes = scores.probabilities.shape[1]
-    ids = pa.array(scores.label_ids, mask=scores.label_ids < 0)
-    flat = pa.array(np.ascontiguousarray(scores.probabilities, np.float32).reshape(-1))
+    ids = _array(scores.label_ids.astype(np.int16), present=scores.label_ids >= 0)
+    flat = _array(np.ascontiguousarray(scores.probabilities, np.float32).reshape(-1))
     probabilities = pa.FixedSizeListArray.from_arrays(flat, classes)
     schema = pa.schema(
         [("label_id", pa.int16()), ("probabilities", probabilities.type)],
@@ -113,6 +114,13 @@ def _to_bytes(offset: int, digest: bytes, scores: Scores) -> bytes:
     with pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(pa.record_batch([ids, probabilities], schema=schema))
     return bytes(sink.getvalue())
+
+
+def _array(values: NDArray[Any], present: NDArray[np.bool_] | None = None) -> pa.Array:
+    """Return numbers as Arrow sees them; `pa.array` would import pandas wherever it is installed."""
+    bits = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(values)])
 
 
 def _from_bytes(content: bytes) -> ScoredSlice:
