@@ -14,6 +14,8 @@ from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
 
+RECORD_CAP = 1 << 20  # bytes of UTF-8 in a record or line of a text format
+
 
 @dataclass(frozen=True, slots=True)
 class OutputColumns:

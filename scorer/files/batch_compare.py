@@ -1,8 +1,7 @@
-"""Parquet: schema, metadata and every value, NaN bits and all."""
+"""Parquet and Arrow IPC: schema, metadata and every value, NaN bits and all."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -10,23 +9,36 @@ import pyarrow.compute as pc
 
 from scorer.errors import DataError
 from scorer.files.compare import Compared, Finding
-from scorer.files.parquet.source import ParquetSource
 from scorer.files.source import OutputColumns, Source
 
 _BITS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
 
-class ParquetPair:
-    """Two Parquet files."""
+class BatchSource(Source, Protocol):
+    """An input of record batches."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema, metadata and all."""
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as they stand."""
+
+    def scored_schema(self, plan: OutputColumns) -> pa.Schema:
+        """Return the schema with the appended columns."""
+
+
+class BatchPair:
+    """Two files of record batches."""
 
     rejects = 0
 
     def __init__(
-        self, source: Source | None, output: Path, plan: OutputColumns, text_column: str
+        self, source: BatchSource | None, scored: BatchSource, plan: OutputColumns
     ) -> None:
-        self._source = source if isinstance(source, ParquetSource) else None
+        self._source = source
         self._plan = plan
-        self._scored = ParquetSource(output, text_column=text_column)
+        self._scored = scored
         self._told: set[str] = set()  # columns known to differ
         self._width = len(self._scored.columns) - len(plan.names)
         self._check_appended()
