@@ -27,6 +27,7 @@ _KINDS: dict[str, Kind] = {
     ".ipc": "arrow",
     ".feather": "arrow",
 }
+EXTENSIONS: dict[str, str] = {kind: name for name, kind in reversed(_KINDS.items())}  # the usual
 _OF_ARROW = {"parquet", "arrow"}  # compressed inside, if at all
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 

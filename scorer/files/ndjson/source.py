@@ -66,7 +66,7 @@ class NdjsonSource:
         for line in islice(_each(self._lines()), LOOKED_AT):
             if (left := left - len(line)) < 0:
                 break
-            members = read_members(line) if is_utf8(line) else ()
+            members = read_members(line) if len(line) <= self._cap and is_utf8(line) else ()
             if not isinstance(members, Failure):
                 keys.update(dict.fromkeys(name for name, _ in members))
         return tuple(keys)
