@@ -132,10 +132,9 @@ def same(a: pa.Array, b: pa.Array) -> bool:
         return True
     if a.null_count != b.null_count or not a.is_valid().equals(b.is_valid()):
         return False
-    if isinstance(a, pa.ExtensionArray):
-        a, b = a.storage, b.storage
-    if pa.types.is_dictionary(a.type):
-        a, b = a.dictionary_decode(), b.dictionary_decode()
+    a, b = _unwrapped(a), _unwrapped(b)
+    if pa.types.is_union(a.type):
+        return _same_choices(a, b)
     if not a.type.num_fields:
         return _same_values(a, b)
     if pa.types.is_struct(a.type):
@@ -143,11 +142,29 @@ def same(a: pa.Array, b: pa.Array) -> bool:
     return _lengths(a).equals(_lengths(b)) and same(_items(a), _items(b))
 
 
+def _unwrapped(array: pa.Array) -> pa.Array:
+    """Return the values that an extension, a dictionary or runs stand for."""
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return pc.run_end_decode(array) if pa.types.is_run_end_encoded(array.type) else array
+
+
 def _same_values(a: pa.Array, b: pa.Array) -> bool:
     if not pa.types.is_floating(a.type):
         return bool(a.equals(b))
     bits = _BITS[a.type.bit_width]
     return bool(a.view(bits).equals(b.view(bits)))
+
+
+def _same_choices(a: pa.UnionArray, b: pa.UnionArray) -> bool:
+    """Compare unions: which member each row takes, and the members."""
+    if not a.type_codes.equals(b.type_codes):
+        return False
+    if a.type.mode == "dense" and not a.offsets.equals(b.offsets):
+        return False
+    return all(same(a.field(i), b.field(i)) for i in range(a.type.num_fields))
 
 
 def _holds_floats(kind: pa.DataType) -> bool:
