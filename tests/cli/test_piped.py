@@ -6,7 +6,6 @@ import pty
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -166,32 +165,34 @@ def test_standard_streams_that_are_closed_or_full(shell: Shell) -> None:
     assert "No space left on device" in full.stderr
 
 
-def run_on_a_terminal(program: Path, words: list[str], **streams: Any) -> tuple[int, str]:
-    """Run with a terminal in the place of a stream; return the exit code and stderr."""
-    leader, follower = pty.openpty()
+def run_on_a_terminal(
+    program: Path, *words: str, stdin: bool
+) -> "subprocess.CompletedProcess[str]":
+    """Run with a terminal in the place of standard input or standard output."""
+    leader, terminal = pty.openpty()
     try:
-        ended = subprocess.run(
+        return subprocess.run(
             [program, "run", *words],
-            **{name: follower if stream == "tty" else stream for name, stream in streams.items()},
+            stdin=terminal if stdin else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if stdin else terminal,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
     finally:
         os.close(leader)
-        os.close(follower)
-    return ended.returncode, ended.stderr
+        os.close(terminal)
 
 
 def test_a_terminal_is_not_waited_for(program: Path) -> None:
     """Nobody types a file."""
-    code, words = run_on_a_terminal(program, ["-"], stdin="tty", stdout=subprocess.DEVNULL)
-    assert (code, words[:42]) == (2, "tweetscore: standard input is a terminal; "[:42])
+    ended = run_on_a_terminal(program, "-", stdin=True)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("tweetscore: standard input is a terminal; ")
 
 
 def test_a_terminal_gets_no_binary_file(program: Path) -> None:
     """It would only show garbage."""
-    words = ["-", "--format", "arrow"]
-    code, said = run_on_a_terminal(program, words, stdin=subprocess.DEVNULL, stdout="tty")
-    assert code == 2
-    assert "is a terminal, which cannot show .arrow; send it to a file" in said
+    ended = run_on_a_terminal(program, "-", "--format", "arrow", stdin=False)
+    assert ended.returncode == 2
+    assert "is a terminal, which cannot show .arrow; send it to a file" in ended.stderr
