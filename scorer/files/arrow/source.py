@@ -42,8 +42,8 @@ class ArrowSource:
         with self._open() as reader:
             self.schema: pa.Schema = reader.schema
             self._metadata = None if self._is_stream else reader.metadata
-        self.columns: tuple[str, ...] = tuple(self.schema.names)
-        self._text = batches.find_text(path, self.schema, text_column)
+            self.columns: tuple[str, ...] = tuple(self.schema.names)  # may be no text at all
+            self._text = batches.find_text(path, self.schema, text_column)
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
