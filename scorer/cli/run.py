@@ -1,5 +1,6 @@
 """`tweetscore run`: files in, the same files with scores out."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,9 @@ from click.core import ParameterSource
 
 from scorer.cli.errors import print_error
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
-from scorer.files.formats import EXTENSIONS
 
 if TYPE_CHECKING:
-    from scorer.cli.piped import Files
+    from scorer.piped import Files
     from scorer.run_options import Outcome, RunOptions
 
 _ORIGINS = {
@@ -35,7 +35,7 @@ _ORIGINS = {
 )
 @click.option(
     "--format",
-    type=click.Choice(list(EXTENSIONS)),
+    type=click.Choice(["csv", "tsv", "parquet", "ndjson", "arrow"]),
     help="Of standard input.  [default: as -o is named, or csv]",
 )
 @click.option("--text-column", default="text", show_default=True, metavar="NAME")
@@ -95,10 +95,11 @@ def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
     tweetscore run mon.csv tue.csv -o scored/ --text-column body
     zcat tweets.ndjson.gz | tweetscore run - --format ndjson | head
     """
-    from scorer.cli.piped import piped
+    from scorer.piped import piped
     from scorer.run_options import RunOptions
 
-    with piped(inputs, options.pop("output"), options.pop("format")) as files:
+    streams = (sys.stdin.buffer, sys.stdout.buffer)
+    with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
         wanted = RunOptions(
             files.inputs, output=files.output, **options, options_from=_origins(options)
         )

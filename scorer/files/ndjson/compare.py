@@ -1,8 +1,10 @@
 """NDJSON: an output line must be the input's line with the appended members in it."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -13,7 +15,6 @@ from scorer.files.compare import Compared, Finding
 from scorer.files.ndjson.members import spelled
 from scorer.files.ndjson.objects import Objects
 from scorer.files.ndjson.source import NdjsonSource
-from scorer.files.ndjson.strict import Failure, read_members
 from scorer.files.source import RECORD_CAP, OutputColumns, Source
 
 _MEMBERS = 1 << 16  # bytes that the appended members may add to the longest line
@@ -126,10 +127,16 @@ def _line(rows: Objects, row: int) -> bytes:
 
 def _different_key(mine: bytes, its: bytes) -> str:
     """Name the first value that differs in a row that does."""
-    ours, theirs = read_members(mine), read_members(its)
-    if isinstance(ours, Failure) or isinstance(theirs, Failure):
-        return "the line"
-    for (name, value), (wanted, its_value) in zip(ours, theirs, strict=False):
-        if (name, value) != (wanted, its_value):
-            return f"key {wanted!r}"
+    ours, theirs = _members(mine), _members(its)
+    for found, wanted in zip(ours, theirs, strict=False):
+        if found != wanted:
+            return f"key {wanted[0]!r}"
     return "the line"
+
+
+def _members(line: bytes) -> list[tuple[str, Any]]:
+    """Return a row's names and values, numbers as they are spelled."""
+    found: list[tuple[str, Any]] = json.loads(
+        line, object_pairs_hook=list, parse_int=str, parse_float=str
+    )
+    return found

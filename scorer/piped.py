@@ -5,7 +5,6 @@ kept first, and what goes out is sent when the run is over. A failure sends noth
 """
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,32 +30,38 @@ class Files:
 
     inputs: tuple[Path, ...]
     output: Path | None
-    to_stdout: bool = False
+    stdout: IO[bytes] | None = None  # where the output goes in the end, unless it is a file
 
     def deliver(self, outcome: Outcome) -> Outcome:
         """Send a good output to standard output; return what is to be told of it."""
-        if not self.to_stdout:
+        if self.stdout is None:
             return outcome
         if outcome.error is None:
-            stdout = sys.stdout.buffer
             with outcome.output.open("rb") as file:
-                shutil.copyfileobj(file, stdout, _BLOCK)
-            stdout.flush()
+                shutil.copyfileobj(file, self.stdout, _BLOCK)
+            self.stdout.flush()
         return _without_the_list(replace(outcome, output=DASH), rejects_path(outcome.output))
 
 
 @contextmanager
-def piped(inputs: tuple[Path, ...], output: Path | None, kind: str | None) -> Iterator[Files]:
+def piped(
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    kind: str | None,
+    streams: tuple[IO[bytes], IO[bytes]],
+) -> Iterator[Files]:
     """Put temporary files in the place of `-`.
 
     Args:
         inputs: As they were named.
         output: Likewise.
         kind: The format of standard input; None for what the output's name says, or CSV.
+        streams: Standard input and output.
 
     Raises:
         UsageError: `-` beside other inputs, a format without it, or a terminal.
     """
+    stdin, stdout = streams
     from_stdin = DASH in inputs
     to_stdout = output == DASH or (from_stdin and output is None)
     if kind is not None and not from_stdin:
@@ -72,10 +77,10 @@ def piped(inputs: tuple[Path, ...], output: Path | None, kind: str | None) -> It
             inputs = (directory / f"stdin{_suffix(None if to_stdout else output, kind)}",)
         if to_stdout:
             output = directory / f"stdout{format_of(inputs[0]).suffix}"
-            _check_terminal(output.suffix)
+            _check_terminal(stdout, output.suffix)
         if from_stdin:
-            _keep(sys.stdin.buffer, inputs[0])
-        yield Files(inputs, output, to_stdout)
+            _keep(stdin, inputs[0])
+        yield Files(inputs, output, stdout if to_stdout else None)
 
 
 def _suffix(output: Path | None, kind: str | None) -> str:
@@ -87,8 +92,8 @@ def _suffix(output: Path | None, kind: str | None) -> str:
     return EXTENSIONS[kind or "csv"]
 
 
-def _check_terminal(suffix: str) -> None:
-    if suffix.lower() not in _TEXT and sys.stdout.buffer.isatty():
+def _check_terminal(stdout: IO[bytes], suffix: str) -> None:
+    if suffix.lower() not in _TEXT and stdout.isatty():
         raise UsageError(
             f"standard output is a terminal, which cannot show {suffix}", "send it to a file"
         )
