@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from scorer.errors import DataError, StorageError
@@ -191,8 +192,12 @@ def _lengths(texts: pa.Array) -> NDArray[np.int64]:
         indices = texts.indices.cast(pa.int64()).fill_null(len(values) - 1)
         found: NDArray[np.int64] = values[indices.to_numpy(zero_copy_only=False)]
         return found
-    sizes = pl.Series(pl.from_arrow(texts), dtype=pl.String).str.len_bytes().fill_null(0)
-    return sizes.cast(pl.Int64).to_numpy()
+    if pa.types.is_string_view(texts.type):  # pyarrow cannot tell their lengths, polars can
+        sizes = pl.Series(pl.from_arrow(texts), dtype=pl.String).str.len_bytes().to_arrow()
+    else:
+        sizes = pc.binary_length(texts)
+    lengths: NDArray[np.int64] = sizes.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths
 
 
 def _check_written(destination: Path, rows: int) -> None:
