@@ -142,7 +142,7 @@ class Source(Protocol):
 
     @property
     def format(self) -> str:
-        """`csv`, `tsv` or `parquet`, for the run report."""
+        """What it is called in the run report: `csv`, `ndjson` ..."""
 
     @property
     def encoding(self) -> str:

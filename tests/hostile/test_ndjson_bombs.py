@@ -43,7 +43,7 @@ def test_lines_just_below_the_cap_do_not_fill_the_memory(name: str, tmp_path: Pa
     path = bomb(tmp_path / "in.ndjson.zst", b'{"text":"ok"}\n', line, 64 * MIB)
     seen = both_passes(path)
     assert seen["error"] == ""
-    assert seen["rows"] + len(seen["rejects"]) > 60
+    assert seen["rows"] + len(seen["rejects"]) > 30  # the child tells nine of each window
 
 
 @pytest.mark.ci
