@@ -8,7 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-RejectKind = Literal["open-quote", "text-after-quote", "field-count", "encoding", "record-too-long"]
+CsvRejectKind = Literal["open-quote", "text-after-quote", "field-count"]
+NdjsonRejectKind = Literal[
+    "not-json", "not-object", "not-text", "duplicate-key", "key-taken", "too-deep"
+]
+RejectKind = CsvRejectKind | NdjsonRejectKind | Literal["encoding", "record-too-long"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """`tweetscore run`: files in, the same files with scores out."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from scorer.cli.errors import print_error
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 
 if TYPE_CHECKING:
-    from scorer.run_options import Outcome
+    from scorer.piped import Files
+    from scorer.run_options import Outcome, RunOptions
 
 _ORIGINS = {
     ParameterSource.COMMANDLINE: "command line",
@@ -28,7 +30,13 @@ _ORIGINS = {
     "--output",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="File, or directory for several inputs.  [default: NAME.scored.EXT beside each]",
+    help="File, or directory for several inputs, or - for standard output.  [default: "
+    "NAME.scored.EXT beside each]",
+)
+@click.option(
+    "--format",
+    type=click.Choice(["csv", "tsv", "parquet", "ndjson", "arrow"]),
+    help="Of standard input.  [default: as -o is named, or csv]",
 )
 @click.option("--text-column", default="text", show_default=True, metavar="NAME")
 @answer_options
@@ -73,23 +81,38 @@ _ORIGINS = {
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
 @debug_option
 def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
-    """Score tweets in CSV, TSV (.gz, .zst too) or Parquet files.
+    """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
 
     The rows come back unchanged and in order, with a label and a score column. A file appears
     under the output's name when it is complete, and OUTPUT.run.json tells its story. What is up
     to date is left alone; a run that was killed goes on where it was.
 
+    An INPUT of - is standard input; its scores go to standard output, unless -o names a file.
+
     \b
     tweetscore run tweets.csv
     tweetscore run tweets.parquet -o scored.parquet --scores all
     tweetscore run mon.csv tue.csv -o scored/ --text-column body
+    zcat tweets.ndjson.gz | tweetscore run - --format ndjson | head
     """
+    from scorer.piped import piped
+    from scorer.run_options import RunOptions
+
+    streams = (sys.stdin.buffer, sys.stdout.buffer)
+    with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
+        wanted = RunOptions(
+            files.inputs, output=files.output, **options, options_from=_origins(options)
+        )
+        code = _run(wanted, files, quiet=quiet)
+    click.get_current_context().exit(code)
+
+
+def _run(wanted: "RunOptions", files: "Files", *, quiet: bool) -> int:
+    """Run, tell what becomes of each file, and return the exit code."""
     from tqdm import tqdm
 
     from scorer import pipeline
-    from scorer.run_options import RunOptions
 
-    wanted = RunOptions(inputs, **options, options_from=_origins(options))
     code = 0
     said: set[str] = set()
     if not quiet and (skipped := pipeline.skipped(wanted)):
@@ -99,7 +122,7 @@ def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
         with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
             for outcome in pipeline.run(wanted, progress=bar.update):
                 bar.clear()
-                failed_with = _tell(outcome, said, quiet=quiet)
+                failed_with = _tell(files.deliver(outcome), said, quiet=quiet)
                 code = code or failed_with
     except KeyboardInterrupt:
         raise
@@ -107,7 +130,7 @@ def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
         if not code:
             raise
         print_error(error)
-    click.get_current_context().exit(code)
+    return code
 
 
 def _origins(options: Iterable[str]) -> dict[str, str]:

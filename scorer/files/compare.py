@@ -127,10 +127,24 @@ class Comparison:
 def _pair(
     source: Source | None, output: Path, plan: OutputColumns, options: InputOptions
 ) -> "Pair[Any]":
-    if format_of(output).kind == "parquet":
-        from scorer.files.parquet.compare import ParquetPair
+    kind = format_of(output).kind
+    if kind in {"csv", "tsv"}:
+        from scorer.files.csv.compare import CsvPair
 
-        return ParquetPair(source, output, plan, options.text_column)
-    from scorer.files.csv.compare import CsvPair
+        return CsvPair(source, output, plan, options.encoding, options.delimiter)
+    if kind == "ndjson":
+        from scorer.files.ndjson.compare import NdjsonPair
 
-    return CsvPair(source, output, plan, options.encoding, options.delimiter)
+        return NdjsonPair(source, output, plan)
+    from scorer.files.batch_compare import BatchPair
+
+    name = options.text_column
+    if kind == "parquet":
+        from scorer.files.parquet.source import ParquetSource
+
+        read = source if isinstance(source, ParquetSource) else None
+        return BatchPair(read, ParquetSource(output, text_column=name), plan)
+    from scorer.files.arrow.source import ArrowSource
+
+    of_arrow = source if isinstance(source, ArrowSource) else None
+    return BatchPair(of_arrow, ArrowSource(output, text_column=name), plan)

@@ -1,6 +1,7 @@
 """File formats by extension, and the one door through which an input is opened."""
 
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,21 +14,35 @@ if TYPE_CHECKING:
 
 Compression = Literal["none", "gzip", "zstd"]
 
-_KINDS: dict[str, Literal["csv", "tsv", "parquet"]] = {
+Kind = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
+
+_KINDS: dict[str, Kind] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".ipc": "arrow",
+    ".feather": "arrow",
 }
+EXTENSIONS: dict[str, str] = {kind: name for name, kind in reversed(_KINDS.items())}  # the usual
+_OF_ARROW = {"parquet", "arrow"}  # compressed inside, if at all
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 
-SUPPORTED = ".csv, .tsv (plain, .gz or .zst) and .parquet"
+_NAMES = {"parquet": "Parquet", "ndjson": "NDJSON", "arrow": "Arrow IPC"}
+
+SUPPORTED = (
+    ".csv, .tsv, .ndjson, .jsonl (plain, .gz or .zst), .parquet, .arrow, .arrows, .ipc and .feather"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
     """What a file name says about its content."""
 
-    kind: Literal["csv", "tsv", "parquet"]
+    kind: Kind
     compression: Compression
     suffix: str  # as in the name: ".csv.gz"
 
@@ -40,7 +55,7 @@ def format_of(path: Path) -> FileFormat:
         compression, suffix = _COMPRESSIONS[last.lower()], last
         name = name.removesuffix(last)
     kind = _KINDS.get((last := Path(name).suffix).lower())
-    if kind is None or (kind == "parquet" and compression != "none"):
+    if kind is None or (kind in _OF_ARROW and compression != "none"):
         raise UsageError(f"{path} has no known extension", f"supported are {SUPPORTED}")
     return FileFormat(kind, compression, last + suffix)
 
@@ -66,7 +81,7 @@ def open_source(
     """Open an input and find its text column.
 
     Args:
-        path: A CSV, TSV or Parquet file.
+        path: A file of one of the formats.
         text_column: The column to score.
         encoding: Of CSV: None for UTF-8, or UTF-16 where a byte-order mark says so.
         delimiter: Of CSV: one ASCII character; None for what the extension says.
@@ -81,14 +96,29 @@ def open_source(
     if limit is not None and limit < 0:
         raise UsageError(f"the limit {limit} is negative", "give the number of rows to read")
     _check_regular(path)
-    if file_format.kind == "parquet":
-        if encoding is not None or delimiter is not None:
-            raise UsageError(f"{path} is Parquet", "encoding and delimiter are for CSV only")
-        from scorer.files.parquet.source import ParquetSource
+    if file_format.kind in {"csv", "tsv"}:
+        from scorer.files.csv.source import CsvSource
 
-        return ParquetSource(path, text_column=text_column, limit=limit)
-    from scorer.files.csv.source import CsvSource
+        return CsvSource(
+            path, text_column=text_column, encoding=encoding, delimiter=delimiter, limit=limit
+        )
+    if encoding is not None or delimiter is not None:
+        raise UsageError(
+            f"{path} is {_NAMES[file_format.kind]}", "encoding and delimiter are for CSV only"
+        )
+    return _source_type(file_format.kind)(path, text_column=text_column, limit=limit)
 
-    return CsvSource(
-        path, text_column=text_column, encoding=encoding, delimiter=delimiter, limit=limit
-    )
+
+def _source_type(kind: Kind) -> "Callable[..., Source]":
+    """Import what reads a format: each loads libraries that the others do not need."""
+    if kind == "ndjson":
+        from scorer.files.ndjson.source import NdjsonSource
+
+        return NdjsonSource
+    if kind == "arrow":
+        from scorer.files.arrow.source import ArrowSource
+
+        return ArrowSource
+    from scorer.files.parquet.source import ParquetSource
+
+    return ParquetSource

@@ -14,6 +14,8 @@ from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
 
+RECORD_CAP = 1 << 20  # bytes of UTF-8 in a record or line of a text format
+
 
 @dataclass(frozen=True, slots=True)
 class OutputColumns:
@@ -140,7 +142,7 @@ class Source(Protocol):
 
     @property
     def format(self) -> str:
-        """`csv`, `tsv` or `parquet`, for the run report."""
+        """What it is called in the run report: `csv`, `ndjson` ..."""
 
     @property
     def encoding(self) -> str:

@@ -17,7 +17,7 @@ WINDOW = 200  # rows; a scene's input has five windows
 class Scene:
     """A directory with tonight's input and last night's output in it."""
 
-    kind: str  # csv or parquet
+    kind: str  # csv, ndjson, arrow or parquet
     directory: Path
 
     @property
@@ -38,7 +38,7 @@ class Scene:
     @property
     def command(self) -> list[str]:
         """Return the command in cron's table."""
-        rejects = ["--max-rejects", "20"] if self.kind == "csv" else []
+        rejects = ["--max-rejects", "20"] if self.kind in {"csv", "ndjson"} else []
         words = ["run", self.input.name, "-o", self.output.name]
         return [*words, "--chunk-rows", str(WINDOW), *rejects]
 
@@ -89,13 +89,42 @@ def write_csv(path: Path, rows: range) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_parquet(path: Path, rows: range) -> None:
-    """Write the same tweets, in several row groups."""
+def write_ndjson(path: Path, rows: range) -> None:
+    """Write the same tweets, and lines that are no rows among them."""
+    lines = []
+    for row in rows:
+        text = f"tweet {row}, {'la ' * (row % 40)}" if row % 17 else None
+        lines.append(json.dumps({"id": f"{row:06d}", "text": text}))
+        if row % 150 == 75:
+            lines.append("{")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def table(rows: range) -> pa.Table:
+    """Return the same tweets, all of them rows."""
     texts = [f"tweet {row}, {'la ' * (row % 40)}" if row % 17 else None for row in rows]
-    table = pa.table({"id": [f"{row:06d}" for row in rows], "text": texts})
-    pq.write_table(table, path, row_group_size=300)
+    return pa.table({"id": [f"{row:06d}" for row in rows], "text": texts})
+
+
+def write_parquet(path: Path, rows: range) -> None:
+    """Write them in several row groups."""
+    pq.write_table(table(rows), path, row_group_size=300)
+
+
+def write_arrow(path: Path, rows: range) -> None:
+    """Write them in several record batches."""
+    content = table(rows)
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with path.open("wb") as file, pa.ipc.new_file(file, content.schema, options=options) as writer:
+        writer.write_table(content, max_chunksize=300)
 
 
 def write_input(scene: Scene, rows: range) -> None:
     """Write tonight's tweets."""
-    (write_csv if scene.kind == "csv" else write_parquet)(scene.input, rows)
+    write = {
+        "arrow": write_arrow,
+        "csv": write_csv,
+        "ndjson": write_ndjson,
+        "parquet": write_parquet,
+    }
+    write[scene.kind](scene.input, rows)

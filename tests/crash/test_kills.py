@@ -18,7 +18,7 @@ from tests.crash.harness import FAULTS, Call, Zygote
 from tests.crash.scenes import Scene
 from tests.crash.theatre import Theatre
 
-FORMATS = ["csv", "parquet"]
+FORMATS = ["csv", "parquet", "ndjson", "arrow"]
 Theatres = Callable[[str], Theatre]
 _IN_STATE = {"report": "intent"}
 _BESIDE = {

@@ -46,7 +46,7 @@ def test_default_output_lies_beside_the_input(name: str, output: str) -> None:
 @pytest.mark.parametrize("name", ["x", "x.txt", "x.gz", "x.parquet.gz", "csv", "x.csv.bz2"])
 def test_unknown_extensions_name_those_that_are_known(name: str) -> None:
     """The message is the documentation."""
-    with pytest.raises(UsageError, match=r"supported are \.csv, \.tsv .* and \.parquet"):
+    with pytest.raises(UsageError, match=r"supported are \.csv, .* and \.feather"):
         default_output(Path(name))
 
 

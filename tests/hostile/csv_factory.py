@@ -9,15 +9,16 @@ import io
 import random
 import signal
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from scorer.files.source import Source
 from tests.files.csv_reference import Lost, Row, is_utf8, parse, split, value
-from tests.files.files_helpers import label_of
+from tests.files.files_helpers import PLAN, answers, label_of
 
 CAP = 1 << 20
 LABELS = ("neg", "neutral", "po,s")
@@ -69,8 +70,8 @@ KINDS = (
 PIECES = (b'"', b'""', b",", b"\t", b"\n", b"\r\n", b"\r", b"\0", b"\xff", b"\xc3", b"\xed\xa0\x80")
 
 
-def mutated(content: bytes, rng: random.Random) -> bytes:
-    """Return the content with one to four injuries."""
+def mutated(content: bytes, rng: random.Random, pieces: Sequence[bytes] = PIECES) -> bytes:
+    """Return the content with one to four injuries, among them pieces that mean something."""
     data = bytearray(content)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(data) + 1)
@@ -88,7 +89,7 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
             case 4 if at > len(data) // 4:
                 del data[at:]
             case 5:
-                data[at:at] = rng.choice(PIECES) * rng.choice((1, 1, 2, 3, 50))
+                data[at:at] = rng.choice(pieces) * rng.choice((1, 1, 2, 3, 50))
             case _:
                 data[at : at + length] = data[other : other + length]
     return bytes(data)
@@ -173,6 +174,19 @@ def _expected(
         output += [row.raw, _cells(text, delimiter), row.ending]
     rejects = [(e.line + lines, e.kind, own(e.raw)) for e in found if isinstance(e, Lost)]
     return Expected(texts, rejects, bom + own(b"".join(output)))
+
+
+def outcome(source: Source, out: Path, extension: str) -> Expected:
+    """Return what became of a file."""
+    windows = list(source.windows(7))
+    source.write_scored(out, PLAN, answers(windows))
+    written = decompressed(out.read_bytes(), extension)
+    assert written is not None
+    return Expected(
+        [text for window in windows for text in window.texts],
+        [(r.line, r.kind, r.raw) for window in windows for r in window.rejects],
+        written,
+    )
 
 
 def _codec(plain: bytes, kind: Kind) -> tuple[str, bytes]:

@@ -13,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from scorer.errors import DataError
+from scorer.files import windows as file_windows
 from scorer.files.csv import records as csv_records
-from scorer.files.csv import windows as csv_windows
-from scorer.files.csv.dialect import RECORD_CAP, Failure, Record, read_record
+from scorer.files.csv.dialect import Failure, Record, read_record
 from scorer.files.csv.scan import Spans, scan
 from scorer.files.formats import open_source
+from scorer.files.source import RECORD_CAP
 from tests.files.files_helpers import write_scored
 from tests.hostile.csv_factory import bomb
 
@@ -32,6 +33,7 @@ from pathlib import Path
 import numpy as np
 from scorer.errors import TweetscoreError
 from scorer.files.formats import open_source
+from scorer.files.source import RECORD_CAP
 from scorer.files.source import OutputColumns, ScoredSlice, text_digest
 
 seen = {"rows": 0, "windows": 0, "rejects": [], "error": ""}
@@ -138,7 +140,7 @@ def test_a_window_of_the_longest_tweets_does_not_fill_the_memory(tmp_path: Path)
 
 def test_windows_of_long_texts_end_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No text is lost or doubled where bytes end a window, wherever blocks were cut."""
-    monkeypatch.setattr(csv_windows, "TEXTS_HELD", 100)
+    monkeypatch.setattr(file_windows, "TEXTS_HELD", 100)
     (path := tmp_path / "in.csv").write_bytes(
         b"text\n" + b"".join(b"%s\n" % (b"x" * (n % 60)) for n in range(500))
     )

@@ -9,35 +9,19 @@ import pytest
 from scorer import pipeline
 from scorer.errors import TweetscoreError
 from scorer.files.formats import open_source
-from scorer.files.source import Source
 from scorer.run_options import RunOptions
-from tests.files.files_helpers import PLAN, answers
 from tests.hostile.csv_factory import (
     KINDS,
-    Expected,
     Kind,
     compressed,
-    decompressed,
     expected,
     mutant,
+    outcome,
     watchdog,
 )
 from tests.pipeline.conftest import StubClassifier
 
 BAD_DATA = 65  # all that a file's content may lead to; never 70, a bug of ours
-
-
-def outcome(source: Source, out: Path, extension: str) -> Expected:
-    """Return what became of a file."""
-    windows = list(source.windows(7))
-    source.write_scored(out, PLAN, answers(windows))
-    written = decompressed(out.read_bytes(), extension)
-    assert written is not None
-    return Expected(
-        [text for window in windows for text in window.texts],
-        [(r.line, r.kind, r.raw) for window in windows for r in window.rejects],
-        written,
-    )
 
 
 def check(path: Path, kind: Kind, content: bytes) -> bool:

@@ -2,7 +2,7 @@ import datetime as dt
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scorer.errors import DataError, UsageError
+from scorer.errors import DataError
+from tests.hostile.mutators import (
+    Mutator,
+    faults_of,
+    flip,
+    flip_anywhere,
+    move_bytes,
+    mutants,
+    truncate,
+)
 from tests.hostile.workers import Worker
 
-CODES = {DataError.exit_code, UsageError.exit_code}  # the second: a column is called `label`
 MEMORY = 4 << 30  # bytes of address space: what a file of some kilobytes may never need
 TEXTS = ["good +", "bad -", None, "", "meh", "so, so +", "🙂 -"]
-
-Mutator = Callable[[random.Random, bytes], bytes]
 
 
 def _table(rows: int) -> pa.Table:
@@ -63,20 +69,9 @@ def _seeds(directory: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(directory.iterdir())]
 
 
-def _flip(chance: random.Random, content: bytes, start: int, stop: int) -> bytes:
-    mutant = bytearray(content)
-    for _ in range(chance.choice([1, 1, 1, 2, 5, 20])):
-        mutant[chance.randrange(start, stop)] ^= 1 << chance.randrange(8)
-    return bytes(mutant)
-
-
-def flip_anywhere(chance: random.Random, content: bytes) -> bytes:
-    return _flip(chance, content, 0, len(content))
-
-
 def flip_in_the_footer(chance: random.Random, content: bytes) -> bytes:
     length = int.from_bytes(content[-8:-4], "little")
-    return _flip(chance, content, len(content) - 8 - length, len(content))
+    return flip(chance, content, len(content) - 8 - length, len(content))
 
 
 def flip_in_a_page_header(chance: random.Random, content: bytes) -> bytes:
@@ -86,7 +81,7 @@ def flip_in_a_page_header(chance: random.Random, content: bytes) -> bytes:
     group = metadata.row_group(chance.randrange(metadata.num_row_groups))
     chunk = group.column(chance.randrange(group.num_columns))
     start = chance.choice([chunk.data_page_offset, chunk.dictionary_page_offset or 4])
-    return _flip(chance, content, start, start + 30)
+    return flip(chance, content, start, start + 30)
 
 
 def put_in_an_extreme_number(chance: random.Random, content: bytes) -> bytes:
@@ -95,17 +90,6 @@ def put_in_an_extreme_number(chance: random.Random, content: bytes) -> bytes:
         at = chance.randrange(len(content) - int.from_bytes(content[-8:-4], "little"), len(content))
     extreme = chance.choice([b"\xff\xff\xff\xff\x0f", b"\xfe\xff\xff\xff\x0f", b"\x80" * 9 + b"\1"])
     return content[:at] + extreme + content[at + chance.choice([0, 1, len(extreme)]) :]
-
-
-def truncate(chance: random.Random, content: bytes) -> bytes:
-    return content[: chance.randrange(len(content))]
-
-
-def move_bytes(chance: random.Random, content: bytes) -> bytes:
-    size = chance.randrange(1, 200)
-    source, target = (chance.randrange(4, len(content) - 8) for _ in range(2))
-    piece = content[source : source + size]
-    return content[:target] + piece + content[target + chance.choice([0, len(piece)]) :]
 
 
 MUTATORS: list[Mutator] = [
@@ -120,26 +104,6 @@ MUTATORS: list[Mutator] = [
 ]
 
 
-def mutants(seeds: list[bytes], number: int) -> Iterator[tuple[str, bytes]]:
-    """Yield names and contents, the same ones every time."""
-    for index in range(number):
-        chance = random.Random(index)  # noqa: S311 - chosen, not secret
-        mutator = chance.choice(MUTATORS)
-        yield f"{index}-{mutator.__name__}", mutator(chance, chance.choice(seeds))
-
-
-def faults_of(answer: dict[str, object]) -> str:
-    """Return what is wrong with an outcome, or nothing."""
-    outcome = answer["outcome"]
-    if outcome == "scored":
-        return str(answer["difference"])
-    if outcome != "refused":
-        return str(outcome)
-    if answer["code"] not in CODES or "\n" in str(answer["message"]):
-        return f"exit code {answer['code']}: {answer['message']}"
-    return "an output all the same" if answer["published"] else ""
-
-
 @pytest.mark.long
 def test_a_mutated_file_is_scored_right_or_refused(
     tmp_path: Path, count: Callable[[int, int], int]
@@ -151,7 +115,7 @@ def test_a_mutated_file_is_scored_right_or_refused(
     outcomes: Counter[object] = Counter()
     path = tmp_path / "mutant.parquet"
     with Worker(MEMORY) as worker:
-        for name, content in mutants(seeds, count(500, 5_000)):
+        for name, content in mutants(seeds, MUTATORS, count(500, 5_000)):
             path.write_bytes(content)
             answer = worker.score(path)
             shutil.rmtree(tmp_path / "out", ignore_errors=True)

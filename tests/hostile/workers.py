@@ -17,7 +17,7 @@ class Worker:
 
     def __init__(self, memory: int, *, fork: bool = False) -> None:
         self._command = [
-            *(sys.executable, "-m", "tests.hostile.parquet_worker"),
+            *(sys.executable, "-m", "tests.hostile.batch_worker"),
             *(str(memory), "fork" if fork else "stay"),
         ]
         self._process = self._start()

@@ -38,6 +38,7 @@ ROOMS = {
         "scorer.api",
         "scorer.inference",
         "scorer.monitor",
+        "scorer.piped",
         "scorer.pipeline",
         "scorer.run_options",
         "scorer.verify",
@@ -50,6 +51,7 @@ ROOMS = {
         "scorer.pipeline",
         "scorer.run_options",
     ],
+    "scorer/piped.py": [*BASE, "scorer.files", "scorer.run_options"],
     "scorer/pipeline.py": [
         *BASE,
         "scorer.file_run",

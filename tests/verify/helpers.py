@@ -58,5 +58,11 @@ def compressed(path: Path, content: bytes) -> Path:
 def many(path: Path, rows: int) -> Path:
     texts = [["so good+", "bad-", "meh", None][i % 4] for i in range(rows)]
     frame = pl.DataFrame({"id": range(rows), "text": texts})
-    frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
+    write: dict[str, Callable[[Path], object]] = {
+        ".arrow": frame.write_ipc,
+        ".csv": frame.write_csv,
+        ".ndjson": frame.write_ndjson,
+        ".parquet": frame.write_parquet,
+    }
+    write[path.suffix](path)
     return path

@@ -3,13 +3,21 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.verify.conftest import CSV
 from tests.verify.helpers import check, compressed, many, report_path, score
 
 TSV = CSV.replace(",", "\t")
-CSVS: list[tuple[str, bytes, dict[str, Any]]] = [
+NDJSON = b"""{"id":1,"text":"so good+"}
+{"id":2, "text": "bad-" }
+{}
+{"text":null,"user":{"text":[1]}}
+{"text":"\\ud83d\\ude42+","label ":"\\"label\\":null"}
+"""
+FILES: list[tuple[str, bytes, dict[str, Any]]] = [
     ("a.csv", CSV.encode(), {}),
     ("a.csv", CSV.encode(), {"scores": "all"}),
     ("a.csv", CSV.encode(), {"label_names": ('N "n"', "a,b", "+")}),
@@ -32,15 +40,22 @@ CSVS: list[tuple[str, bytes, dict[str, Any]]] = [
     ("a.csv.gz", CSV.encode(), {}),
     ("a.tsv.zst", TSV.encode(), {"scores": "all"}),
     ("a.csv", b'id,text\n1,a+\nbroken\n2,b\xff\n3,"open\n4,c-\n', {"max_rejects": 9}),
+    ("a.ndjson", NDJSON, {}),
+    ("a.ndjson", NDJSON, {"scores": "all"}),
+    ("a.jsonl.gz", NDJSON, {"label_names": ('N "n"', "a,b", "+"), "label_column": 'l"'}),
+    ("a.jsonl.zst", NDJSON.replace(b"\n", b" \r\n"), {"chunk_rows": 2}),
+    ("a.ndjson", b"\xef\xbb\xbf" + NDJSON.rstrip(b"\n"), {"limit": 3}),
+    ("a.ndjson", b"", {}),
+    ("a.ndjson", NDJSON + b'\nx\n{"text":1}', {"max_rejects": 9}),
     ("a.csv", b"id,text\nbroken\n1,a+\nbroken\n2,b-\nbroken\n", {"max_rejects": 9, "limit": 2}),
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "options"), CSVS)
+@pytest.mark.parametrize(("name", "content", "options"), FILES)
 def test_what_a_run_wrote_is_right(
     tmp_path: Path, name: str, content: bytes, options: dict[str, Any]
 ) -> None:
-    """Whatever the CSV and the options, a fresh output has nothing wrong with it."""
+    """Whatever the format and the options, a fresh output has nothing wrong with it."""
     output = score(compressed(tmp_path / name, content), **options)
     verdict = check(output, rescore=2)
     assert verdict.findings == ()
@@ -55,7 +70,22 @@ def test_parquet_of_every_kind_is_right(table: Path, options: dict[str, Any]) ->
     assert verdict.rows == options.get("limit", 5)
 
 
-@pytest.mark.parametrize("name", ["many.csv", "many.parquet"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("options", [{}, {"scores": "all"}, {"limit": 3}, {"chunk_rows": 2}])
+def test_arrow_of_either_kind_is_right(
+    table: Path, tmp_path: Path, options: dict[str, Any], stream: bool
+) -> None:
+    """The same in record batches of two rows."""
+    content, path = pq.read_table(table), tmp_path / "in.arrow"
+    make = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with path.open("wb") as file, make(file, content.schema) as writer:
+        writer.write_table(content, max_chunksize=2)
+    verdict = check(score(path, **options), rescore=2)
+    assert (verdict.findings, verdict.exit_code) == ((), 0)
+    assert verdict.rows == options.get("limit", 5)
+
+
+@pytest.mark.parametrize("name", ["many.csv", "many.parquet", "many.ndjson", "many.arrow"])
 def test_files_of_many_blocks_are_right(tmp_path: Path, name: str) -> None:
     """Blocks of the two files end at different rows; every row is compared once all the same."""
     output = score(many(tmp_path / name, 200_000))
@@ -67,6 +97,9 @@ def test_a_long_record_is_right(tmp_path: Path) -> None:
     """A record as long as records may be is read back, though two cells have made it longer."""
     path = tmp_path / "long.csv"
     path.write_bytes(b"id,text\n1," + b"x" * ((1 << 20) - 3) + b"\n")
+    assert check(score(path)).findings == ()
+    path = tmp_path / "long.ndjson"
+    path.write_bytes(b'{"text":"' + b"x" * ((1 << 20) - 11) + b'"}\n')
     assert check(score(path)).findings == ()
 
 

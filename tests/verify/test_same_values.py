@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scorer.files.parquet.compare import same
+from scorer.files.batch_compare import same
 
 NAN = float("nan")
 OTHER_NAN = np.array([0x7FF8000000000001], np.uint64).view(np.float64)
@@ -19,6 +19,26 @@ def vectors(*rows: list[float]) -> pa.Array:
     return pa.ExtensionArray.from_storage(kind, storage)
 
 
+def choices(value: float, mode: str = "sparse", last: int = 0) -> pa.Array:
+    """Return a union of floats and words."""
+    ids = pa.array([0, 1, last], pa.int8())
+    members = [pa.array([value, 1.0, 2.0]), pa.array(["a", "b", "c"])]
+    if mode == "sparse":
+        return pa.UnionArray.from_sparse(ids, members)
+    return pa.UnionArray.from_dense(ids, pa.array([0, 1, 2], pa.int32()), members)
+
+
+def runs(value: float) -> pa.Array:
+    return pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([value, None]))
+
+
+def moved(value: float) -> pa.Array:
+    """Return a dense union of the same values at other offsets."""
+    ids = pa.array([0, 1, 0], pa.int8())
+    members = [pa.array([value, 1.0, 2.0]), pa.array(["a", "b", "c"])]
+    return pa.UnionArray.from_dense(ids, pa.array([0, 0, 2], pa.int32()), members)
+
+
 EQUAL: list[Any] = [
     pa.array([1.5, NAN, None, -0.0]),
     pa.array([[1.0, NAN], None, []]),
@@ -27,6 +47,9 @@ EQUAL: list[Any] = [
     vectors([1.0, NAN], [2.0, 3.0]),
     vectors([1.0, 4.0], [2.0, 3.0]),
     pa.array([["x"], None, []]),
+    pa.array([[NAN], None, []], pa.list_view(pa.float64())),
+    runs(NAN),
+    choices(NAN),
 ]
 
 
@@ -34,6 +57,11 @@ EQUAL: list[Any] = [
 def test_an_array_is_the_same_as_itself(array: pa.Array) -> None:
     """NaN too, however deep it lies."""
     assert same(array, pa.concat_arrays([array.slice(0, 1), array.slice(1)]))
+
+
+def test_a_dense_union_is_the_same_as_itself() -> None:
+    """Its members are compared whole, and where each row lies in them."""
+    assert same(choices(NAN, "dense"), choices(NAN, "dense"))
 
 
 def test_a_dictionary_of_floats_is_compared_by_its_bits() -> None:
@@ -54,6 +82,11 @@ def test_a_dictionary_of_floats_is_compared_by_its_bits() -> None:
         (pa.array([{"a": NAN}]), pa.array([{"a": 1.0}])),
         (vectors([1.0, NAN]), vectors([1.0, 2.0])),
         (pa.array(["a"]), pa.array(["b"])),
+        (runs(NAN), runs(1.0)),
+        (choices(NAN), choices(1.0)),
+        (choices(NAN), choices(NAN, last=1)),
+        (choices(NAN, "dense"), choices(1.0, "dense")),
+        (choices(NAN, "dense"), moved(NAN)),
     ],
     ids=str,
 )

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.errors import DataError
+from scorer.files.cells import pieces
 from scorer.files.compare import Compared, Finding
-from scorer.files.csv.dialect import RECORD_CAP, Failure, read_record
+from scorer.files.csv.dialect import Failure, read_record
 from scorer.files.csv.records import Records
 from scorer.files.csv.source import CsvSource
-from scorer.files.csv.text import pieces, texts_of
-from scorer.files.source import OutputColumns, Source
+from scorer.files.csv.text import texts_of
+from scorer.files.source import RECORD_CAP, OutputColumns, Source
 
 _CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from scorer.records import RejectKind
 
 QUOTE, CR, LF = 0x22, 0x0D, 0x0A
-RECORD_CAP = 1 << 20  # bytes of UTF-8 in a record; also what one open quote may cost to find
 
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 

@@ -15,8 +15,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.files.csv.dialect import LF, RECORD_CAP, Dialect, Failure, Record, read_record
+from scorer.files.cells import not_utf8
+from scorer.files.csv.dialect import LF, Dialect, Failure, Record, read_record
 from scorer.files.csv.scan import Spans, scan
+from scorer.files.source import RECORD_CAP
 from scorer.records import Reject, RejectKind
 
 _SMALL_SCAN = 1 << 12  # bytes; after an irregular record
@@ -214,7 +216,7 @@ class RecordSplitter:
         self, data: bytes, spans: Spans, lost: list[_Lost], start: int, stop: int
     ) -> Iterator[Records]:
         """Take out rows with a wrong number of cells or bytes that are not the encoding."""
-        bad_bytes = _not_utf8(data, spans, stop)
+        bad_bytes = not_utf8(data, spans.starts, spans.ends, stop)
         dropped = bad_bytes | (spans.cells != self._cells)
         first_of = np.sort(np.append(spans.starts[dropped], [each.start for each in lost]))
         cuts = first_of[_REJECTS_AT_ONCE::_REJECTS_AT_ONCE].astype(np.int64).tolist()
@@ -257,24 +259,3 @@ class RecordSplitter:
 
 def _rows(parts: list[Spans]) -> int:
     return sum(map(len, parts))
-
-
-def _not_utf8(data: bytes, spans: Spans, used: int) -> NDArray[np.bool_]:
-    """Tell which records hold a byte sequence that is not UTF-8."""
-    bad = np.zeros(len(spans), np.bool_)
-    view = memoryview(data)
-    if not len(spans) or _is_utf8(view[:used]):
-        return bad
-    high = np.flatnonzero(np.frombuffer(data, np.uint8)[:used] >= 0x80)
-    high = high[high >= spans.starts[0]]
-    for i in np.unique(np.searchsorted(spans.starts, high, side="right") - 1).tolist():
-        bad[i] = not _is_utf8(view[int(spans.starts[i]) : int(spans.ends[i])])
-    return bad
-
-
-def _is_utf8(data: memoryview) -> bool:
-    try:
-        str(data, "utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scorer.files.cells import Flags, Offsets
 from scorer.files.csv.dialect import CR, LF, QUOTE, Dialect
-
-Offsets = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

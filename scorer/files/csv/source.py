@@ -1,20 +1,27 @@
 """CSV and TSV: read for the texts, and written back as the same bytes plus cells."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scorer.errors import DataError, UsageError
 from scorer.files.columns import find_text_column
 from scorer.files.compression import read_blocks, write_blocks
-from scorer.files.csv.dialect import CR, LF, RECORD_CAP, Dialect, Failure, read_record, unquoted
+from scorer.files.csv.dialect import CR, LF, Dialect, Failure, read_record, unquoted
 from scorer.files.csv.records import Records, RecordSplitter
 from scorer.files.csv.text import appended_cells, appended_header, texts_of, with_cells
-from scorer.files.csv.windows import cut_windows
 from scorer.files.feed import RowFeed
 from scorer.files.formats import format_of
-from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed
+from scorer.files.source import (
+    RECORD_CAP,
+    OutputColumns,
+    ScoredSlice,
+    TextDigest,
+    check_offset,
+    input_changed,
+)
 from scorer.files.transcode import find_encoding, is_foreign_utf8
+from scorer.files.windows import Piece, cut_windows
 from scorer.records import TextWindow
 
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
@@ -68,7 +75,14 @@ class CsvSource:
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
-        return cut_windows(self.rows(), rows, self._encoding)
+        return cut_windows(map(self._piece, self.rows()), rows)
+
+    def _piece(self, records: Records) -> Piece:
+        rejects = records.rejects
+        if self.encoding != "utf-8":
+            own = self._encoding.from_utf8
+            rejects = tuple((at, replace(each, raw=own(each.raw))) for at, each in rejects)
+        return texts_of(records), rejects
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or the file's encoding cannot hold it."""

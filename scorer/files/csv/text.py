@@ -5,9 +5,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from scorer.files.cells import Flags, decimal, joined, pieces
 from scorer.files.csv.dialect import Dialect, quoted_if_needed
 from scorer.files.csv.records import Records
-from scorer.files.csv.scan import Flags, Offsets
 from scorer.files.source import OutputColumns, ScoredSlice
 
 
@@ -33,22 +33,6 @@ def _without_doubled_quotes(cells: pa.StringArray, quoted: Flags) -> pa.StringAr
     return pc.replace_with_mask(cells, mask, pc.replace_substring(cells.filter(mask), '""', '"'))
 
 
-def pieces(
-    data: bytes,
-    starts: Offsets,
-    ends: Offsets,
-    kind: pa.DataType,
-    nulls: Flags | None = None,
-) -> pa.Array:
-    """Return data[start:end] for each pair; the pairs are in order and do not overlap."""
-    bounds = np.empty(2 * len(starts), np.int32)  # every other element is what lies between
-    bounds[0::2], bounds[1::2] = starts, ends
-    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
-    both = pa.Array.from_buffers(kind, len(bounds) - 1, buffers)
-    wanted = np.arange(0, len(bounds), 2, dtype=np.int32)
-    return both.take(pa.array(wanted, mask=nulls))
-
-
 def with_cells(records: Records, cells: pl.Series) -> bytes:
     """Return the records' own bytes, each with its appended cells before its line ending.
 
@@ -60,10 +44,7 @@ def with_cells(records: Records, cells: pl.Series) -> bytes:
     content = pieces(records.data, spans.starts, spans.ends, pa.binary())
     endings = pieces(records.data, spans.ends, spans.stops, pa.binary())
     appended = cells.to_arrow().cast(pa.binary())
-    joined = pc.binary_join_element_wise(content, appended, endings, pa.scalar(b"", pa.binary()))
-    first, last = np.frombuffer(joined.buffers()[1], np.int32)[[0, len(joined)]]
-    block: bytes = joined.buffers()[2][int(first) : int(last)].to_pybytes()
-    return block
+    return joined(content, appended, endings)
 
 
 def appended_cells(part: ScoredSlice, plan: OutputColumns, dialect: Dialect) -> pl.Series:
@@ -73,28 +54,10 @@ def appended_cells(part: ScoredSlice, plan: OutputColumns, dialect: Dialect) -> 
     columns += [decimal(part.of_class(i)) for i in range(len(plan.score_columns))]
     numbered = {str(i): column.fill_null("") for i, column in enumerate(columns)}
     delimiter = chr(dialect.delimiter)
-    joined = pl.concat_str([pl.lit(""), *(pl.col(name) for name in numbered)], separator=delimiter)
-    return pl.DataFrame(numbered).select(joined.alias("cells")).to_series()
+    cells = pl.concat_str([pl.lit(""), *(pl.col(name) for name in numbered)], separator=delimiter)
+    return pl.DataFrame(numbered).select(cells.alias("cells")).to_series()
 
 
 def appended_header(plan: OutputColumns, dialect: Dialect) -> str:
     """Return what the header gets."""
     return "".join(chr(dialect.delimiter) + quoted_if_needed(n, dialect) for n in plan.names)
-
-
-def decimal(values: pl.Series) -> pl.Series:
-    """Return the shortest decimals that read back as the same float32, never with an exponent.
-
-    Args:
-        values: Float32 from 0 to 1, or null.
-    """
-    text = values.rename("value").cast(pl.String)
-    small = text.str.contains("e-", literal=True)
-    if not small.any():
-        return text
-    column = pl.col("value")
-    digits = column.str.extract(r"^([0-9.]+)e").str.replace(".", "", literal=True)
-    zeros = column.str.extract(r"e-0*([0-9]+)$").cast(pl.Int64) - 1
-    positional = pl.concat_str(pl.lit("0."), pl.lit("0").repeat_by(zeros).list.join(""), digits)
-    is_small = column.str.contains("e-", literal=True)
-    return text.to_frame().select(pl.when(is_small).then(positional).otherwise(column)).to_series()

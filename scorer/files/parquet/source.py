@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer.errors import DataError
-from scorer.files.columns import find_text_column
+from scorer.files import batches
 from scorer.files.feed import RowFeed
 from scorer.files.parquet.check import reading_plans
 from scorer.files.parquet.pages import groups_of
@@ -19,12 +19,7 @@ from scorer.files.storage import reading, writing
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
 
-WINDOW_BYTES = 64 << 20  # bytes of texts that end a window early, so that memory stays flat
 _CODECS = {0: "none", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
-_MOST_WORDS = 200  # letters of what pyarrow says about damage
-
-# What pyarrow raises for damaged files, its own exceptions and Python's.
-_DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 
 class ParquetSource:
@@ -41,19 +36,15 @@ class ParquetSource:
             self.schema: pa.Schema = file.schema_arrow
             self._codec = _codec(path)
             self.columns: tuple[str, ...] = tuple(self.schema.names)
-        kind = self.schema.field(find_text_column(path, self.columns, text_column)).type
-        if not _is_text(kind):
-            raise DataError(
-                f"column {text_column!r} of {path} is {kind}, not text",
-                "name another with --text-column",
-            )
+        batches.find_text(path, self.schema, text_column)
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
+        texts = map(self._texts, self._batches(self._text_column))
         offset = 0
-        for texts in _windows(map(self._texts, self._batches(self._text_column)), rows):
-            yield TextWindow(offset, texts)
-            offset += len(texts)
+        for window in batches.cut_texts(texts, rows):
+            yield TextWindow(offset, window)
+            offset += len(window)
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that Parquet can hold."""
@@ -73,7 +64,7 @@ class ParquetSource:
         schema = self.scored_schema(plan)
         count = 0
         with (
-            self._damage(),
+            batches.damage(self.path, "Parquet"),
             writing(destination),
             destination.open("xb") as file,
             pq.ParquetWriter(
@@ -85,7 +76,7 @@ class ParquetSource:
             ) as writer,
         ):
             rows = RowGroups(writer, schema)
-            feed = RowFeed(rows.watch(self.rows()), _cut)
+            feed = RowFeed(rows.watch(self.rows()), batches.cut)
             for part in results:
                 check_offset(self.path, part, count)
                 for batch in self._scored_batches(part, plan, feed, schema):
@@ -103,7 +94,7 @@ class ParquetSource:
 
     def scored_schema(self, plan: OutputColumns) -> pa.Schema:
         """Return the input's schema with the appended columns."""
-        return _scored_schema(self.schema, plan)
+        return batches.scored_schema(self.schema, plan)
 
     def _scored_batches(
         self,
@@ -112,7 +103,7 @@ class ParquetSource:
         feed: RowFeed[pa.RecordBatch],
         schema: pa.Schema,
     ) -> Iterator[pa.RecordBatch]:
-        added = _added_columns(part, plan)
+        added = batches.added_columns(part, plan)
         digest = TextDigest()
         at = 0
         for batch in feed.take(len(part)):
@@ -159,63 +150,20 @@ class ParquetSource:
             ) from error
 
     def _text_cells(self, batch: pa.RecordBatch) -> pa.Array:
-        column = batch.column(batch.schema.names.index(self._text_column))
-        return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        return batches.plain(batch.column(batch.schema.names.index(self._text_column)))
 
     def _texts(self, batch: pa.RecordBatch) -> pl.Series:
-        return pl.Series("text", pl.from_arrow(self._text_cells(batch)), dtype=pl.String)
+        return batches.texts_of(self._text_cells(batch))
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
         with (
-            self._damage(),
+            batches.damage(self.path, "Parquet"),
             reading(self.path),
             # Without these a row group of any size would be held in memory.
             pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file,
         ):
             yield file
-
-    @contextmanager
-    def _damage(self) -> Iterator[None]:
-        """Turn what pyarrow raises about the input's content into an error of ours."""
-        try:
-            yield
-        except _DAMAGE as error:
-            words = next(iter(str(error).splitlines()), type(error).__name__)[:_MOST_WORDS]
-            raise DataError(
-                f"{self.path} is not a readable Parquet file: {words}", "write it again"
-            ) from error
-
-
-def _windows(batches: Iterable[pl.Series], rows: int) -> Iterator[pl.Series]:
-    """Cut texts anew, each time that there are enough rows or bytes of them."""
-    held: list[pl.Series] = []
-    count = size = 0
-    for batch in batches:
-        at = 0
-        while at < len(batch):
-            piece = batch.slice(at, rows - count)
-            held.append(piece)
-            at += len(piece)
-            count += len(piece)
-            size += int(piece.str.len_bytes().sum())
-            if count == rows or size >= WINDOW_BYTES:
-                yield pl.concat(held, rechunk=True)
-                held, count, size = [], 0, 0
-    if held:
-        yield pl.concat(held, rechunk=True)
-
-
-def _cut(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
-    return batch.slice(start, stop - start)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
 
 
 def _codec(path: Path) -> str:
@@ -224,16 +172,3 @@ def _codec(path: Path) -> str:
     if first is None or not first.chunks:
         return "snappy"
     return _CODECS.get(first.chunks[0].codec, "snappy")
-
-
-def _scored_schema(schema: pa.Schema, plan: OutputColumns) -> pa.Schema:
-    schema = schema.append(pa.field(plan.label_column, pa.string()))
-    for name in (plan.score_column, *plan.score_columns):
-        schema = schema.append(pa.field(name, pa.float32()))
-    return schema
-
-
-def _added_columns(part: ScoredSlice, plan: OutputColumns) -> list[pa.Array]:
-    labels = part.labels(plan.label_values).to_arrow().cast(pa.string())
-    scores = [part.best(), *(part.of_class(i) for i in range(len(plan.score_columns)))]
-    return [labels, *(column.to_arrow() for column in scores)]

@@ -1,8 +1,7 @@
-"""Parquet: schema, metadata and every value, NaN bits and all."""
+"""Parquet and Arrow IPC: schema, metadata and every value, NaN bits and all."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -10,23 +9,36 @@ import pyarrow.compute as pc
 
 from scorer.errors import DataError
 from scorer.files.compare import Compared, Finding
-from scorer.files.parquet.source import ParquetSource
 from scorer.files.source import OutputColumns, Source
 
 _BITS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
 
-class ParquetPair:
-    """Two Parquet files."""
+class BatchSource(Source, Protocol):
+    """An input of record batches."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema, metadata and all."""
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as they stand."""
+
+    def scored_schema(self, plan: OutputColumns) -> pa.Schema:
+        """Return the schema with the appended columns."""
+
+
+class BatchPair:
+    """Two files of record batches."""
 
     rejects = 0
 
     def __init__(
-        self, source: Source | None, output: Path, plan: OutputColumns, text_column: str
+        self, source: BatchSource | None, scored: BatchSource, plan: OutputColumns
     ) -> None:
-        self._source = source if isinstance(source, ParquetSource) else None
+        self._source = source
         self._plan = plan
-        self._scored = ParquetSource(output, text_column=text_column)
+        self._scored = scored
         self._told: set[str] = set()  # columns known to differ
         self._width = len(self._scored.columns) - len(plan.names)
         self._check_appended()
@@ -120,10 +132,9 @@ def same(a: pa.Array, b: pa.Array) -> bool:
         return True
     if a.null_count != b.null_count or not a.is_valid().equals(b.is_valid()):
         return False
-    if isinstance(a, pa.ExtensionArray):
-        a, b = a.storage, b.storage
-    if pa.types.is_dictionary(a.type):
-        a, b = a.dictionary_decode(), b.dictionary_decode()
+    a, b = _unwrapped(a), _unwrapped(b)
+    if pa.types.is_union(a.type):
+        return _same_choices(a, b)
     if not a.type.num_fields:
         return _same_values(a, b)
     if pa.types.is_struct(a.type):
@@ -131,11 +142,29 @@ def same(a: pa.Array, b: pa.Array) -> bool:
     return _lengths(a).equals(_lengths(b)) and same(_items(a), _items(b))
 
 
+def _unwrapped(array: pa.Array) -> pa.Array:
+    """Return the values that an extension, a dictionary or runs stand for."""
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return pc.run_end_decode(array) if pa.types.is_run_end_encoded(array.type) else array
+
+
 def _same_values(a: pa.Array, b: pa.Array) -> bool:
     if not pa.types.is_floating(a.type):
         return bool(a.equals(b))
     bits = _BITS[a.type.bit_width]
     return bool(a.view(bits).equals(b.view(bits)))
+
+
+def _same_choices(a: pa.UnionArray, b: pa.UnionArray) -> bool:
+    """Compare unions: which member each row takes, and the members."""
+    if not a.type_codes.equals(b.type_codes):
+        return False
+    if a.type.mode == "dense" and not a.offsets.equals(b.offsets):
+        return False
+    return all(same(a.field(i), b.field(i)) for i in range(a.type.num_fields))
 
 
 def _holds_floats(kind: pa.DataType) -> bool:

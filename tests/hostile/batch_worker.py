@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer import pipeline
@@ -39,7 +40,7 @@ def main(memory: int, *, fork: bool) -> None:
 def _answer(line: str) -> None:
     request = json.loads(line)
     path = Path(request["input"])
-    output = path.parent / "out" / "out.parquet"
+    output = path.parent / "out" / f"out{path.suffix}"
     output.parent.mkdir()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the peak so far
     before, start = _status("VmRSS"), time.process_time()
@@ -72,14 +73,21 @@ def _refused(error: TweetscoreError) -> dict[str, Any]:
 
 
 def _compare(path: Path, output: Path, counted: dict[str, int]) -> str:
-    with pq.ParquetFile(path) as file:
-        before = file.read()
-    with pq.ParquetFile(output) as file:
-        after = file.read()
+    before, after = read_table(path), read_table(output)
     parts = counted["scored"] + counted["blank"] + counted["rejected"]
     if not len(before) == len(after) == counted["read"] == parts:
         return f"{len(before)} rows became {len(after)}, counted as {counted}"
     return difference(before, after)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a file as pyarrow does."""
+    if path.suffix == ".parquet":
+        with pq.ParquetFile(path) as file:
+            return file.read()
+    opened = pa.ipc.open_file if path.read_bytes()[:6] == b"ARROW1" else pa.ipc.open_stream
+    with path.open("rb") as content, opened(content) as reader:
+        return reader.read_all()
 
 
 def _status(name: str) -> int:

@@ -1,15 +1,14 @@
-"""Cuts a stream of records into windows of texts."""
+"""Cuts a stream of texts, with rejects among them, into windows."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import polars as pl
 
-from scorer.files.csv.records import Records
-from scorer.files.csv.text import texts_of
-from scorer.files.transcode import Encoding
 from scorer.records import Reject, TextWindow
+
+# Some rows' texts, String [rows], and the rejects among them, each with the rows before it.
+Piece = tuple[pl.Series, Sequence[tuple[int, Reject]]]
 
 TEXTS_HELD = 32 << 20  # bytes of texts that end a window early; tweets never come near it
 REJECTS_HELD = 16 << 20  # bytes of rejects that end a window early, so that memory stays flat
@@ -64,23 +63,21 @@ class _Window:
         return bool(self.rows or self._rejects)
 
 
-def cut_windows(stream: Iterable[Records], rows: int, encoding: Encoding) -> Iterator[TextWindow]:
+def cut_windows(pieces: Iterable[Piece], rows: int) -> Iterator[TextWindow]:
     """Yield windows of `rows` rows; fewer in the last, or where texts or rejects pile up.
 
     A reject belongs to the window of the row after it, or to the last window.
     """
     window = _Window()
-    for records in stream:
-        texts = texts_of(records)
+    for texts, rejects in pieces:
         at = 0
-        for before, reject in (*records.rejects, (len(records), None)):
+        for before, reject in (*rejects, (len(texts), None)):
             while at < before:
                 at += window.add(texts.slice(at, before - at), rows)
                 if window.is_full(rows):
                     yield window.close()
             if reject is not None:
-                raw = encoding.from_utf8(reject.raw)
-                window.reject(reject if raw is reject.raw else replace(reject, raw=raw))
+                window.reject(reject)
                 if window.is_full(rows):
                     yield window.close()
     if window:

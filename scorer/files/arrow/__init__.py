@@ -1,0 +1,1 @@
+"""Arrow IPC, the file format (Feather version 2) and the stream."""

@@ -1,0 +1,208 @@
+"""Arrow IPC: the text column is read for scoring; the second pass appends columns."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from scorer.errors import DataError, StorageError
+from scorer.files import batches
+from scorer.files.arrow.messages import batches_of, is_stream
+from scorer.files.arrow.rows import BatchesOut, Held
+from scorer.files.feed import RowFeed
+from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed
+from scorer.files.storage import reading, writing
+from scorer.files.transcode import Encoding
+from scorer.records import TextWindow
+
+MOST_TEXT = 256 << 20  # bytes of one text
+PIECE_ROWS = 16_384  # texts that are taken out of a batch at once, where they are not too large
+PIECE_BYTES = 32 << 20  # bytes of them: a view or a dictionary may repeat a long one for ever
+
+
+class ArrowSource:
+    """One Arrow IPC file, of the file format or a stream."""
+
+    format = "arrow"
+    encoding = "utf-8"
+
+    def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:
+        self.path = path
+        self._limit = limit
+        self._text_column = text_column
+        self._is_stream = is_stream(path)
+        with batches.damage(path, "Arrow IPC"):
+            first = next(batches_of(path), None)
+        self._codec = first.codec if first else None
+        with self._open() as reader:
+            self.schema: pa.Schema = reader.schema
+            self._metadata = None if self._is_stream else reader.metadata
+            self.columns: tuple[str, ...] = tuple(self.schema.names)  # may be no text at all
+            self._text = batches.find_text(path, self.schema, text_column)
+
+    def windows(self, rows: int) -> Iterator[TextWindow]:
+        """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
+        texts = (piece for held in self._read(self._text) for piece in self._pieces(held, 0))
+        offset = 0
+        for window in batches.cut_texts(texts, rows):
+            yield TextWindow(offset, window)
+            offset += len(window)
+
+    def check_plan(self, plan: OutputColumns) -> None:
+        """Raise UsageError when a name exists already, or is no text that Arrow can hold."""
+        plan.check_against(self.columns)
+        plan.check_encoding(Encoding(self.encoding))
+
+    def write_scored(
+        self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
+    ) -> int:
+        """Write the input's batches with their scores to a new file and return the rows.
+
+        Raises:
+            DataError: the texts are not those that were scored.
+            UsageError: a name exists already.
+        """
+        self.check_plan(plan)
+        count = 0
+        with (
+            batches.damage(self.path, "Arrow IPC"),
+            writing(destination),
+            destination.open("xb") as file,
+            self._writer(file, plan) as writer,
+        ):
+            out = BatchesOut(writer, self.scored_schema(plan))
+            held = out.watch(self._read(None))
+            texts = (piece for each in held for piece in self._pieces(each, self._text))
+            feed = RowFeed(texts, _cut)
+            for part in results:
+                check_offset(self.path, part, count)
+                self._add(part, plan, feed, out)
+                count += len(part)
+            if feed.has_more():
+                raise input_changed(self.path)
+            out.flush()
+        _check_written(destination, count)
+        return count
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches as they stand."""
+        return (held.batch for held in self._read(None))
+
+    def scored_schema(self, plan: OutputColumns) -> pa.Schema:
+        """Return the input's schema with the appended columns."""
+        return batches.scored_schema(self.schema, plan)
+
+    def _add(
+        self, part: ScoredSlice, plan: OutputColumns, feed: RowFeed[pl.Series], out: BatchesOut
+    ) -> None:
+        added = batches.added_columns(part, plan)
+        digest = TextDigest()
+        at = 0
+        for texts in feed.take(len(part)):
+            digest.update(texts)
+            out.add([column.slice(at, len(texts)) for column in added])
+            at += len(texts)
+        if at != len(part) or digest.digest() != part.digest:
+            raise input_changed(self.path)
+
+    def _pieces(self, held: Held, column: int) -> Iterator[pl.Series]:
+        """Yield a batch's texts in pieces that fit the memory."""
+        texts = held.batch.column(column)
+        lengths = _lengths(texts)
+        if (longest := int(lengths.max(initial=0))) > MOST_TEXT:
+            raise DataError(
+                f"a text of {self.path} takes {longest >> 20:,} MiB", "leave it out, it is no tweet"
+            )
+        ends = np.cumsum(lengths)
+        at = 0
+        while at < len(texts):
+            before = int(ends[at - 1]) if at else 0
+            fitting = int(np.searchsorted(ends, before + PIECE_BYTES, side="right"))
+            stop = max(at + 1, min(fitting, at + PIECE_ROWS))
+            yield batches.texts_of(texts[at:stop])
+            at = stop
+
+    def _read(self, column: int | None) -> Iterator[Held]:
+        """Yield the batches, with one column or all, each checked before it is read, and after."""
+        left = self._limit
+        sizes = batches_of(self.path)
+        with self._open(column) as reader:
+            if column is None and reader.schema != self.schema:
+                raise input_changed(self.path)
+            for number, each in enumerate(sizes):
+                if left == 0:
+                    return
+                batch, metadata = self._next(reader, number)
+                if len(batch) != each.rows:
+                    raise input_changed(self.path)
+                self._check(batch, number)
+                yield Held(batch if left is None else batch.slice(0, left), metadata)
+                left = None if left is None else max(0, left - len(batch))
+
+    def _next(self, reader: Any, number: int) -> Any:
+        if self._is_stream:
+            return reader.read_next_batch_with_custom_metadata()
+        return reader.get_batch_with_custom_metadata(number)
+
+    def _check(self, batch: pa.RecordBatch, number: int) -> None:
+        """Raise DataError where numbers lead out of their column: a reader takes them on trust."""
+        try:
+            batch.validate(full=True)
+        except pa.ArrowInvalid as error:
+            words = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"record batch {number + 1} of {self.path} is damaged: {words}", "write it again"
+            ) from error
+
+    @contextmanager
+    def _open(self, column: int | None = None) -> Iterator[Any]:
+        fields = [] if column is None else [column]
+        options = pa.ipc.IpcReadOptions(included_fields=fields)
+        opened = pa.ipc.open_stream if self._is_stream else pa.ipc.open_file
+        with (
+            batches.damage(self.path, "Arrow IPC"),
+            reading(self.path),
+            self.path.open("rb") as file,
+            opened(file, options=options) as reader,
+        ):
+            yield reader
+
+    def _writer(self, file: Any, plan: OutputColumns) -> Any:
+        options = pa.ipc.IpcWriteOptions(compression=self._codec)
+        schema = self.scored_schema(plan)
+        if self._is_stream:
+            return pa.ipc.new_stream(file, schema, options=options)
+        return pa.ipc.new_file(file, schema, options=options, metadata=self._metadata)
+
+
+def _cut(texts: pl.Series, start: int, stop: int) -> pl.Series:
+    return texts[start:stop]
+
+
+def _lengths(texts: pa.Array) -> NDArray[np.int64]:
+    """Return the bytes of each text, without taking them out of their dictionary."""
+    if pa.types.is_dictionary(texts.type):
+        values = np.append(_lengths(texts.dictionary), 0)
+        indices = texts.indices.cast(pa.int64()).fill_null(len(values) - 1)
+        found: NDArray[np.int64] = values[indices.to_numpy(zero_copy_only=False)]
+        return found
+    if pa.types.is_string_view(texts.type):  # pyarrow cannot tell their lengths, polars can
+        sizes = pl.Series(pl.from_arrow(texts), dtype=pl.String).str.len_bytes().to_arrow()
+    else:
+        sizes = pc.binary_length(texts)
+    lengths: NDArray[np.int64] = sizes.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths
+
+
+def _check_written(destination: Path, rows: int) -> None:
+    """Read the headers of what was written: a last look before it is published."""
+    with reading(destination):
+        found = sum(batch.rows for batch in batches_of(destination))
+    if found != rows:
+        raise StorageError(f"{destination} holds {found} rows instead of {rows}", "run again")

@@ -1,0 +1,99 @@
+"""Record batches: what Parquet and Arrow IPC share."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from scorer.errors import DataError
+from scorer.files.columns import find_text_column
+from scorer.files.source import OutputColumns, ScoredSlice
+
+WINDOW_BYTES = 64 << 20  # bytes of texts that end a window early, so that memory stays flat
+_MOST_WORDS = 200  # letters of what pyarrow says about damage
+
+# What pyarrow raises for damaged files, its own exceptions and Python's.
+_DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
+
+
+@contextmanager
+def damage(path: Path, kind: str) -> Iterator[None]:
+    """Turn what pyarrow raises about an input's content into an error of ours."""
+    try:
+        yield
+    except _DAMAGE as error:
+        words = next(iter(str(error).splitlines()), type(error).__name__)[:_MOST_WORDS]
+        raise DataError(
+            f"{path} is not a readable {kind} file: {words}", "write it again"
+        ) from error
+
+
+def find_text(path: Path, schema: pa.Schema, name: str) -> int:
+    """Return the number of the text column; DataError where it is missing or no text."""
+    number = find_text_column(path, schema.names, name)
+    kind = schema.field(number).type
+    if not _is_text(kind):
+        raise DataError(
+            f"column {name!r} of {path} is {kind}, not text",
+            "name another with --text-column",
+        )
+    return number
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """Return a column's values, out of their dictionary if there is one."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def texts_of(column: pa.Array) -> pl.Series:
+    """Return a text column, String [rows]."""
+    return pl.Series("text", pl.from_arrow(plain(column)), dtype=pl.String)
+
+
+def cut_texts(batches: Iterable[pl.Series], rows: int) -> Iterator[pl.Series]:
+    """Cut texts anew, each time that there are enough rows or bytes of them."""
+    held: list[pl.Series] = []
+    count = size = 0
+    for batch in batches:
+        at = 0
+        while at < len(batch):
+            piece = batch.slice(at, rows - count)
+            held.append(piece)
+            at += len(piece)
+            count += len(piece)
+            size += int(piece.str.len_bytes().sum())
+            if count == rows or size >= WINDOW_BYTES:
+                yield pl.concat(held, rechunk=True)
+                held, count, size = [], 0, 0
+    if held:
+        yield pl.concat(held, rechunk=True)
+
+
+def cut(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
+    """Return some of the rows."""
+    return batch.slice(start, stop - start)
+
+
+def scored_schema(schema: pa.Schema, plan: OutputColumns) -> pa.Schema:
+    """Return a schema with the appended columns, its metadata kept."""
+    schema = schema.append(pa.field(plan.label_column, pa.string()))
+    for name in (plan.score_column, *plan.score_columns):
+        schema = schema.append(pa.field(name, pa.float32()))
+    return schema
+
+
+def added_columns(part: ScoredSlice, plan: OutputColumns) -> list[pa.Array]:
+    """Return what one window's rows get, a column each."""
+    labels = part.labels(plan.label_values).to_arrow().cast(pa.string())
+    scores = [part.best(), *(part.of_class(i) for i in range(len(plan.score_columns)))]
+    return [labels, *(column.to_arrow() for column in scores)]

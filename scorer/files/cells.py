@@ -1,0 +1,86 @@
+"""Stretches of bytes as columns, and columns as bytes: what the text formats share."""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Offsets = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+def pieces(
+    data: bytes,
+    starts: Offsets,
+    ends: Offsets,
+    kind: pa.DataType,
+    nulls: Flags | None = None,
+) -> pa.Array:
+    """Return data[start:end] for each pair; the pairs are in order and do not overlap."""
+    bounds = np.empty(2 * len(starts), np.int32)  # every other element is what lies between
+    bounds[0::2], bounds[1::2] = starts, ends
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    both = pa.Array.from_buffers(kind, len(bounds) - 1, buffers)
+    wanted = np.arange(0, len(bounds), 2, dtype=np.int32)
+    return both.take(pa.array(wanted, mask=nulls))
+
+
+def joined(*columns: pa.Array) -> bytes:
+    """Return the rows one after the other, each the bytes of its cells in all columns."""
+    rows = pc.binary_join_element_wise(*columns, pa.scalar(b"", pa.binary()))
+    return content_of(rows)
+
+
+def content_of(rows: pa.Array) -> bytes:
+    """Return the bytes of all rows, at least one, of a binary column without nulls."""
+    first, last = np.frombuffer(rows.buffers()[1], np.int32)[[0, len(rows)]]
+    block: bytes = rows.buffers()[2][int(first) : int(last)].to_pybytes()
+    return block
+
+
+def not_utf8(data: bytes, starts: Offsets, ends: Offsets, used: int) -> Flags:
+    """Tell which stretches hold a byte sequence that is not UTF-8.
+
+    Args:
+        data: Bytes, of which those up to `used` are looked at.
+        starts: Where the stretches start, in order.
+        ends: Where they end.
+        used: Where the last of them ends, at least.
+    """
+    bad = np.zeros(len(starts), np.bool_)
+    view = memoryview(data)
+    if not len(starts) or is_utf8(view[:used]):
+        return bad
+    high = np.flatnonzero(np.frombuffer(data, np.uint8)[:used] >= 0x80)
+    high = high[high >= starts[0]]
+    for i in np.unique(np.searchsorted(starts, high, side="right") - 1).tolist():
+        bad[i] = not is_utf8(view[int(starts[i]) : int(ends[i])])
+    return bad
+
+
+def is_utf8(data: bytes | memoryview) -> bool:
+    """Tell whether bytes are UTF-8."""
+    try:
+        str(data, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def decimal(values: pl.Series) -> pl.Series:
+    """Return the shortest decimals that read back as the same float32, never with an exponent.
+
+    Args:
+        values: Float32 from 0 to 1, or null.
+    """
+    text = values.rename("value").cast(pl.String)
+    small = text.str.contains("e-", literal=True)
+    if not small.any():
+        return text
+    column = pl.col("value")
+    digits = column.str.extract(r"^([0-9.]+)e").str.replace(".", "", literal=True)
+    zeros = column.str.extract(r"e-0*([0-9]+)$").cast(pl.Int64) - 1
+    positional = pl.concat_str(pl.lit("0."), pl.lit("0").repeat_by(zeros).list.join(""), digits)
+    is_small = column.str.contains("e-", literal=True)
+    return text.to_frame().select(pl.when(is_small).then(positional).otherwise(column)).to_series()

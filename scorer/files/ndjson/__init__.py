@@ -1,0 +1,1 @@
+"""NDJSON, also called JSON Lines."""

@@ -1,0 +1,142 @@
+"""NDJSON: an output line must be the input's line with the appended members in it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scorer.files.cells import pieces
+from scorer.files.compare import Compared, Finding
+from scorer.files.ndjson.members import spelled
+from scorer.files.ndjson.objects import Objects
+from scorer.files.ndjson.source import NdjsonSource
+from scorer.files.source import RECORD_CAP, OutputColumns, Source
+
+_MEMBERS = 1 << 16  # bytes that the appended members may add to the longest line
+
+# As we write them: no white space, a label in quotes, scores without exponents.
+_LABEL = r'null|"(?:[^"\\]|\\.)*"'
+_SCORE = r"null|[0-9.]+"
+
+
+class NdjsonPair:
+    """Two NDJSON files."""
+
+    def __init__(self, source: Source | None, output: Path, plan: OutputColumns) -> None:
+        self.rejects = 0
+        self._source = source if isinstance(source, NdjsonSource) else None
+        if self._source:
+            self._source.check_plan(plan)  # a line that has one of its names is a reject
+        self._plan = plan
+        # Its "text" is the label, read by the same rules as any text.
+        cap = RECORD_CAP + _MEMBERS
+        self._scored = NdjsonSource(output, text_column=plan.label_column, cap=cap)
+        self._pattern = _pattern(plan)
+
+    def columns(self) -> Iterator[Finding]:
+        """Yield what is wrong with the byte-order mark: names belong to the lines."""
+        if self._source and self._scored.bom != self._source.bom:
+            yield Finding("mark", "the byte-order mark is not the input's")
+
+    def input_pieces(self) -> Iterator[Objects]:
+        """Yield the input's rows, and count its rejects."""
+        for rows in self._source.rows() if self._source else ():
+            self.rejects += len(rows.rejects)
+            yield rows
+
+    def output_pieces(self) -> Iterator[Objects]:
+        """Yield the output's rows."""
+        return self._scored.rows()
+
+    def cut(self, piece: Objects, start: int, stop: int) -> Objects:
+        """Return some of the rows."""
+        return piece.rows(start, stop)
+
+    def answers(self, piece: Objects, offset: int) -> Compared:
+        """Return the appended values; where they are not as we write them, NaN and a finding."""
+        findings = [
+            Finding("record", f"line {reject.line} is no row: {reject.reason}")
+            for _, reject in piece.rejects
+        ]
+        found = self._found(piece)
+        missing = found.is_null()
+        if missing.true_count:
+            row = offset + pc.index(missing, value=True).as_py() + 1
+            text = f"row {row:,} does not end in {', '.join(self._plan.names)} as we write them"
+            findings.append(Finding("members", text, missing.true_count))
+        nan = pl.Series(pl.from_arrow(missing))
+        scores = []
+        for number, name in enumerate(self._plan.names[1:]):
+            column = pc.struct_field(found, f"score{number}").cast(pa.string())
+            spelling = pl.Series(pl.from_arrow(column), dtype=pl.String)
+            score = spelling.cast(pl.Float32, strict=False)
+            wrong = nan | (score.is_null() & (spelling != "null").fill_null(value=False))
+            scores.append(score.set(wrong, float("nan")).rename(name))
+        return Compared(offset, piece.texts, tuple(scores), tuple(findings))
+
+    def _found(self, piece: Objects) -> pa.StructArray:
+        """Return what stands before the last brace: `members`, `score0` ...; null where unlike."""
+        lines = pieces(piece.data, piece.starts, piece.braces, pa.binary())
+        return pc.extract_regex(lines, self._pattern)
+
+    def differences(self, ours: Objects, theirs: Objects, offset: int) -> Iterator[Finding]:
+        """Yield where the line without the members, or what follows the brace, is not the input's.
+
+        A line that does not end in such members has been told.
+        """
+        members = pc.struct_field(self._found(ours), "members")
+        added = pc.binary_length(members).fill_null(0).to_numpy(zero_copy_only=False)
+        line = pc.not_equal(
+            pieces(ours.data, ours.starts, ours.braces - added, pa.binary()),
+            pieces(theirs.data, theirs.starts, theirs.braces, pa.binary()),
+        )
+        line = pc.and_(line, members.is_valid())
+        ending = pc.not_equal(
+            pieces(ours.data, ours.braces, ours.stops, pa.binary()),
+            pieces(theirs.data, theirs.braces, theirs.stops, pa.binary()),
+        )
+        if line.true_count:
+            at = pc.index(line, value=True).as_py()
+            name = _different_key(_line(ours, at), _line(theirs, at))
+            text = f"row {offset + at + 1:,}: {name} is not what the input holds"
+            yield Finding("columns", text, line.true_count)
+        if ending.true_count:
+            at = pc.index(ending, value=True).as_py()
+            text = f"row {offset + at + 1:,}: the line ending is not the input's"
+            yield Finding("ending", text, ending.true_count)
+
+
+def _pattern(plan: OutputColumns) -> str:
+    """Return a regular expression for what is appended, up to the brace.
+
+    Quotes in strings are escaped, so it fits nowhere inside one.
+    """
+    label, *scores = (re.escape(spelled(name)) for name in plan.names)
+    tail = "".join(f",{name}:(?P<score{i}>{_SCORE})" for i, name in enumerate(scores))
+    return f"(?P<members>,?{label}:(?:{_LABEL}){tail})$"
+
+
+def _line(rows: Objects, row: int) -> bytes:
+    return rows.data[int(rows.starts[row]) : int(rows.stops[row])]
+
+
+def _different_key(mine: bytes, its: bytes) -> str:
+    """Name the first value that differs in a row that does."""
+    ours, theirs = _members(mine), _members(its)
+    for found, wanted in zip(ours, theirs, strict=False):
+        if found != wanted:
+            return f"key {wanted[0]!r}"
+    return "the line"
+
+
+def _members(line: bytes) -> list[tuple[str, Any]]:
+    """Return a row's names and values, numbers as they are spelled."""
+    found: list[tuple[str, Any]] = json.loads(
+        line, object_pairs_hook=list, parse_int=str, parse_float=str
+    )
+    return found

@@ -1,0 +1,126 @@
+"""`-`: standard input and standard output, by way of temporary files.
+
+A run reads its input twice, and its output appears when all of it is there: so what comes in is
+kept first, and what goes out is sent when the run is over. A failure sends nothing.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
+
+from scorer.errors import DataError, UsageError
+from scorer.files.discover import rejects_path
+from scorer.files.formats import EXTENSIONS, format_of
+from scorer.files.storage import reading, writing
+from scorer.run_options import Outcome
+
+DASH = Path("-")
+
+_BLOCK = 1 << 20  # bytes
+_TEXT = {".csv", ".tsv", ".ndjson", ".jsonl"}  # what a terminal can show
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What a run reads and writes instead."""
+
+    inputs: tuple[Path, ...]
+    output: Path | None
+    stdout: IO[bytes] | None = None  # where the output goes in the end, unless it is a file
+
+    def deliver(self, outcome: Outcome) -> Outcome:
+        """Send a good output to standard output; return what is to be told of it."""
+        if self.stdout is None:
+            return outcome
+        if outcome.error is None:
+            with outcome.output.open("rb") as file:
+                shutil.copyfileobj(file, self.stdout, _BLOCK)
+            self.stdout.flush()
+        return _without_the_list(replace(outcome, output=DASH), rejects_path(outcome.output))
+
+
+@contextmanager
+def piped(
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    kind: str | None,
+    streams: tuple[IO[bytes], IO[bytes]],
+) -> Iterator[Files]:
+    """Put temporary files in the place of `-`.
+
+    Args:
+        inputs: As they were named.
+        output: Likewise.
+        kind: The format of standard input; None for what the output's name says, or CSV.
+        streams: Standard input and output.
+
+    Raises:
+        UsageError: `-` beside other inputs, a format without it, or a terminal.
+    """
+    stdin, stdout = streams
+    from_stdin = DASH in inputs
+    to_stdout = output == DASH or (from_stdin and output is None)
+    if kind is not None and not from_stdin:
+        raise UsageError("--format is about standard input", "a file's name says its format")
+    if not from_stdin and not to_stdout:
+        yield Files(inputs, output)
+        return
+    if len(inputs) > 1:
+        raise UsageError("- is one file, not several", "score it on its own")
+    with TemporaryDirectory(prefix="tweetscore-") as name:
+        directory = Path(name)
+        if from_stdin:
+            inputs = (directory / f"stdin{_suffix(None if to_stdout else output, kind)}",)
+        if to_stdout:
+            output = directory / f"stdout{format_of(inputs[0]).suffix}"
+            _check_terminal(stdout, output.suffix)
+        if from_stdin:
+            _keep(stdin, inputs[0])
+        yield Files(inputs, output, stdout if to_stdout else None)
+
+
+def _suffix(output: Path | None, kind: str | None) -> str:
+    """Return the extension of standard input."""
+    if output is not None and not output.is_dir():
+        named = format_of(output)
+        if kind in {None, named.kind}:
+            return named.suffix
+    return EXTENSIONS[kind or "csv"]
+
+
+def _check_terminal(stdout: IO[bytes], suffix: str) -> None:
+    if suffix.lower() not in _TEXT and stdout.isatty():
+        raise UsageError(
+            f"standard output is a terminal, which cannot show {suffix}", "send it to a file"
+        )
+
+
+def _keep(stdin: IO[bytes], path: Path) -> None:
+    """Write all of standard input to a file."""
+    if stdin.isatty():
+        raise UsageError("standard input is a terminal", "send a file to it, or name one")
+    with writing(path), path.open("xb") as file:
+        while block := _block(stdin):
+            file.write(block)
+
+
+def _block(stdin: IO[bytes]) -> bytes:
+    with reading(Path("standard input")):
+        return stdin.read(_BLOCK)
+
+
+def _without_the_list(outcome: Outcome, rejects: Path) -> Outcome:
+    """Name another way to what was rejected: its list goes with the temporary files."""
+    if not rejects.exists():
+        return outcome
+    remedy = "name an output with -o to get a list of them"
+    if outcome.error is not None:
+        error = DataError(outcome.error.problem, f"allow for it with --max-rejects, or {remedy}")
+        return replace(outcome, error=error)
+    rejected = outcome.report["counters"]["rejected"]
+    warning = f"records that are no rows were left out: {rejected:,}; {remedy}"
+    return replace(outcome, warnings=(*outcome.warnings, warning))
