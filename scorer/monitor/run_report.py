@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,7 @@ def describe_input(path: Path, **also: Any) -> dict[str, Any]:
     }
 
 
+@cache  # asked twice for each file, and they are looked up in many
 def library_versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that compute."""
     versions = {"python": platform.python_version()}
