@@ -1,10 +1,10 @@
 """The outer hallway, files to files.
 
-For each input: look -> lock -> recover -> first pass (read, prepare, score, keep the results) ->
-second pass (the input's rows with their scores) -> commit -> run report. Reading and preparing
-the next window overlap with scoring this one, so memory is two windows however long the input.
-Nothing under the output's name changes before the one rename that publishes it, and a run that
-is killed anywhere is taken up by the next one.
+Discover the inputs; then for each: look -> lock -> recover -> first pass (read, prepare, score,
+keep the results) -> second pass (the input's rows with their scores) -> commit -> run report.
+Reading and preparing the next window overlap with scoring this one, so memory is two windows
+however long the input. Nothing under the output's name changes before the one rename that
+publishes it, and a run that is killed anywhere is taken up by the next one.
 """
 
 from collections import deque

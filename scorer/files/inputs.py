@@ -85,10 +85,10 @@ def find_inputs(arguments: Sequence[Path]) -> Inputs:
 def partition_keys(path: Path) -> tuple[str, ...]:
     """Return the columns that a file's directories are named after: year=2026/month=11."""
     keys: list[str] = []
-    for directory in path.absolute().parents:
-        if not (match := _PARTITION.fullmatch(directory.name)):
-            break
+    directory = path.absolute().parent
+    while match := _PARTITION.fullmatch(directory.name):
         keys.append(match[1])
+        directory = directory.parent
     return tuple(reversed(keys))
 
 
