@@ -112,7 +112,7 @@ def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any)
             for outcome in pipeline.run(wanted, found, progress=bar.update):
                 bar.clear()
                 teller.tell(outcome)
-                bar.set_description_str(teller.progress())
+                bar.set_description_str(teller.progress(), refresh=False)  # with the next rows
         teller.say_total(found.passed_over)
     except KeyboardInterrupt:
         raise
