@@ -7,7 +7,8 @@ nothing after it can make the run fail.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,11 +18,14 @@ from scorer import keys
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
 from scorer.files.discover import failed_report_path, rejects_path, resolved
 from scorer.files.formats import open_source
+from scorer.files.inputs import partition_keys
 from scorer.files.lock import Lock, locked
 from scorer.files.publish import (
     FileIdentity,
+    Inodes,
     check_owner,
     check_place,
+    inodes,
     replacing,
     report_on,
     write_json,
@@ -41,13 +45,16 @@ if TYPE_CHECKING:
 class FileRun:
     """One input, its output, and what became of them."""
 
-    def __init__(self, path: Path, output: Path, options: RunOptions) -> None:
+    def __init__(
+        self, path: Path, output: Path, options: RunOptions, *, several: bool = False
+    ) -> None:
         self.error: TweetscoreError | None = None
         self.interrupt: KeyboardInterrupt | None = None  # one that came after the commit
         self._input = path
         self._output = output  # as it was named, for messages
         self._target = resolved(output)  # a link stays one: what it points to is replaced
         self._options = options
+        self._several = several  # whether others have their turn too
         self._record = RunRecord(options.as_json(), options.options_from)
         self._report: dict[str, Any] = {}
         self._up_to_date = False
@@ -60,6 +67,7 @@ class FileRun:
     def attempt(self) -> Iterator[None]:
         """Keep an error of this file; let an error in the call, a bug or an interrupt pass.
 
+        Of several files, one that does not fit the call does not keep the others from their turn.
         After the commit nothing is an error any more: the next run tidies up.
         """
         try:
@@ -74,7 +82,9 @@ class FileRun:
                 self.interrupt = error if isinstance(error, KeyboardInterrupt) else None
                 return
             self.fail(error)
-            if not isinstance(error, TweetscoreError) or isinstance(error, UsageError):
+            if not isinstance(error, TweetscoreError):
+                raise
+            if isinstance(error, UsageError) and not self._several:
                 raise
             self.error = error
 
@@ -105,12 +115,12 @@ class FileRun:
             self._up_to_date,
         )
 
-    def look(self, inputs: Sequence[Path]) -> None:
+    def look(self, inputs: Inodes) -> None:
         """Check all that can be checked without model and lock; no input may become an output."""
         options = self._options
-        if len(options.inputs) > 1:
+        if options.output not in (None, self._output):  # it is the directory of many
             self._target.parent.mkdir(parents=True, exist_ok=True)
-        check_place(self._target, inputs)
+        check_place(self._target, ChainMap(inodes([self._input]), inputs))
         self._source = open_source(
             self._input,
             text_column=options.text_column,
@@ -118,7 +128,15 @@ class FileRun:
             delimiter=options.delimiter,
             limit=options.limit,
         )
-        _columns(options).check_against(self._source.columns)
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Let no column be appended that the rows have, or that their directories stand for."""
+        taken = (*self._source.columns, *partition_keys(self._input))
+        try:
+            _columns(self._options).check_against(taken)
+        except UsageError as error:
+            raise UsageError(f"{self._input}: {error.problem}", error.remedy) from error
 
     def expect(self, bundle: "Bundle") -> None:
         """Name the output's columns, and check that the input's format can hold them."""
@@ -129,18 +147,16 @@ class FileRun:
             model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
         )
 
-    def score(
-        self, model: Model, inputs: Sequence[Path], progress: Callable[[int], object]
-    ) -> None:
+    def score(self, model: Model, inputs: Inodes, progress: Callable[[int], object]) -> None:
         """Bring the output up to date, under its lock."""
         with locked(self._target, wait=self._options.lock_wait) as lock:
             recover(self._target)
-            self.look(inputs)  # what was found before the lock may be different now
-            check_owner(self._target, overwrite=self._options.overwrite)
-            self.expect(model.bundle)
             key = self._find_key(model.bundle)
             if self._is_up_to_date():
                 return
+            self.look(inputs)  # what was found before the lock may be different now
+            check_owner(self._target, overwrite=self._options.overwrite)
+            self.expect(model.bundle)
             with self._record.stage("load"):
                 classifier = model.load()
             self._record.begin()
@@ -160,6 +176,8 @@ class FileRun:
 
     def _is_up_to_date(self) -> bool:
         """Take over the report of an output that holds what this run would write."""
+        if not self._options.incremental:
+            return False
         report = report_on(self._target) or {}
         match report:
             case {"result_key": self._record.result_key, "counters": {"rejected": int(rejected)}}:

@@ -1,20 +1,21 @@
 """The outer hallway, files to files.
 
-For each input: look -> lock -> recover -> first pass (read, prepare, score, keep the results) ->
-second pass (the input's rows with their scores) -> commit -> run report. Reading and preparing
-the next window overlap with scoring this one, so memory is two windows however long the input.
-Nothing under the output's name changes before the one rename that publishes it, and a run that
-is killed anywhere is taken up by the next one.
+Discover the inputs; then for each: look -> lock -> recover -> first pass (read, prepare, score,
+keep the results) -> second pass (the input's rows with their scores) -> commit -> run report.
+Reading and preparing the next window overlap with scoring this one, so memory is two windows
+however long the input. Nothing under the output's name changes before the one rename that
+publishes it, and a run that is killed anywhere is taken up by the next one.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scorer.errors import UsageError
 from scorer.file_run import FileRun
-from scorer.files.discover import own_products, plan_outputs
+from scorer.files.discover import plan_outputs
+from scorer.files.inputs import Inputs, find_inputs
+from scorer.files.publish import inodes
 from scorer.run_options import Model, Outcome, RunOptions, TextClassifier
 
 if TYPE_CHECKING:
@@ -70,13 +71,14 @@ class _SharedModel:
             raise
 
 
-def skipped(options: RunOptions) -> list[Path]:
-    """Return the inputs that a run passes over, because their names say that they are ours."""
-    return own_products(options.inputs)
+def discover(options: RunOptions) -> Inputs:
+    """Return the files that a run is asked to score; nothing is opened."""
+    return find_inputs(options.inputs)
 
 
 def run(
     options: RunOptions,
+    inputs: Inputs | None = None,
     *,
     model_for: Callable[[RunOptions], Model] = LocalModel,
     progress: Callable[[int], object] = lambda _: None,
@@ -85,43 +87,40 @@ def run(
 
     What fails for one file is in its outcome and does not keep the others from their turn;
     what concerns all of them is raised. The model is loaded when the first file needs it.
-    `progress` hears each window's rows.
+
+    Args:
+        options: What is wanted.
+        inputs: What `discover` found, where the caller has asked already.
+        model_for: How to get the model.
+        progress: Hears each window's rows.
     """
-    plan = _plan(options)
-    inputs = [path for path, _ in plan]
-    runs = [FileRun(path, output, options) for path, output in plan]
+    inputs = inputs or discover(options)
+    plan = plan_outputs(inputs, options.output)
+    several = len(plan) > 1
+    runs = deque(FileRun(path, output, options, several=several) for path, output in plan)
+    taken = inodes(inputs.files)
     model = _SharedModel(model_for(options))
+    yield from (Outcome(path, path, {}, error=error) for path, error in inputs.unreadable)
     try:
         for each in runs:
             with each.attempt():
-                each.look(inputs)
+                each.look(taken)
         _expect(model, [each for each in runs if not each.error])
     except BaseException:
         # What ends the run must not hide what was wrong with single files.
         yield from (each.outcome() for each in runs if each.error)
         raise
     while runs:
-        each = runs.pop(0)
+        each = runs.popleft()
         if not each.error:
             with each.attempt():
-                each.score(model, inputs, progress)
+                each.score(model, taken, progress)
         if model.error:
             yield from _all_fail([each, *runs], model.error)
             raise model.error
         yield each.outcome()
         if each.interrupt and runs:
             raise each.interrupt
-
-
-def _plan(options: RunOptions) -> list[tuple[Path, Path]]:
-    """Pair each input with its output, before anything is opened."""
-    for path in options.inputs:
-        if path.is_dir():
-            raise UsageError(f"{path} is a directory", "name the files in it")
-    several = len(options.inputs) > 1
-    if several and options.output and options.output.exists() and not options.output.is_dir():
-        raise UsageError(f"{options.output} is a file", "several inputs need a directory")
-    return plan_outputs(options.inputs, options.output)
 
 
 def _expect(model: Model, runs: list[FileRun]) -> None:

@@ -39,6 +39,7 @@ class RunOptions:
     threads: int | None = None
     encoding: str | None = None
     delimiter: str | None = None
+    incremental: bool = True  # leave outputs alone that are up to date
     resume: "Resume" = "auto"
     lock_wait: float = 0.0  # seconds
     options_from: Mapping[str, str] = field(default_factory=dict)  # option -> where it was set

@@ -33,7 +33,7 @@ def doctor(*, model: Path | None, **choice: Any) -> None:
     from scorer.inference.runtime.machine import inspect
     from scorer.monitor.run_report import library_versions
 
-    versions = library_versions()
+    versions = dict(library_versions())
     python = versions.pop("python")
     _say("tweetscore", f"{__version__}, Python {python}, {platform.platform()}")
     _say("libraries", ", ".join(f"{name} {version}" for name, version in versions.items()))

@@ -1,7 +1,8 @@
 """`tweetscore run`: files in, the same files with scores out."""
 
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from scorer.cli.errors import print_error
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 
 if TYPE_CHECKING:
+    from scorer.errors import TweetscoreError
     from scorer.piped import Files
     from scorer.run_options import Outcome, RunOptions
 
+_FEW = 10  # files that have a line each
 _ORIGINS = {
     ParameterSource.COMMANDLINE: "command line",
     ParameterSource.ENVIRONMENT: "environment",
@@ -64,6 +67,12 @@ _ORIGINS = {
     help="Rows held at a time.  [default: 16384; 262144 on CUDA]",
 )
 @click.option(
+    "--incremental/--no-incremental",
+    default=True,
+    show_default=True,
+    help="Leave what is up to date alone.",
+)
+@click.option(
     "--resume",
     type=click.Choice(["auto", "require", "never"]),
     default="auto",
@@ -79,13 +88,15 @@ _ORIGINS = {
     help="Wait while another run writes the output.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
+@click.option("-v", "--verbose", is_flag=True, help="A line for each file, also of many.")
 @debug_option
-def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
+def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any) -> None:
     """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
 
     The rows come back unchanged and in order, with a label and a score column. A file appears
     under the output's name when it is complete, and OUTPUT.run.json tells its story. What is up
-    to date is left alone; a run that was killed goes on where it was.
+    to date is left alone; a run that was killed goes on where it was. A directory stands for all
+    files below it, a quoted pattern for those that it matches.
 
     An INPUT of - is standard input; its scores go to standard output, unless -o names a file.
 
@@ -93,6 +104,7 @@ def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
     tweetscore run tweets.csv
     tweetscore run tweets.parquet -o scored.parquet --scores all
     tweetscore run mon.csv tue.csv -o scored/ --text-column body
+    tweetscore run lake/ 'archive/**/*.csv.gz' -o scored/
     zcat tweets.ndjson.gz | tweetscore run - --format ndjson | head
     """
     from scorer.piped import piped
@@ -103,34 +115,35 @@ def run(*, quiet: bool, inputs: tuple[Path, ...], **options: Any) -> None:
         wanted = RunOptions(
             files.inputs, output=files.output, **options, options_from=_origins(options)
         )
-        code = _run(wanted, files, quiet=quiet)
+        code = _run(wanted, files, quiet=quiet, verbose=verbose)
     click.get_current_context().exit(code)
 
 
-def _run(wanted: "RunOptions", files: "Files", *, quiet: bool) -> int:
+def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) -> int:
     """Run, tell what becomes of each file, and return the exit code."""
     from tqdm import tqdm
 
     from scorer import pipeline
 
-    code = 0
-    said: set[str] = set()
-    if not quiet and (skipped := pipeline.skipped(wanted)):
-        _warn(f"skipped, as tweetscore wrote them: {', '.join(map(str, skipped))}", said)
+    found = pipeline.discover(wanted)
+    teller = _Teller(len(found.files), found.several, quiet=quiet, verbose=verbose)
+    if found.ours:
+        teller.say_skipped(found.ours)
     try:
         # disable=None: a bar on a terminal only.
         with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
-            for outcome in pipeline.run(wanted, progress=bar.update):
+            for outcome in pipeline.run(wanted, found, progress=bar.update):
                 bar.clear()
-                failed_with = _tell(files.deliver(outcome), said, quiet=quiet)
-                code = code or failed_with
+                teller.tell(files.deliver(outcome))
+                bar.set_description_str(teller.progress(), refresh=False)  # with the next rows
+        teller.say_total(found.passed_over)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if not code:
+        if not teller.code:
             raise
         print_error(error)
-    return code
+    return teller.code
 
 
 def _origins(options: Iterable[str]) -> dict[str, str]:
@@ -144,22 +157,70 @@ def _origins(options: Iterable[str]) -> dict[str, str]:
     return {name: words.get(source, "default") for name, source in sources.items() if source}
 
 
-def _tell(outcome: "Outcome", said: set[str], *, quiet: bool) -> int:
-    """Print what became of a file and return its exit code."""
-    for warning in outcome.warnings:
-        _warn(warning, said)
-    if outcome.error:
-        return print_error(outcome.error)
-    if not quiet:
-        click.echo(f"tweetscore: {_summary(outcome)}", err=True)
-    return 0
+class _Teller:
+    """Says what becomes of the files: a line for each of a few, one for all of many."""
 
+    def __init__(self, files: int, several: bool, *, quiet: bool, verbose: bool) -> None:
+        self.code = 0  # of the first file that failed
+        self._files = files
+        self._several = several
+        self._quiet = quiet
+        self._each = verbose or files <= _FEW
+        self._said: set[str] = set()
+        self._fates = Counter[str]()
+        self._rows = 0
 
-def _warn(warning: str, said: set[str]) -> None:
-    """Print a warning, unless an earlier file had the same."""
-    if warning not in said:
-        click.echo(f"tweetscore: warning: {warning}", err=True)
-        said.add(warning)
+    def say_skipped(self, ours: Sequence[Path]) -> None:
+        """Say which of the files that were named are passed over."""
+        names = ", ".join(map(str, ours[:_FEW]))
+        more = f" and {len(ours) - _FEW:,} more" if len(ours) > _FEW else ""
+        if not self._quiet:
+            self._warn(f"skipped, as tweetscore wrote them: {names}{more}")
+
+    def tell(self, outcome: "Outcome") -> None:
+        """Say what became of a file, and remember its exit code."""
+        for warning in outcome.warnings:
+            self._warn(warning)
+        if outcome.error:
+            self._fates["failed"] += 1
+            code = self._say_error(outcome.error)
+            self.code = self.code or code
+            return
+        if outcome.up_to_date:
+            self._fates["up to date"] += 1
+        else:
+            self._fates["scored"] += 1
+            self._rows += outcome.report["counters"]["rows"]
+        if self._each and not self._quiet:
+            click.echo(f"tweetscore: {_summary(outcome)}", err=True)
+
+    def progress(self) -> str:
+        """Return how many of several files are done."""
+        return f"{self._fates.total():,} of {self._files:,} files" if self._several else ""
+
+    def say_total(self, passed_over: Iterable[tuple[str, int]]) -> None:
+        """Say what became of several files together."""
+        if self._quiet or not self._several:
+            return
+        scored = self._fates["scored"]
+        files = "file" if scored == 1 else "files"
+        line = f"{scored:,} {files} scored ({self._rows:,} rows)"
+        line += "".join(f", {self._fates[fate]:,} {fate}" for fate in ("up to date", "failed"))
+        skipped = ", ".join(f"{count:,} {why}" for why, count in passed_over)
+        click.echo(f"tweetscore: {line}{skipped and f'; skipped: {skipped}'}", err=True)
+
+    def _say_error(self, error: "TweetscoreError") -> int:
+        """Print an error, unless an earlier file had the very same, and return its exit code."""
+        if str(error) in self._said:
+            return error.exit_code
+        self._said.add(str(error))
+        return print_error(error)
+
+    def _warn(self, warning: str) -> None:
+        """Print a warning, unless an earlier file had the same."""
+        if warning not in self._said:
+            click.echo(f"tweetscore: warning: {warning}", err=True)
+            self._said.add(warning)
 
 
 def _summary(outcome: "Outcome") -> str:

@@ -1,17 +1,12 @@
-"""Which files are inputs, and what belongs to each output by its name."""
+"""Which output each input has, and what belongs to an output by its name."""
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from scorer.errors import UsageError
 from scorer.files.formats import format_of
-
-_OURS = re.compile(
-    r"\.scored\.|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$|\.tweetscore(\.lock|\.tmp)?$",
-    re.IGNORECASE,
-)
+from scorer.files.inputs import Inputs
 
 
 def resolved(output: Path) -> Path:
@@ -55,37 +50,31 @@ def lock_path(output: Path) -> Path:
     return output.with_name(f".{output.name}.tweetscore.lock")
 
 
-def own_products(inputs: Sequence[Path]) -> list[Path]:
-    """Return those among several inputs that are outputs or reports of ours by their names.
+def plan_outputs(inputs: Inputs, output: Path | None = None) -> list[tuple[Path, Path]]:
+    """Return each input with its output; nothing needs to exist yet.
 
-    A pattern like `*.csv` matches last night's outputs too. A single input is meant as it stands.
-    """
-    return [path for path in inputs if _OURS.search(path.name)] if len(inputs) > 1 else []
-
-
-def plan_outputs(inputs: Sequence[Path], output: Path | None = None) -> list[tuple[Path, Path]]:
-    """Return each input but `own_products` with its output; nothing needs to exist yet.
-
-    One input and an `output` that is no directory: that is its name. Otherwise `output` is a
-    directory, in which the inputs' paths below their common parent are mirrored.
+    One file that was named, and an `output` that is no directory: that is its name. Otherwise
+    `output` is a directory, in which the inputs' paths below their common top are mirrored.
 
     Raises:
-        UsageError: two inputs share an output, an output is an input, or the formats differ.
+        UsageError: two inputs share an output, an output is an input, the formats differ, or
+            `output` is a file and must be a directory.
     """
-    if len(inputs) == 1 and output is not None and not output.is_dir():
-        pairs = [(inputs[0], output)]
+    if output is None:
+        pairs = [(path, default_output(path)) for path in inputs.files]
+    elif not inputs.several and not output.is_dir():
+        pairs = [(path, output) for path in inputs.files]
+    elif output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file", "several inputs need a directory")
     else:
-        skipped = set(own_products(inputs))
-        pairs = [(path, default_output(path)) for path in inputs if path not in skipped]
-        if output is not None and pairs:
-            top = os.path.commonpath([os.path.abspath(path.parent) for path, _ in pairs])
-            pairs = [(path, output / _below(Path(top), renamed)) for path, renamed in pairs]
+        pairs = [(path, output / _below(inputs.top, path)) for path in inputs.files]
     _check_pairs(pairs)
     return pairs
 
 
 def _below(top: Path, path: Path) -> Path:
-    return Path(os.path.abspath(path)).relative_to(top)
+    """Return an input's default output as it lies below the top of all inputs."""
+    return Path(os.path.abspath(default_output(path))).relative_to(top)
 
 
 def _check_pairs(pairs: Sequence[tuple[Path, Path]]) -> None:
@@ -93,6 +82,8 @@ def _check_pairs(pairs: Sequence[tuple[Path, Path]]) -> None:
     outputs: dict[str, Path] = {}
     for path, output in pairs:
         target = os.path.realpath(output)
+        if outputs.get(target) == path:
+            raise UsageError(f"{path} is meant by two INPUTs", "let each file be meant once")
         if target in outputs:
             raise UsageError(
                 f"{outputs[target]} and {path} would both be written to {output}",

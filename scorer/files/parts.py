@@ -117,7 +117,7 @@ def _to_bytes(offset: int, digest: bytes, scores: Scores) -> bytes:
 
 
 def _array(values: NDArray[Any], present: NDArray[np.bool_] | None = None) -> pa.Array:
-    """Return numbers as Arrow sees them; `pa.array` would import pandas wherever it is installed."""
+    """Return numbers as Arrow sees them; `pa.array` would import pandas where it is installed."""
     bits = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
     kind = pa.from_numpy_dtype(values.dtype)
     return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(values)])

@@ -5,7 +5,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from scorer.errors import DataError, InputMissing, OutputRefused, UsageError
 from scorer.files.discover import intent_path, report_path
 from scorer.files.storage import reading, writing
+
+Inodes = dict[tuple[int, int], Path]  # by device and inode, a path to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,29 @@ class FileIdentity:
         return asdict(self)
 
 
-def check_place(output: Path, inputs: Iterable[Path]) -> None:
+def inodes(paths: Iterable[Path]) -> Inodes:
+    """Return which file each path leads to; what is not there has none."""
+    found = {}
+    for path in paths:
+        with suppress(OSError):  # whoever opens it says why that cannot be done
+            status = path.stat()
+            found[status.st_dev, status.st_ino] = path
+    return found
+
+
+def check_place(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
     """Check that a file can be written there; whose it is, is asked under the lock.
+
+    Args:
+        output: The file to be written.
+        inputs: The files to be read, as `inodes` found them.
 
     Raises:
         UsageError: it is one of the inputs, by path, symbolic link or hard link.
         OutputRefused: its directory is missing or closed to us, or it is no regular file.
     """
-    for path in inputs:
-        if path.exists() and output.exists() and path.samefile(output):
+    for identity in inodes([output]):
+        if path := inputs.get(identity):
             raise UsageError(f"{output} is the input {path} itself", "choose another output")
     with writing(output):
         parent = output.parent
@@ -149,12 +165,17 @@ def json_text(content: Mapping[str, Any]) -> str:
 
 def write_json(path: Path, content: Mapping[str, Any], *, temporary: Path | None = None) -> None:
     """Write a small JSON file atomically and durably."""
+    replace_json(path, content, temporary=temporary)
+    with writing(path):
+        fsync_directory(path.parent)
+
+
+def replace_json(path: Path, content: Mapping[str, Any], *, temporary: Path | None = None) -> None:
+    """Write a small JSON file atomically; its name is durable when its directory is."""
     text = json_text(content)
     temporary = temporary or temporary_sibling(path)
     with replacing(path, temporary), writing(path):
         temporary.write_text(text, encoding="ascii")
-    with writing(path):
-        fsync_directory(path.parent)
 
 
 def fsync_directory(directory: Path) -> None:

@@ -49,13 +49,15 @@ def _as_json(reject: Reject, encoding: str) -> dict[str, str | int]:
 
 @contextmanager
 def reject_log(path: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
-    """Yield a log that is whole and on the disk when the block ends; its owner alone may read."""
+    """Yield a log that is whole when the block ends, and on the disk; its owner alone may read."""
     with writing(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     file = os.fdopen(descriptor, "wb")
+    log = RejectLog(path, file, encoding)
     try:
-        yield RejectLog(path, file, encoding)
+        yield log
     finally:
         with writing(path), file:  # closes it even where what is buffered does not fit
             file.flush()
-            os.fsync(file.fileno())
+            if log.count:  # an empty one is never published: no reason to wait for the disk
+                os.fsync(file.fileno())

@@ -36,6 +36,7 @@ from scorer.files.publish import (
     commit,
     fsync_directory,
     read_report,
+    replace_json,
     report_on,
     temporary_sibling,
     write_json,
@@ -91,7 +92,8 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
         with writing(directory):
             directory.mkdir(mode=0o700)
             fsync_directory(output.parent)  # or a power cut could keep the output, not its intent
-        write_json(directory / _PLAN, found)
+        # Like the names of the parts, its own may be lost with the power: then all is scored again.
+        replace_json(directory / _PLAN, found)
     with Journal(directory / "journal") as journal:
         try:
             warning = "" if resume == "never" else warning
@@ -144,7 +146,7 @@ def finish(output: Path, report: Mapping[str, Any]) -> None:
     """
     with writing(output):
         fsync_directory(output.parent)
-    write_json(report_path(output), report, temporary=scratch(output))
+    replace_json(report_path(output), report, temporary=scratch(output))
     publish_rejects(output, report["counters"]["rejected"])
     with writing(failed_report_path(output)):
         failed_report_path(output).unlink(missing_ok=True)

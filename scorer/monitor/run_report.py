@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -133,7 +135,7 @@ class RunRecord:
             "seconds": {k: round(v, 3) for k, v in {**self._seconds, "total": total}.items()},
             "tweets_per_second": round(own_rows / total, 1) if total else None,
             "peak_memory_bytes": peak_memory(),
-            "libraries": library_versions(),
+            "libraries": dict(library_versions()),
         }
 
     def _label_figures(self) -> list[dict[str, Any]]:
@@ -172,7 +174,8 @@ def describe_input(path: Path, **also: Any) -> dict[str, Any]:
     }
 
 
-def library_versions() -> dict[str, str]:
+@cache  # asked twice for each file, and they are looked up in many
+def library_versions() -> Mapping[str, str]:
     """Return the versions of Python and of the libraries that compute."""
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
@@ -180,7 +183,7 @@ def library_versions() -> dict[str, str]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue  # one of the two ONNX Runtimes is always absent, OpenVINO may be
-    return versions
+    return MappingProxyType(versions)  # all who ask get the same one: nobody may change it
 
 
 def peak_memory() -> int:

@@ -134,7 +134,7 @@ def _taken_column(folder: Path) -> list[str]:
     return ["run", "in.csv"]
 
 
-def _directory(folder: Path) -> list[str]:
+def _empty_directory(folder: Path) -> list[str]:
     return ["run", "."]
 
 
@@ -181,11 +181,11 @@ CALLS = [
     (_no_name, 2, "has an empty name"),
     (_unknown_format, 2, "supported are .csv"),
     (_taken_column, 2, "--label-column"),
-    (_directory, 2, "is a directory"),
     (_no_text_column, 65, "--text-column tweet"),
     (_empty, 65, "is empty"),
     (_no_parquet, 65, "not a readable Parquet file"),
     (_no_file, 66, "in.csv does not exist"),
+    (_empty_directory, 66, "no file to score in .; check the names"),
     (_no_directory, 73, "does not exist"),
     (_not_ours, 73, "--overwrite"),
     (_no_bundle, 78, "not a model bundle"),

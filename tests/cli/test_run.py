@@ -101,7 +101,7 @@ def test_options_can_be_set_in_the_environment(
 def test_several_files_have_several_fates(
     invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
 ) -> None:
-    """The good files are scored; the exit code is that of the first bad one."""
+    """The good files are scored; the exit code is that of the first bad one; one line for all."""
     bad = tweets.parent / "bad.csv"
     bad.write_text("nothing\nhere\n")
     broken = tweets.parent / "broken.csv"
@@ -110,7 +110,9 @@ def test_several_files_have_several_fates(
     assert result.exit_code == 65
     assert [line.partition(": ")[2][:12] for line in result.stderr.splitlines()] == [
         f"{bad} has"[:12], f"{tweets}"[:12], "1 record so far"[:12],
+        "1 file score",
     ]  # fmt: skip
+    assert result.stderr.endswith("1 file scored (3 rows), 0 up to date, 2 failed\n")
     assert (tweets.parent / "tweets.scored.csv").exists()
 
 
@@ -162,7 +164,7 @@ def test_our_own_products_are_skipped_aloud(
     own = tweets.parent / "old.scored.csv"
     own.write_text("text,label,score\nhi,neutral,1\n")
     call = ["run", tweets, own, "--model", tiny_bert_bundle]
-    line, _ = invoke(*call, env=CPU).stderr.splitlines()
+    line, *_ = invoke(*call, env=CPU).stderr.splitlines()
     assert line == f"tweetscore: warning: skipped, as tweetscore wrote them: {own}"
     assert invoke(*call, "-q", env=CPU).stderr == ""
 
@@ -176,3 +178,78 @@ def test_a_gpu_that_is_not_there_is_no_silent_cpu(
     assert result.exit_code == 69
     assert "no CUDA device" in result.stderr
     assert not (tweets.parent / "tweets.scored.csv").exists()
+
+
+@pytest.fixture
+def many(tmp_path: Path, tweets: Path) -> Path:
+    """Return a directory of twelve files, one of them broken, and one that is no input."""
+    directory = tmp_path / "in"
+    for number in range(12):
+        path = directory / f"day={number % 2}" / f"{number:02}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tweets.read_bytes())
+    path.write_text("nothing\nhere\n")
+    (directory / "notes.txt").touch()
+    return directory
+
+
+def test_many_files_have_one_line_together(
+    invoke: Invoke, many: Path, tiny_bert_bundle: Path
+) -> None:
+    """What fails is named; the rest is counted, unless each file is asked for, or silence."""
+    call = ["run", many, "--model", tiny_bert_bundle]
+    first = invoke(*call, env=CPU)
+    failure, total = first.stderr.splitlines()
+    assert failure.startswith(f"tweetscore: {many / 'day=1/11.csv'} has no column 'text'")
+    assert total == (
+        "tweetscore: 11 files scored (33 rows), 0 up to date, 1 failed; "
+        "skipped: 1 of unknown extension"
+    )
+    assert first.exit_code == 65
+    (many / "day=1/11.csv").unlink()
+    assert invoke(*call, "-q", env=CPU).output == ""
+    *each, total = invoke(*call, "-v", env=CPU).stderr.splitlines()
+    assert len(each) == 11
+    assert "0 files scored (0 rows), 11 up to date, 0 failed" in total
+    forced = invoke(*call, "--no-incremental", env=CPU).stderr
+    assert "11 files scored (33 rows), 0 up to date, 0 failed" in forced
+
+
+def test_a_tree_is_mirrored_where_partitions_are_found(
+    invoke: Invoke, many: Path, tiny_bert_bundle: Path, tmp_path: Path
+) -> None:
+    """With -o each output lies where its input lay, and is found there the next night."""
+    (many / "day=1/11.csv").unlink()
+    out = tmp_path / "out"
+    assert invoke("run", many, "-o", out, "--model", tiny_bert_bundle, env=CPU).exit_code == 0
+    assert len(list(out.glob("day=0/*.scored.csv"))) == 6
+    assert len(list(out.glob("day=1/*.scored.csv"))) == 5
+    again = invoke("run", many / "*", "-o", out, "--model", tiny_bert_bundle, env=CPU)
+    assert "0 files scored (0 rows), 11 up to date" in again.stderr
+
+
+def test_an_error_that_all_files_share_is_one_line(invoke: Invoke, many: Path) -> None:
+    """A mistake in the call is not told once for each of a thousand files."""
+    result = invoke("run", many, "--encoding", "klingon", env=CPU)
+    error, total = result.stderr.splitlines()
+    assert "klingon" in error
+    assert "0 files scored (0 rows), 0 up to date, 12 failed" in total
+    assert result.exit_code == 2
+
+
+def test_long_lists_of_our_own_products_are_cut(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
+) -> None:
+    """A shell's pattern may have matched thousands."""
+    own = [tweets.parent / f"{number}.scored.csv" for number in range(12)]
+    call = ["run", tweets, *own, "--model", tiny_bert_bundle]
+    line, *_ = invoke(*call, env=CPU).stderr.splitlines()
+    assert line.endswith(f"{own[9]} and 2 more")
+
+
+def test_nothing_to_score_is_one_line(invoke: Invoke, tmp_path: Path) -> None:
+    """An empty directory exits 66."""
+    (tmp_path / "in").mkdir()
+    result = invoke("run", tmp_path / "in")
+    assert result.exit_code == 66
+    assert result.stderr.startswith(f"tweetscore: no file to score in {tmp_path / 'in'}; check")

@@ -162,7 +162,7 @@ def test_several_inputs_are_taken_up_file_by_file(
     again = zygote.run(command, scene.directory)
     assert again.code == 0, again.stderr
     assert again.windows == 15 - 5 * (killed_in - 1) - 3
-    assert again.stderr.count("up to date") == killed_in - 1
+    assert again.stderr.count("is up to date") == killed_in - 1
     for name in ("mon", "tue", "wed"):
         scored = scene.directory / "scored" / f"{name}.scored.csv"
         assert scored.read_bytes() == play.expected.output

@@ -105,6 +105,7 @@ def _patch(request: dict[str, Any]) -> None:
     stub = StubClassifier(**request["stub"])
     pipeline.run = functools.partial(pipeline.run, model_for=stub.opened)
     versions: dict[str, str] = request["versions"]
+    run_report.library_versions.cache_clear()
     metadata.version = lambda distribution_name: (
         versions.get(distribution_name) or installed_version(distribution_name)
     )

@@ -11,6 +11,7 @@ from scorer.files.publish import (
     FileIdentity,
     check_owner,
     check_place,
+    inodes,
     is_ours,
     json_text,
     replacing,
@@ -79,7 +80,7 @@ def test_input_and_output_are_never_one_file(tmp_path: Path, kind: str) -> None:
     else:
         output.hardlink_to(source)
     with pytest.raises(UsageError) as caught:
-        check_place(output, [source])
+        check_place(output, inodes([tmp_path / "none.csv", source]))
     assert str(caught.value) == f"{output} is the input {source} itself; choose another output"
 
 
@@ -135,7 +136,7 @@ def test_outputs_that_cannot_be_written_are_refused_at_once(
     (tmp_path / "dir.csv").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputRefused) as caught:
-        check_place(tmp_path / name, [])
+        check_place(tmp_path / name, {})
     assert str(caught.value).startswith(words.format(tmp_path))
 
 
@@ -146,7 +147,7 @@ def test_a_directory_must_be_open_to_us(
     """To be written to, and to be entered; asked of the system, as root may enter everywhere."""
     monkeypatch.setattr(os, "access", lambda _, mode: not mode & closed)
     with pytest.raises(OutputRefused, match="cannot be written to; check its permissions"):
-        check_place(tmp_path / "out.csv", [])
+        check_place(tmp_path / "out.csv", {})
 
 
 def test_a_stranger_is_told_what_to_do(tmp_path: Path) -> None:

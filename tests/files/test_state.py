@@ -191,7 +191,9 @@ def test_an_interrupted_publish_is_finished(output: Path, rejected: int) -> None
         assert rejects_path(output).read_text() == "{}\n" * rejected
 
 
-@pytest.mark.parametrize("step", ["write_json", "publish_rejects", "remove_state", "shutil.rmtree"])
+@pytest.mark.parametrize(
+    "step", ["replace_json", "publish_rejects", "remove_state", "shutil.rmtree"]
+)
 def test_finishing_twice_does_no_harm(
     output: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -266,13 +266,9 @@ def _onto_a_hard_link(tweets: Path) -> dict[str, Any]:
     return {"output": tweets.parent / "hard.csv", "overwrite": True}
 
 
-def _a_directory(tweets: Path) -> dict[str, Any]:
-    return {"inputs": (tweets.parent,)}
-
-
 @pytest.mark.parametrize(
     "wrong",
-    [_taken_name, _same_name_twice, _onto_itself, _onto_a_link, _onto_a_hard_link, _a_directory],
+    [_taken_name, _same_name_twice, _onto_itself, _onto_a_link, _onto_a_hard_link],
 )
 def test_a_call_that_cannot_work_costs_nothing(
     tweets: Path, wrong: Callable[[Path], dict[str, Any]]
@@ -418,7 +414,7 @@ def test_our_own_products_are_no_inputs(stub: Any, tweets: Path) -> None:
     outcomes = list(pipeline.run(options, model_for=lambda _: stub))
     assert [outcome.input.name for outcome in outcomes] == ["later.csv", "tweets.csv"]
     assert [outcome.error for outcome in outcomes] == [None, None]
-    assert [path.name for path in pipeline.skipped(options)] == [
+    assert [path.name for path in pipeline.discover(options).ours] == [
         "later.scored.csv", "tweets.scored.csv",
     ]  # fmt: skip
 
