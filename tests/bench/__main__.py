@@ -35,7 +35,7 @@ from tests.bench.store import Store
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 PARTS = ("minilm", "gpt2", "limits", "startup", "scaling")
-QUICK = {"minilm": 500, "gpt2": 100}
+QUICK = {"minilm": 500, "gpt2": 50}
 MEDIUM = 10_000  # rows: between the start's and the table's
 
 

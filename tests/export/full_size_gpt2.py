@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ LABELS = ("negative", "neutral", "positive")
 TEXTS = json.loads((Path(__file__).parents[2] / "export" / "canary_texts.json").read_text("utf-8"))
 
 
-def save_checkpoint(directory: Path) -> None:
-    """Write model and tokenizer, as transformers saves them."""
+def save_checkpoint(directory: Path, texts: Sequence[str] = TEXTS) -> None:
+    """Write model and tokenizer, as transformers saves them; its words are those of the texts."""
     import torch
     from transformers import GPT2Config, GPT2ForSequenceClassification
 
     torch.manual_seed(0)
-    tokenizer = _tokenizer()
+    tokenizer = _tokenizer(texts)
     config = GPT2Config(
         vocab_size=len(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
@@ -45,17 +46,17 @@ def _spread(model: Any, tokenizer: Any) -> None:
         weight *= 2 / (features @ weight.T).std(0)[:, None]
 
 
-def _tokenizer() -> Any:
+def _tokenizer(texts: Sequence[str]) -> Any:
     """Return a byte-level BPE of GPT-2's size.
 
-    A few hundred texts do not yield 50,000 merges, so merges of pairs that no text needs
+    A few thousand texts do not yield 50,000 merges, so merges of pairs that no text needs
     follow those that were learned.
     """
     from tokenizers import ByteLevelBPETokenizer
     from transformers import GPT2TokenizerFast
 
     learned = ByteLevelBPETokenizer()
-    learned.train_from_iterator(TEXTS, vocab_size=2000, show_progress=False)
+    learned.train_from_iterator(texts, vocab_size=VOCABULARY - 1, show_progress=False)
     model = json.loads(learned._tokenizer.to_str())["model"]
     vocabulary: dict[str, int] = model["vocab"]
     merges = [tuple(pair) for pair in model["merges"]]
