@@ -64,10 +64,13 @@ class Bench:
 
     def startup(self) -> None:
         """Take the start of a short run apart."""
-        self._rounds([Cell(MINILM, AUTO, START_ROWS, self.threads)], self.rounds)
+        cell = Cell(MINILM, AUTO, START_ROWS, self.threads)
+        self._rounds([cell], self.rounds)
+        runtime = self.store.records[cell.round(1)]["runtime"]
+        settled = (runtime["device"], runtime["precision"], self.threads)
         bundle = ROOT / "scorer" / "bundled"
         for number in range(1, self.rounds + 1):
-            self._ask(f"startup/steps#{number}", "startup", bundle, "auto", self.threads)
+            self._ask(f"startup/steps#{number}", "startup", bundle, *settled)
             self.store.once(f"startup/python#{number}", self._bare_python)
 
     def scaling(self) -> None:

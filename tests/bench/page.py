@@ -193,9 +193,9 @@ def _stages(results: Results) -> Iterator[str]:
     yield ""
     names = ("load", "read", "prepare", "score", "keep", "publish")
     yield from _rows(
-        f"| | {' | '.join(names)} | whole process | other than inference, once there is a model |",
+        f"| | on | {' | '.join(names)} | process | other than inference, once loaded |",
         *(
-            f"| {bars.option(ours)} | "
+            f"| {bars.option(ours)} | {_where(each[0])} | "
             + " | ".join(_seconds([run["phases"].get(name, 0.0) for run in each]) for name in names)
             + f" | {_seconds([run['seconds'] for run in each])} | "
             + _percent(spread([bars.other_share(run) for run in each]))
@@ -204,6 +204,11 @@ def _stages(results: Results) -> Iterator[str]:
             if each
         ),
     )
+
+
+def _where(run: Mapping[str, Any]) -> str:
+    runtime = run["runtime"]
+    return f"{runtime['provider']}, {runtime['precision']}"
 
 
 def _seconds(values: list[float]) -> str:

@@ -1,6 +1,6 @@
 """What a run does before its first row, step by step, in a fresh process.
 
-    python -m tests.bench.startup BUNDLE PRECISION THREADS
+    python -m tests.bench.startup BUNDLE DEVICE PRECISION THREADS
 
 Its steps are those of `tweetscore run` in its order, with a clock around each. What the run does
 once it has a model is in its own report.
@@ -13,14 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from scorer.inference.runtime.select import Device, Precision
 
 # In this order: each import's time is what it adds to those before it.
 IMPORTS = ("click", "numpy", "polars", "pyarrow", "tokenizers", "onnxruntime")
 
 
-def steps(bundle_directory: Path, precision: Any, threads: int) -> dict[str, float]:
-    """Return seconds by step."""
+def steps(
+    bundle_directory: Path, device: "Device", precision: "Precision", threads: int
+) -> dict[str, float]:
+    """Return seconds by step, for the device and precision that a run has settled on."""
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -46,7 +51,7 @@ def steps(bundle_directory: Path, precision: Any, threads: int) -> dict[str, flo
         bundle = open_bundle(bundle_directory)
     with step("look at the machine"):
         machine = inspect()
-        choice = choices("auto", precision, machine)[0]
+        choice = choices(device, precision, machine)[0]
     with step("load the session"):
         session = runtime.open_session(bundle, choice, machine, threads)
     with step("load the tokenizer, score the canary"):
@@ -55,6 +60,6 @@ def steps(bundle_directory: Path, precision: Any, threads: int) -> dict[str, flo
 
 
 if __name__ == "__main__":
-    _, directory, asked, cpus = sys.argv
-    found = steps(Path(directory), asked, int(cpus))
+    _, directory, on, arithmetic, cpus = sys.argv
+    found = steps(Path(directory), cast("Device", on), cast("Precision", arithmetic), int(cpus))
     sys.stdout.write(json.dumps(found) + "\n")
