@@ -96,7 +96,7 @@ class Bench:
         if model.name not in self._prepared:
             digest = store.code_digest(store.PREPARED)
             folder = self.folder.absolute() / "models" / f"{model.name}-{digest}"
-            sizes = {1, self.rows(model), *self._more_sizes(model)}
+            sizes = {1, self._sample(model), self.rows(model), *self._more_sizes(model)}
             self._say(f"preparing {model.name}")
             runner.run(
                 runner.script("inputs", model.name, folder, DATA, *sorted(sizes)), self.threads
@@ -116,11 +116,23 @@ class Bench:
             return seconds
 
         for cell, number in in_alternation(cells, first_seconds, rounds):
-            prepared = self.prepared(cell.model)
             name = cell.round(number)
             known = name in self.store.records
-            record = self.store.once(name, partial(runner.measure, cell, prepared))
+            record = self.store.once(name, partial(self._measure, cell))
             self._say(f"{name}: {_gist(record)}{' (known)' if known else ''}")
+
+    def _measure(self, cell: Cell) -> dict[str, Any]:
+        prepared, settings = self.prepared(cell.model), {}
+        if cell.contender.is_tuned:
+            sample = Cell(cell.model, cell.contender, self._sample(cell.model), cell.threads)
+            tuned = self.store.once(f"tuning/{sample.name}", partial(runner.tune, sample, prepared))
+            if "error" in tuned:
+                return tuned
+            settings = {"budget": tuned["budget"]}
+        return runner.measure(cell, prepared, settings)
+
+    def _sample(self, model: Model) -> int:
+        return min(model.sample, self.rows(model))
 
     def _ask(self, name: str, module: str, *arguments: object) -> dict[str, Any]:
         self._say(name)

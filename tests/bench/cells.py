@@ -28,6 +28,7 @@ class Model:
     name: Literal["minilm", "gpt2"]
     title: str
     tweets: int  # of the data set's training half, from its start
+    sample: int  # of these, for choosing a batch size
     layers: int
     width: int
 
@@ -41,8 +42,8 @@ class Model:
         return tokens * (24 * (self.layers - 1) + 4) * square + texts * 20 * square
 
 
-MINILM = Model("minilm", "the embedded model (MiniLM, 6 layers of 384)", 27_480, 6, 384)
-GPT2 = Model("gpt2", "GPT-2 small with random weights (12 layers of 768)", 2_000, 12, 768)
+MINILM = Model("minilm", "the embedded model (MiniLM, 6 layers of 384)", 27_480, 1_000, 6, 384)
+GPT2 = Model("gpt2", "GPT-2 small with random weights (12 layers of 768)", 2_000, 400, 12, 768)
 MODELS = (MINILM, GPT2)
 
 
@@ -61,11 +62,15 @@ class Contender:
         """Tell tweetscore from its peers."""
         return self.module == OUR_MODULE
 
+    @property
+    def is_tuned(self) -> bool:
+        """Tell who is asked for its best size of a batch first."""
+        return self.module.endswith("_sorted")
 
-def _sorted(name: str, title: str, engine: str, arithmetic: Arithmetic, budget: int) -> Contender:
-    """Return an engine with a loop of our own: sorted texts, at most `budget` tokens a batch."""
-    module = f"peers.{engine}_sorted"
-    return Contender(name, f"{title}, sorted", module, arithmetic, {"budget": budget})
+
+def _sorted(name: str, title: str, engine: str, arithmetic: Arithmetic) -> Contender:
+    """Return an engine with a loop of our own: sorted texts, batches of the size it likes best."""
+    return Contender(name, f"{title}, sorted", f"peers.{engine}_sorted", arithmetic)
 
 
 OURS = tuple(
@@ -78,7 +83,6 @@ OURS = tuple(
     )
     for precision in PRECISIONS
 )
-# A budget is the most tokens of a batch, padding included: the best of those tried for each engine.
 PEERS = (
     Contender(
         "pipeline",
@@ -97,14 +101,14 @@ PEERS = (
     Contender(
         "optimum", "Optimum's ONNX Runtime pipeline, batch 32", "peers.optimum_pipeline", "fp32"
     ),
-    _sorted("torch-fp32", "PyTorch", "torch", "fp32", 1024),
-    _sorted("torch-bf16", "PyTorch in bf16", "torch", "bf16", 2048),
-    _sorted("ort-fp32", "ONNX Runtime", "onnxruntime", "fp32", 512),
-    _sorted("ort-int8", "ONNX Runtime in dynamic int8", "onnxruntime", "int8", 512),
-    _sorted("openvino-fp32", "OpenVINO", "openvino", "fp32", 2048),
-    _sorted("openvino-bf16", "OpenVINO in bf16", "openvino", "bf16", 2048),
-    _sorted("ctranslate2-fp32", "CTranslate2", "ctranslate2", "fp32", 1024),
-    _sorted("ctranslate2-int8", "CTranslate2 in int8", "ctranslate2", "int8", 1024),
+    _sorted("torch-fp32", "PyTorch", "torch", "fp32"),
+    _sorted("torch-bf16", "PyTorch in bf16", "torch", "bf16"),
+    _sorted("ort-fp32", "ONNX Runtime", "onnxruntime", "fp32"),
+    _sorted("ort-int8", "ONNX Runtime in dynamic int8", "onnxruntime", "int8"),
+    _sorted("openvino-fp32", "OpenVINO", "openvino", "fp32"),
+    _sorted("openvino-bf16", "OpenVINO in bf16", "openvino", "bf16"),
+    _sorted("ctranslate2-fp32", "CTranslate2", "ctranslate2", "fp32"),
+    _sorted("ctranslate2-int8", "CTranslate2 in int8", "ctranslate2", "int8"),
 )
 CONTENDERS = {each.name: each for each in (*OURS, *PEERS)}
 BASELINE = CONTENDERS["pipeline"]

@@ -73,7 +73,8 @@ def _head(results: Results) -> Iterator[str]:
         "gets them raw and normalises them in its own. Conversions of the model to a peer's "
         "format are made beforehand, with that engine's own tools, from the same weights. All "
         "cut a text at the same number of tokens. *Sorted* means by number of tokens, in "
-        "batches of 512 to 2,048 tokens, whichever suited the engine best. Only tweetscore "
+        "batches of at most 512, 1,024 or 2,048 tokens, padding included: what proved quickest "
+        "for this engine and model on this box just before (column *batch*). Only tweetscore "
         "leaves out padding, the last layer's unused rows and equal texts."
     )
     yield ""
@@ -109,7 +110,7 @@ def _table(results: Results, model: Model) -> Iterator[str]:
     yield ""
     times = " | ".join(f"{bars.option(ours)} is" for ours in OURS)
     yield from _rows(
-        "| | rounds | tweets/s | tokens/s | padding | labels agree | largest difference "
+        "| | rounds | batch | tweets/s | tokens/s | padding | labels agree | largest difference "
         f"| peak MiB | one row, s | {times} |",
         *(_table_row(results, model, each, about["tokens"]) for each in CONTENDERS.values()),
     )
@@ -120,12 +121,13 @@ def _table_row(results: Results, model: Model, contender: Contender, tokens: int
     runs, rates = results.cell(cell), results.rates(model, contender)
     if not runs:
         reason = results.error(cell) or "not measured"
-        return f"| {contender.title} | {reason} |" + " |" * (7 + len(OURS))
+        return f"| {contender.title} | {reason} |" + " |" * (8 + len(OURS))
     rate = spread(rates)
     cold = results.cell(Cell(model, contender, 1, results.threads))
     cells = [
         contender.title,
         str(len(runs)),
+        f"{runs[0]['budget']:,}" if "budget" in runs[0] else "",
         f"{rate.median:,.0f} ({rate.low:,.0f} to {rate.high:,.0f})",
         f"{rate.median * tokens / cell.rows:,.0f}",
         f"{1 - runs[0]['tokens'] / runs[0]['padded']:.1%}",

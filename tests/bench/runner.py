@@ -12,9 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -104,7 +104,16 @@ def last_line(finished: Finished) -> dict[str, Any]:
     return found
 
 
-def measure(cell: Cell, prepared: Path) -> dict[str, Any]:
+def tune(cell: Cell, prepared: Path) -> dict[str, Any]:
+    """Return the batch size that suits a contender best, or `error` where it does not run."""
+    try:
+        job = _job(cell, prepared, Path(os.devnull), {})
+        return answer_of("tuning", cell.contender.module, job, threads=cell.threads)
+    except ProcessFailed as error:
+        return {"error": str(error)}
+
+
+def measure(cell: Cell, prepared: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Run a cell once, Parquet to Parquet, and compare its answers with the reference.
 
     Returns:
@@ -113,34 +122,39 @@ def measure(cell: Cell, prepared: Path) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         output = Path(folder) / "scored.parquet"
         try:
-            finished = run(_command(cell, prepared, output), cell.threads)
+            finished = run(_command(cell, prepared, output, settings), cell.threads)
             figures = _figures(cell, finished, output)
             temperature = _facts(prepared)["temperature"] if cell.contender.ours else 1.0
             arguments = (prepared, cell.rows, output, temperature)
             differences = answer_of("reference", *arguments, threads=cell.threads)
         except ProcessFailed as error:
             return {"error": str(error)}
-    resources = asdict(finished)
-    del resources["said"]
-    return {"rows": cell.rows, "threads": cell.threads, **resources, **figures, **differences}
+    resources = {"seconds": finished.seconds, "peak_bytes": finished.peak_bytes}
+    about = {"rows": cell.rows, "threads": cell.threads, **settings}
+    return {**about, **resources, **figures, **differences}
 
 
-def _command(cell: Cell, prepared: Path, output: Path) -> list[str]:
+def _command(cell: Cell, prepared: Path, output: Path, settings: Mapping[str, Any]) -> list[str]:
     contender = cell.contender
     if contender.ours:
         texts = prepared / f"tweets-{cell.rows}.parquet"
         bundle = Path(_facts(prepared)["bundle"])
         precision = str(contender.settings["precision"])
         return tweetscore.command(bundle, texts, output, precision, cell.threads)
-    job = {
-        "prepared": str(prepared),
-        "texts": str(prepared / f"normalised-{cell.rows}.parquet"),
-        "output": str(output),
-        "threads": cell.threads,
-        "arithmetic": contender.arithmetic,
-        "settings": dict(contender.settings),
-    }
-    return script(contender.module, json.dumps(job))
+    return script(contender.module, _job(cell, prepared, output, settings))
+
+
+def _job(cell: Cell, prepared: Path, output: Path, settings: Mapping[str, Any]) -> str:
+    return json.dumps(
+        {
+            "prepared": str(prepared),
+            "texts": str(prepared / f"normalised-{cell.rows}.parquet"),
+            "output": str(output),
+            "threads": cell.threads,
+            "arithmetic": cell.contender.arithmetic,
+            "settings": {**cell.contender.settings, **settings},
+        }
+    )
 
 
 def _figures(cell: Cell, finished: Finished, output: Path) -> dict[str, Any]:

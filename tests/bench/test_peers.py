@@ -1,9 +1,14 @@
 """What the peers share does not cripple them, and loses no text."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
+import polars as pl
 import pytest
 
-from tests.bench.peers.common import softmax, sorted_batches
+from tests.bench import tuning
+from tests.bench.peers.common import Batches, Job, softmax, sorted_batches
 from tests.bench.reference import at_temperature
 
 
@@ -31,3 +36,25 @@ def test_probabilities_are_brought_to_another_temperature() -> None:
     moved = at_temperature(softmax(logits), 1.0, 1.5)
     assert moved == pytest.approx(softmax(logits / 1.5), abs=1e-6)
     assert at_temperature(moved, 1.5, 1.0) == pytest.approx(softmax(logits), abs=1e-6)
+
+
+def test_every_batch_size_is_tried_and_the_quickest_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In turn, twice; a stub engine moves a stub clock by what its batches cost."""
+    ids = [[1] * length for length in (100, 300, 500)] * 8
+    now, tried = [0.0], []
+
+    def infer(batches: Batches, _: np.ndarray) -> None:
+        largest = max(sum(len(batches.ids[row]) for row in rows) for rows in batches.rows)
+        tried.append(largest)
+        now[0] += {500: 3.0, 1000: 1.0, 2000: 2.0}.get(largest, 0.0)
+
+    monkeypatch.setattr(tuning, "tokenize", lambda *_: ids)
+    monkeypatch.setattr("tests.bench.tuning.time.monotonic", lambda: now[0])
+    pl.DataFrame({"text": ["a"] * len(ids)}).write_parquet(tmp_path / "texts.parquet")
+    (tmp_path / "model.json").write_text('{"labels": ["a", "b"], "pad_token_id": 0}')
+    job = Job(tmp_path, tmp_path / "texts.parquet", tmp_path / "none", 1, "fp32", {})
+    found = tuning.tune(SimpleNamespace(load=lambda _: infer), job)
+    assert found == {"budget": 1024, "seconds": {512: 3.0, 1024: 1.0, 2048: 2.0}}
+    assert tried[1:] == [500, 1000, 2000] * 2

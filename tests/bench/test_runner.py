@@ -29,14 +29,14 @@ def prepared(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def cell(**settings: int) -> Cell:
-    stub = Contender("stub", "a stub", "stub_peer", "fp32", settings)
+def cell() -> Cell:
+    stub = Contender("stub", "a stub", "stub_peer", "fp32")
     return Cell(MINILM, stub, len(TEXTS), 1)
 
 
 def test_a_peer_is_measured_and_compared(prepared: Path) -> None:
     """Seconds, memory, padding, and how far its answers are from the reference."""
-    record = runner.measure(cell(), prepared)
+    record = runner.measure(cell(), prepared, {})
     assert record["seconds"] > record["phases"]["infer"] >= 0
     assert 1 << 20 < record["peak_bytes"] < 1 << 30
     assert (record["rows"], record["tokens"], record["padded"]) == (4, 16, 20)
@@ -47,9 +47,9 @@ def test_a_peer_is_measured_and_compared(prepared: Path) -> None:
 
 def test_a_peer_that_fails_is_a_record_with_the_reason(prepared: Path) -> None:
     """The others still get their turn."""
-    assert runner.measure(cell(fails=1), prepared) == {
-        "error": "exit code 1: the stub was told to fail"
-    }
+    reason = {"error": "exit code 1: the stub was told to fail"}
+    assert runner.measure(cell(), prepared, {"fails": 1}) == reason
+    assert "has no attribute 'load'" in runner.tune(cell(), prepared)["error"]
 
 
 def test_a_process_gets_its_share_of_cpus_and_says_so() -> None:

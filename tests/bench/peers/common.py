@@ -31,9 +31,9 @@ class Job:
     settings: Mapping[str, Any]
 
     @classmethod
-    def from_command_line(cls) -> "Job":
-        """Read the one argument."""
-        said = json.loads(sys.argv[1])
+    def from_json(cls, text: str) -> "Job":
+        """Read what the runner writes."""
+        said = json.loads(text)
         said |= {name: Path(said[name]) for name in ("prepared", "texts", "output")}
         return cls(**said)
 
@@ -68,7 +68,7 @@ class Clock:
 
 def main(score: Callable[[Job, list[str], Clock], Answers]) -> None:
     """Read, score, write, and tell how long each took in one line of JSON."""
-    job, clock = Job.from_command_line(), Clock()
+    job, clock = Job.from_json(sys.argv[1]), Clock()
     labels = np.array(job.facts()["labels"], dtype=object)
     with clock.phase("read"):
         texts = pq.ParquetFile(job.texts).read(columns=["text"])["text"].to_pylist()
