@@ -36,6 +36,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 PARTS = ("minilm", "gpt2", "limits", "startup", "scaling")
 QUICK = {"minilm": 500, "gpt2": 50}
+QUICK_SAMPLE = 50  # rows for choosing a batch size
 MEDIUM = 10_000  # rows: between the start's and the table's
 
 
@@ -132,7 +133,7 @@ class Bench:
         return runner.measure(cell, prepared, settings)
 
     def _sample(self, model: Model) -> int:
-        return min(model.sample, self.rows(model))
+        return QUICK_SAMPLE if self.quick else model.sample
 
     def _ask(self, name: str, module: str, *arguments: object) -> dict[str, Any]:
         self._say(name)

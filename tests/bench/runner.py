@@ -67,9 +67,15 @@ def run(command: Sequence[str], threads: int) -> Finished:
             )
             overdue = threading.Timer(LIMIT, os.kill, (process.pid, signal.SIGKILL))
             overdue.start()
-            _, status, usage = os.wait4(process.pid, 0)
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+            except BaseException:  # an interrupt: nothing of ours goes on without us
+                process.kill()
+                process.wait()
+                raise
+            finally:
+                overdue.cancel()
             seconds = time.monotonic() - start
-            overdue.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)  # so that Popen does not wait too
         if process.returncode:
             lines = err.read_text("utf-8", "replace").strip().splitlines() or ["nothing was said"]
@@ -119,7 +125,8 @@ def measure(cell: Cell, prepared: Path, settings: Mapping[str, Any]) -> dict[str
     Returns:
         Its figures, or only `error` where the contender does not run on this box.
     """
-    with TemporaryDirectory() as folder:
+    # On the disk that the inputs are on: /tmp may be memory.
+    with TemporaryDirectory(dir=prepared) as folder:
         output = Path(folder) / "scored.parquet"
         try:
             finished = run(_command(cell, prepared, output, settings), cell.threads)

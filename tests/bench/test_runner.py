@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -67,3 +69,21 @@ def test_the_runner_itself_stays_small() -> None:
         "print(sorted({'numpy', 'polars', 'pyarrow', 'torch', 'onnxruntime'} & set(sys.modules)))"
     )
     assert runner.run([sys.executable, "-c", asked], 1).said == "[]\n"
+
+
+def test_an_interrupt_leaves_no_process_behind(tmp_path: Path) -> None:
+    """Nor a timer that keeps this one alive."""
+    alive = tmp_path / "alive"
+    child = f"import os, signal; open({str(alive)!r}, 'w').write(str(os.getpid())); signal.pause()"
+    parent = f"from tests.bench import runner; runner.run([{sys.executable!r}, '-c', {child!r}], 1)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent], cwd=runner.ROOT, stderr=subprocess.PIPE
+    )
+    while not (alive.exists() and alive.read_text()):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode != 0
+    assert said.strip().endswith(b"KeyboardInterrupt")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(alive.read_text()), 0)
