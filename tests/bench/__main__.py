@@ -7,6 +7,7 @@ other one to the results' folder.
 """
 
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -98,6 +99,8 @@ class Bench:
             digest = store.code_digest(store.PREPARED)
             folder = self.folder.absolute() / "models" / f"{model.name}-{digest}"
             sizes = {1, self._sample(model), self.rows(model), *self._more_sizes(model)}
+            for old in set(folder.parent.glob(f"{model.name}-*")) - {folder}:
+                shutil.rmtree(old)  # GPT-2 in seven forms is three gigabytes
             self._say(f"preparing {model.name}")
             runner.run(
                 runner.script("inputs", model.name, folder, DATA, *sorted(sizes)), self.threads

@@ -61,7 +61,7 @@ def _head(results: Results) -> Iterator[str]:
     yield ""
     yield (
         f"One box ({machine['cpu']}; {', '.join(machine['instructions'])}; "
-        f"{machine['memory_gib']} GiB), {machine['threads']} threads for everybody, in "
+        f"{machine['memory_gib']} GiB), threads for everybody: {machine['threads']}, in "
         "alternation (A B C, A B C). A contender that took more than 75 s in the first round "
         "had no other, unless it was tweetscore."
     )
@@ -256,7 +256,7 @@ def _scaling(results: Results) -> Iterator[str]:
         return
     yield "## More threads, more rows"
     yield ""
-    if threads and results.rates(MINILM, bars.AUTO):
+    if results.threads > 1 and threads and results.rates(MINILM, bars.AUTO):
         one = threads[0]["rows"] / threads[0]["seconds"]
         all_threads = median(results.rates(MINILM, bars.AUTO))
         yield (
@@ -295,7 +295,8 @@ def _versions(results: Results) -> Iterator[str]:
     yield "## Versions"
     yield ""
     versions = results.key["versions"]
-    yield ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    yield f"{named}; Linux {results.key['machine']['kernel']}. Code: {results.key['code']}."
     yield ""
     yield (
         "OpenVINO's peer reads Optimum's graph; CTranslate2 has no classifiers: BERT's head "
