@@ -13,9 +13,8 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from tests.bench.peers.common import Job, sorted_batches, tokenize
+from tests.bench.peers.common import Job, read_texts, sorted_batches, tokenize
 
 BUDGETS = (512, 1024, 2048)  # most tokens of a batch, padding included
 TRIES = 2
@@ -25,7 +24,7 @@ def tune(module: Any, job: Job) -> dict[str, Any]:
     """Return the best budget, and the seconds of each."""
     facts = job.facts()
     infer = module.load(job)
-    ids = tokenize(job, pq.ParquetFile(job.texts).read()["text"].to_pylist())
+    ids = tokenize(job, read_texts(job))
     logits = np.empty((len(ids), len(facts["labels"])), np.float32)
     infer(sorted_batches(ids[:64], BUDGETS[0], facts["pad_token_id"]), logits)  # warms up
     seconds = dict.fromkeys(BUDGETS, float("inf"))

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import polars as pl
 from numpy.typing import NDArray
 
 
@@ -69,23 +68,28 @@ class Clock:
 def main(score: Callable[[Job, list[str], Clock], Answers]) -> None:
     """Read, score, write, and tell how long each took in one line of JSON."""
     job, clock = Job.from_json(sys.argv[1]), Clock()
-    labels = np.array(job.facts()["labels"], dtype=object)
+    labels = pl.Series(job.facts()["labels"])
     with clock.phase("read"):
-        texts = pq.ParquetFile(job.texts).read(columns=["text"])["text"].to_pylist()
+        texts = read_texts(job)
     answers = score(job, texts, clock)
     with clock.phase("write"):
-        probabilities = answers.probabilities
-        best = probabilities.argmax(axis=1)
+        best = answers.probabilities.argmax(axis=1)
         columns: dict[str, Any] = {
-            "text": pa.array(texts),
-            "label": pa.array(labels[best]),
-            "score": probabilities[np.arange(len(best)), best],
+            "text": texts,
+            "label": labels.gather(best),
+            "score": answers.probabilities[np.arange(len(best)), best],
         }
         for number, label in enumerate(labels):
-            columns[f"score_{label}"] = np.ascontiguousarray(probabilities[:, number])
-        pq.write_table(pa.table(columns), job.output)
+            columns[f"score_{label}"] = np.ascontiguousarray(answers.probabilities[:, number])
+        pl.DataFrame(columns).write_parquet(job.output)
     said = {"phases": clock.seconds, "tokens": answers.tokens, "padded": answers.padded}
     sys.stdout.write(json.dumps(said) + "\n")
+
+
+def read_texts(job: Job) -> list[str]:
+    """Return the texts; with polars, since pyarrow would import pandas for an array of ours."""
+    texts: list[str] = pl.read_parquet(job.texts, columns=["text"])["text"].to_list()
+    return texts
 
 
 def tokenize(job: Job, texts: Sequence[str]) -> list[list[int]]:
