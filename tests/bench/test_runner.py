@@ -40,7 +40,8 @@ def test_a_peer_is_measured_and_compared(prepared: Path) -> None:
     """Seconds, memory, padding, and how far its answers are from the reference."""
     record = runner.measure(cell(), prepared, {})
     assert record["seconds"] > record["phases"]["infer"] >= 0
-    assert 1 << 20 < record["peak_bytes"] < 1 << 30
+    # No upper bound: it is also the peak of this process, which has run other tests.
+    assert record["peak_bytes"] > 1 << 20
     assert (record["rows"], record["tokens"], record["padded"]) == (4, 16, 20)
     assert record["agreement"] == 0.75
     served = np.exp(1 / 1.5) / (np.exp(1 / 1.5) + 2)  # at the temperature of the bundle
