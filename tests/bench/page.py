@@ -89,8 +89,7 @@ def _head(results: Results) -> Iterator[str]:
 
 
 def _bars(results: Results) -> Iterator[str]:
-    yield "## What it is to reach"
-    yield ""
+    yield from ("## What it is to reach", "")
     yield from _rows(
         "| | measured | reached |",
         *(f"| {bar.claim} | {bar.measured} | {VERDICTS[bar.met]} |" for bar in bars.judge(results)),
@@ -148,8 +147,7 @@ def _limits(results: Results) -> Iterator[str]:
     measured = [model for model in MODELS if f"limits/{model.name}" in results.records]
     if not measured:
         return
-    yield "## The machine's limits"
-    yield ""
+    yield from ("## The machine's limits", "")
     yield (
         "Matrix products alone, at the shapes of a layer, against the useful products of "
         "tweetscore's run: those of the pruned model on real tokens, over the time of the "
@@ -185,8 +183,7 @@ def _stages(results: Results) -> Iterator[str]:
     runs = {ours: results.cell(results.main(MINILM, ours)) for ours in OURS}
     if not any(runs.values()):
         return
-    yield "## Where the time of a run goes"
-    yield ""
+    yield from ("## Where the time of a run goes", "")
     yield (
         f"Seconds of {results.rows(MINILM):,} tweets, from tweetscore's own run report. "
         "Reading and preparing the next window overlap with scoring this one, so that only "
@@ -227,8 +224,7 @@ def _start(results: Results) -> Iterator[str]:
     python = results.numbered("startup/python")
     if not steps or not runs:
         return
-    yield "## The start of a run"
-    yield ""
+    yield from ("## The start of a run", "")
     yield (
         f"`tweetscore run` on {START_ROWS:,} tweets. What is before the first row was timed "
         "step by step in a fresh process, with every file in the page cache; what is after it "
@@ -254,8 +250,7 @@ def _scaling(results: Results) -> Iterator[str]:
     known = [rows for rows in bars.LONG_RUNS if bars.long_run(rows) in results.records]
     if not threads and not known:
         return
-    yield "## More threads, more rows"
-    yield ""
+    yield from ("## More threads, more rows", "")
     if results.threads > 1 and threads and results.rates(MINILM, bars.AUTO):
         one = threads[0]["rows"] / threads[0]["seconds"]
         all_threads = median(results.rates(MINILM, bars.AUTO))
@@ -292,8 +287,7 @@ def _long_row(rows: int, model: str, record: Mapping[str, Any], slope: str) -> s
 
 
 def _versions(results: Results) -> Iterator[str]:
-    yield "## Versions"
-    yield ""
+    yield from ("## Versions", "")
     versions = results.key["versions"]
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     yield f"{named}; Linux {results.key['machine']['kernel']}. Code: {results.key['code']}."
