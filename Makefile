@@ -10,6 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 CORE := $(VENV)/.core
 DEV  := $(VENV)/.dev
 CUDA := $(VENV)/.cuda
+PEERS := $(VENV)/.bench
 
 SCORED := samples/tweets.scored.parquet
 
@@ -18,7 +19,7 @@ MODEL_DIR ?= .model
 DATA      ?= ../shared/data
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ci coverage test-long check-gpu lint docs model bench-memory clean
+.PHONY: help run test test-ci coverage test-long check-gpu lint docs model bench bench-memory clean
 
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
@@ -30,6 +31,7 @@ help:
 	@echo "make lint          linters and types alone"
 	@echo "make docs          write the real help texts into docs/cli.md"
 	@echo "make model         train and export the embedded bundle"
+	@echo "make bench         tweetscore beside its peers, written to docs/benchmarks.md: an hour"
 	@echo "make bench-memory  memory of a run over ten million rows"
 	@echo "make clean         remove what make made"
 
@@ -108,6 +110,14 @@ model: $(DEV)
 	    --label-names negative,neutral,positive --name tweet-sentiment-minilm
 	$(BIN)/tweetscore model export $(MODEL_DIR)/checkpoint --output scorer/bundled --overwrite \
 	    --version 1.0.0 --notes export/minilm_notes.md --parity-data $(DATA)/test.csv
+
+$(PEERS): $(DEV)
+	$(PIP) --editable '.[bench,export,dev]'
+	@touch $@
+
+# On a quiet box. What is measured stays measured: interrupted, it goes on where it was.
+bench: $(PEERS)
+	$(BIN)/python -m tests.bench
 
 # Ten million rows each as Parquet and CSV through a stub model: prints slope and peak.
 bench-memory: $(DEV)

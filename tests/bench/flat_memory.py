@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,8 +126,26 @@ def slope(samples: list[tuple[int, int]], rows: int) -> float:
     return float(np.polyfit(late[:, 0], late[:, 1], 1)[0])
 
 
-def measure(path: Path, rows: int) -> str:
-    """Run the pipeline over a file and return the line to print."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a run over a long file took."""
+
+    rows: int
+    seconds: float
+    slope: float  # bytes of memory that each row adds
+    before_bytes: int
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows:,} rows in {self.seconds:.1f} s, {self.rows / self.seconds:,.0f} rows/s; "
+            f"slope {self.slope:+.2f} bytes/row; memory {self.before_bytes / MIB:,.0f} MiB before, "
+            f"{self.peak_bytes / MIB:,.0f} MiB at the peak"
+        )
+
+
+def measure(path: Path, rows: int) -> Measured:
+    """Run the pipeline over a file, and say what it took."""
     sampler = Sampler()
 
     def progress(done: int) -> None:
@@ -143,12 +162,7 @@ def measure(path: Path, rows: int) -> str:
         raise outcome.error
     first_pass = [s for s in sampler.samples if s[0] < rows]
     peak = max(memory for _, memory in sampler.samples)
-    size = path.stat().st_size / MIB
-    return (
-        f"{path.suffix[1:]}: {rows:,} rows ({size:,.0f} MiB) in {seconds:.1f} s, "
-        f"{rows / seconds:,.0f} rows/s; slope {slope(first_pass, rows):+.2f} bytes/row; "
-        f"memory {before / MIB:,.0f} MiB before, {peak / MIB:,.0f} MiB at the peak"
-    )
+    return Measured(rows, seconds, slope(first_pass, rows), before, peak)
 
 
 @click.command()
@@ -162,7 +176,7 @@ def main(rows: int, suffix: str) -> None:
         for each in ("parquet", "csv") if suffix == "both" else (suffix,):
             path = Path(folder, f"tweets.{each}")
             processes.submit(write_input, path, rows).result()
-            click.echo(processes.submit(measure, path, rows).result())
+            click.echo(f"{each}: {processes.submit(measure, path, rows).result()}")
 
 
 if __name__ == "__main__":

@@ -1,27 +1,21 @@
 """GPT-2 small at its real size, with random weights: 124 million parameters, 50,257 tokens."""
 
-import itertools
 import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from scorer.cli import tweetscore
-
-VOCABULARY = 50_257
-END = "<|endoftext|>"
-LABELS = ("negative", "neutral", "positive")
-TEXTS = json.loads((Path(__file__).parents[2] / "export" / "canary_texts.json").read_text("utf-8"))
+from tests.export.full_size_gpt2 import LABELS, TEXTS, save_checkpoint
 
 
 @pytest.mark.ci
 @pytest.mark.timeout(900)
 def test_full_size_gpt2_goes_through_export_parity_and_run(tmp_path: Path) -> None:
     """It passes the gate, its weights are stored once, and `run` serves it."""
-    _save_checkpoint(tmp_path / "checkpoint")
+    save_checkpoint(tmp_path / "checkpoint")
     bundle = tmp_path / "bundle"
     _run("model", "export", tmp_path / "checkpoint", "-o", bundle)
     metadata = json.loads((bundle / "tweetscore.json").read_text("utf-8"))
@@ -39,62 +33,3 @@ def test_full_size_gpt2_goes_through_export_parity_and_run(tmp_path: Path) -> No
 def _run(*arguments: object) -> None:
     result = CliRunner().invoke(tweetscore, list(map(str, arguments)))
     assert result.exit_code == 0, result.output
-
-
-def _save_checkpoint(directory: Path) -> None:
-    import torch
-    from transformers import GPT2Config, GPT2ForSequenceClassification
-
-    torch.manual_seed(0)
-    tokenizer = _tokenizer()
-    config = GPT2Config(
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: i for i, label in enumerate(LABELS)},
-    )
-    model = GPT2ForSequenceClassification(config).eval()
-    assert sum(parameter.numel() for parameter in model.parameters()) > 124e6
-    _spread(model, tokenizer)
-    model.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-
-
-def _spread(model: Any, tokenizer: Any) -> None:
-    """Turn the score layer away from the mean of what it sees, and scale it to logits of 2."""
-    import torch
-
-    ids = [tokenizer(text, truncation=True, max_length=128)["input_ids"] for text in TEXTS[::4]]
-    with torch.no_grad():
-        features = torch.stack(
-            [model.transformer(torch.tensor([row])).last_hidden_state[0, -1] for row in ids]
-        )
-        mean, weight = features.mean(0), model.score.weight
-        weight -= torch.outer(weight @ mean, mean) / (mean @ mean)
-        weight *= 2 / (features @ weight.T).std(0)[:, None]
-
-
-def _tokenizer() -> Any:
-    """Return a byte-level BPE of GPT-2's size.
-
-    A few hundred texts do not yield 50,000 merges, so merges of pairs that no text needs
-    follow those that were learned.
-    """
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import GPT2TokenizerFast
-
-    learned = ByteLevelBPETokenizer()
-    learned.train_from_iterator(TEXTS, vocab_size=2000, show_progress=False)
-    model = json.loads(learned._tokenizer.to_str())["model"]
-    vocabulary: dict[str, int] = model["vocab"]
-    merges = [tuple(pair) for pair in model["merges"]]
-    for pair in itertools.product(sorted(vocabulary), repeat=2):
-        if len(vocabulary) == VOCABULARY - 1:
-            break
-        if "".join(pair) not in vocabulary:
-            vocabulary["".join(pair)] = len(vocabulary)
-            merges.append(pair)
-    vocabulary[END] = len(vocabulary)
-    full = ByteLevelBPETokenizer(vocabulary, merges)
-    full.add_special_tokens([END])
-    return GPT2TokenizerFast(tokenizer_object=full._tokenizer, pad_token=END)

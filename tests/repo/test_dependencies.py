@@ -54,6 +54,14 @@ def test_the_export_imports_what_it_declares() -> None:
     assert extra <= used
 
 
+def test_the_benchmark_imports_what_it_declares() -> None:
+    """Every peer of the extra takes part; what else a script imports, the other extras bring."""
+    extras = PROJECT["optional-dependencies"]
+    known = modules([*PROJECT["dependencies"], *extras["export"], *extras["bench"]])
+    used = imported("tests/bench") - {"pytest", "tests"}
+    assert modules(extras["bench"]) <= used <= known
+
+
 def test_one_onnx_runtime_is_installed() -> None:
     """The distributions that own the module onnxruntime are never installed together."""
     owners = metadata.packages_distributions()["onnxruntime"]
@@ -96,7 +104,7 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
         pin.name.lower(): Version(str(pin.specifier).removeprefix("==")) for pin in constraints()
     }
     extras = PROJECT["optional-dependencies"]
-    for line in [*PROJECT["dependencies"], *extras["export"], *extras["dev"]]:
+    for line in [*PROJECT["dependencies"], *extras["export"], *extras["bench"], *extras["dev"]]:
         wanted = Requirement(line)
         if wanted.name == "onnxruntime":  # another platform's; one box has one runtime
             continue
