@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError, InputMissing
+from scorer.files.csv import source as csv_source
 from tests.verify.helpers import check, edit_report, forge, many, report_path, score
 
 Change = Callable[[bytes], bytes]
@@ -65,6 +66,52 @@ def test_a_change_in_the_output_is_found_and_named(tweets: Path, change: Change,
     verdict = check(output)
     assert any(line in each for each in verdict.findings), verdict.findings
     assert verdict.exit_code == 65
+
+
+def test_findings_name_the_row_whatever_the_blocks(
+    tweets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows count from the file's beginning, and a line says no more and no less than this."""
+    output = score(tweets)
+    content = output.read_bytes()
+    for old, new in (
+        (b"2,bad-,negative,0.8\n", b"2,bad-,negative,0.8\n2\n"),
+        (b'lines+",positive,0.8', b'lines+",positive,high'),
+        (b'6,"",,\n', b'6,"",,\r\n'),
+        (b"007,", b"7,"),
+    ):
+        assert old in content
+        content = content.replace(old, new)
+    forge(output, content)
+    for size in (csv_source.BLOCK_SIZE, 32):
+        monkeypatch.setattr(csv_source, "BLOCK_SIZE", size)
+        assert {
+            "line 4 is no record: 1 cell where 4 are expected",
+            "row 5: score is no number",
+            "row 6: the line ending is not the input's",
+            "row 7: column 'id' is not what the input holds",
+        } <= set(check(output).findings)
+        monkeypatch.setattr("scorer.files.compression.READ_SIZE", 8)
+
+
+def test_findings_of_one_kind_are_counted(tweets: Path) -> None:
+    """The first is named, the others are a number."""
+    output = score(tweets)
+    content = output.read_bytes().replace(b"e,0.8\n", b"e,high\r\n").replace(b"id,", b"ID,", 1)
+    forge(output, content.replace(b"4,meh,neutral,0.8\n", b"4\n3\n\xff,,,\n4,meh,neutral,high\n"))
+    assert {
+        "the header is not the input's with the appended names",
+        "line 5 is no record: 1 cell where 4 are expected (and 2 more)",
+        "row 1: score is no number (and 4 more)",
+        "row 1: the line ending is not the input's (and 3 more)",
+    } <= set(check(output).findings)
+
+
+def test_an_output_without_its_columns_is_named(tweets: Path) -> None:
+    """The line has the file and the names that it should end with."""
+    output = score(tweets)
+    forge(output, output.read_bytes().replace(b",label,score", b",score,label"))
+    assert f"the last columns of {output} are not label, score" in check(output).findings
 
 
 def in_first(old: bytes, new: bytes) -> Change:
