@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import DataError, UsageError
-from scorer.files.csv import windows as csv_windows
 from scorer.files.csv.dialect import Dialect
 from scorer.files.csv.records import RecordSplitter
 from scorer.files.formats import open_source
@@ -81,13 +80,3 @@ def test_a_changed_input_is_named(tmp_path: Path, changed: bytes) -> None:
     with pytest.raises(DataError) as caught:
         source.write_scored(tmp_path / "out.csv", PLAN, parts)
     assert caught.value.problem == f"{path} changed while it was scored"
-
-
-@pytest.mark.parametrize(("held", "sizes"), [(1006, [2, 2, 1]), (1007, [3, 2]), (503, [1] * 5)])
-def test_rejects_end_a_window_when_they_reach_a_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, sizes: list[int]
-) -> None:
-    """Each counts as its own three bytes and five hundred more."""
-    monkeypatch.setattr(csv_windows, "REJECTS_HELD", held)
-    (path := tmp_path / "in.csv").write_bytes(b"n,text\n" + b"bad\n" * 5)
-    assert [len(window.rejects) for window in open_source(path).windows(9)] == sizes

@@ -107,6 +107,25 @@ def test_findings_of_one_kind_are_counted(tweets: Path) -> None:
     } <= set(check(output).findings)
 
 
+def test_the_last_record_needs_no_line_ending(tweets: Path) -> None:
+    """Its column is named like any other's."""
+    tweets.write_bytes(tweets.read_bytes().removesuffix(b"\n"))
+    output = score(tweets)
+    forge(output, output.read_bytes().replace(b"007,", b"7,"))
+    assert check(output).findings == ("row 7: column 'id' is not what the input holds",)
+
+
+def test_a_record_with_one_more_cell_is_not_the_inputs(tmp_path: Path) -> None:
+    """Where each column is what it was, the record as a whole is named."""
+    (path := tmp_path / "in.csv").write_bytes(b"id,text\n1,a+\n")
+    output = score(path)
+    forge(output, output.read_bytes().replace(b"text,", b"text,x,").replace(b"a+,", b"a+,,"))
+    assert check(output).findings == (
+        "the header is not the input's with the appended names",
+        "row 1: the record is not what the input holds",
+    )
+
+
 def test_an_output_without_its_columns_is_named(tweets: Path) -> None:
     """The line has the file and the names that it should end with."""
     output = score(tweets)
