@@ -278,3 +278,13 @@ def test_a_file_that_differs_everywhere_makes_a_short_list(tmp_path: Path) -> No
     header, rest = output.read_bytes().split(b"\n", 1)
     forge(output, header + b"\n" + rest.replace(b"0.8", b"1.8"))
     assert check(output).findings == ("row 1: a score is not from 0 to 1 (and 7,499 more)",)
+
+
+def test_a_quoted_score_spoils_its_own_row_alone(tweets: Path) -> None:
+    """A cell that holds the delimiter is no number; the rows around it keep theirs."""
+    output = score(tweets)
+    forge(output, output.read_bytes().replace(b"meh,neutral,0.8", b'meh,neutral,"0,8"'))
+    assert check(output).findings == (
+        "row 4: score is no number",
+        "row 4: a score is not from 0 to 1",
+    )
