@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import DataError, UsageError
-from scorer.files.csv.dialect import Dialect
+from scorer.files.csv.dialect import RECORD_CAP, Dialect
 from scorer.files.csv.records import RecordSplitter
 from scorer.files.formats import open_source
 from tests.files.files_helpers import PLAN, slices
@@ -24,6 +24,7 @@ REASONS = [
     (b"1,3456789\n", "record-too-long", "the line is longer than 8 bytes"),
     (b'"a\n345678', "open-quote", "a quoted cell is not closed"),
     (b'"a\n34567"\n,1\n', "record-too-long", "the record is longer than the cap"),
+    (b'"a\n3456"\r\n', "record-too-long", "the record is longer than the cap"),
 ]
 
 
@@ -40,6 +41,11 @@ HEADERS = [
     (b"", {}, "IN is empty; a CSV file begins with a header line"),
     (b'"text\n', {}, "the header of IN is broken: a quoted cell is not closed; mend line 1"),
     (b'"text"x\n', {}, "the header of IN is broken: text follows a closing quote; mend line 1"),
+    (
+        b"\xff\xfe" + "text\n".encode("utf-16-le") + b"x",
+        {},
+        "IN ends in the middle of a character; fetch it again",
+    ),
     (b"t\xff,text\n", {}, "the header of IN is not utf-8; name another with --encoding"),
     (
         "n,text\n1,\xe9\n".encode(),
@@ -58,6 +64,15 @@ def test_a_refused_file_says_what_to_do(
     with pytest.raises(DataError) as caught:
         open_source(path, **options)  # type: ignore[arg-type]
     assert str(caught.value).replace(str(path), "IN") == words
+
+
+def test_a_header_may_be_as_long_as_any_record(tmp_path: Path) -> None:
+    """The cap counts its bytes without the line ending."""
+    (path := tmp_path / "in.csv").write_bytes(b"text,".ljust(RECORD_CAP, b"x") + b"\n")
+    assert len(open_source(path).columns) == 2
+    path.write_bytes(b"text,".ljust(RECORD_CAP + 1, b"x") + b"\n")
+    with pytest.raises(DataError, match="the record is longer than the cap; mend line 1"):
+        open_source(path)
 
 
 @pytest.mark.parametrize("delimiter", ["ab", '"', "\n", "\r", "\0", "\xe9"])
