@@ -68,6 +68,7 @@ soup = st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join)
 @example(b'x","\n' * 20, [], 2, 0, 10, 20, 4)
 @example(b'a,"b\r\n"x\r\n', [4, 7], 2, 1, 10, 8, 1)
 @example(b'"a\np","q\n""\nx,y\n', [], 2, 0, 10, 1 << 20, 1 << 20)  # alone, line 2 is open too
+@example(b'"a\nb" c\n",x\n', [], 2, 0, 10, 1 << 20, 1 << 20)  # no quote of line 2 is data
 def test_splitter_agrees_with_the_reference_on_any_bytes_and_block_cuts(
     content: bytes,
     cuts: list[int],

@@ -148,6 +148,6 @@ def _spans(
     cells = last - first + 1
     right = np.minimum(first + text_cell, last)
     text_ends = np.where(right == last, ends, separators[right])
-    left = np.minimum(right, first + text_cell - 1) if text_cell else right
+    left = np.minimum(right, first + text_cell - 1)
     text_starts = separators[left] + 1 if text_cell else starts
     return Spans(starts, ends, stops, cells, text_starts, text_ends)
