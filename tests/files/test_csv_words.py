@@ -20,6 +20,7 @@ REASONS = [
     (b"\n", "field-count", "a blank line"),
     (b"\r\n", "field-count", "a blank line"),
     (b"1,\xff\n", "encoding", "bytes that are not the encoding"),
+    (b"1,\x80\n", "encoding", "bytes that are not the encoding"),
     (b"1,\xff,3\n", "encoding", "bytes that are not the encoding"),
     (b"1,3456789\n", "record-too-long", "the line is longer than 8 bytes"),
     (b'"a\n345678', "open-quote", "a quoted cell is not closed"),
