@@ -67,6 +67,8 @@ soup = st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join)
 )
 @example(b'x","\n' * 20, [], 2, 0, 10, 20, 4)
 @example(b'a,"b\r\n"x\r\n', [4, 7], 2, 1, 10, 8, 1)
+@example(b'"a\np","q\n""\nx,y\n', [], 2, 0, 10, 1 << 20, 1 << 20)  # alone, line 2 is open too
+@example(b'"a\nb" c\n",x\n', [], 2, 0, 10, 1 << 20, 1 << 20)  # no quote of line 2 is data
 def test_splitter_agrees_with_the_reference_on_any_bytes_and_block_cuts(
     content: bytes,
     cuts: list[int],
@@ -148,3 +150,30 @@ def test_hostile_lines_are_read_a_bounded_number_of_times(
     content = line * (100_000 // len(line))
     vectorised([content[:50_000], content[50_000:]], Dialect(ord(",")), 2, 1, 25_000, 1 << 30)
     assert examined <= 4 * len(content)
+
+
+@pytest.mark.parametrize(
+    ("record", "ending"),
+    [
+        (b"1,plain\n", 10),
+        (b'1,"quoted"\n', 10),
+        (b'"1","say ""so"", she said"\n', 10),
+        (b'"","two\nlines"\n', 10),
+        (b'1,"quoted"\r\n', 10),
+        (b'"two\r\nlines",""""\r\n', 10),
+        (b'1,a 5" disk\n', 10),
+        (b'a "b" c,d\r\n', 10),
+        (b'1,"quoted"\r', 13),
+        (b'1,a 5" disk\r', 13),
+    ],
+)
+def test_sound_records_are_never_read_one_by_one(
+    record: bytes, ending: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The strict reader, a hundred times slower, is for damage alone."""
+    monkeypatch.delattr(csv_records, "read_record")
+    content = record * 1000
+    found = vectorised(
+        cut(content, [1, 4000, 4001, 4002]), Dialect(ord(","), ending), 2, 1, 99, 2000
+    )
+    assert found == split(content, 2, 1, ord(","), ending, 99)

@@ -78,6 +78,8 @@ RIGHT = [
     Case("utf-16 le bom mixed", BOM_LE + MIXED.encode("utf-16-le"), None, WORDS),
     Case("utf-16 le named", BODY.encode("utf-16-le"), "utf-16-le", WORDS),
     Case("utf-16 be named", BODY.encode("utf-16-be"), "utf-16-be", WORDS),
+    Case("utf-16 le that is utf-8 too", half("\ua9c3", "utf-16-le"), "utf-16-le", ("\ua9c3", "ok")),
+    Case("utf-16 be that is utf-8 too", half("\uc3a9", "utf-16-be"), "utf-16-be", ("\uc3a9", "ok")),
     Case("utf-16 bom named utf-16", BOM_BE + BODY.encode("utf-16-be"), "utf-16", WORDS),
     Case("utf-16 pairs", BOM_LE + EMOJI.encode("utf-16-le"), None, ("\U0001f602", "\u4e2d")),
     Case("utf-16 line feed within a unit", BOM_LE + "text\n\u0a0d\n".encode("utf-16-le"), None,

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError, InputMissing
+from scorer.files.csv import source as csv_source
 from tests.verify.helpers import check, edit_report, forge, many, report_path, score
 
 Change = Callable[[bytes], bytes]
@@ -65,6 +66,71 @@ def test_a_change_in_the_output_is_found_and_named(tweets: Path, change: Change,
     verdict = check(output)
     assert any(line in each for each in verdict.findings), verdict.findings
     assert verdict.exit_code == 65
+
+
+def test_findings_name_the_row_whatever_the_blocks(
+    tweets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows count from the file's beginning, and a line says no more and no less than this."""
+    output = score(tweets)
+    content = output.read_bytes()
+    for old, new in (
+        (b"2,bad-,negative,0.8\n", b"2,bad-,negative,0.8\n2\n"),
+        (b'lines+",positive,0.8', b'lines+",positive,high'),
+        (b'6,"",,\n', b'6,"",,\r\n'),
+        (b"007,", b"7,"),
+    ):
+        assert old in content
+        content = content.replace(old, new)
+    forge(output, content)
+    for size in (csv_source.BLOCK_SIZE, 32):
+        monkeypatch.setattr(csv_source, "BLOCK_SIZE", size)
+        assert {
+            "line 4 is no record: 1 cell where 4 are expected",
+            "row 5: score is no number",
+            "row 6: the line ending is not the input's",
+            "row 7: column 'id' is not what the input holds",
+        } <= set(check(output).findings)
+        monkeypatch.setattr("scorer.files.compression.READ_SIZE", 8)
+
+
+def test_findings_of_one_kind_are_counted(tweets: Path) -> None:
+    """The first is named, the others are a number."""
+    output = score(tweets)
+    content = output.read_bytes().replace(b"e,0.8\n", b"e,high\r\n").replace(b"id,", b"ID,", 1)
+    forge(output, content.replace(b"4,meh,neutral,0.8\n", b"4\n3\n\xff,,,\n4,meh,neutral,high\n"))
+    assert {
+        "the header is not the input's with the appended names",
+        "line 5 is no record: 1 cell where 4 are expected (and 2 more)",
+        "row 1: score is no number (and 4 more)",
+        "row 1: the line ending is not the input's (and 3 more)",
+    } <= set(check(output).findings)
+
+
+def test_the_last_record_needs_no_line_ending(tweets: Path) -> None:
+    """Its column is named like any other's."""
+    tweets.write_bytes(tweets.read_bytes().removesuffix(b"\n"))
+    output = score(tweets)
+    forge(output, output.read_bytes().replace(b"007,", b"7,"))
+    assert check(output).findings == ("row 7: column 'id' is not what the input holds",)
+
+
+def test_a_record_with_one_more_cell_is_not_the_inputs(tmp_path: Path) -> None:
+    """Where each column is what it was, the record as a whole is named."""
+    (path := tmp_path / "in.csv").write_bytes(b"id,text\n1,a+\n")
+    output = score(path)
+    forge(output, output.read_bytes().replace(b"text,", b"text,x,").replace(b"a+,", b"a+,,"))
+    assert check(output).findings == (
+        "the header is not the input's with the appended names",
+        "row 1: the record is not what the input holds",
+    )
+
+
+def test_an_output_without_its_columns_is_named(tweets: Path) -> None:
+    """The line has the file and the names that it should end with."""
+    output = score(tweets)
+    forge(output, output.read_bytes().replace(b",label,score", b",score,label"))
+    assert f"the last columns of {output} are not label, score" in check(output).findings
 
 
 def in_first(old: bytes, new: bytes) -> Change:
@@ -212,3 +278,13 @@ def test_a_file_that_differs_everywhere_makes_a_short_list(tmp_path: Path) -> No
     header, rest = output.read_bytes().split(b"\n", 1)
     forge(output, header + b"\n" + rest.replace(b"0.8", b"1.8"))
     assert check(output).findings == ("row 1: a score is not from 0 to 1 (and 7,499 more)",)
+
+
+def test_a_quoted_score_spoils_its_own_row_alone(tweets: Path) -> None:
+    """A cell that holds the delimiter is no number; the rows around it keep theirs."""
+    output = score(tweets)
+    forge(output, output.read_bytes().replace(b"meh,neutral,0.8", b'meh,neutral,"0,8"'))
+    assert check(output).findings == (
+        "row 4: score is no number",
+        "row 4: a score is not from 0 to 1",
+    )

@@ -251,10 +251,9 @@ class RecordSplitter:
         start, end, cells = int(spans.starts[i]), int(spans.ends[i]), int(spans.cells[i])
         if bad_bytes:
             return _Lost(start, "encoding", "bytes that are not the encoding", data[start:end])
-        found = "a blank line" if start == end else f"{cells} cell{'s' * (cells != 1)}"
-        return _Lost(
-            start, "field-count", f"{found} where {self._cells} are expected", data[start:end]
-        )
+        found = f"{cells} cell{'s' * (cells != 1)} where {self._cells} are expected"
+        reason = "a blank line" if start == end else found
+        return _Lost(start, "field-count", reason, data[start:end])
 
 
 def _rows(parts: list[Spans]) -> int:

@@ -102,10 +102,9 @@ def _misplaced(data: NDArray[np.uint8], quotes: Offsets, opens: Flags, dialect: 
     """Tell which quotes neither open nor close a cell nor belong to a pair."""
     last = len(data) - 1
     neighbours = np.where(opens, quotes - 1, quotes + 1)
-    beyond = (neighbours < 0) | (neighbours > last)  # the start, or not yet known
-    found = data[np.clip(neighbours, 0, last)]
+    found = data[np.clip(neighbours, 0, last)]  # beyond the data: the quote itself, so no fault
     allowed = (found == dialect.delimiter) | (found == dialect.ending) | (found == QUOTE)
-    wrong: Flags = ~(allowed | beyond)
+    wrong: Flags = ~allowed
     if dialect.ending == LF and wrong.any():
         after = np.minimum(neighbours + 1, last)
         crlf = (found == CR) & ((data[after] == LF) | (neighbours == last))
@@ -147,6 +146,6 @@ def _spans(
     cells = last - first + 1
     right = np.minimum(first + text_cell, last)
     text_ends = np.where(right == last, ends, separators[right])
-    left = np.minimum(right, first + text_cell - 1) if text_cell else right
+    left = np.minimum(right, first + text_cell - 1)
     text_starts = separators[left] + 1 if text_cell else starts
     return Spans(starts, ends, stops, cells, text_starts, text_ends)
