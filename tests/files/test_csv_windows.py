@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from scorer.files import windows as csv_windows
 from scorer.files.csv import source as csv_source
-from scorer.files.csv import windows as csv_windows
 from scorer.files.csv.dialect import Dialect
 from scorer.files.csv.records import RecordSplitter
 from scorer.files.formats import open_source

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import DataError, UsageError
-from scorer.files.csv.dialect import RECORD_CAP, Dialect
+from scorer.files.csv.dialect import Dialect
 from scorer.files.csv.records import RecordSplitter
 from scorer.files.formats import open_source
+from scorer.files.source import RECORD_CAP
 from tests.files.files_helpers import PLAN, slices
 
 CAP = 8
