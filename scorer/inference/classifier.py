@@ -56,7 +56,7 @@ class Classifier:
         self.bundle = bundle
         self.labels: tuple[str, ...] = bundle.labels
         self.runtime: RuntimeInfo = session.info
-        self.warnings = tuple(warnings)
+        self._passed_over = tuple(warnings)
         self._session = session
         self._tokenizer = TextTokenizer(bundle)
         bundle.verify_unchanged()
@@ -91,6 +91,11 @@ class Classifier:
                     f"{choice.device} in {choice.precision} is not used: {error.problem}"
                 )
         return cls(bundle, open_session(bundle, last, machine, threads), warnings)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was passed over at the start, and what has happened to the session since."""
+        return self._passed_over + self._session.warnings
 
     def prepare(self, texts: pl.Series) -> Prepared:
         """Normalise, tokenise and plan one window; needs no GPU and no session."""
