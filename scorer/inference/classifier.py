@@ -118,12 +118,15 @@ class Classifier:
             distinct[batch.rows] = self._session.run(ids)
 
         pool = ThreadPoolExecutor(self._session.callers, thread_name_prefix="infer")
+        wait = True
         try:
             for _ in pool.map(infer, prepared.batches):
                 pass
+        except KeyboardInterrupt:
+            wait = False  # not even for the batch in hand: a device may hang
+            raise
         finally:
-            # An interrupt must not wait for the rest of the window.
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait, cancel_futures=True)
         return distinct[prepared.rows]  # row -1 is the one more, never written
 
     def score(self, prepared: Prepared) -> Scores:

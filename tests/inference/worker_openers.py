@@ -2,16 +2,20 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime import cpu, cuda
-from scorer.inference.runtime.host import explained
+from scorer.inference.runtime.host import HostSession, explained, load, options
 from scorer.inference.runtime.session import RuntimeInfo, Session
+
+ROWS_OF_NO_CANARY = 20
 
 
 def builtin(bundle: Bundle, info: RuntimeInfo, _: int) -> Session:
@@ -69,31 +73,53 @@ def noisy(bundle: Bundle, info: RuntimeInfo, ordinal: int) -> Session:
 
 
 class StubThatStops:
-    """Answers until a file is there; from then on it keeps its callers waiting."""
+    """A device that hangs, where a pipe has been laid: it writes its process's number there.
+
+    The canary's few rows it answers.
+    """
 
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, session: Session, stop: Path) -> None:
+    def __init__(self, session: Session, pipe: Path) -> None:
         self.info, self.token_budget, self.callers = session.info, session.token_budget, 1
         self._session = session
-        self._stop = stop
+        self._pipe = pipe
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the logits, or nothing ever; a file beside `stop` has our process's number."""
-        if self._stop.exists():
-            self._stop.with_suffix(f".{os.getpid()}").touch()
-            signal.pause()
+        """Return the logits, or nothing ever."""
+        if len(ids) > ROWS_OF_NO_CANARY and self._pipe.exists():
+            self._pipe.write_text(f"{os.getpid()}\n")
+            threading.Event().wait()
         return self._session.run(ids)
 
 
 def stopping(bundle: Bundle, info: RuntimeInfo, ordinal: int) -> Session:
-    """Open a session that stops when the file in TEST_STOP is there."""
-    return StubThatStops(builtin(bundle, info, ordinal), Path(os.environ["TEST_STOP"]))
+    """Open a device that hangs once there is a pipe named as TEST_PIPE says."""
+    return StubThatStops(builtin(bundle, info, ordinal), Path(os.environ["TEST_PIPE"]))
 
 
-def with_full_memory(bundle: Bundle, info: RuntimeInfo, ordinal: int) -> Session:
-    """Open a device that holds 100 tokens at a time, and says so as ONNX Runtime does."""
-    return StubOfLittleMemory(bound(bundle, info, ordinal), 100)
+def with_a_bug(bundle: Bundle, info: RuntimeInfo, ordinal: int) -> Session:
+    """Fail as only a bug of ours would."""
+    raise ValueError(f"no rows in {bundle.name}, {info.provider}, {ordinal}")
+
+
+def in_a_small_arena(bundle: Bundle, info: RuntimeInfo, ordinal: int) -> Session:
+    """Open the built-in provider with two megabytes of memory, for it and all its buffers."""
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    limits = {
+        "max_mem": 2 * 2**20,
+        "arena_extend_strategy": 1,
+        "initial_chunk_size_bytes": 1024,
+        "max_dead_bytes_per_chunk": -1,
+    }
+    # For all sessions of this process.
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg(limits))
+    settings = options()
+    settings.add_session_config_entry("session.use_env_allocators", "1")
+    settings.intra_op_num_threads = 1
+    return HostSession(load(bundle.graph("fp32"), settings, [cpu.PROVIDER]), info, 10_000)
 
 
 class StubOfLittleMemory:
@@ -122,3 +148,8 @@ class StubOfLittleMemory:
                     "AllocateRawInternal Failed to allocate memory for requested buffer of size 9"
                 )
         return self._session.run(ids)
+
+
+def with_little_memory(bundle: Bundle, info: RuntimeInfo, ordinal: int) -> Session:
+    """Open a device that holds a little more than the longest text, and less than a batch."""
+    return StubOfLittleMemory(bound(bundle, info, ordinal), bundle.max_length + 10)

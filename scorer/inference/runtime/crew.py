@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable
 from scorer.inference.runtime import wire
+from scorer.inference.runtime.session import RuntimeInfo
 from scorer.inference.runtime.wire import Frame, Kind
 
 # Signals are ignored before anything is imported: a service manager sends SIGTERM to all
@@ -57,9 +58,13 @@ class Crew:
 
 
 class Worker:
-    """One process and the two pipes to it."""
+    """The session in a process of its own; `wait` before it is used as one."""
 
-    ready: Future[Any]  # what the session in it is, once it is open
+    info: RuntimeInfo
+    token_budget: int
+    callers: int
+    warnings: tuple[str, ...] = ()
+    ready: Future[Any]  # the session's facts, once it is open
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -77,6 +82,17 @@ class Worker:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+
+    def wait(self, info: RuntimeInfo) -> None:
+        """Wait until the session is open.
+
+        Raises:
+            DeviceUnavailable: The process has ended.
+            TweetscoreError: What kept it from opening.
+        """
+        facts = self.ready.result()
+        self.info = info
+        self.token_budget, self.callers = facts["token_budget"], facts["callers"]
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the logits [rows, classes] of token ids [rows, length]."""
@@ -100,16 +116,19 @@ class Worker:
         """Hand out answers until the process ends."""
         with _pipe(self._process.stdout) as pipe:
             while (frame := wire.read(pipe)) is not None:
-                failed = frame.kind is Kind.ERROR
-                content = wire.error_of(frame.content, self.name) if failed else frame.content
-                if failed and frame.tag == _SETUP:
-                    # It ends now, and that would be told instead.
-                    self._setup_error = content
-                    continue
-                with self._state:
-                    answer = self._waiting.pop(frame.tag, None)
-                if answer is not None:
-                    _settle(answer, content)
+                self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        """Hand out one answer. An error kept here would keep the session that is to be closed."""
+        failed = frame.kind is Kind.ERROR
+        content = wire.error_of(frame.content, self.name) if failed else frame.content
+        if isinstance(content, Exception) and frame.tag == _SETUP:
+            self._setup_error = content  # it ends now, and that would be told instead
+            return
+        with self._state:
+            answer = self._waiting.pop(frame.tag, None)
+        if answer is not None:
+            _settle(answer, content)
 
     def cause_of_death(self) -> Exception:
         """Say why a process that has closed its pipe ended."""

@@ -28,6 +28,7 @@ _FULL = (
     "STATUS_ALLOC_FAILED",
     "out of memory",
 )
+_LONGEST = 300  # characters of a library's error that are shown
 _SILENT = 4  # fatal only: errors reach us as exceptions, warnings are not for the user
 
 
@@ -117,8 +118,13 @@ def explained(info: RuntimeInfo, ids: NDArray[np.int64]) -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """Return the gist of a library's error for our one-line messages."""
-    return " ".join(str(error).split())[:300]
+    """Return the gist of a library's error, which may be at either end, for one-line messages."""
+    words = " ".join(str(error).split())
+    return (
+        words
+        if len(words) <= _LONGEST
+        else f"{words[: _LONGEST // 2]} ... {words[-_LONGEST // 2 :]}"
+    )
 
 
 def _foreign(graph: Path, what: str) -> InvalidBundle:

@@ -18,6 +18,7 @@ from scorer.inference.batches import plan_batches
 from scorer.inference.bundle import Bundle
 from scorer.inference.canary import measure
 from scorer.inference.runtime.crew import Crew, Worker
+from scorer.inference.runtime.halving import HalvingSession
 from scorer.inference.runtime.session import RuntimeInfo
 from scorer.inference.runtime.worker import Opener
 
@@ -56,17 +57,17 @@ class PoolSession:
             workers = [
                 crew.start(name, setup | {"ordinal": ordinal}) for ordinal, name in places.items()
             ]
-            facts = [worker.ready.result() for worker in workers]
-            self.token_budget: int = facts[0]["token_budget"]
+            for worker in workers:
+                worker.wait(info)
             self._prove(bundle, workers)
         except BaseException:
             crew.end()
             raise
-        lanes: int = facts[0]["callers"]
-        self.callers = len(workers) * lanes
+        self.token_budget: int = workers[0].token_budget
+        self.callers = sum(worker.callers for worker in workers)
         # Every device gets a batch before one gets its second.
         self._free: SimpleQueue[Worker] = SimpleQueue()
-        for worker in workers * lanes:
+        for worker in workers * workers[0].callers:
             self._free.put(worker)
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -82,14 +83,15 @@ class PoolSession:
         canary = bundle.canary()
         lengths = np.array([len(ids) for ids in canary.token_ids])
         (scorable,) = np.nonzero(lengths)
-        batches = plan_batches(lengths[scorable], self.token_budget)
+        batches = plan_batches(lengths[scorable], workers[0].token_budget)
 
         def prove(worker: Worker) -> None:
+            session = HalvingSession(worker)
             logits = np.full(canary.logits.shape, np.nan, np.float32)
             for batch in batches:
                 rows = scorable[batch.rows]
                 ids = [canary.token_ids[row] for row in rows]
-                logits[rows] = worker.run(np.array(ids, np.int64))
+                logits[rows] = session.run(np.array(ids, np.int64))
             try:
                 measure(logits, canary, self.info)
             except GateFailed as error:
