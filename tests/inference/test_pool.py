@@ -255,29 +255,33 @@ A, B = Gpu("H100", "sm_90", 80 * 2**30), Gpu("H200", "sm_90", 141 * 2**30)
 
 
 @pytest.mark.parametrize(
-    ("gpus", "used"), [((A,), []), ((A, A), [0, 1]), ((A, B, A), [0, 2]), ((B, A), [])]
+    ("gpus", "opened"),
+    [
+        ((A,), [0]),
+        ((B, A), [0]),
+        ((A, A), [{0: "GPU 0 (H100)", 1: "GPU 1 (H100)"}]),
+        ((A, B, A), [{0: "GPU 0 (H100)", 2: "GPU 2 (H100)"}]),
+    ],
 )
 def test_gpus_of_one_model_share_the_work(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, gpus: tuple[Gpu, ...], used: list[int]
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    gpus: tuple[Gpu, ...],
+    opened: list[int | dict[int, str]],
 ) -> None:
-    """Several GPUs have a worker each, named by number and model; one needs no worker."""
-    started: list[dict[int, str]] = []
+    """Several GPUs have a worker each, named by number and model; one is opened right here."""
+    places: list[object] = []
 
-    class StubPool:
-        """Notes its places."""
+    class StubSession:
+        """Notes where it is."""
 
         info, token_budget, callers = INFO, 64, 2
 
         def __init__(self, *arguments: object) -> None:
-            *_, opener, places = arguments
-            assert opener is cuda.open_gpu
-            assert isinstance(places, dict)
-            started.append(places)
+            places.append(arguments[-1])
 
-    monkeypatch.setattr(cuda, "_require_provider", lambda: None)
     monkeypatch.setattr(cuda, "nvidia_gpus", lambda: (gpus, ""))
-    monkeypatch.setattr(cuda, "PoolSession", StubPool)
-    monkeypatch.setattr(cuda, "BoundSession", lambda *_: StubPool(cuda.open_gpu, {}))
+    monkeypatch.setattr(cuda, "PoolSession", StubSession)
+    monkeypatch.setattr(cuda, "open_gpu", StubSession)
     assert isinstance(cuda.open_cuda(bundle, INFO), HalvingSession)
-    assert [list(places) for places in started] == [used]
-    assert all(name == f"GPU {n} ({gpus[n].name})" for n, name in started[0].items())
+    assert places == opened

@@ -157,6 +157,32 @@ def test_cuda_that_cannot_start_is_unavailable(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("models", "devices", "reason"),
+    [
+        (["H100"], 1, "a test"),
+        (["H100", "H100"], 2, "a test"),
+        (["H100", "H200", "H100"], 2, "a test; 1 more of another model would not give the same"),
+    ],
+)
+def test_a_session_says_how_many_gpus_it_has(
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    models: list[str],
+    devices: int,
+    reason: str,
+) -> None:
+    """The report tells how many share the work, and of others why they do not."""
+    gpus = tuple(Gpu(model, "sm_90", 80 * 2**30) for model in models)
+    machine = dataclasses.replace(MACHINE, gpus=gpus, no_gpu_reason="")
+    asked: list[RuntimeInfo] = []
+    monkeypatch.setattr(cuda, "open_cuda", lambda _, info: asked.append(info))
+    open_session(bundle, Choice("cuda", "fp16", "a test"), machine)
+    (info,) = asked
+    assert (info.devices, info.instruction_set) == (devices, "sm_90")
+    assert info.reason.startswith(reason)
+
+
 @pytest.mark.parametrize(("precision", "tf32"), [("fp32", "0"), ("fp16", "1")])
 def test_cuda_options(precision: str, tf32: str) -> None:
     """fp32 means fp32; memory is limited and grows only by what is asked for."""
