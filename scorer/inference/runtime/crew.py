@@ -136,8 +136,8 @@ class Worker:
             self._process.wait(_PATIENCE)
         if self._setup_error is not None:
             return self._setup_error
-        code = self._process.returncode
-        how = f"was ended by {signal.Signals(-code).name}" if code and code < 0 else "ended"
+        code = self._process.returncode or 0
+        how = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         return DeviceUnavailable(
             f"the process for {self.name} {how}",
             "run again, it goes on from what was scored; if memory was short, the system's log "
@@ -157,8 +157,15 @@ class Worker:
         """Leave no zombie, and close the pipe to the process, which nobody writes to any more."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_PATIENCE)
-        with self._turn, suppress(OSError):
-            _pipe(self._process.stdin).close()
+        if self._turn.acquire(timeout=_PATIENCE):  # else a writer is stuck, with the process
+            with suppress(OSError):
+                _pipe(self._process.stdin).close()
+            self._turn.release()
+
+
+def _signal_name(number: int) -> str:
+    names = {known.value: known.name for known in signal.Signals}
+    return names.get(number, f"signal {number}")
 
 
 def _settle(answer: Future[Any], content: Any) -> None:
