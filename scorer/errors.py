@@ -7,6 +7,7 @@
     ├── DataError           65   the input's content cannot be scored
     ├── InputMissing        66   the input is not there
     ├── DeviceUnavailable   69   the device or provider asked for is not there
+    │   └── DeviceFull      69   its memory cannot hold a batch
     ├── OutputRefused       73   the output cannot be created, or is not ours to replace
     ├── StorageError        74   reading or writing failed half-way
     ├── OutputLocked        75   another run is writing the output
@@ -65,6 +66,10 @@ class DeviceUnavailable(TweetscoreError):
     """The device or provider asked for is not there."""
 
     exit_code = 69
+
+
+class DeviceFull(DeviceUnavailable):
+    """The device's memory cannot hold a batch; it may hold a smaller one."""
 
 
 class OutputRefused(TweetscoreError):

@@ -197,20 +197,30 @@ class FileRun:
         options, record = self._options, self._record
         rows = options.chunk_rows or window_rows(classifier)
         record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
-        record.warnings.extend(classifier.warnings)
+        self._hear(classifier)
         plan = keys.resume_key(key, classifier.runtime, library_versions(), rows)
         with open_state(self._target, plan, options.resume) as state:
             if state.warning:
                 record.warnings.append(state.warning)
             with self._blaming_changes():
                 first_pass = FirstPass(self._source, classifier, state, record)
-                too_many = first_pass.run(rows, max_rejects=options.max_rejects, progress=progress)
+                try:
+                    too_many = first_pass.run(
+                        rows, max_rejects=options.max_rejects, progress=progress
+                    )
+                finally:
+                    self._hear(classifier)
                 if too_many:
                     publish_rejects(self._target, record.rejected)  # what is to be mended
                     raise self._too_many_rejects(too_many)
                 self._publish(state, lock)
             lock.check()  # the state of a run that came after a deleted lock is not ours to remove
             finish(self._target, self._report)
+
+    def _hear(self, classifier: TextClassifier) -> None:
+        """Take over what the model has to say and has not said yet."""
+        said = self._record.warnings
+        said.extend(warning for warning in classifier.warnings if warning not in said)
 
     @contextmanager
     def _blaming_changes(self) -> Iterator[None]:

@@ -81,7 +81,10 @@ class TextClassifier(Protocol):
 
     runtime: "RuntimeInfo"
     canary: "Figures"
-    warnings: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know of the model so far."""
 
     def prepare(self, texts: pl.Series) -> Any:
         """Normalise, tokenise and plan one window."""

@@ -48,9 +48,13 @@ def _say(topic: str, words: str) -> None:
 
 
 def _say_machine(machine: "Machine") -> None:
+    from scorer.inference.runtime.machine import alike
+
     _say("cpu", f"{machine.instruction_set}, {machine.cpus} threads for this process")
-    for gpu in machine.gpus:
-        _say("gpu", f"{gpu.name}, {gpu.architecture}, {gpu.memory / 2**30:.0f} GiB")
+    used = alike(machine.gpus)
+    for ordinal, gpu in enumerate(machine.gpus):
+        note = "" if ordinal in used else ", not used: another model than the first one"
+        _say("gpu", f"{gpu.name}, {gpu.architecture}, {gpu.memory / 2**30:.0f} GiB{note}")
     if not machine.gpus:
         _say("gpu", f"none: {machine.no_gpu_reason}")
     _say("openvino", machine.no_openvino_reason or "installed")
@@ -65,6 +69,7 @@ def _say_choice(classifier: "Classifier") -> None:
     runtime = classifier.runtime
     for warning in classifier.warnings:
         _say("warning", warning)
-    _say("would use", f"{runtime.device} {runtime.precision}, {runtime.threads} threads")
+    devices = f", {runtime.devices} GPUs" if runtime.devices > 1 else ""
+    _say("would use", f"{runtime.device} {runtime.precision}, {runtime.threads} threads{devices}")
     _say("because", runtime.reason)
     _say("canary", str(classifier.canary))

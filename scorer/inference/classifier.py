@@ -56,7 +56,7 @@ class Classifier:
         self.bundle = bundle
         self.labels: tuple[str, ...] = bundle.labels
         self.runtime: RuntimeInfo = session.info
-        self.warnings = tuple(warnings)
+        self._passed_over = tuple(warnings)
         self._session = session
         self._tokenizer = TextTokenizer(bundle)
         bundle.verify_unchanged()
@@ -93,6 +93,11 @@ class Classifier:
                 )
         return cls(bundle, open_session(bundle, last, machine, threads), warnings)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was passed over at the start, and what has happened to the session since."""
+        return self._passed_over + self._session.warnings
+
     def prepare(self, texts: pl.Series) -> Prepared:
         """Normalise, tokenise and plan one window; needs no GPU and no session."""
         distinct, text_rows = unique_texts(self.bundle.normalizer(texts).fill_null(""))
@@ -114,12 +119,15 @@ class Classifier:
             distinct[batch.rows] = self._session.run(ids)
 
         pool = ThreadPoolExecutor(self._session.callers, thread_name_prefix="infer")
+        wait = True
         try:
             for _ in pool.map(infer, prepared.batches):
                 pass
+        except KeyboardInterrupt:
+            wait = False  # not even for the batch in hand: a device may hang
+            raise
         finally:
-            # An interrupt must not wait for the rest of the window.
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait, cancel_futures=True)
         return distinct[prepared.rows]  # row -1 is the one more, never written
 
     def score(self, prepared: Prepared) -> Scores:

@@ -150,6 +150,7 @@ class CrossTalkStub:
     info = INFO
     token_budget = 64
     callers = 1
+    warnings: tuple[str, ...] = ()
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Answer each row with the batch's mean."""

@@ -62,6 +62,7 @@ class StubSession:
         self.info = dataclasses.replace(self._inner.info, **info)
         self.token_budget = 64
         self.callers = 2
+        self.warnings: tuple[str, ...] = ()
         self.shift = shift
         self.shapes: list[tuple[int, ...]] = []
 

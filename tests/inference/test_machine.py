@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from scorer.inference.runtime import machine
-from scorer.inference.runtime.machine import Gpu, instruction_set, no_openvino_reason, nvidia_gpus
+from scorer.inference.runtime.machine import (
+    Gpu,
+    alike,
+    instruction_set,
+    no_openvino_reason,
+    nvidia_gpus,
+)
 
 AVX2 = "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu sse2 avx2\n"
 
@@ -57,6 +63,14 @@ def test_a_driver_without_a_device_says_so(driver: SimpleNamespace, reason: str)
     gpus, told = nvidia_gpus(lambda _: driver)
     assert gpus == ()
     assert reason in told
+
+
+def test_only_gpus_of_the_first_ones_model_are_alike() -> None:
+    """Neither the memory that it shows nor the architecture makes another model the same."""
+    first = Gpu("H100", "sm_90", 80 * 2**30)
+    others = [Gpu("H200", "sm_90", 141 * 2**30), Gpu("H100", "sm_90", 79 * 2**30)]
+    assert alike([first, *others, first]) == (0, 2, 3)
+    assert alike([]) == ()
 
 
 def test_no_driver_says_so() -> None:

@@ -43,7 +43,8 @@ def bound(bundle: Bundle, precision: str = "fp32", capacity: int = 200) -> cuda.
     """Open the CUDA path's session on the CPU."""
     info = dataclasses.replace(INFO, precision=precision)
     graph = bundle.graph(precision)
-    return cuda.BoundSession(graph, info, [cpu.PROVIDER], "cpu", capacity, len(bundle.labels))
+    buffers = cuda.Buffers("cpu", 0, capacity, len(bundle.labels))
+    return cuda.BoundSession(graph, info, [cpu.PROVIDER], buffers)
 
 
 def ids(rows: int, length: int, seed: int = 0) -> np.ndarray:
@@ -103,7 +104,7 @@ def test_another_provider_than_the_wanted_one_is_an_error(bundle: Bundle) -> Non
     """The library may take the CPU without a word; the CUDA path does not."""
     info = dataclasses.replace(INFO, provider=cuda.PROVIDER)
     with pytest.raises(RuntimeError, match="took CPUExecutionProvider instead of CUDA"):
-        cuda.BoundSession(bundle.graph("fp32"), info, [cpu.PROVIDER], "cpu", 10, 3)
+        cuda.BoundSession(bundle.graph("fp32"), info, [cpu.PROVIDER], cuda.Buffers("cpu", 0, 10, 3))
 
 
 def open_cuda_with(
@@ -156,10 +157,37 @@ def test_cuda_that_cannot_start_is_unavailable(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("models", "devices", "reason"),
+    [
+        (["H100"], 1, "a test"),
+        (["H100", "H100"], 2, "a test"),
+        (["H100", "H200", "H100"], 2, "a test; 1 more of another model would not give the same"),
+    ],
+)
+def test_a_session_says_how_many_gpus_it_has(
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    models: list[str],
+    devices: int,
+    reason: str,
+) -> None:
+    """The report tells how many share the work, and of others why they do not."""
+    gpus = tuple(Gpu(model, "sm_90", 80 * 2**30) for model in models)
+    machine = dataclasses.replace(MACHINE, gpus=gpus, no_gpu_reason="")
+    asked: list[RuntimeInfo] = []
+    monkeypatch.setattr(cuda, "open_cuda", lambda _, info: asked.append(info))
+    open_session(bundle, Choice("cuda", "fp16", "a test"), machine)
+    (info,) = asked
+    assert (info.devices, info.instruction_set) == (devices, "sm_90")
+    assert info.reason.startswith(reason)
+
+
 @pytest.mark.parametrize(("precision", "tf32"), [("fp32", "0"), ("fp16", "1")])
 def test_cuda_options(precision: str, tf32: str) -> None:
     """fp32 means fp32; memory is limited and grows only by what is asked for."""
-    settings = cuda.provider_options(precision, 1000)
+    settings = cuda.provider_options(precision, 3, 1000)
+    assert settings["device_id"] == "3"
     assert settings["use_tf32"] == tf32
     assert settings["gpu_mem_limit"] == "1000"
     assert settings["arena_extend_strategy"] == "kSameAsRequested"

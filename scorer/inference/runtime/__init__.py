@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from scorer.inference.bundle import Bundle
-from scorer.inference.runtime.machine import Machine
+from scorer.inference.runtime.machine import Machine, alike
 from scorer.inference.runtime.select import Choice
 from scorer.inference.runtime.session import RuntimeInfo, Session
 
@@ -38,6 +38,13 @@ def open_session(
         precision=choice.precision,
         instruction_set=machine.gpus[0].architecture if on_gpu else machine.instruction_set,
         threads=threads or machine.cpus,
-        reason=choice.reason,
+        reason=f"{choice.reason}{_left_out(machine) if on_gpu else ''}",
+        devices=len(alike(machine.gpus)) if on_gpu else 1,
     )
     return opener(bundle, info)
+
+
+def _left_out(machine: Machine) -> str:
+    """Say how many GPUs do not take part, if there are such."""
+    others = len(machine.gpus) - len(alike(machine.gpus))
+    return f"; {others} more of another model would not give the same bits" if others else ""

@@ -10,13 +10,25 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from scorer.errors import DeviceUnavailable, InvalidBundle
+from scorer.errors import DeviceFull, DeviceUnavailable, InvalidBundle
 from scorer.inference.runtime.session import RuntimeInfo
 
 OUTPUT = "logits"
 # What a graph may ask for, and the value of every element besides the ids themselves. Batches
 # have one length, so every token counts and every token is of the first segment.
 _CONSTANT_INPUTS = {"attention_mask": 1, "token_type_ids": 0}
+# How ONNX Runtime words that a device's memory is used up: its own arena (at the limit that it
+# was given, or because the driver has no more), then the CUDA runtime, cuBLAS and cuDNN.
+_FULL = (
+    "is smaller than requested bytes",
+    "Failed to allocate memory for requested buffer",
+    "Failed to find a free memory block",
+    "CUDA failure 2: ",
+    "CUBLAS failure 3: ",
+    "STATUS_ALLOC_FAILED",
+    "out of memory",
+)
+_LONGEST = 300  # characters of a library's error that are shown
 _SILENT = 4  # fatal only: errors reach us as exceptions, warnings are not for the user
 
 
@@ -30,6 +42,8 @@ class Loaded:
 
 class HostSession:
     """A session whose provider works in host memory."""
+
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, loaded: Loaded, info: RuntimeInfo, token_budget: int) -> None:
         self.info = info
@@ -95,7 +109,8 @@ def explained(info: RuntimeInfo, ids: NDArray[np.int64]) -> Iterator[None]:
         yield
     except Exception as error:  # the library's errors have no common base of their own
         rows, length = ids.shape
-        raise DeviceUnavailable(
+        full = any(words in str(error) for words in _FULL)
+        raise (DeviceFull if full else DeviceUnavailable)(
             f"{info.provider} in {info.precision} fails on a batch of {rows} texts of {length} "
             f"tokens ({one_line(error)})",
             "free its memory, or choose another --device or --precision",
@@ -103,8 +118,13 @@ def explained(info: RuntimeInfo, ids: NDArray[np.int64]) -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """Return the gist of a library's error for our one-line messages."""
-    return " ".join(str(error).split())[:300]
+    """Return the gist of a library's error, which may be at either end, for one-line messages."""
+    words = " ".join(str(error).split())
+    return (
+        words
+        if len(words) <= _LONGEST
+        else f"{words[: _LONGEST // 2]} ... {words[-_LONGEST // 2 :]}"
+    )
 
 
 def _foreign(graph: Path, what: str) -> InvalidBundle:

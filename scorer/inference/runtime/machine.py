@@ -4,7 +4,7 @@ import ctypes
 import importlib.util
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,16 @@ def nvidia_gpus(load: Callable[[str], Any] = ctypes.CDLL) -> tuple[tuple[Gpu, ..
     if count.value == 0:
         return (), "the NVIDIA driver shows no device (is CUDA_VISIBLE_DEVICES set?)"
     return tuple(_gpu(cuda, ordinal) for ordinal in range(count.value)), ""
+
+
+def alike(gpus: Sequence[Gpu]) -> tuple[int, ...]:
+    """Return the ordinals of the GPUs of the first one's model.
+
+    One run uses only these. Another model, even of the same architecture, may sum in another
+    order, and then the last bits of a score would depend on which GPU happened to be free.
+    """
+    models = [(gpu.name, gpu.architecture) for gpu in gpus]
+    return tuple(ordinal for ordinal, model in enumerate(models) if model == models[0])
 
 
 def _gpu(cuda: Any, ordinal: int) -> Gpu:

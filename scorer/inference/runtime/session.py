@@ -17,14 +17,16 @@ class RuntimeInfo:
     instruction_set: str  # of the CPU, or the GPU's architecture
     threads: int
     reason: str  # why this one
+    devices: int = 1  # how many of them share the work
 
 
 class Session(Protocol):
     """A loaded model; `run` may be called from `callers` threads at once."""
 
     info: RuntimeInfo
-    token_budget: int
+    token_budget: int  # may shrink while the session is used
     callers: int
+    warnings: tuple[str, ...]  # what has happened since it was opened
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the logits [rows, classes] of token ids [rows, length]."""

@@ -1,0 +1,105 @@
+"""A session over several devices: a worker process for each, behind the interface of one.
+
+The run stays one process, which reads, tokenises, plans, journals and publishes. Workers only
+answer batches; they keep nothing, so the way to end one is SIGKILL.
+"""
+
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from queue import SimpleQueue
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorer.errors import GateFailed
+from scorer.inference.batches import plan_batches
+from scorer.inference.bundle import Bundle
+from scorer.inference.canary import measure
+from scorer.inference.runtime.crew import Crew, Worker
+from scorer.inference.runtime.halving import HalvingSession
+from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.runtime.worker import Opener
+
+
+class PoolSession:
+    """A session whose batches go to whichever worker is free."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(
+        self, bundle: Bundle, info: RuntimeInfo, opener: Opener, places: dict[int, str]
+    ) -> None:
+        """Start the workers, wait until all are ready, and prove each one on the canary.
+
+        Args:
+            bundle: A verified bundle; each worker verifies it again.
+            info: What to report; the workers get it too.
+            opener: A function of a module, by whose name the workers find it.
+            places: The ordinal of each worker's device, and its name for messages.
+
+        Raises:
+            DeviceUnavailable: A device cannot be used.
+            GateFailed: One of them gives other answers than PyTorch.
+            InvalidBundle: The bundle has changed, or its graph cannot be loaded.
+        """
+        self.info = info
+        setup = {
+            "bundle": str(bundle.directory),
+            "digest": bundle.digest,
+            "info": asdict(info),
+            "opener": f"{opener.__module__}:{opener.__qualname__}",
+        }
+        crew = Crew()
+        weakref.finalize(self, crew.end)
+        try:
+            workers = [
+                crew.start(name, setup | {"ordinal": ordinal}) for ordinal, name in places.items()
+            ]
+            for worker in workers:
+                worker.wait(info)
+            self._prove(bundle, workers)
+        except BaseException:
+            crew.end()
+            raise
+        self.token_budget: int = workers[0].token_budget
+        self.callers = sum(worker.callers for worker in workers)
+        # Every device gets a batch before one gets its second.
+        self._free: SimpleQueue[Worker] = SimpleQueue()
+        for worker in workers * workers[0].callers:
+            self._free.put(worker)
+
+    def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the logits [rows, classes] of token ids [rows, length]."""
+        worker = self._free.get()
+        try:
+            return worker.run(ids)
+        finally:
+            self._free.put(worker)
+
+    def _prove(self, bundle: Bundle, workers: Sequence[Worker]) -> None:
+        """Hold each device against PyTorch: a broken one must not hide among sound ones."""
+        canary = bundle.canary()
+        lengths = np.array([len(ids) for ids in canary.token_ids])
+        (scorable,) = np.nonzero(lengths)
+        batches = plan_batches(lengths[scorable], workers[0].token_budget)
+
+        def prove(worker: Worker) -> None:
+            session = HalvingSession(worker)
+            logits = np.full(canary.logits.shape, np.nan, np.float32)
+            for batch in batches:
+                rows = scorable[batch.rows]
+                ids = [canary.token_ids[row] for row in rows]
+                logits[rows] = session.run(np.array(ids, np.int64))
+            try:
+                measure(logits, canary, self.info)
+            except GateFailed as error:
+                raise GateFailed(
+                    f"{worker.name}: {error.problem}",
+                    "leave it out with CUDA_VISIBLE_DEVICES, or choose another --precision",
+                ) from error
+
+        with ThreadPoolExecutor(len(workers)) as threads:
+            for _ in threads.map(prove, workers):
+                pass
