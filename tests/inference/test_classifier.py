@@ -71,6 +71,11 @@ class StubSession:
         return self._inner.run(ids) + np.array([self.shift, 0, 0], dtype=np.float32)
 
 
+def answers(classifier: Classifier, texts: Sequence[str | None]) -> np.ndarray:
+    """Return what the model itself says, whatever earlier windows have left in memory."""
+    return classifier.logits(classifier.prepare(column(texts)))
+
+
 def column(texts: Sequence[str | None]) -> pl.Series:
     return pl.Series("text", texts, dtype=pl.String)
 
@@ -84,11 +89,12 @@ def test_answers_are_pytorchs(classifier: Classifier) -> None:
 
 def test_rows_come_back_in_order(classifier: Classifier) -> None:
     """Each row of a window has the answer that its text has alone."""
-    scores = classifier.classify(column([*TWEETS, *reversed(TWEETS)]))
-    for row, text in enumerate([*TWEETS, *reversed(TWEETS)]):
-        alone = classifier.classify(column([text]))
-        assert alone.probabilities.tobytes() == scores.probabilities[row].tobytes()
-        assert alone.label_ids[0] == scores.label_ids[row]
+    rows = [*TWEETS, *reversed(TWEETS)]
+    logits = answers(classifier, rows)
+    for row, text in enumerate(rows):
+        assert answers(classifier, [text]).tobytes() == logits[row].tobytes()
+    scores = classifier.classify(column(rows))
+    assert scores.label_ids.tolist() == logits.argmax(axis=1).tolist()
     assert scores.label_ids.tolist() == scores.probabilities.argmax(axis=1).tolist()
 
 
@@ -102,12 +108,12 @@ def test_neither_order_nor_batch_nor_threads_change_a_score(
     classifier: Classifier, rows: list[int], budget: int, callers: int
 ) -> None:
     """Any rows, in any order, at any budget, from any number of threads: the same bits."""
-    expected = classifier.classify(column(TWEETS)).probabilities[rows]
+    expected = answers(classifier, TWEETS)[rows]
     session = classifier._session
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "token_budget", budget)
         patch.setattr(session, "callers", callers)
-        actual = classifier.classify(column([TWEETS[row] for row in rows])).probabilities
+        actual = answers(classifier, [TWEETS[row] for row in rows])
     assert actual.tobytes() == expected.tobytes()
 
 
@@ -143,6 +149,32 @@ def test_texts_of_equal_ids_are_equal(tiny_bert_bundle: Path) -> None:
     scores = stubbed.classify(column(["So Sad", "so sad", "SO SAD", "so sad!"]))
     assert scores.counters.equal == 2
     assert sum(rows for rows, _ in session.shapes) == 2
+
+
+def test_what_an_earlier_window_had_is_not_asked_again(bundle: Bundle) -> None:
+    """The model sees only what is new; rows, counters and bits are as if it had seen all."""
+    session = StubSession(bundle)
+    stubbed = Classifier(bundle, session)
+    first = stubbed.classify(column(TWEETS))
+    session.shapes.clear()
+    again = stubbed.classify(column([None, "as good as new", *TWEETS, TWEETS[0]]))
+    assert sum(rows for rows, _ in session.shapes) == 1
+    assert (first.remembered, again.remembered) == (0, len(TWEETS))
+    assert again.counters.equal == 1
+    assert again.counters.scored == len(TWEETS) + 2
+    assert again.probabilities[2:-1].tobytes() == first.probabilities.tobytes()
+    alone = Classifier(bundle, StubSession(bundle)).classify(column(["as good as new"]))
+    assert again.probabilities[1].tobytes() == alone.probabilities.tobytes()
+
+
+def test_a_gpu_remembers_nothing(bundle: Bundle) -> None:
+    """Where an answer may depend on its batch, each window asks the model for all of its texts."""
+    session = StubSession(bundle, device="cuda")
+    stubbed = Classifier(bundle, session)
+    for _ in range(2):
+        session.shapes.clear()
+        assert stubbed.classify(column(TWEETS)).remembered == 0
+        assert sum(rows for rows, _ in session.shapes) == len(TWEETS)
 
 
 @pytest.mark.parametrize("texts", [[], [None, "", "\u200b"]])
