@@ -82,14 +82,14 @@ class Classifier:
         # Loading a graph leaves the interpreter free: the tokenizer is loaded meanwhile.
         pool = ThreadPoolExecutor(1, thread_name_prefix="load")
         try:
-            opening = pool.submit(open_session, bundle, first, machine, threads)
+            ready = {first: pool.submit(open_session, bundle, first, machine, threads)}
             preparation = Preparation(bundle)
         finally:
             pool.shutdown(wait=False)  # an interrupt must not wait for the graph
 
         def session(choice: Choice) -> Session:
-            if choice is first:
-                return opening.result()
+            if choice in ready:
+                return ready.pop(choice).result()  # not kept while another graph is loaded
             return open_session(bundle, choice, machine, threads)
 
         warnings: list[str] = []
@@ -126,6 +126,9 @@ class Classifier:
             answers[rows] = self._session.run(tokens.matrix(rows, batch.length))
 
         batches = plan_batches(tokens.lengths[texts], self._session.token_budget)
+        # A pool for each window, and so a barrier at its end. Keeping the callers busy across
+        # windows would gain 0.6 % at 2,400 tweets/s: of a window's 7 s they idle for the 23 ms of
+        # planning, remembering and labelling, 20 ms of fsync, and 0.1 % until the last batches end.
         pool = ThreadPoolExecutor(self._session.callers, thread_name_prefix="infer")
         try:
             for _ in pool.map(infer, batches):

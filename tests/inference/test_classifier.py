@@ -19,6 +19,7 @@ from scorer.errors import DeviceUnavailable, GateFailed, InvalidBundle
 from scorer.inference import classifier as hallway
 from scorer.inference.bundle import Bundle, Canary, open_bundle
 from scorer.inference.classifier import Classifier
+from scorer.inference.prepare import Preparation
 from scorer.inference.runtime import cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.runtime.select import Choice, choices
@@ -287,6 +288,28 @@ def test_auto_takes_the_next_slower_one_and_says_so(
     opened = Classifier.open(bundle)
     assert f"{opened.runtime.device} {opened.runtime.precision}" == used
     assert [warning.partition(" is not used")[0] for warning in opened.warnings] == warnings
+
+
+def test_the_tokenizer_is_loaded_while_the_graph_is(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither waits for the other: a run of a thousand rows is mostly start-up."""
+    both = threading.Barrier(2, timeout=30)
+
+    def opener(*_: Any) -> StubSession:
+        both.wait()
+        return StubSession(bundle)
+
+    class Waiting(Preparation):
+        """The real one, once the graph is being loaded."""
+
+        def __init__(self, bundle: Bundle) -> None:
+            both.wait()
+            super().__init__(bundle)
+
+    monkeypatch.setattr(hallway, "open_session", opener)
+    monkeypatch.setattr(hallway, "Preparation", Waiting)
+    assert Classifier.open(bundle, device="builtin").canary.label_agreement == 1
 
 
 def test_a_precision_asked_for_by_name_is_not_replaced(
