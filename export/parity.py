@@ -24,8 +24,9 @@ from export.reference import Reference
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference import labels
 from scorer.inference.bundle import Bundle
-from scorer.inference.classifier import Classifier, Prepared
+from scorer.inference.classifier import Classifier
 from scorer.inference.gate import MAX_DIFFERENCE, Figures, compare
+from scorer.inference.prepare import Prepared
 from scorer.inference.runtime import open_session
 from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.runtime.select import Choice, choices

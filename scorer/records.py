@@ -41,7 +41,7 @@ class Counters:
     rows: int = 0
     scored: int = 0
     blank: int = 0  # rows == scored + blank
-    equal: int = 0  # scored rows that shared another row's inference
+    equal: int = 0  # scored rows that shared the inference of another row of their window
     truncated: int = 0  # scored rows whose text was longer than the bundle's max_length
     tokens: int = 0  # of scored rows, special tokens included, after truncation
 
@@ -69,3 +69,6 @@ class Scores:
     label_ids: NDArray[np.int16]  # [rows]; -1 where the text is blank
     probabilities: NDArray[np.float32]  # [rows, classes], after temperature; NaN where blank
     counters: Counters
+    #: Texts that an earlier window had answered. No counter: a run that was resumed begins with
+    #: an empty memory, and its counters must be those of an uninterrupted one all the same.
+    remembered: int = 0

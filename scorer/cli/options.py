@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from scorer.cli.errors import DEBUG
+from scorer.threads import limit_pools
 
 # Each option is TWEETSCORE_NAME in the environment, whichever command it belongs to.
 CONTEXT = {"auto_envvar_prefix": "TWEETSCORE"}
@@ -31,6 +32,11 @@ class Names(click.ParamType[tuple[str, ...]]):
         if not all(names):
             self.fail(f"{value!r} has an empty name", param, ctx)
         return names
+
+
+def _limit_pools(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
+    limit_pools(value)
+    return value
 
 
 def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -62,6 +68,7 @@ _MODEL = (
         "--threads",
         type=click.IntRange(min=1),
         metavar="N",
+        callback=_limit_pools,  # while options are read no heavy library has been loaded
         help="CPU threads.  [default: all that this process may use]",
     ),
 )

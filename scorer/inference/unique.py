@@ -24,7 +24,7 @@ def unique_tokens(tokens: Tokens) -> tuple[Tokens, NDArray[np.int64]]:
     only share a hash stay apart, so the result is exact; at worst a text is scored twice.
     """
     count = len(tokens.lengths)
-    _, first, group = np.unique(_hashes(tokens), return_index=True, return_inverse=True)
+    _, first, group = np.unique(hashes(tokens), return_index=True, return_inverse=True)
     candidate = first[group]
     same = _rows_equal(tokens, candidate)
     representative = np.where(same, candidate, np.arange(count))
@@ -32,8 +32,11 @@ def unique_tokens(tokens: Tokens) -> tuple[Tokens, NDArray[np.int64]]:
     return tokens.take(distinct), places
 
 
-def _hashes(tokens: Tokens) -> NDArray[np.uint64]:
-    """Hash each row's ids with their positions; a row without ids hashes to 0."""
+def hashes(tokens: Tokens) -> NDArray[np.uint64]:
+    """Hash each row's ids with their positions; a row without ids hashes to 0.
+
+    A hash finds what may be equal; whoever joins rows compares their ids.
+    """
     within = np.arange(len(tokens.ids)) - np.repeat(tokens.offsets[:-1], tokens.lengths)
     terms = (tokens.ids.astype(np.uint64) + np.uint64(1)) * _MIX
     terms ^= terms >> np.uint64(29)

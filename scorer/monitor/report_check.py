@@ -43,6 +43,9 @@ def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
     for part in ("equal", "truncated"):
         if counters[part] > counters["scored"]:
             yield f"{part} is {counters[part]:,}, more than the {counters['scored']:,} scored"
+    once = counters["scored"] - counters["equal"]
+    if report["remembered"] > once:
+        yield f"remembered are {report['remembered']:,} texts of {once:,}"
     if report["labels"]:
         yield from _label_contradictions(report["labels"], counters["scored"])
     yield from _story_contradictions(report, counters["rows"])

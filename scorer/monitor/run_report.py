@@ -52,6 +52,7 @@ class RunRecord:
         self._resumed: dict[str, Any] | None = None
         self.counters = Counters()
         self.rejected = 0
+        self._remembered = 0
         self.warnings: list[str] = []
         self.begin()
         self._seconds: dict[str, float] = {}
@@ -89,6 +90,7 @@ class RunRecord:
             self._resumed["rows"] += scores.counters.rows
         answered = scores.label_ids >= 0
         self.counters += scores.counters
+        self._remembered += scores.remembered
         self._rows_per_label += np.bincount(scores.label_ids[answered], minlength=len(self._labels))
         self._probability_sums += scores.probabilities[answered].sum(axis=0, dtype=np.float64)
 
@@ -131,6 +133,7 @@ class RunRecord:
                 **asdict(self.counters),
                 "rejected": self.rejected,
             },
+            "remembered": self._remembered,
             "labels": self._label_figures(),
             "seconds": {k: round(v, 3) for k, v in {**self._seconds, "total": total}.items()},
             "tweets_per_second": round(own_rows / total, 1) if total else None,

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,18 @@ def test_scoring_never_loads_what_training_needs() -> None:
     """The nightly box needs neither torch nor transformers, nor the export package."""
     modules = loaded_by("import scorer.api, scorer.pipeline, scorer.cli.doctor, scorer.cli.text")
     assert modules & {"torch", "transformers", "optimum", "datasets", "export"} == set()
+
+
+def test_a_run_over_parquet_does_not_load_pandas(tmp_path: Path) -> None:
+    """It is installed here, and pyarrow would load it to look at an array."""
+    source = Path(__file__).parents[2] / "samples" / "tweets.parquet"
+    arguments = ["run", str(source), "-o", str(tmp_path / "scored.parquet"), "--limit", "9"]
+    modules = loaded_by(
+        f"from scorer.cli import tweetscore; tweetscore({arguments}, standalone_mode=False)"
+    )
+    assert "onnxruntime" in modules
+    assert find_spec("pandas")
+    assert "pandas" not in modules
 
 
 def test_public_names_are_there() -> None:

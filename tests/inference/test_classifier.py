@@ -19,6 +19,7 @@ from scorer.errors import DeviceUnavailable, GateFailed, InvalidBundle
 from scorer.inference import classifier as hallway
 from scorer.inference.bundle import Bundle, Canary, open_bundle
 from scorer.inference.classifier import Classifier
+from scorer.inference.prepare import Preparation
 from scorer.inference.runtime import cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.runtime.select import Choice, choices
@@ -72,6 +73,11 @@ class StubSession:
         return self._inner.run(ids) + np.array([self.shift, 0, 0], dtype=np.float32)
 
 
+def answers(classifier: Classifier, texts: Sequence[str | None]) -> np.ndarray:
+    """Return what the model itself says, whatever earlier windows have left in memory."""
+    return classifier.logits(classifier.prepare(column(texts)))
+
+
 def column(texts: Sequence[str | None]) -> pl.Series:
     return pl.Series("text", texts, dtype=pl.String)
 
@@ -85,11 +91,12 @@ def test_answers_are_pytorchs(classifier: Classifier) -> None:
 
 def test_rows_come_back_in_order(classifier: Classifier) -> None:
     """Each row of a window has the answer that its text has alone."""
-    scores = classifier.classify(column([*TWEETS, *reversed(TWEETS)]))
-    for row, text in enumerate([*TWEETS, *reversed(TWEETS)]):
-        alone = classifier.classify(column([text]))
-        assert alone.probabilities.tobytes() == scores.probabilities[row].tobytes()
-        assert alone.label_ids[0] == scores.label_ids[row]
+    rows = [*TWEETS, *reversed(TWEETS)]
+    logits = answers(classifier, rows)
+    for row, text in enumerate(rows):
+        assert answers(classifier, [text]).tobytes() == logits[row].tobytes()
+    scores = classifier.classify(column(rows))
+    assert scores.label_ids.tolist() == logits.argmax(axis=1).tolist()
     assert scores.label_ids.tolist() == scores.probabilities.argmax(axis=1).tolist()
 
 
@@ -103,12 +110,12 @@ def test_neither_order_nor_batch_nor_threads_change_a_score(
     classifier: Classifier, rows: list[int], budget: int, callers: int
 ) -> None:
     """Any rows, in any order, at any budget, from any number of threads: the same bits."""
-    expected = classifier.classify(column(TWEETS)).probabilities[rows]
+    expected = answers(classifier, TWEETS)[rows]
     session = classifier._session
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "token_budget", budget)
         patch.setattr(session, "callers", callers)
-        actual = classifier.classify(column([TWEETS[row] for row in rows])).probabilities
+        actual = answers(classifier, [TWEETS[row] for row in rows])
     assert actual.tobytes() == expected.tobytes()
 
 
@@ -144,6 +151,32 @@ def test_texts_of_equal_ids_are_equal(tiny_bert_bundle: Path) -> None:
     scores = stubbed.classify(column(["So Sad", "so sad", "SO SAD", "so sad!"]))
     assert scores.counters.equal == 2
     assert sum(rows for rows, _ in session.shapes) == 2
+
+
+def test_what_an_earlier_window_had_is_not_asked_again(bundle: Bundle) -> None:
+    """The model sees only what is new; rows, counters and bits are as if it had seen all."""
+    session = StubSession(bundle)
+    stubbed = Classifier(bundle, session)
+    first = stubbed.classify(column(TWEETS))
+    session.shapes.clear()
+    again = stubbed.classify(column([None, "as good as new", *TWEETS, TWEETS[0]]))
+    assert sum(rows for rows, _ in session.shapes) == 1
+    assert (first.remembered, again.remembered) == (0, len(TWEETS))
+    assert again.counters.equal == 1
+    assert again.counters.scored == len(TWEETS) + 2
+    assert again.probabilities[2:-1].tobytes() == first.probabilities.tobytes()
+    alone = Classifier(bundle, StubSession(bundle)).classify(column(["as good as new"]))
+    assert again.probabilities[1].tobytes() == alone.probabilities.tobytes()
+
+
+def test_a_gpu_remembers_nothing(bundle: Bundle) -> None:
+    """Where an answer may depend on its batch, each window asks the model for all of its texts."""
+    session = StubSession(bundle, device="cuda")
+    stubbed = Classifier(bundle, session)
+    for _ in range(2):
+        session.shapes.clear()
+        assert stubbed.classify(column(TWEETS)).remembered == 0
+        assert sum(rows for rows, _ in session.shapes) == len(TWEETS)
 
 
 @pytest.mark.parametrize("texts", [[], [None, "", "\u200b"]])
@@ -256,6 +289,28 @@ def test_auto_takes_the_next_slower_one_and_says_so(
     opened = Classifier.open(bundle)
     assert f"{opened.runtime.device} {opened.runtime.precision}" == used
     assert [warning.partition(" is not used")[0] for warning in opened.warnings] == warnings
+
+
+def test_the_tokenizer_is_loaded_while_the_graph_is(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither waits for the other: a run of a thousand rows is mostly start-up."""
+    both = threading.Barrier(2, timeout=30)
+
+    def opener(*_: Any) -> StubSession:
+        both.wait()
+        return StubSession(bundle)
+
+    class Waiting(Preparation):
+        """The real one, once the graph is being loaded."""
+
+        def __init__(self, bundle: Bundle) -> None:
+            both.wait()
+            super().__init__(bundle)
+
+    monkeypatch.setattr(hallway, "open_session", opener)
+    monkeypatch.setattr(hallway, "Preparation", Waiting)
+    assert Classifier.open(bundle, device="builtin").canary.label_agreement == 1
 
 
 def test_a_precision_asked_for_by_name_is_not_replaced(

@@ -16,6 +16,7 @@ class StubSession:
     """Answers each text by its first token, from a table of leads, and keeps what it was asked."""
 
     token_budget, callers = 64, 3
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, info: RuntimeInfo, leads: dict[int, float]) -> None:
         self.info = info

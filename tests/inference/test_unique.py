@@ -44,7 +44,7 @@ def test_rows_of_ids_come_back(rows: list[list[int]]) -> None:
 def test_a_shared_hash_joins_nothing(rows: list[list[int]]) -> None:
     """If all hashes collide, rows that differ still stay apart."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unique, "_hashes", lambda t: np.zeros(len(t.lengths), np.uint64))
+        patch.setattr(unique, "hashes", lambda t: np.zeros(len(t.lengths), np.uint64))
         distinct, places = unique_tokens(tokens_of(rows))
     assert [distinct.row(int(place)).tolist() for place in places] == rows
 
@@ -52,4 +52,4 @@ def test_a_shared_hash_joins_nothing(rows: list[list[int]]) -> None:
 def test_the_hash_tells_orders_and_lengths_apart() -> None:
     """The same ids in another order, or more of them, are another row with another hash."""
     rows = [[1, 2], [2, 1], [1, 2, 0], [0, 1, 2], [3], [], [0], [0, 0]]
-    assert len(set(unique._hashes(tokens_of(rows)).tolist())) == len(rows)
+    assert len(set(unique.hashes(tokens_of(rows)).tolist())) == len(rows)

@@ -165,6 +165,7 @@ def test_no_field_may_be_missing_or_added(good: dict[str, Any]) -> None:
         (lambda r: r["counters"].update(blank=2), "rows is 3"),
         (lambda r: r["counters"].update(equal=3), "equal is 3"),
         (lambda r: r["counters"].update(truncated=3), "truncated is 3"),
+        (lambda r: r.update(remembered=3), "remembered are 3"),
         (lambda r: r["labels"][0].update(rows=2), "the labels have 3 rows together"),
         (lambda r: r["labels"][0].update(mean_probability=0.9), "the mean probabilities add up"),
         (lambda r: r["labels"][0].update(mean_probability=None), "a mean probability is there"),

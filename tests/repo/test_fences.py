@@ -31,7 +31,7 @@ LIBRARIES = {
 }
 
 # A room may import from the rooms named here, and from itself.
-BASE = ["scorer", "scorer.errors", "scorer.records"]
+BASE = ["scorer", "scorer.errors", "scorer.records", "scorer.threads"]
 ROOMS = {
     "scorer/cli/": [
         *BASE,
@@ -85,6 +85,7 @@ ROOMS = {
     "scorer/monitor/": BASE,
     "scorer/records.py": [],
     "scorer/errors.py": [],
+    "scorer/threads.py": [],
     "scorer/__init__.py": ["scorer.api", "scorer.errors"],
     "export/": [*BASE, "scorer.cli.options", "scorer.inference"],
 }

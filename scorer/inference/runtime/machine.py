@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scorer.inference.runtime.threads import available_cpus
+from scorer.threads import available_cpus
 
 _CPUINFO = Path("/proc/cpuinfo")
 # What decides which kernels run, best first: /proc/cpuinfo's flag and our name for it.

@@ -21,6 +21,8 @@ NEAR = 2 * MAX_DIFFERENCE  # of probabilities
 class NearTies:
     """Two sessions of one model, the fast one asked first."""
 
+    warnings: tuple[str, ...] = ()  # sessions in host memory have none
+
     def __init__(self, fast: Session, exact: Session) -> None:
         self.info: RuntimeInfo = fast.info
         self.token_budget = fast.token_budget

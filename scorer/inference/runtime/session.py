@@ -13,7 +13,7 @@ class RuntimeInfo:
 
     provider: str  # ONNX Runtime's name for it
     device: str  # cuda, openvino or builtin
-    precision: str  # of the arithmetic: fp32, bf16 or fp16
+    precision: str  # of the arithmetic: fp32, bf16, fp16 or int8
     instruction_set: str  # of the CPU, or the GPU's architecture
     threads: int
     reason: str  # why this one

@@ -1,12 +1,14 @@
-"""CPUs are counted by affinity and quota."""
+"""CPUs are counted by affinity and quota, and every thread pool keeps to them."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from scorer.inference.runtime import threads
-from scorer.inference.runtime.threads import available_cpus
+from scorer import threads
+from scorer.threads import available_cpus, limit_pools
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +71,32 @@ def test_the_affinity_is_the_schedulers(monkeypatch: pytest.MonkeyPatch) -> None
         assert threads._affinity() == 3
     else:
         assert threads._affinity() == os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("asked", "set_before", "expected"),
+    [(None, None, "8"), (None, "3", "3"), (2, None, "2"), (2, "3", "2")],
+)
+def test_pools_get_what_was_asked_for_or_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, set_before: str | None, expected: str
+) -> None:
+    """A number that was asked for wins, then the environment's own, then the CPUs there are."""
+    monkeypatch.setattr(os, "environ", {"RAYON_NUM_THREADS": set_before} if set_before else {})
+    limit_pools(asked)
+    assert os.environ["RAYON_NUM_THREADS"] == expected
+    assert os.environ["OMP_NUM_THREADS"] == str(asked or 8)
+
+
+def test_threads_reach_the_pools_before_the_libraries_are_loaded() -> None:
+    """With --threads 1 the pools of polars and Arrow have one thread, whatever the box has."""
+    script = (
+        "import sys; from scorer.cli import tweetscore\n"
+        "tweetscore(['text', '--threads', '1', 'fine'], standalone_mode=False)\n"
+        "import os, polars, pyarrow\n"
+        "print(polars.thread_pool_size(), pyarrow.cpu_count(), os.environ['RAYON_NUM_THREADS'])"
+    )
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=clean, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "1 1 1"

@@ -1,13 +1,27 @@
 """How many threads this process may use: its affinity and its cgroup's quota.
 
-ONNX Runtime and OpenVINO count the cores of the host. In a container with two of 64 cores
-that means 64 threads that take turns.
+ONNX Runtime, OpenVINO and Arrow count the cores of the host. In a container with two of 64
+cores that means 64 threads that take turns.
 """
 
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+# What polars, tokenizers (Rayon) and Arrow (as OpenMP) read when they are first loaded.
+POOLS = ("POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def limit_pools(threads: int | None) -> None:
+    """Hold the libraries' own thread pools to a number; call it before they are loaded.
+
+    A number that was asked for holds for all of them. Otherwise a pool gets the CPUs that this
+    process may keep busy, unless the environment says something else.
+    """
+    for name in POOLS:
+        if threads or name not in os.environ:
+            os.environ[name] = str(threads or available_cpus())
 
 
 def available_cpus(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:

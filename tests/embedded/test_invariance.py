@@ -1,0 +1,156 @@
+"""The same text, the same bits: whatever stands beside it, through the whole of a run."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scorer import pipeline
+from scorer.inference.bundle import Bundle, open_bundle
+from scorer.inference.classifier import Classifier
+from scorer.inference.prepare import Prepared
+from scorer.inference.remembered import Remembered
+from scorer.inference.runtime.machine import inspect
+from scorer.inference.runtime.select import Choice, choices
+from scorer.records import Scores
+from scorer.run_options import RunOptions
+
+ROOT = Path(__file__).parents[2]
+MACHINE = inspect()
+WAYS = {
+    f"{choice.device} {choice.precision}": choice
+    for precision in ("auto", "fp32")
+    for choice in choices("cpu", precision, MACHINE)
+}
+TEXTS = [
+    *pl.read_parquet(ROOT / "samples" / "tweets.parquet")["text"].unique(maintain_order=True)[:30],
+    "ok",
+    "so so sad",
+    "one two three four five six seven eight nine ten " * 15,
+    "one two three four five six seven eight nine ten " * 14,
+    "\U0001f602\U0001f602 @someone &amp; https://example.com/a",
+    "مرحبا بالعالم",
+]
+
+
+class Opened:
+    """The embedded model, opened once for a number of threads.
+
+    Args:
+        memory: May answers of earlier windows be used? Those of earlier runs never are.
+    """
+
+    def __init__(self, classifier: Classifier, *, memory: bool) -> None:
+        self.bundle: Bundle = classifier.bundle
+        self._classifier = classifier
+        classifier._memory = Remembered(len(classifier.labels)) if memory else None
+
+    def load(self) -> Classifier:
+        """Return the classifier, as the pipeline asks for it."""
+        return self._classifier
+
+
+@cache
+def opened(way: str, threads: int) -> Classifier:
+    choice: Choice = WAYS[way]
+    return Classifier.open(
+        open_bundle(), device=choice.device, precision=choice.precision, threads=threads
+    )
+
+
+def run(
+    way: str, texts: Sequence[str], *, chunk_rows: int, threads: int, memory: bool
+) -> list[tuple[str, bytes]]:
+    """Return each row's label, and all its probabilities down to the last bit."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "tweets.parquet"
+        pl.DataFrame({"text": texts}, schema={"text": pl.String}).write_parquet(path)
+        model = Opened(opened(way, threads), memory=memory)
+        options = RunOptions((path,), scores="all", chunk_rows=chunk_rows)
+        (outcome,) = pipeline.run(options, model_for=lambda _: model)
+        assert outcome.error is None
+        scored = pl.read_parquet(outcome.output)
+    assert scored["text"].to_list() == list(texts)
+    rows = scored.drop("text", "label").to_numpy()
+    return [(label, row.tobytes()) for label, row in zip(scored["label"], rows, strict=True)]
+
+
+@cache
+def alone(way: str) -> list[tuple[str, bytes]]:
+    """Return the answers for TEXTS, each the only row of its window."""
+    return run(way, TEXTS, chunk_rows=1, threads=1, memory=False)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@settings(max_examples=12, deadline=None)
+@given(
+    rows=st.lists(st.integers(0, len(TEXTS) - 1), min_size=1, max_size=60),
+    chunk_rows=st.integers(1, 70),
+    threads=st.sampled_from([1, 2, 3]),
+    memory=st.booleans(),
+)
+def test_a_texts_answer_is_its_own(
+    way: str, rows: list[int], chunk_rows: int, threads: int, memory: bool
+) -> None:
+    """In any order, with any repeats, window and number of threads: the bits that it has alone."""
+    texts = [TEXTS[row] for row in rows]
+    answers = run(way, texts, chunk_rows=chunk_rows, threads=threads, memory=memory)
+    assert answers == [alone(way)[row] for row in rows]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_texts_together_get_what_they_get_alone(way: str) -> None:
+    """One window of all of them, and the reverse order in small ones."""
+    together = run(way, TEXTS, chunk_rows=100, threads=2, memory=True)
+    backwards = run(way, TEXTS[::-1], chunk_rows=7, threads=1, memory=True)
+    assert together == backwards[::-1] == alone(way)
+    assert len(set(together)) > len(TEXTS) / 2
+
+
+def test_what_was_remembered_shows_in_no_counter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is killed between repeats and run again: same bytes, same counters."""
+    path, (way, *_) = tmp_path / "tweets.parquet", WAYS
+    pl.DataFrame({"text": [*TEXTS[:6], *TEXTS[:3], *TEXTS[:3]] * 3}).write_parquet(path)
+
+    def report(name: str) -> dict[str, Any]:
+        model = Opened(opened(way, 1), memory=True)
+        options = RunOptions((path,), output=tmp_path / name, chunk_rows=12)
+        (outcome,) = pipeline.run(options, model_for=lambda _: model)
+        return outcome.report
+
+    whole = report("whole.parquet")
+    with monkeypatch.context() as patch:
+        score, calls = Classifier.score, iter("ab")
+
+        def killed(self: Classifier, prepared: Prepared) -> Scores:
+            if next(calls) == "b":
+                raise KeyboardInterrupt
+            return score(self, prepared)
+
+        patch.setattr(Classifier, "score", killed)
+        with pytest.raises(KeyboardInterrupt):
+            report("again.parquet")
+    again = report("again.parquet")
+    assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert again["resumed"]["windows"] == 1
+    assert again["counters"] == whole["counters"]
+    assert whole["counters"]["equal"] == 18
+    assert (whole["remembered"], again["remembered"]) == (12, 6)
+
+
+def test_what_this_box_cannot_show_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both CPU providers are tested, or the reason is printed."""
+    tested = {way.partition(" ")[0] for way in WAYS}
+    reason = MACHINE.no_openvino_reason
+    assert tested == ({"builtin"} if reason else {"builtin", "openvino"})
+    if reason:
+        with capsys.disabled():
+            print(f"\nOpenVINO's invariance is not tested here: {reason}")  # noqa: T201
