@@ -21,8 +21,9 @@ from scorer.inference.unique import hashes
 CAPACITY = 32 << 20
 
 _TOKENS_PER_TEXT = 24  # room for ids; tweets have some 20, longer texts only fill it sooner
-_SLOTS_PER_TEXT = 8  # rounded down to a power of two; two texts of one slot: the later one stays
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+_SLOTS_PER_TEXT = 8  # rounded down to a power of two
+# Two slots for each text, or pairs that share one would push each other out all night.
+_MIXES = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 
 
 class Remembered:
@@ -91,10 +92,13 @@ class _Generation:
         self, tokens: Tokens, keys: NDArray[np.uint64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return which texts are known, and their answers."""
-        places = self._slots[self._slots_of(keys)].astype(np.int64) - 1
-        (candidates,) = np.nonzero(places >= 0)
-        same = self._are_at(places[candidates], tokens.take(candidates))
-        known = candidates[same]
+        places = np.full(len(keys), -1)
+        for slots in self._slots_of(keys):
+            at = self._slots[slots].astype(np.int64) - 1
+            (candidates,) = np.nonzero((places < 0) & (at >= 0))
+            same = candidates[self._are_at(at[candidates], tokens.take(candidates))]
+            places[same] = at[same]
+        (known,) = np.nonzero(places >= 0)
         return known, self._logits[places[known]]
 
     def keep(self, tokens: Tokens, logits: NDArray[np.float32]) -> None:
@@ -106,7 +110,12 @@ class _Generation:
         self._offsets[first + 1 : first + count + 1] = start + tokens.offsets[1:]
         self._logits[first : first + count] = logits[:count]
         self._texts += count  # before anything points there: an interrupt may come in between
-        self._slots[self._slots_of(hashes(tokens))] = np.arange(first, self._texts) + 1
+        numbers = np.arange(first, self._texts) + 1
+        one, other = self._slots_of(hashes(tokens))
+        free = self._slots[one] == 0
+        self._slots[one[free]] = numbers[free]
+        pushed = self._slots[one] != numbers
+        self._slots[other[pushed]] = numbers[pushed]
 
     def _are_at(self, places: NDArray[np.int64], tokens: Tokens) -> NDArray[np.bool_]:
         """Return for each text whether the one at its place has the very same ids."""
@@ -120,6 +129,5 @@ class _Generation:
         same[alike] = differs[mine.offsets[1:]] == differs[mine.offsets[:-1]]
         return same
 
-    def _slots_of(self, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        slots: NDArray[np.uint64] = (keys * _MIX) >> self._shift
-        return slots
+    def _slots_of(self, keys: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
+        return [(keys * mix) >> self._shift for mix in _MIXES]

@@ -64,11 +64,11 @@ def test_what_is_remembered_is_the_answer(
 
 
 def test_all_of_an_earlier_window_is_known() -> None:
-    """As long as there is room, a text is not asked for twice (but for shared slots)."""
+    """As long as there is room, a text is not asked for twice (but for both of its slots taken)."""
     memory = Remembered(2)
     rows = [(i, i % 7) for i in range(5_000)]
     assert not score(memory, rows)[1].any()
-    assert score(memory, rows[::-1])[1].mean() > 0.98
+    assert score(memory, rows[::-1])[1].mean() > 0.999
 
 
 def test_what_is_asked_for_survives_and_the_rest_is_forgotten() -> None:
@@ -80,7 +80,7 @@ def test_what_is_asked_for_survives_and_the_rest_is_forgotten() -> None:
     for night in range(100):
         hits += score(memory, [favourite])[1].sum()
         score(memory, [(night, 50)])
-    assert hits > 80  # a text that comes into its slot takes it: then it is asked for again
+    assert hits > 80  # two others may take its slots: then it is asked for again
     assert not score(memory, [once])[1].any()
 
 
