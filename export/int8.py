@@ -82,7 +82,7 @@ class _Rewriter:
 
     def rewrite(self, name: str, mark: NodeProto, site: Site) -> None:
         center = None if site.one_sided else self._center(name, site)
-        row, scale, zero = self._quantize(name, mark, center)
+        row, scale, zero = self._quantize(name, mark, center, len(site.mean()))
         for number, product in enumerate(self._consumers[mark.output[0]]):
             (add,) = self._consumers[product.output[0]]
             if product.op_type != "MatMul" or add.op_type != "Add":
@@ -107,78 +107,48 @@ class _Rewriter:
     def _center(self, name: str, site: Site) -> str:
         return self._constant(f"{_CENTER}.{name}", site.mean().numpy().astype(np.float32))
 
-    def _quantize(self, name: str, mark: NodeProto, center: str | None) -> tuple[str, str, str]:
+    def _quantize(
+        self, name: str, mark: NodeProto, center: str | None, width: int
+    ) -> tuple[str, str, str]:
         """Put a row's bytes, its scale and the byte of zero in the mark's place."""
-        nodes: list[NodeProto] = []
-
-        def add(operator: str, inputs: list[str], result: str, **attributes: Any) -> str:
-            nodes.append(helper.make_node(operator, inputs, [f"{name}.{result}"], **attributes))
-            return str(nodes[-1].output[0])
-
+        chain = _Chain(name)
         last = self._constant("context.last", np.array([-1]))
         if center is None:
             row, zero = mark.input[0], _BELOW
-            largest = add("ReduceMax", [row, last], "largest", keepdims=1)
+            largest = chain.add("ReduceMax", [row, last], "largest", keepdims=1)
             step, least = 1 / _ABOVE, _DEEPEST / _BELOW
         else:
-            row, zero = add("Sub", [mark.input[0], center], "row"), 128
-            size = add("Abs", [row], "size")
-            largest = add("ReduceMax", [size, last], "largest", keepdims=1)
+            row, zero = chain.add("Sub", [mark.input[0], center], "row"), 128
+            size = chain.add("Abs", [row], "size")
+            largest = chain.add("ReduceMax", [size, last], "largest", keepdims=1)
             step, least = 1 / 127, _LEAST_SCALE
-        scaled = add("Mul", [largest, self._number(step)], "scaled")
-        scale = add("Max", [scaled, self._number(least)], "scale")
-        # A scale per row is an axis of the operator, so rows of all texts become one axis.
-        scales = add("Reshape", [scale, last], "scales")
-        zeros = add(
-            "ConstantOfShape",
-            [add("Shape", [scales], "rows")],
-            "zeros",
-            value=numpy_helper.from_array(np.array([zero], np.uint8)),
-        )
-        shape = add("Shape", [row], "shape")
-        width = add("Slice", [shape, last, self._constant("context.end", np.array([3]))], "width")
-        rows = add("Reshape", [row, add("Concat", [last, width], "to", axis=0)], "matrix")
-        matrix = add("QuantizeLinear", [rows, scales, zeros], "quantized", axis=0)
-        quantized = add("Reshape", [matrix, shape], "bytes")
-        self._instead[mark.output[0]] = nodes
+        scaled = chain.add("Mul", [largest, self._number(step)], "scaled")
+        scale = chain.add("Max", [scaled, self._number(least)], "scale")
+        # Scales belong to an axis of the operator: the rows of all texts become one.
+        scales = chain.add("Reshape", [scale, last], "scales")
+        zeros = chain.zeros(scales, zero, np.uint8)
+        flat = self._constant(f"context.flat.{width}", np.array([-1, width]))
+        matrix = chain.add("Reshape", [row, flat], "matrix")
+        matrix = chain.add("QuantizeLinear", [matrix, scales, zeros], "quantized", axis=0)
+        quantized = chain.add("Reshape", [matrix, chain.add("Shape", [row], "shape")], "bytes")
+        self._instead[mark.output[0]] = chain.nodes
         return quantized, scale, self._constant(f"context.zero.{zero}", np.array(zero, np.uint8))
 
     def _multiply(self, name: str, product: NodeProto, quantized: tuple[str, str, str]) -> None:
-        """Put an integer product in the place of a product with weights [inputs, outputs]."""
+        """Put an integer product in the place of one with weights [inputs, outputs]."""
         row, scale, zero = quantized
-        weights = product.input[1]
+        chain, weights = _Chain(name), product.input[1]
+        size = chain.add("Abs", [weights], "size")
         first = self._constant("context.first", np.array([0]))
-        nodes = [
-            helper.make_node("Abs", [weights], [f"{name}.sizes"]),
-            helper.make_node(
-                "ReduceMax", [f"{name}.sizes", first], [f"{name}.largest"], keepdims=0
-            ),
-            helper.make_node("Mul", [f"{name}.largest", self._number(1 / 127)], [f"{name}.scaled"]),
-            helper.make_node(
-                "Max", [f"{name}.scaled", self._number(_LEAST_SCALE)], [f"{name}.columns"]
-            ),
-            helper.make_node("Shape", [f"{name}.columns"], [f"{name}.count"]),
-            helper.make_node(
-                "ConstantOfShape",
-                [f"{name}.count"],
-                [f"{name}.zeros"],
-                value=numpy_helper.from_array(np.array([0], np.int8)),
-            ),
-            helper.make_node(
-                "QuantizeLinear",
-                [weights, f"{name}.columns", f"{name}.zeros"],
-                [f"{name}.weights"],
-                axis=1,
-            ),
-            helper.make_node(
-                _PRODUCT,
-                [row, f"{name}.weights", self._number(1), f"{name}.columns", zero],
-                [f"{name}.product"],
-                domain=_DOMAIN,
-            ),
-            helper.make_node("Mul", [f"{name}.product", scale], [product.output[0]]),
-        ]
-        self._instead[product.output[0]] = nodes
+        largest = chain.add("ReduceMax", [size, first], "largest", keepdims=0)
+        scaled = chain.add("Mul", [largest, self._number(1 / 127)], "scaled")
+        columns = chain.add("Max", [scaled, self._number(_LEAST_SCALE)], "columns")
+        zeros = chain.zeros(columns, 0, np.int8)
+        whole = chain.add("QuantizeLinear", [weights, columns, zeros], "weights", axis=1)
+        operands = [row, whole, self._number(1), columns, zero]
+        result = chain.add(_PRODUCT, operands, "product", domain=_DOMAIN)
+        chain.nodes.append(helper.make_node("Mul", [result, scale], [product.output[0]]))
+        self._instead[product.output[0]] = chain.nodes
 
     def _correct(self, name: str, product: NodeProto, add: NodeProto, center: str) -> None:
         """Add to the bias what centring took away."""
@@ -195,3 +165,24 @@ class _Rewriter:
     def _constant(self, name: str, value: NDArray[Any]) -> str:
         self._constants[name] = numpy_helper.from_array(value, name)
         return name
+
+
+class _Chain:
+    """Nodes, each of which may use the results of those before it."""
+
+    def __init__(self, name: str) -> None:
+        self.nodes: list[NodeProto] = []
+        self._name = name
+
+    def add(self, operator: str, inputs: list[str], result: str, **attributes: Any) -> str:
+        """Append a node and return the full name of its result."""
+        name = f"{self._name}.{result}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def zeros(self, like: str, zero: int, kind: type[np.generic]) -> str:
+        """Append the byte of zero, as many times as a vector has elements."""
+        value = numpy_helper.from_array(np.array([zero], kind))
+        return self.add(
+            "ConstantOfShape", [self.add("Shape", [like], "count")], "zeros", value=value
+        )

@@ -45,6 +45,7 @@ def count(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
 
 @pytest.fixture(scope="session")
 def tiny_bert_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
     directory = tmp_path_factory.mktemp("tiny-bert")
@@ -64,12 +65,14 @@ def tiny_bert_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         initializer_range=0.3,
         **_head(pad_token_id=0),
     )
+    torch.manual_seed(0)  # the same weights every time
     model = BertForSequenceClassification._from_config(config, attn_implementation="eager")
     return _write_bundle(directory, model, BertTokenizerFast(str(vocab_file)), emoji="words")
 
 
 @pytest.fixture(scope="session")
 def tiny_gpt2_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
     from tokenizers import ByteLevelBPETokenizer
     from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2TokenizerFast
 
@@ -91,6 +94,7 @@ def tiny_gpt2_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         initializer_range=0.3,
         **_head(pad_token_id=tokenizer.pad_token_id),
     )
+    torch.manual_seed(0)
     model = GPT2ForSequenceClassification._from_config(config, attn_implementation="sdpa")
     return _write_bundle(directory, model, tokenizer, emoji="keep")
 
@@ -106,12 +110,9 @@ def _head(pad_token_id: int) -> dict[str, Any]:
 def _write_bundle(
     directory: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", emoji: str
 ) -> Path:
-    import torch
 
     from export import precision, to_onnx
 
-    torch.manual_seed(0)
-    model.init_weights()
     model.eval()
     tokenizer.save_pretrained(directory)
     precision.save_weights(model, directory)

@@ -27,6 +27,8 @@ def apart(whole: PreTrainedModel) -> streams.Split:
 def answers(graph: onnx.ModelProto, ids: NDArray[np.int64]) -> NDArray[np.float32]:
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
+    # On CPUs without VNNI the products of bytes overflow unless this is asked for.
+    settings.add_session_config_entry("session.x64quantprecision", "1")
     session = onnxruntime.InferenceSession(graph.SerializeToString(), settings)
     constants = {"attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
     names = [entry.name for entry in session.get_inputs()]
