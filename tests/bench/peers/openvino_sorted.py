@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from tests.bench.peers.common import Answers, Batches, Clock, Job, main, score_sorted
 
-
 _kept: list[ov.CompiledModel] = []  # until the process ends
 
 
