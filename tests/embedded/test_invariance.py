@@ -153,4 +153,4 @@ def test_what_this_box_cannot_show_is_said(capsys: pytest.CaptureFixture[str]) -
     assert tested == ({"builtin"} if reason else {"builtin", "openvino"})
     if reason:
         with capsys.disabled():
-            print(f"\nOpenVINO's invariance is not tested here: {reason}")  # noqa: T201
+            print(f"\nOpenVINO's invariance is not tested here: {reason}")  # noqa: T201 - for a person
