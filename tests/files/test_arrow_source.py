@@ -275,7 +275,7 @@ def test_a_buffer_that_claims_to_expand_is_refused(
 def test_a_compression_that_is_unknown_is_refused(tmp_path: Path) -> None:
     """There are two."""
     with pytest.raises(ValueError, match="there is a compression 5"):
-        arrow_messages._codec_of(_Stub(_Stub(None, 5), 0))  # type: ignore[arg-type]
+        arrow_messages._codec_of(_Stub(_Stub(None, 5), 0))  # type: ignore[arg-type]  # a stub
 
 
 class _Stub:

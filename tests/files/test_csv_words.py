@@ -64,7 +64,7 @@ def test_a_refused_file_says_what_to_do(
     """The whole line: the file, what is wrong with it, and the remedy."""
     (path := tmp_path / "in.csv").write_bytes(content)
     with pytest.raises(DataError) as caught:
-        open_source(path, **options)  # type: ignore[arg-type]
+        open_source(path, **options)  # type: ignore[arg-type]  # a case has some
     assert str(caught.value).replace(str(path), "IN") == words
 
 
