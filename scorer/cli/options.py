@@ -99,7 +99,9 @@ _DEBUG = click.option(
 )
 
 
-def _all_of(*options: Decorator) -> Decorator:
+def all_of(*options: Decorator) -> Decorator:
+    """Return one decorator for several options, in the order of the help."""
+
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
@@ -108,6 +110,6 @@ def _all_of(*options: Decorator) -> Decorator:
     return decorate
 
 
-model_options = _all_of(*_MODEL)
-answer_options = _all_of(*_ANSWER)
+model_options = all_of(*_MODEL)
+answer_options = all_of(*_ANSWER)
 debug_option = _DEBUG

@@ -1,0 +1,75 @@
+"""The options that only `tweetscore run` has, in the groups of its help."""
+
+from pathlib import Path
+
+import click
+
+from scorer.cli.options import all_of
+
+file_options = all_of(
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="File, or directory for several inputs, or - for standard output.  [default: "
+        "NAME.scored.EXT beside each]",
+    ),
+    click.option(
+        "--format",
+        type=click.Choice(["csv", "tsv", "parquet", "ndjson", "arrow"]),
+        help="Of standard input.  [default: as -o is named, or csv]",
+    ),
+    click.option("--text-column", default="text", show_default=True, metavar="NAME"),
+)
+
+output_options = all_of(
+    click.option("--label-column", default="label", show_default=True, metavar="NAME"),
+    click.option("--score-column", default="score", show_default=True, metavar="NAME"),
+    click.option(
+        "--limit", type=click.IntRange(min=1), metavar="N", help="Score the first N rows only."
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace an output that is not ours."),
+    click.option(
+        "--max-rejects",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Records that may be unreadable before the run fails.",
+    ),
+    click.option("--encoding", metavar="NAME", help="Of CSV.  [default: UTF-8]"),
+    click.option("--delimiter", metavar="CHAR", help="Of CSV.  [default: by extension]"),
+)
+
+process_options = all_of(
+    click.option(
+        "--chunk-rows",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Rows held at a time.  [default: 16384; 262144 on CUDA]",
+    ),
+    click.option(
+        "--incremental/--no-incremental",
+        default=True,
+        show_default=True,
+        help="Leave what is up to date alone.",
+    ),
+    click.option(
+        "--resume",
+        type=click.Choice(["auto", "require", "never"]),
+        default="auto",
+        show_default=True,
+        help="Take up an unfinished run: if it fits, or fail; never starts afresh.",
+    ),
+    click.option(
+        "--lock-wait",
+        type=click.FloatRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Wait while another run writes the output.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong."),
+    click.option("-v", "--verbose", is_flag=True, help="A line for each file, also of many."),
+)
