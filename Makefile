@@ -24,7 +24,7 @@ DATA      ?= ../shared/data
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
 	@echo "make test          linters, types and all tests that need only Python and pip"
-	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler or time"
+	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler, PostgreSQL or time"
 	@echo "make coverage      that every branch of the files that must not err has a test"
 	@echo "make test-long     kills, faults, races and mutants in their hundreds and thousands"
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
@@ -89,8 +89,8 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(DEV): $(CORE)
-	@echo "Installing the libraries for training, export and tests."
-	$(PIP) --editable '.[export,dev]'
+	@echo "Installing the libraries for training, export, databases and tests."
+	$(PIP) --editable '.[databases,export,dev]'
 	@touch $@
 
 $(CUDA): $(CORE)
@@ -112,7 +112,7 @@ model: $(DEV)
 	    --version 1.0.0 --notes export/minilm_notes.md --parity-data $(DATA)/test.csv
 
 $(PEERS): $(DEV)
-	$(PIP) --editable '.[bench,export,dev]'
+	$(PIP) --editable '.[bench,databases,export,dev]'
 	@touch $@
 
 # On a quiet box. What is measured stays measured: interrupted, it goes on where it was.

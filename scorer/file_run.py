@@ -134,13 +134,13 @@ class FileRun:
         """Let no column be appended that the rows have, or that their directories stand for."""
         taken = (*self._source.columns, *partition_keys(self._input))
         try:
-            _columns(self._options).check_against(taken)
+            output_columns(self._options).check_against(taken)
         except UsageError as error:
             raise UsageError(f"{self._input}: {error.problem}", error.remedy) from error
 
     def expect(self, bundle: "Bundle") -> None:
         """Name the output's columns, and check that the input's format can hold them."""
-        self._columns = _columns(self._options, bundle.labels)
+        self._columns = output_columns(self._options, bundle.labels)
         self._source.check_plan(self._columns)
         self._record.expect_labels(bundle.labels, self._columns.label_values)
         self._record.note(
@@ -264,7 +264,7 @@ def _words(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
 
 
-def _columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:
+def output_columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:
     """Return the columns to append; without labels, those that are known before the model is."""
     names = renamed(labels, options.label_names) if labels else ()
     per_class = tuple(f"score_{label}" for label in labels) if options.scores == "all" else ()

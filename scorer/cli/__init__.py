@@ -13,6 +13,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSC
     cls=LazyGroup,
     commands_from={
         "run": "scorer.cli.run:run",
+        "table": "scorer.cli.table:table",
         "text": "scorer.cli.text:text",
         "verify": "scorer.cli.verify:verify",
         "doctor": "scorer.cli.doctor:doctor",
