@@ -8,6 +8,8 @@ import click
 from scorer.cli.options import CONTEXT, all_of, answer_options, debug_option, model_options
 
 if TYPE_CHECKING:
+    from scorer.databases.address import Address
+    from scorer.databases.options import TableOptions
     from scorer.databases.table_run import TableOutcome
 
 _source_options = all_of(
@@ -60,7 +62,7 @@ _process_options = all_of(
 @model_options
 @_process_options
 @debug_option
-def table(*, database: str, quiet: bool, report: Path | None, **options: Any) -> None:
+def table(*, database: str, quiet: bool, **options: Any) -> None:
     """Score rows of a DuckDB, SQLite or PostgreSQL database into a table of it.
 
     All columns of the rows come back unchanged, with a label and a score column. The table
@@ -84,13 +86,11 @@ def table(*, database: str, quiet: bool, report: Path | None, **options: Any) ->
     with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
         done = score_table(wanted, progress=bar.update)
     _tell(done, f"{address.shown}: {options['into']}", quiet=quiet)
-    if report:
-        _write_report(report, done.report)
 
 
 def _wanted(
-    *, address: Any, table: str | None, query: str | None, into: str, **options: Any
-) -> Any:
+    *, address: "Address", table: str | None, query: str | None, into: str, **options: Any
+) -> "TableOptions":
     from scorer.databases.names import parse_table
     from scorer.databases.options import TableOptions
     from scorer.errors import UsageError
@@ -98,7 +98,7 @@ def _wanted(
 
     if (table is None) == (query is None):
         raise UsageError("what is to be scored is not clear", "give one of --table and --query")
-    own = {name: options.pop(name) for name in ("id_column", "overwrite", "lock_wait")}
+    own = {name: options.pop(name) for name in ("id_column", "overwrite", "lock_wait", "report")}
     return TableOptions(
         address,
         parse_table(table) if table is not None else str(query),
@@ -110,7 +110,7 @@ def _wanted(
 
 def _tell(done: "TableOutcome", where: str, *, quiet: bool) -> None:
     """Say what became of the rows."""
-    for warning in done.outcome.warnings if done.outcome else ():
+    for warning in done.warnings:
         click.echo(f"tweetscore: warning: {warning}", err=True)
     if quiet:
         return
@@ -131,14 +131,3 @@ def _scored(report: dict[str, Any], done: "TableOutcome") -> str:
         f"{which} of them scored ({', '.join(counts)}) in {report['seconds']['total']:.1f} s "
         f"on {runtime['device']} {runtime['precision']}"
     )
-
-
-def _write_report(path: Path, report: dict[str, Any]) -> None:
-    """Write the report; the table is complete by now, whatever becomes of it."""
-    from scorer.errors import TweetscoreError
-    from scorer.files.publish import write_json
-
-    try:
-        write_json(path, report)
-    except TweetscoreError as error:
-        click.echo(f"tweetscore: warning: the table is complete, but {error}", err=True)

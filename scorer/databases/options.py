@@ -1,6 +1,7 @@
 """What a call of `tweetscore table` asks for."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from scorer.databases.address import Address
 from scorer.databases.names import TableName
@@ -18,6 +19,7 @@ class TableOptions:
     id_column: str | None = None
     overwrite: bool = False
     lock_wait: float = 10.0  # seconds
+    report: Path | None = None  # where to
 
     @property
     def place(self) -> str:

@@ -7,7 +7,7 @@ The rows stay in their engine, in a work area beside the database; only numbered
 and numbered answers go back. Nothing under the table's name changes before the COMMIT.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,8 +22,9 @@ from scorer.databases.engine import Column, Database, Session, transaction
 from scorer.databases.names import TableName
 from scorer.databases.options import TableOptions
 from scorer.databases.statements import ROW, Target, Work, cleaned, difference, of_table
-from scorer.errors import OutputRefused, StorageError, UsageError
+from scorer.errors import OutputRefused, StorageError, TweetscoreError, UsageError
 from scorer.file_run import output_columns
+from scorer.files.publish import write_json
 from scorer.files.source import OutputColumns
 from scorer.files.spool import answers, keep_texts
 from scorer.keys import digest
@@ -41,6 +42,7 @@ class TableOutcome:
     scored: int  # the others' answers were there already
     outcome: Outcome | None  # of the run that scored them; None where there were none
     report: dict[str, Any]
+    warnings: tuple[str, ...]
 
 
 def score_table(
@@ -112,7 +114,8 @@ class _TableRun:
                     session.append(reader, self._work.answers)
             self._load(session, rows, scored)
         report = self._report(started, rows, scored, outcome)
-        return TableOutcome(rows, scored, outcome, report)
+        said = outcome.warnings if outcome else ()
+        return TableOutcome(rows, scored, outcome, report, (*said, *self._write(report)))
 
     def _keep_rows(self, session: Session) -> int:
         """Keep the rows as they are now, and check all that can be checked before scoring."""
@@ -235,6 +238,15 @@ class _TableRun:
             "taken_over": rows - scored,
             "run": outcome and {**outcome.report, "input": None, "output": None},
         }
+
+    def _write(self, report: dict[str, Any]) -> Iterator[str]:
+        """Write the report; the table is complete by now, whatever becomes of it."""
+        if self._options.report is None:
+            return
+        try:
+            write_json(self._options.report, report)
+        except TweetscoreError as error:
+            yield f"the table is complete, but {error}"
 
     def _id_and_text(self) -> tuple[str, str]:
         return self._options.id_column or "", self._text_column

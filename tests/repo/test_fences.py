@@ -41,7 +41,6 @@ ROOMS = {
         *BASE,
         "scorer.api",
         "scorer.databases",
-        "scorer.files.publish",
         "scorer.inference",
         "scorer.monitor",
         "scorer.piped",
