@@ -27,7 +27,7 @@ def engine(
     else:
         server: Server = request.getfixturevalue("server")
         monkeypatch.setenv("PGPASSWORD", server.password)
-        made = server.create()
+        made = server.empty()
     fill(made)
     return made
 

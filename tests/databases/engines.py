@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,7 +130,7 @@ class InSQLite:
 
 @dataclass
 class InPostgreSQL:
-    """A database of its own on the server of the tests; the password is in PGPASSWORD."""
+    """A database on the server of the tests; the password is in PGPASSWORD."""
 
     server: "Server"
     database: str
@@ -152,7 +152,8 @@ class InPostgreSQL:
         """Return a result."""
         with dbapi.connect(self.url, autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute(query)
-            return cursor.fetchall()
+            found: Rows = cursor.fetchall()
+            return found
 
     def tables(self) -> list[str]:
         """Return the names of all tables there are."""
@@ -175,14 +176,12 @@ class Server:
     port: int
     user: str = "scorer"
     password: str = "s3cret/+ %word"  # noqa: S105  of a server that lives as long as a test
-    databases: int = field(default=0)
 
-    def create(self) -> InPostgreSQL:
-        """Make an empty database."""
-        self.databases += 1
-        name = f"test{self.databases}"
-        InPostgreSQL(self, "postgres").run(f"CREATE DATABASE {name}")
-        return InPostgreSQL(self, name)
+    def empty(self, database: str = "postgres") -> InPostgreSQL:
+        """Return a database without tables."""
+        found = InPostgreSQL(self, database)
+        found.run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        return found
 
 
 def _binary(name: str) -> Path:
