@@ -18,6 +18,8 @@ from adbc_driver_postgresql import dbapi
 
 Rows = list[tuple[Any, ...]]
 
+INSTALLED = Path("/usr/lib/postgresql")  # where Debian keeps servers, out of PATH
+
 SCHEMA = "CREATE TABLE tweets (id BIGINT, text VARCHAR(280), likes BIGINT)"
 TWEETS = [
     (9007199254740993, "good +", 1),  # past what a double holds
@@ -186,13 +188,13 @@ class Server:
 
 def _binary(name: str) -> Path:
     """Find a program of the server, which Debian keeps out of PATH."""
-    versions = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
+    versions = INSTALLED.glob(f"*/bin/{name}")
     newest = sorted(versions, key=lambda path: float(path.parts[-3]))[-1:]
     found = shutil.which(name)
     for path in (*newest, *([Path(found)] if found else [])):
         return path
     raise FileNotFoundError(
-        f"no PostgreSQL server on this box (looked for {name} in /usr/lib/postgresql and PATH); "
+        f"no PostgreSQL server on this box (looked for {name} in {INSTALLED} and PATH); "
         "apt-get install postgresql"
     )
 
