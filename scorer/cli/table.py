@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 
 _source_options = all_of(
     click.option("--table", metavar="NAME", help="Score all rows of a table or view."),
-    click.option("--query", metavar="SQL", help="Score the rows of a SELECT instead."),
+    click.option("--query", metavar="SQL", help="Score the rows of a SELECT."),
     click.option("--text-column", default="text", show_default=True, metavar="NAME"),
 )
 
 _target_options = all_of(
-    click.option(
-        "--into", required=True, metavar="NAME", help="Table of the same database.  [required]"
-    ),
+    click.option("--into", required=True, metavar="NAME", help="Table of the same database."),
     click.option(
         "--id-column",
         metavar="NAME",
@@ -34,7 +32,7 @@ _target_options = all_of(
         "--incremental/--no-incremental",
         default=True,
         show_default=True,
-        help="Take the answers to texts over that the table has under their ids.",
+        help="Score only texts that the table does not have under their ids.",
     ),
 )
 

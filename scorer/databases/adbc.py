@@ -1,15 +1,17 @@
 """What SQLite and PostgreSQL share: a connection through an ADBC driver."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import Any, TypeVar
 
 from adbc_driver_manager import dbapi
 
 from scorer.databases.engine import Column
+from scorer.databases.interrupts import interruptibly
 from scorer.databases.names import TableName
 from scorer.errors import TweetscoreError
 
+T = TypeVar("T")
 Translate = Callable[[dbapi.Error], TweetscoreError]
 
 
@@ -51,17 +53,22 @@ class AdbcSession:
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a small result."""
-        with self._cursor() as cursor:
+
+        def ask(cursor: dbapi.Cursor) -> list[tuple[Any, ...]]:
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
-    @contextmanager
-    def batches(self, statement: str) -> Iterator[Any]:
-        """Give a reader over a result."""
-        with self._cursor() as cursor:
+        return self._with_cursor(ask)
+
+    def read(self, statement: str, take: Callable[[Any], T]) -> T:
+        """Hand a result of any size over."""
+
+        def ask(cursor: dbapi.Cursor) -> T:
             cursor.execute(statement)
             with cursor.fetch_record_batch() as reader:
-                yield reader
+                return take(reader)
+
+        return self._with_cursor(ask)
 
     def columns(self, table: TableName) -> tuple[Column, ...]:
         """Return the columns of a table."""
@@ -70,10 +77,8 @@ class AdbcSession:
     def append(self, reader: Any, table: TableName) -> None:
         """Append a reader to a table in the work area."""
         with in_our_words(self._translate):
-            self._append(reader, table)
+            interruptibly(lambda: self._append(reader, table), self._connection.adbc_cancel)
 
-    @contextmanager
-    def _cursor(self) -> Iterator[dbapi.Cursor]:
-        cursor: AbstractContextManager[dbapi.Cursor] = self._connection.cursor()
-        with in_our_words(self._translate), cursor as opened:
-            yield opened
+    def _with_cursor(self, ask: Callable[[dbapi.Cursor], T]) -> T:
+        with in_our_words(self._translate), closing(self._connection.cursor()) as cursor:
+            return interruptibly(lambda: ask(cursor), cursor.adbc_cancel)

@@ -2,14 +2,15 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import duckdb
 
 from scorer.databases.engine import Column, Dialect, first_line
+from scorer.databases.interrupts import interruptibly
 from scorer.databases.names import TableName
 from scorer.errors import (
     DataError,
@@ -20,7 +21,11 @@ from scorer.errors import (
 )
 from scorer.files.storage import reading
 
+T = TypeVar("T")
+
+_INCOMING = "tweetscore_incoming"
 _BATCH = 16_384  # rows
+_MEMORY = "1GB"  # beyond it DuckDB works on disk; its own choice is most of the box's
 _PAUSE = 0.05  # seconds between two attempts to open a file that another process holds
 _OF_ANOTHER = "Could not set lock"
 _ABOUT_DATA = (
@@ -73,6 +78,7 @@ class DuckDB:
     def _connect(self) -> duckdb.DuckDBPyConnection:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",  # nothing is fetched from anywhere
+            "memory_limit": _MEMORY,
             "temp_directory": str(self._work / "spill"),
         }
         end = time.monotonic() + self._wait
@@ -91,17 +97,13 @@ class _Session:
         self._path = path
 
     def execute(self, statement: str, *values: object) -> None:
-        with _in_our_words(self._path):
-            self._connection.execute(statement, values)
+        self.rows(statement, *values)
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with _in_our_words(self._path):
-            return self._connection.execute(statement, values).fetchall()
+        return self._asked(lambda: self._connection.execute(statement, values).fetchall())
 
-    @contextmanager
-    def batches(self, statement: str) -> Iterator[Any]:
-        with _in_our_words(self._path), self._connection.cursor() as cursor:
-            yield cursor.sql(statement).to_arrow_reader(_BATCH)
+    def read(self, statement: str, take: Callable[[Any], T]) -> T:
+        return self._asked(lambda: take(self._connection.sql(statement).to_arrow_reader(_BATCH)))
 
     def columns(self, table: TableName) -> tuple[Column, ...]:
         # By another cursor: a table that is not there would end the transaction of this one.
@@ -113,10 +115,13 @@ class _Session:
         return tuple(Column(name, kind) for name, kind, *_ in found)
 
     def append(self, reader: Any, table: TableName) -> None:
+        self._connection.register(_INCOMING, reader)
+        self.execute(f"INSERT INTO {table} SELECT * FROM {_INCOMING}")  # noqa: S608  names of ours
+        self._connection.unregister(_INCOMING)
+
+    def _asked(self, ask: Callable[[], T]) -> T:
         with _in_our_words(self._path):
-            self._connection.register("tweetscore_incoming", reader)
-            self._connection.execute(f"INSERT INTO {table} SELECT * FROM tweetscore_incoming")  # noqa: S608  a name of ours
-            self._connection.unregister("tweetscore_incoming")
+            return interruptibly(ask, self._connection.interrupt)
 
 
 @contextmanager

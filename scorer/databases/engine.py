@@ -1,13 +1,15 @@
 """What an engine is to the rest: SQL with a dialect, texts out and answers in as Arrow."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from scorer.databases.names import TableName
 from scorer.errors import TweetscoreError
+
+T = TypeVar("T")
 
 _SHOWN = 300  # letters of what an engine says
 
@@ -46,8 +48,8 @@ class Session(Protocol):
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a small result."""
 
-    def batches(self, statement: str) -> AbstractContextManager[Any]:
-        """Give a pyarrow RecordBatchReader over a result of any size, memory flat."""
+    def read(self, statement: str, take: Callable[[Any], T]) -> T:
+        """Hand a result of any size over as a pyarrow RecordBatchReader, memory flat."""
 
     def columns(self, table: TableName) -> tuple[Column, ...]:
         """Return the columns of a table; none where there is no such table."""

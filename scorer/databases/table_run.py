@@ -103,8 +103,10 @@ class _TableRun:
                 self._load(session, rows, 0, rehearsal=True)
             if self._may_take_over(session):
                 session.execute(self._target.take_over_answers(*self._id_and_text()))
-            with session.batches(self._work.unanswered_texts(self._text_column)) as texts:
-                scored = keep_texts(texts, self._texts)
+            scored = session.read(
+                self._work.unanswered_texts(self._text_column),
+                lambda texts: keep_texts(texts, self._texts),
+            )
         # The database is free while the model works.
         outcome = self._score(progress) if scored else None
         with self._database.session() as session:

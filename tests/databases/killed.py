@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
-from scorer.databases import table_run
+from scorer.databases import open_database, table_run
 from scorer.databases.address import parse_address
 from scorer.databases.engine import Database, Session
 from scorer.databases.names import TableName
@@ -72,14 +73,11 @@ class MortalDatabase:
 
 
 def main(url: str, last: int) -> None:
-    real = table_run.open_database
-
     @contextmanager
     def open_mortal(*words: Any) -> Iterator[Any]:
-        with real(*words) as database:
+        with open_database(*words) as database:
             yield MortalDatabase(database)
 
-    table_run.open_database = open_mortal  # type: ignore[assignment]  a stand-in
     Mortal.last = last
     stub = StubClassifier()
     if last == 0:
@@ -91,7 +89,8 @@ def main(url: str, last: int) -> None:
         RunOptions((), incremental=False),
         id_column="id",
     )
-    table_run.score_table(options, model_for=lambda _: stub)
+    with patch.object(table_run, "open_database", open_mortal):
+        table_run.score_table(options, model_for=lambda _: stub)
     print(Mortal.said)  # noqa: T201  the test reads it
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -7,7 +8,7 @@ from scorer.errors import DataError
 from scorer.files.spool import answers, keep_texts
 
 
-def reader(*batches: dict[str, list[object]]) -> pa.RecordBatchReader:
+def reader(*batches: dict[str, Any]) -> pa.RecordBatchReader:
     made = [pa.RecordBatch.from_pydict(each) for each in batches]
     return pa.RecordBatchReader.from_batches(made[0].schema, made)
 
