@@ -1,8 +1,9 @@
 """Statements that a signal can end, however long their library stays inside of them."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,11 +15,21 @@ def interruptibly(call: Callable[[], T], cancel: Callable[[], object]) -> T:
     The call is made in a thread: Python hears signals only between two steps of the main one. An
     engine that cannot cancel is waited for, because its connection must not be closed under it.
     """
-    with ThreadPoolExecutor(1, "database") as thread:
-        running = thread.submit(call)
-        try:
-            return running.result()
-        except KeyboardInterrupt:
-            with suppress(Exception):  # the interrupt matters more, and the thread is waited for
+    outcome: Future[T] = Future()
+
+    def work() -> None:
+        if outcome.set_running_or_notify_cancel():
+            try:
+                outcome.set_result(call())
+            except BaseException as error:  # noqa: BLE001  result() raises it
+                outcome.set_exception(error)
+
+    try:
+        Thread(target=work, name="database", daemon=True).start()
+        return outcome.result()
+    except KeyboardInterrupt:
+        if not outcome.cancel():  # it has begun
+            with suppress(Exception):  # the interrupt matters more than what cancelling says
                 cancel()
-            raise
+            wait([outcome])
+        raise

@@ -8,7 +8,7 @@ from scorer.databases.interrupts import interruptibly
 
 
 def test_a_signal_cancels_what_runs_and_waits_for_its_end() -> None:
-    """The statement hears of it at once, and its connection is free when the interrupt goes on."""
+    """The statement hears of it, and its connection is free when the interrupt goes on."""
     cancelled, ended = threading.Event(), threading.Event()
 
     def statement() -> None:
