@@ -28,6 +28,7 @@ _BATCH = 16_384  # rows
 _MEMORY = "1GB"  # beyond it DuckDB works on disk; its own choice is most of the box's
 _PAUSE = 0.05  # seconds between two attempts to open a file that another process holds
 _OF_ANOTHER = "Could not set lock"
+_REFUSED = ("Permission denied", "Operation not permitted", "Read-only", "read-only")
 _ABOUT_DATA = (
     duckdb.ProgrammingError,
     duckdb.DataError,
@@ -142,7 +143,7 @@ def _translated(error: duckdb.Error, path: Path) -> TweetscoreError:
         )
     if "not a valid DuckDB" in words:
         return DataError(f"{path} is no DuckDB database", "check the name")
-    if "Permission denied" in words or "read-only" in words:
+    if any(reason in words for reason in _REFUSED):
         return OutputRefused(f"{path} cannot be written: {words}", "check its permissions")
     if isinstance(error, _ABOUT_DATA):
         return DataError(f"{path}: {words}")

@@ -22,7 +22,7 @@ from scorer.databases.engine import Column, Database, Session, transaction
 from scorer.databases.names import TableName
 from scorer.databases.options import TableOptions
 from scorer.databases.statements import ROW, Target, Work, cleaned, difference, of_table
-from scorer.errors import OutputRefused, StorageError, TweetscoreError, UsageError
+from scorer.errors import DataError, OutputRefused, StorageError, TweetscoreError, UsageError
 from scorer.file_run import output_columns
 from scorer.files.publish import write_json
 from scorer.files.source import OutputColumns
@@ -123,7 +123,11 @@ class _TableRun:
         """Keep the rows as they are now, and check all that can be checked before scoring."""
         source, work = self._options.source, self._work
         query = of_table(source) if isinstance(source, TableName) else cleaned(source)
-        session.execute(work.keep_rows(query))
+        try:
+            session.execute(work.keep_rows(query))
+        except DataError as error:
+            asked = "--table" if isinstance(source, TableName) else "--query"
+            raise DataError(error.problem, f"check {asked}") from error
         session.execute(work.make_answers(len(self._plan.names) - 1))
         _, *columns = session.columns(work.rows)
         _, *added = session.columns(work.answers)

@@ -8,7 +8,14 @@ import pytest
 from scorer.databases import open_database
 from scorer.databases.address import parse_address
 from scorer.databases.names import TableName, parse_table
-from scorer.errors import DataError, InputMissing, InvalidBundle, UsageError
+from scorer.errors import (
+    DataError,
+    InputMissing,
+    InvalidBundle,
+    OutputRefused,
+    StorageError,
+    UsageError,
+)
 from tests.databases.engines import Engine
 
 
@@ -165,5 +172,32 @@ def test_a_missing_server_is_a_clear_line(monkeypatch: pytest.MonkeyPatch) -> No
     with (
         pytest.raises(FileNotFoundError, match="apt-get install postgresql"),
         engines.running_server(),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("IO Error: Cannot open file: Permission denied", OutputRefused),
+        ("IO Error: Cannot write: Read-only file system", OutputRefused),
+        ("IO Error: Could not write file: No space left on device", StorageError),
+    ],
+)
+def test_what_the_system_refuses_duckdb(
+    words: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stub for the engine: root, who may run this test, is refused nothing."""
+    import duckdb
+
+    def refuse(*_: object, **__: object) -> None:
+        raise duckdb.IOException(words)
+
+    monkeypatch.setattr(duckdb, "connect", refuse)
+    (path := tmp_path / "some.duckdb").touch()
+    with (
+        pytest.raises(error, match=words.rpartition(":")[2]),
+        open_database(parse_address(f"duckdb:///{path}"), tmp_path, 0) as database,
+        database.session(),
     ):
         pass

@@ -172,8 +172,8 @@ def test_ids_tell_rows_apart(engine: Engine, score: Score, change: str, problem:
 @pytest.mark.parametrize(
     ("wanted", "error", "problem"),
     [
-        ({"table": "gone"}, DataError, "gone"),
-        ({"query": "SELECT nothing FROM tweets"}, DataError, "nothing"),
+        ({"table": "gone"}, DataError, "gone.*; check --table"),
+        ({"query": "SELECT nothing FROM tweets"}, DataError, "nothing.*; check --query"),
         ({"query": "DELETE FROM tweets"}, DataError, "syntax|tweets|FROM"),
         ({"id_column": "nr"}, DataError, "tweets has no column 'nr', only: id, text, likes;"),
         ({"scoring": {"text_column": "txt"}}, DataError, "did you mean --text-column text"),
