@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer import keys
-from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
+from scorer.errors import DataError, InvalidBundle, OutputLocked, TweetscoreError, UsageError
 from scorer.files.discover import failed_report_path, rejects_path, resolved
 from scorer.files.formats import open_source
 from scorer.files.inputs import partition_keys
@@ -34,6 +34,8 @@ from scorer.files.source import OutputColumns, Source, input_changed
 from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover, scratch
 from scorer.files.storage import reading, writing
 from scorer.first_pass import FirstPass, window_rows
+from scorer.inference.baseline import baseline_of
+from scorer.monitor.drift import is_measured, outside
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.records import Reject
 from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, renamed
@@ -113,7 +115,12 @@ class FileRun:
             tuple(self._record.warnings),
             self.error,
             self._up_to_date,
+            self._outside(),
         )
+
+    def _outside(self) -> dict[str, float]:
+        bound = self._options.fail_on_drift
+        return {} if bound is None or self.error else outside(self._report, bound)
 
     def look(self, inputs: Inodes) -> None:
         """Check all that can be checked without model and lock; no input may become an output."""
@@ -142,7 +149,13 @@ class FileRun:
         """Name the output's columns, and check that the input's format can hold them."""
         self._columns = _columns(self._options, bundle.labels)
         self._source.check_plan(self._columns)
-        self._record.expect_labels(bundle.labels, self._columns.label_values)
+        baseline = baseline_of(bundle)
+        if baseline is None and self._options.fail_on_drift is not None:
+            raise InvalidBundle(
+                f"drift cannot be measured: the model {bundle.name} has no baseline",
+                "leave out --fail-on-drift, or train it with `tweetscore model train`",
+            )
+        self._record.expect_labels(bundle.labels, self._columns.label_values, baseline)
         self._record.note(
             model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
         )
@@ -176,12 +189,13 @@ class FileRun:
 
     def _is_up_to_date(self) -> bool:
         """Take over the report of an output that holds what this run would write."""
-        if not self._options.incremental:
-            return False
-        report = report_on(self._target) or {}
+        options = self._options
+        report = (report_on(self._target) or {}) if options.incremental else {}
+        if options.fail_on_drift is not None and not is_measured(report):
+            return False  # an older version wrote it: what was asked for is not known
         match report:
             case {"result_key": self._record.result_key, "counters": {"rejected": int(rejected)}}:
-                self._up_to_date = rejected <= self._options.max_rejects
+                self._up_to_date = rejected <= options.max_rejects
         if self._up_to_date:
             self._report = report
             failed_report_path(self._target).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from scorer import __version__
+from scorer.files.parts import VERSION as PARTS_VERSION
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -58,6 +59,7 @@ def resume_key(
         "runtime": {name: ran[name] for name in _RUNTIME},
         "libraries": {"tweetscore": __version__, **libraries},
         "window_rows": window_rows,
+        "parts": PARTS_VERSION,
     }
 
 

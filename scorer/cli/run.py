@@ -83,7 +83,7 @@ def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) ->
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if not teller.code:
+        if not teller.failed:
             raise
         print_error(error)
     return teller.code

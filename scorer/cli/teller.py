@@ -1,13 +1,14 @@
 """What `tweetscore run` says of its files: a line for each of a few, one for all of many."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from scorer.cli.errors import print_error
+from scorer.errors import OUTSIDE_BOUND
 
 if TYPE_CHECKING:
     from scorer.errors import TweetscoreError
@@ -20,7 +21,7 @@ class Teller:
     """Says what becomes of the files, and remembers the exit code."""
 
     def __init__(self, files: int, several: bool, *, quiet: bool, verbose: bool) -> None:
-        self.code = 0  # of the first file that failed
+        self.failed = 0  # exit code of the first file that failed
         self._files = files
         self._several = several
         self._quiet = quiet
@@ -28,6 +29,13 @@ class Teller:
         self._said: set[str] = set()
         self._fates = Counter[str]()
         self._rows = 0
+        self._drifted = 0  # files that are unlike the model's baseline
+        self._outside = False  # whether one of them is so by more than was allowed
+
+    @property
+    def code(self) -> int:
+        """The exit code so far: one that drifted does not hide one that failed."""
+        return self.failed or (OUTSIDE_BOUND if self._outside else 0)
 
     def say_skipped(self, ours: Sequence[Path]) -> None:
         """Say which of the files that were named are passed over."""
@@ -43,7 +51,7 @@ class Teller:
         if outcome.error:
             self._fates["failed"] += 1
             code = self._say_error(outcome.error)
-            self.code = self.code or code
+            self.failed = self.failed or code
             return
         if outcome.up_to_date:
             self._fates["up to date"] += 1
@@ -52,6 +60,7 @@ class Teller:
             self._rows += outcome.report["counters"]["rows"]
         if self._each and not self._quiet:
             click.echo(f"tweetscore: {_summary(outcome)}", err=True)
+        self._tell_drift(outcome)
 
     def progress(self) -> str:
         """Return how many of several files are done."""
@@ -65,8 +74,24 @@ class Teller:
         files = "file" if scored == 1 else "files"
         line = f"{scored:,} {files} scored ({self._rows:,} rows)"
         line += "".join(f", {self._fates[fate]:,} {fate}" for fate in ("up to date", "failed"))
+        line += f", {self._drifted:,} drifted" if self._drifted else ""
         skipped = ", ".join(f"{count:,} {why}" for why, count in passed_over)
         click.echo(f"tweetscore: {line}{skipped and f'; skipped: {skipped}'}", err=True)
+
+    def _tell_drift(self, outcome: "Outcome") -> None:
+        """Say what moved too far; where that is no failure, only of a few files just scored."""
+        from scorer.monitor.drift import outside
+        from scorer.monitor.shift import LARGE
+
+        if moved := outcome.outside:
+            self._outside = True
+            what = _drift(outcome, moved, ", outside --fail-on-drift")
+            click.echo(f"tweetscore: {what}", err=True)
+        elif not outcome.up_to_date:
+            moved = outside(outcome.report, LARGE)
+            if moved and self._each and not self._quiet:
+                self._warn(_drift(outcome, moved))
+        self._drifted += bool(moved)
 
     def _say_error(self, error: "TweetscoreError") -> int:
         """Print an error, unless an earlier file had the very same, and return its exit code."""
@@ -96,3 +121,11 @@ def _summary(outcome: "Outcome") -> str:
     )
     taken_up = report["resumed"]
     return f"{line}; {taken_up['rows']:,} were done already" if taken_up else line
+
+
+def _drift(outcome: "Outcome", moved: Mapping[str, float], verdict: str = "") -> str:
+    indices = ", ".join(f"{name.replace('_', ' ')} {index:.2f}" for name, index in moved.items())
+    return (
+        f"{outcome.output} is complete, but its rows are unlike the model's baseline: "
+        f"{indices} (drift as PSI{verdict})"
+    )
