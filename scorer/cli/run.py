@@ -1,7 +1,7 @@
 """`tweetscore run`: files in, the same files with scores out."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,14 @@ import click
 from click.core import ParameterSource
 
 from scorer.cli.errors import print_error
+from scorer.cli.kept_metrics import kept_metrics
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 from scorer.cli.run_flags import file_options, output_options, process_options
 from scorer.cli.teller import Teller
 
 if TYPE_CHECKING:
     from scorer.piped import Files
-    from scorer.run_options import RunOptions
+    from scorer.run_options import Outcome, RunOptions
 
 _ORIGINS = {
     ParameterSource.COMMANDLINE: "command line",
@@ -33,7 +34,14 @@ _ORIGINS = {
 @model_options
 @process_options
 @debug_option
-def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any) -> None:
+def run(
+    *,
+    quiet: bool,
+    verbose: bool,
+    metrics_file: Path | None,
+    inputs: tuple[Path, ...],
+    **options: Any,
+) -> None:
     """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
 
     The rows come back unchanged and in order, with a label and a score column. A file appears
@@ -54,15 +62,23 @@ def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any)
     from scorer.run_options import RunOptions
 
     streams = (sys.stdin.buffer, sys.stdout.buffer)
-    with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
-        wanted = RunOptions(
-            files.inputs, output=files.output, **options, options_from=_origins(options)
-        )
-        code = _run(wanted, files, quiet=quiet, verbose=verbose)
-    click.get_current_context().exit(code)
+    with kept_metrics(metrics_file) as hear:
+        with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
+            wanted = RunOptions(
+                files.inputs, output=files.output, **options, options_from=_origins(options)
+            )
+            code = _run(wanted, files, hear, quiet=quiet, verbose=verbose)
+        click.get_current_context().exit(code)
 
 
-def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) -> int:
+def _run(
+    wanted: "RunOptions",
+    files: "Files",
+    hear: "Callable[[Outcome], object]",
+    *,
+    quiet: bool,
+    verbose: bool,
+) -> int:
     """Run, tell what becomes of each file, and return the exit code."""
     from tqdm import tqdm
 
@@ -76,6 +92,7 @@ def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) ->
         # disable=None: a bar on a terminal only.
         with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
             for outcome in pipeline.run(wanted, found, progress=bar.update):
+                hear(outcome)
                 bar.clear()
                 teller.tell(files.deliver(outcome))
                 bar.set_description_str(teller.progress(), refresh=False)  # with the next rows

@@ -16,6 +16,7 @@ LIBRARIES = {
     "tokenizers": ["scorer/inference/tokens.py", "export/"],
     "pyarrow": ["scorer/files/"],
     "jsonschema": ["scorer/monitor/"],
+    "prometheus_client": ["scorer/monitor/metrics.py"],
     "tqdm": ["scorer/cli/", "export/"],
     "accelerate": ["export/"],
     "datasets": ["export/"],
