@@ -12,6 +12,7 @@ from scorer.cli.errors import print_error
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 from scorer.cli.run_flags import file_options, output_options, process_options
 from scorer.cli.teller import Teller
+from scorer.errors import UsageError
 
 if TYPE_CHECKING:
     from scorer.piped import Files
@@ -33,7 +34,9 @@ _ORIGINS = {
 @model_options
 @process_options
 @debug_option
-def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any) -> None:
+def run(
+    *, quiet: bool, verbose: bool, dry_run: bool, inputs: tuple[Path, ...], **options: Any
+) -> None:
     """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
 
     The rows come back unchanged and in order, with a label and a score column. A file appears
@@ -53,6 +56,8 @@ def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any)
     from scorer.piped import piped
     from scorer.run_options import RunOptions
 
+    if dry_run:
+        click.get_current_context().exit(_dry_run(inputs, options))
     streams = (sys.stdin.buffer, sys.stdout.buffer)
     with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
         wanted = RunOptions(
@@ -62,23 +67,32 @@ def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any)
     click.get_current_context().exit(code)
 
 
+def _dry_run(inputs: tuple[Path, ...], options: dict[str, Any]) -> int:
+    """Say what a run would do, and return the exit code that can be foreseen."""
+    from scorer.cli.preview import show
+    from scorer.piped import DASH
+    from scorer.preview import preview
+    from scorer.run_options import RunOptions
+
+    if options.pop("format") or DASH in (*inputs, options["output"]):
+        raise UsageError("a stream cannot be looked at without being read", "name files")
+    return show(preview(RunOptions(inputs, **options)))
+
+
 def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) -> int:
     """Run, tell what becomes of each file, and return the exit code."""
-    from tqdm import tqdm
-
     from scorer import pipeline
+    from scorer.cli.progress import progress
 
     found = pipeline.discover(wanted)
     teller = Teller(len(found.files), found.several, quiet=quiet, verbose=verbose)
     if found.ours:
         teller.say_skipped(found.ours)
     try:
-        # disable=None: a bar on a terminal only.
-        with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
-            for outcome in pipeline.run(wanted, found, progress=bar.update):
-                bar.clear()
+        with progress(wanted, found.files, quiet=quiet) as done:
+            for outcome in pipeline.run(wanted, found, progress=done.hear):
+                done.settle(outcome)
                 teller.tell(files.deliver(outcome))
-                bar.set_description_str(teller.progress(), refresh=False)  # with the next rows
         teller.say_total(found.passed_over)
     except KeyboardInterrupt:
         raise

@@ -21,7 +21,6 @@ class Teller:
 
     def __init__(self, files: int, several: bool, *, quiet: bool, verbose: bool) -> None:
         self.code = 0  # of the first file that failed
-        self._files = files
         self._several = several
         self._quiet = quiet
         self._each = verbose or files <= _FEW
@@ -52,10 +51,6 @@ class Teller:
             self._rows += outcome.report["counters"]["rows"]
         if self._each and not self._quiet:
             click.echo(f"tweetscore: {_summary(outcome)}", err=True)
-
-    def progress(self) -> str:
-        """Return how many of several files are done."""
-        return f"{self._fates.total():,} of {self._files:,} files" if self._several else ""
 
     def say_total(self, passed_over: Iterable[tuple[str, int]]) -> None:
         """Say what became of several files together."""
