@@ -38,7 +38,13 @@ def _as_json(level: Level, event: str, message: str, facts: dict[str, Any]) -> s
     from datetime import UTC, datetime
 
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return json.dumps({"time": time, "level": level, "event": event, "message": message, **facts})
+    members = {"time": time, "level": level, "event": event, "message": message, **facts}
+    return json.dumps({name: _unicode(value) for name, value in members.items()})
+
+
+def _unicode(value: Any) -> Any:
+    """Escape what is no UTF-8 in the name of a file: many readers of JSON refuse it."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _remember_format(ctx: click.Context, _: click.Parameter, value: str) -> None:

@@ -261,6 +261,18 @@ def test_other_commands_read_the_file(invoke: Invoke, folder: Path, tiny_bert_bu
     assert "nowhere" in doctor.stderr
 
 
+def test_debug_can_be_set_in_the_file(invoke: Invoke, folder: Path) -> None:
+    """An option that is looked at first is found there too."""
+    configure(folder / "tweetscore.toml", "debug = true")
+    assert invoke("run", "missing.csv").stderr.startswith("Traceback ")
+
+
+def test_commands_that_a_person_types_do_not_read_it(invoke: Invoke, folder: Path) -> None:
+    """Training and exporting are no nightly jobs: their options are typed."""
+    configure(folder / "tweetscore.toml", "no TOML")
+    assert invoke("model", "info").exit_code == 0
+
+
 def test_help_needs_no_sound_file(invoke: Invoke, folder: Path) -> None:
     """Whoever looks for the right key can read the help beside the wrong one."""
     configure(folder / "tweetscore.toml", "colour = true")

@@ -179,6 +179,16 @@ def test_the_name_of_standard_input_is_a_dash(shell: Any, tiny_bert_bundle: Path
     assert done.stdout.startswith("text,label,score\nhi,")
 
 
+def test_a_name_that_is_no_utf8_is_escaped(
+    logged: Callable[..., list[dict[str, Any]]], tweets: Path
+) -> None:
+    """Every line is valid Unicode, which strict readers ask for."""
+    odd = tweets.rename(tweets.parent / os.fsdecode(b"\xff.csv"))
+    file, *_ = logged(odd)
+    assert file["input"] == str(tweets.parent / "\\udcff.csv")
+    assert file["message"].startswith(str(tweets.parent / "\\udcff.scored.csv"))
+
+
 def test_a_terminal_gets_no_bar_among_objects(
     program: Path, tweets: Path, tiny_bert_bundle: Path
 ) -> None:
