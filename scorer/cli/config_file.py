@@ -6,7 +6,7 @@ Keys at the top hold for every command that has such an option, those in a table
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,6 @@ _DEFAULT = Path("tweetscore.toml")
 _FILE = "config"  # the parameter that names the file; a command that has it reads the file
 _SHOWS_IT = "config"  # the command, which has nothing to set
 _ARGUMENTS = {"inputs"}  # those that are the same every night; the others are typed
-
-_STRING = "a non-empty string"
-_STRINGS = "a list of non-empty strings"
 
 Keys = Mapping[str, click.Parameter]
 
@@ -149,9 +146,9 @@ class _Reader:
 
     def _checked(self, place: str, value: Any, param: click.Parameter) -> Any:
         """Return a value as click converts it; a relative path starts at the file's directory."""
-        wanted = _wanted(param)
-        if not _is(value, wanted):
-            raise self._wrong(f"{place} is {to_toml(value)}", f"it has to be {wanted}")
+        kind = _kind(param)
+        if not kind.accepts(value):
+            raise self._wrong(f"{place} is {to_toml(value)}", f"it has to be {kind.words}")
         if isinstance(param.type, click.Path):
             value = [self._path_of(v) for v in value] if param.nargs == -1 else self._path_of(value)
         try:
@@ -173,35 +170,35 @@ class _Reader:
         return InvalidConfig(f"{self._path}: {problem}", remedy)
 
 
-def _wanted(param: click.Parameter) -> str:
-    """Return what a parameter has to be in the file, in words."""
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a value has to be; click would take "yes" for true, and true for 1."""
+
+    words: str
+    accepts: Callable[[object], bool]
+
+
+_STRING = _Kind("a non-empty string", lambda v: isinstance(v, str) and v != "" and "\0" not in v)
+_STRINGS = _Kind(
+    "a list of non-empty strings",
+    lambda v: isinstance(v, list) and v != [] and all(map(_STRING.accepts, v)),
+)
+_FLAG = _Kind("true or false", lambda v: isinstance(v, bool))
+_COUNT = _Kind("a whole number", lambda v: type(v) is int)
+_NUMBER = _Kind("a number", lambda v: type(v) in {int, float})
+
+
+def _kind(param: click.Parameter) -> _Kind:
+    """Return what a parameter has to be in the file."""
     if param.nargs == -1 or isinstance(param.type, Names):
         return _STRINGS
     if isinstance(param.type, click.types.BoolParamType):
-        return "true or false"
+        return _FLAG
     if isinstance(param.type, click.types.IntParamType):
-        return "a whole number"
+        return _COUNT
     if isinstance(param.type, click.types.FloatParamType):
-        return "a number"
+        return _NUMBER
     return _STRING
-
-
-def _is(value: object, wanted: str) -> bool:
-    """Tell whether a value is what is wanted; click would take "yes" for true, and true for 1."""
-    match value:
-        case bool():
-            return wanted == "true or false"
-        case int():
-            return wanted in {"a whole number", "a number"}
-        case float():
-            return wanted == "a number"
-        case str():
-            return wanted == _STRING and value != "" and "\0" not in value
-        case list():
-            strings = [_is(each, _STRING) for each in value]
-            return wanted == _STRINGS and strings != [] and all(strings)
-        case _:
-            return False
 
 
 def _apply(ctx: click.Context, _: click.Parameter, named: Path | None) -> None:

@@ -37,7 +37,7 @@ class Teller:
         names = ", ".join(map(str, ours[:_FEW]))
         more = f" and {len(ours) - _FEW:,} more" if len(ours) > _FEW else ""
         if not self._quiet:
-            self._warn(f"skipped, as tweetscore wrote them: {names}{more}", files=len(ours))
+            self._warn(f"skipped, as tweetscore wrote them: {names}{more}")
 
     def tell(self, outcome: "Outcome") -> None:
         """Say what became of a file, and remember its exit code."""
@@ -93,9 +93,12 @@ def _figures(outcome: "Outcome") -> dict[str, Any]:
     """Return what a program wants to know of a good output; speed is that of this run."""
     report = outcome.report
     counters = report["counters"]
+    labels = Counter[str]()
+    for label in report["labels"]:
+        labels[label["written_as"]] += label["rows"]  # two labels may be written alike
     figures = {
         "rows": counters["rows"],
-        "labels": {label["written_as"]: label["rows"] for label in report["labels"]},
+        "labels": labels,
         "blank": counters["blank"],
         "rejected": counters["rejected"],
     }

@@ -70,6 +70,15 @@ def test_a_file_is_an_object_with_its_figures(
     }  # fmt: skip
 
 
+def test_labels_that_are_written_alike_are_counted_together(
+    logged: Callable[..., list[dict[str, Any]]], tweets: Path
+) -> None:
+    """No row is missing from the sum of the labels."""
+    file, *_ = logged(tweets, "--label-names", "no,yes,yes", "--no-incremental")
+    assert sum(file["labels"].values()) + file["blank"] == file["rows"] == 3
+    assert set(file["labels"]) == {"no", "yes"}
+
+
 def test_every_one_of_many_files_is_an_object(
     logged: Callable[..., list[dict[str, Any]]], tmp_path: Path
 ) -> None:
@@ -78,7 +87,7 @@ def test_every_one_of_many_files_is_an_object(
         (tmp_path / f"{number:02}.csv").write_text("tweet\nhi\n" if number else "text\nhi\n")
     (tmp_path / "old.scored.csv").touch()
     warning, *files, total, end = logged(*sorted(tmp_path.glob("*.csv")))
-    assert (warning["level"], warning["event"], warning["files"]) == ("warning", "warning", 1)
+    assert (warning["level"], warning["event"]) == ("warning", "warning")
     assert {file["event"] for file in files} == {"file"}
     assert [file["outcome"] for file in files].count("failed") == 11
     failed = next(file for file in files if file["input"] == str(tmp_path / "05.csv"))
