@@ -91,7 +91,9 @@ def _parse(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(
+            path.read_text(encoding="utf-8-sig")
+        )  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
         raise InvalidConfig(f"{path} is not UTF-8", "save it as UTF-8") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -116,6 +116,12 @@ def test_a_file_that_is_named_is_the_only_one(invoke: Invoke, folder: Path) -> N
     assert invoke("config", env={"TWEETSCORE_CONFIG": "/dev/null"}).exit_code == 0
 
 
+def test_a_byte_order_mark_is_no_mistake(invoke: Invoke, folder: Path) -> None:
+    """Editors put one there that nobody sees."""
+    path = configure(folder / "t.toml", "\ufeff[run]\nlimit = 5\n")
+    assert "\nlimit = 5 " in invoke("config", "run", "--config", path).stdout
+
+
 MISTAKES = [
     ("device = \nlimit = 1", "is not TOML: Invalid value (at line 1, column 10); correct it"),
     ("a = " + "[" * 100_000, "is not TOML: "),
