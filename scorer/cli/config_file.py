@@ -91,9 +91,8 @@ def _parse(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(
-            path.read_text(encoding="utf-8-sig")
-        )  # some editors begin a file with a mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
+        return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise InvalidConfig(f"{path} is not UTF-8", "save it as UTF-8") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
