@@ -45,9 +45,9 @@ class Progress:
 
 
 @contextmanager
-def progress(wanted: "RunOptions", files: Sequence[Path], *, quiet: bool) -> Iterator[Progress]:
+def progress(wanted: "RunOptions", files: Sequence[Path], *, hidden: bool) -> Iterator[Progress]:
     """Show a bar on stderr while the block lasts, if somebody watches."""
-    if quiet or not sys.stderr.isatty():
+    if hidden or not sys.stderr.isatty():
         yield Progress()
         return
     from tqdm import tqdm

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from scorer.cli.config_file import config_option
 from scorer.cli.errors import print_error
+from scorer.cli.log import LoggedCommand, in_json, log_option
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 from scorer.cli.run_flags import file_options, output_options, process_options
 from scorer.cli.teller import Teller
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
 _ORIGINS = {
     ParameterSource.COMMANDLINE: "command line",
     ParameterSource.ENVIRONMENT: "environment",
+    ParameterSource.DEFAULT_MAP: "configuration file",
 }
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=LoggedCommand, context_settings=CONTEXT)
 @click.argument(
     "inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT..."
 )
@@ -33,6 +36,8 @@ _ORIGINS = {
 @output_options
 @model_options
 @process_options
+@config_option
+@log_option
 @debug_option
 def run(
     *, quiet: bool, verbose: bool, dry_run: bool, inputs: tuple[Path, ...], **options: Any
@@ -89,7 +94,7 @@ def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) ->
     if found.ours:
         teller.say_skipped(found.ours)
     try:
-        with progress(wanted, found.files, quiet=quiet) as done:
+        with progress(wanted, found.files, hidden=quiet or in_json()) as done:
             for outcome in pipeline.run(wanted, found, progress=done.hear):
                 done.settle(outcome)
                 teller.tell(files.deliver(outcome))
@@ -104,7 +109,7 @@ def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) ->
 
 
 def _origins(options: Iterable[str]) -> dict[str, str]:
-    """Return where each option was set: default, environment or command line."""
+    """Return where each option was set: default, file, environment or command line."""
     context = click.get_current_context()
     sources = {name: context.get_parameter_source(name) for name in options}
     return {name: _ORIGINS.get(source, "default") for name, source in sources.items() if source}
