@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scorer.cli.log import say
 from scorer.errors import exit_code
 
 if TYPE_CHECKING:
@@ -48,4 +49,4 @@ def kept_metrics(path: Path | None) -> "Iterator[Callable[[Outcome], object]]":
         try:
             metrics.write(code)
         except OSError as error:
-            click.echo(f"tweetscore: warning: {path} is not written: {error}", err=True)
+            say("warning", "warning", f"{path} is not written: {error}")

@@ -1,10 +1,12 @@
 """What a bundle says of the rows that its drift is measured against."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle
 from scorer.inference.untrusted import is_whole
 from scorer.records import Baseline
@@ -13,16 +15,24 @@ _MOST = 2**53  # rows; beyond it a count is no exact number in JSON
 _MOST_BINS = 1_000
 
 
-def baseline_of(bundle: Bundle) -> Baseline | None:
+def baseline_of(bundle: Bundle, *, required: bool = False) -> Baseline | None:
     """Return a bundle's baseline; None where it has none that rows can be compared with.
 
     A checkpoint that was trained elsewhere comes without one, and is a good model all the same.
+
+    Raises:
+        InvalidBundle: It has none, and one is required.
     """
     found = bundle.metadata.get("baseline")
-    try:
-        return _Fields(found, bundle).baseline() if isinstance(found, dict) else None
-    except _Unusable:
-        return None
+    with suppress(_Unusable):
+        if isinstance(found, dict):
+            return _Fields(found, bundle).baseline()
+    if required:
+        raise InvalidBundle(
+            f"drift cannot be measured: the model {bundle.name} has no baseline",
+            "leave out --fail-on-drift, or train it with `tweetscore model train`",
+        )
+    return None
 
 
 class _Unusable(Exception):

@@ -74,6 +74,19 @@ def test_of_many_files_those_that_drifted_are_counted(
     assert result.exit_code == 3
 
 
+def test_programs_are_told_the_indices(invoke: Invoke, unlike: Path, baseline_bundle: Path) -> None:
+    """A warning, or an error with the exit code; the file's own line has that code too."""
+    call = ("run", unlike, "--model", baseline_bundle, "--log-format", "json")
+    file, drift, total = map(json.loads, invoke(*call, env=CPU).stderr.splitlines())
+    assert (drift["level"], drift["event"], file["exit_code"]) == ("warning", "drift", 0)
+    assert drift["drift"]["labels"] > 0.25
+    assert (total["drifted"], total["exit_code"]) == (1, 0)
+    again = invoke(*call, "--fail-on-drift", "0.25", env=CPU)
+    file, drift, total = map(json.loads, again.stderr.splitlines())
+    assert (drift["level"], drift["exit_code"], file["exit_code"]) == ("error", 3, 3)
+    assert (total["drifted"], total["exit_code"]) == (1, 3)
+
+
 def test_a_bound_without_a_baseline_is_one_line(
     invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
 ) -> None:
