@@ -41,9 +41,10 @@ def modules(requirements: list[str]) -> set[str]:
 
 
 def test_the_scorer_imports_what_it_declares() -> None:
-    """No dependency is missing, and none is there for nothing; the extras are its doors'."""
-    extra = PROJECT["optional-dependencies"]["databases"]
-    assert imported("scorer") == modules([*PROJECT["dependencies"], *extra])
+    """No dependency of the core or of an extra is missing, and none is there for nothing."""
+    extras = PROJECT["optional-dependencies"]
+    doors = [*extras["databases"], *extras["metrics"]]
+    assert imported("scorer") == modules([*PROJECT["dependencies"], *doors])
 
 
 def test_the_export_imports_what_it_declares() -> None:
@@ -110,6 +111,7 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
         *extras["databases"],
         *extras["export"],
         *extras["bench"],
+        *extras["metrics"],
         *extras["dev"],
     ]:
         wanted = Requirement(line)
