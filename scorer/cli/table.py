@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scorer.cli.config_file import config_option
+from scorer.cli.log import LoggedCommand, in_json, log_option, say
 from scorer.cli.options import CONTEXT, all_of, answer_options, debug_option, model_options
 
 if TYPE_CHECKING:
@@ -52,13 +54,15 @@ _process_options = all_of(
 )
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=LoggedCommand, context_settings=CONTEXT)
 @click.argument("database")
 @_source_options
 @answer_options
 @_target_options
 @model_options
 @_process_options
+@config_option
+@log_option
 @debug_option
 def table(*, database: str, quiet: bool, **options: Any) -> None:
     """Score rows of a DuckDB, SQLite or PostgreSQL database into a table of it.
@@ -81,7 +85,9 @@ def table(*, database: str, quiet: bool, **options: Any) -> None:
     address = parse_address(database)
     wanted = _wanted(address=address, **options)
     # disable=None: a bar on a terminal only.
-    with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
+    with tqdm(
+        unit=" tweets", unit_scale=True, leave=False, disable=quiet or in_json() or None
+    ) as bar:
         done = score_table(wanted, progress=bar.update)
     _tell(done, f"{address.shown}: {options['into']}", quiet=quiet)
 
@@ -109,7 +115,7 @@ def _wanted(
 def _tell(done: "TableOutcome", where: str, *, quiet: bool) -> None:
     """Say what became of the rows."""
     for warning in done.warnings:
-        click.echo(f"tweetscore: warning: {warning}", err=True)
+        say("warning", "warning", warning)
     if quiet:
         return
     line = f"{where}: {done.rows:,} {'row' if done.rows == 1 else 'rows'}"
@@ -117,7 +123,7 @@ def _tell(done: "TableOutcome", where: str, *, quiet: bool) -> None:
         line += f", {_scored(done.outcome.report, done)}"
     elif done.rows:
         line += ", none of them new"
-    click.echo(f"tweetscore: {line}", err=True)
+    say("info", "table", line, rows=done.rows, scored=done.scored)
 
 
 def _scored(report: dict[str, Any], done: "TableOutcome") -> str:

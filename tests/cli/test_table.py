@@ -36,6 +36,8 @@ def test_a_table_is_scored(
     assert report["run"]["runtime"]["device"] == "builtin"
     assert invoke(*words).stderr == f"{where}, none of them new\n"
     assert invoke(*words, "-q", "--no-incremental").stderr == ""
+    line = json.loads(invoke(*words, "--log-format", "json").stderr)
+    assert (line["event"], line["rows"], line["scored"]) == ("table", 3, 0)
     with closing(sqlite3.connect(database)) as connection:
         scored = connection.execute("SELECT * FROM scored ORDER BY id").fetchall()
     assert [row[:2] for row in scored] == [(7, "I love this song"), (8, ""), (9, "stuck again")]
