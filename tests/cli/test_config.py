@@ -241,7 +241,8 @@ def test_all_commands_that_can_be_configured_are_shown(invoke: Invoke, folder: P
     wrong = invoke("config", "train")
     assert wrong.exit_code == 2
     assert wrong.stderr == (
-        "tweetscore: no command 'train' has a configuration; there are run, table, text, verify, doctor\n"
+        "tweetscore: no command 'train' has a configuration; "
+        "there are run, table, text, verify, doctor\n"
     )
 
 
