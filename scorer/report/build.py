@@ -1,6 +1,6 @@
 """The hallway of `tweetscore report`.
 
-    open outputs -> count rows, keep examples -> compare -> render -> the page appears, whole
+open outputs -> count rows, keep examples -> compare -> render -> the page appears, whole
 """
 
 from collections import Counter
@@ -142,7 +142,7 @@ class _Count:
         for rows in output.rows([*dict.fromkeys(name for name in named if name is not None)]):
             statistics.add(rows.ids, rows.scores)
             if self.examples and text:
-                ids = options.id_column and rows.column(options.id_column)
+                ids = None if options.id_column is None else rows.column(options.id_column)
                 self.examples.add(number, rows, rows.column(text), ids)
             self._add_columns(rows)
         output.check_counts((statistics.per_label - before).tolist(), statistics.blank - blank)

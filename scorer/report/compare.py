@@ -154,7 +154,7 @@ def _with_cells(
         picked = pl.DataFrame(
             [shortened(rows.column(name)[here - rows.piece.offset]).alias(name) for name in columns]
         )
-        cells |= zip(here.tolist(), picked.iter_rows(named=True), strict=True)
+        cells |= {row: {**each} for row, each in zip(here.tolist(), picked.to_dicts(), strict=True)}
     return [
         Change(
             row + 1, labels[before], labels[now], score_before, score_now,

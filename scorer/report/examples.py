@@ -67,6 +67,7 @@ def _best(held: pl.DataFrame | None, rows: pl.DataFrame, *, descending: bool) ->
         .unique(["label", "text"], keep="first", maintain_order=True)
         .group_by("label", maintain_order=True)
         .head(EACH)
+        .select(rows.columns)
     )
 
 

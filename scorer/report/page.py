@@ -10,14 +10,15 @@ from typing import Any
 
 from scorer import __version__
 from scorer.report import charts
-from scorer.report.charts import COLOURS
 from scorer.report.compare import MOST_CHANGES, Comparison
+from scorer.report.drawing import COLOURS, Chart
 from scorer.report.examples import Examples
 from scorer.report.opened import Opened
-from scorer.report.statistics import BINS, RELIABILITY_BINS, Statistics
+from scorer.report.statistics import BINS, RELIABILITY_BINS, Counts, Statistics
 
 MARKER = "<!-- written by tweetscore report -->"
 _EPOCH = date(1970, 1, 1)
+_MOST_DAYS = 400  # from the first to the last; beyond, months
 _SEMANTIC = {"negative", "neutral", "positive"}
 
 
@@ -48,7 +49,7 @@ def render(findings: Findings) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"whole": _whole, "percent": _percent, "decimal": _decimal}
-    environment.filters |= {"name": _name, "duration": _duration}
+    environment.filters |= {"points": _points, "name": _name, "duration": _duration}
     return environment.get_template("page.html").render(_words(findings))
 
 
@@ -59,6 +60,7 @@ def _template(name: str) -> str:
 def _words(found: Findings) -> dict[str, Any]:
     """Return what the template calls by name."""
     labels, statistics = found.outputs[0].labels, found.statistics
+    unit, periods = _periods(statistics)
     return {
         "marker": MARKER,
         "version": __version__,
@@ -69,7 +71,8 @@ def _words(found: Findings) -> dict[str, Any]:
         "statistics": statistics,
         "counters": _sums(found.outputs),
         "seconds": _seconds(found.outputs),
-        "days": _days(statistics),
+        "unit": unit,
+        "periods": periods,
         "edges": {"scores": BINS, "reliability": RELIABILITY_BINS},
         "most_changes": MOST_CHANGES,
         "warnings": [text for each in found.outputs for text in each.report["warnings"]],
@@ -91,15 +94,20 @@ def _seconds(outputs: Sequence[Opened]) -> dict[str, float]:
     return {**{k: v for k, v in sums.items() if k != "total"}, "total": sums.get("total", 0.0)}
 
 
-def _days(statistics: Statistics) -> dict[str, list[int]]:
-    """Return rows of each label, and blank ones last, by ISO day."""
-    return {
-        (_EPOCH + timedelta(days=day)).isoformat(): counts.tolist()
-        for day, counts in statistics.days.items()
-    }
+def _periods(statistics: Statistics) -> tuple[str, dict[str, list[int]]]:
+    """Return `day`, or `month` for many days, and by it the rows of each label, blank last."""
+    days = statistics.days
+    span = max(days) - min(days) if days else 0
+    unit = "day" if span <= _MOST_DAYS else "month"
+    sums: dict[str, Counts] = {}
+    for number, counts in days.items():
+        day = _EPOCH + timedelta(days=number)
+        name = (day if unit == "day" else day.replace(day=1)).isoformat()
+        sums[name] = counts + sums.get(name, 0)
+    return unit, {name: counts.tolist() for name, counts in sums.items()}
 
 
-def _charts(found: Findings) -> dict[str, charts.Chart]:
+def _charts(found: Findings) -> dict[str, Chart]:
     """Draw what there is something to draw of."""
     labels, statistics = found.outputs[0].labels, found.statistics
     seconds = _seconds(found.outputs)
@@ -109,8 +117,10 @@ def _charts(found: Findings) -> dict[str, charts.Chart]:
         drawn["scores"] = charts.scores(labels, statistics.histogram)
     if statistics.truth.rows:
         drawn["reliability"] = charts.reliability(statistics.truth)
-    if days := {day: counts[:-1] for day, counts in _days(statistics).items()}:
-        drawn["trend"] = charts.trend(labels, days)
+    unit, counts = _periods(statistics)
+    if len(counts) > 1:  # of one day there is nothing to see
+        scored = {day: rows[:-1] for day, rows in counts.items()}
+        drawn["trend"] = charts.trend(labels, scored, days=1 if unit == "day" else 30)
     if found.comparison:
         both = found.comparison.before.tolist(), found.comparison.now.tolist()
         drawn["moved"] = charts.shares_moved(found.comparison.labels, *both)
@@ -122,7 +132,11 @@ def _whole(number: int) -> str:
 
 
 def _percent(part: float, whole: float = 1.0) -> str:
-    return f"{part / whole:.1%}" if whole else "–"
+    return f"{part / whole:.1%}" if whole else "\u2013"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:.1f} percentage points"
 
 
 def _decimal(number: float, digits: int = 3) -> str:
@@ -132,7 +146,7 @@ def _decimal(number: float, digits: int = 3) -> str:
 def _duration(seconds: float) -> str:
     """Return seconds as a person says them."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {left:02} s"
