@@ -60,7 +60,7 @@ def _lying_bars(
         .mark_bar(cornerRadiusEnd=3)
         .encode(
             y=alt.Y("label:N", sort=None, title=None, axis=drawing.names(data)),
-            x=alt.X(f"{field}:Q", title=None, axis=axis),
+            x=alt.X(f"{field}:Q", title=None, axis=axis, stack=None),
             color=alt.Color("colour:N", scale=None),
         )
     )
@@ -240,7 +240,7 @@ def _paired_bars(data: "alt.InlineData", width: int) -> "alt.TopLevelMixin":
         .encode(
             y=alt.Y("label:N", sort=None, title=None, axis=drawing.names(data)),
             yOffset=alt.YOffset("run:N", sort=None),
-            x=alt.X("share:Q", title=None, axis=drawing.percent(width)),
+            x=alt.X("share:Q", title=None, axis=drawing.percent(width), stack=None),
             color=alt.Color("colour:N", scale=None),
             opacity=alt.Opacity("opacity:Q", scale=None),
         )

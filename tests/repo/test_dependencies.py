@@ -107,7 +107,13 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
         pin.name.lower(): Version(str(pin.specifier).removeprefix("==")) for pin in constraints()
     }
     extras = PROJECT["optional-dependencies"]
-    for line in [*PROJECT["dependencies"], *extras["export"], *extras["bench"], *extras["report"], *extras["dev"]]:
+    for line in [
+        *PROJECT["dependencies"],
+        *extras["export"],
+        *extras["bench"],
+        *extras["report"],
+        *extras["dev"],
+    ]:
         wanted = Requirement(line)
         # Another platform's (one box has one runtime), and an extra of our own.
         if wanted.name in {"onnxruntime", PROJECT["name"]}:
