@@ -1,7 +1,7 @@
 """What stands on a page, for outputs of a stub of the model."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +15,7 @@ HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(1)">'
 TEXTS = ["so good+", "bad-", None, "meh", "fine+", "", "great+"]
 
 
-def tweets(path: Path, **columns: list[object]) -> Path:
+def tweets(path: Path, **columns: Sequence[object]) -> Path:
     """Write the seven texts, five of them not blank, with ids and other columns."""
     rows = len(TEXTS)
     frame = pl.DataFrame({"id": [f"t{i}" for i in range(rows)], "text": TEXTS, **columns})
