@@ -42,7 +42,7 @@ from scorer.cli.options import CONTEXT, debug_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well.")
 @debug_option
 def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
-    """Show what `tweetscore run` wrote as one HTML page that needs no network.
+    """Make one HTML page of what `tweetscore run` wrote; it opens offline.
 
     An OUTPUT is read with its OUTPUT.run.json; 65 when it has changed since. Needs the extra:
     pip install 'tweetscore[report]'.
