@@ -42,10 +42,10 @@ from scorer.cli.options import CONTEXT, debug_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well.")
 @debug_option
 def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
-    """Make one HTML page of what `tweetscore run` wrote; it opens offline.
+    """Make one HTML page of what a run wrote.
 
-    An OUTPUT is read with its OUTPUT.run.json; 65 when it has changed since. Needs the extra:
-    pip install 'tweetscore[report]'.
+    The page needs no network. An OUTPUT is read with its OUTPUT.run.json; 65 when it has
+    changed since. Needs the extra: pip install 'tweetscore[report]'.
 
     \b
     tweetscore report tweets.scored.csv -o page.html

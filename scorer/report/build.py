@@ -192,7 +192,10 @@ def _metrics(outputs: Sequence[Opened]) -> Mapping[str, Any] | None:
         bundle = open_bundle(recorded and Path(recorded))
     except TweetscoreError:
         return None  # moved or gone: the page says that it is not known
-    return bundle.metadata.get("metrics") if bundle.digest == digest else None
+    match bundle.metadata.get("metrics"):
+        case {"accuracy": float(), "ece": float(), "data": {"rows": int()}} as metrics:
+            return metrics if bundle.digest == digest else None
+    return None
 
 
 def _write(page: Path, content: bytes) -> None:

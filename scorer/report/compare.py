@@ -60,6 +60,8 @@ class Comparison:
     now: Counts
     psi_labels: float
     psi_scores: float
+    chance_labels: float  # what the index is on average where nothing has moved
+    chance_scores: float
     paired: Paired | None  # None where nothing tells which rows belong together
 
     @staticmethod
@@ -96,15 +98,29 @@ def compare(
     if id_column is not None or same_input(earlier, later):
         pairing = Pairing(earlier, later, id_column)
         paired = _paired(pairing, labels, places, texts)
+    by_score = old.histogram.sum(axis=0), now.histogram.sum(axis=0)
     return Comparison(
         earlier,
         labels,
         before,
         counts,
         psi(before, counts),
-        psi(old.histogram.sum(axis=0), now.histogram.sum(axis=0)),
+        psi(*by_score),
+        by_chance(before, counts),
+        by_chance(*by_score),
         paired,
     )
+
+
+def by_chance(before: Counts, now: Counts) -> float:
+    """Return the mean stability index of two samples of these sizes from one distribution.
+
+    A degree of freedom for each bin but one, times the sum of the inverse sizes (Yurdakul,
+    Statistical Properties of Population Stability Index, 2018). 0 where a side has no rows.
+    """
+    sizes = before.sum(), now.sum()
+    bins = int(((before + now) > 0).sum())
+    return float((bins - 1) * (1 / sizes[0] + 1 / sizes[1])) if all(sizes) else 0.0
 
 
 def _renamed(earlier: Opened, later: Opened) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class Opened:
             raise self._contradicted("its rows are not as many as the report counts")
 
     def _contradicted(self, problem: str) -> DataError:
-        return DataError(f"{self.path}: {problem}", "tell more with tweetscore verify")
+        return DataError(f"{self.path}: {problem}", "tweetscore verify tells more")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from scorer import pipeline
-from scorer.run_options import RunOptions
-from tests.pipeline.conftest import StubClassifier
+from tests.verify.helpers import forge, score
 
 Invoke = Callable[..., Result]
-
-
-def score(path: Path, **options: Any) -> Path:
-    """Run one input with a stub of the model and return its output."""
-    (outcome,) = pipeline.run(RunOptions((path,), **options), model_for=lambda _: StubClassifier())
-    assert outcome.error is None
-    return outcome.output
 
 
 @pytest.fixture
@@ -110,6 +101,25 @@ def test_a_report_that_contradicts_the_rows_is_65(invoke: Invoke, output: Path, 
     result = invoke("report", output, "-o", page)
     assert result.exit_code == 65
     assert "its rows are not as many as the report counts" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (b"neutral,0.8", b"funny,0.8", "the label in row 1 is none of the report's"),
+        (b"neutral,0.8", b"neutral,", "labels and scores are not blank together"),
+        (b"neutral,0.8", b"neutral,1.8", "a score is not from 0 to 1"),
+        (b"neutral,0.8", b"neutral,much", "row 1: score is no number"),
+    ],
+)
+def test_rows_that_no_run_writes_are_65(
+    invoke: Invoke, output: Path, page: Path, old: bytes, new: bytes, problem: str
+) -> None:
+    """Though the report has the hash of just these bytes."""
+    forge(output, output.read_bytes().replace(old, new))
+    result = invoke("report", output, "-o", page)
+    assert result.exit_code == 65
+    assert problem in result.stderr
 
 
 def test_a_report_that_contradicts_itself_is_65(invoke: Invoke, output: Path, page: Path) -> None:

@@ -3,12 +3,15 @@
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from scorer.monitor.shift import psi
+from scorer.report.compare import by_chance
 from scorer.report.opened import open_output
 from scorer.report.pairing import Pairing
 from tests.report.helpers import Page, page_of
-from tests.verify.helpers import edit_report, score
+from tests.verify.helpers import edit_report, forge, score
 
 SIGN = {"negative": "-", "neutral": "", "positive": "+", "blank": ""}
 
@@ -60,8 +63,6 @@ def test_runs_over_one_input_are_compared_row_by_row(tmp_path: Path) -> None:
 
 def _forge(output: Path, content: str, rows: dict[str, int]) -> None:
     """Replace an output, and what its report counts."""
-    from tests.verify.helpers import forge
-
     forge(output, content.encode())
     edit_report(
         output,
@@ -119,6 +120,16 @@ def test_the_usual_marks_are_put_in_words(tmp_path: Path, positive: int, verdict
 
 def _mixed(positive: int) -> list[tuple[str, str]]:
     return [(str(i), "positive" if i < positive else "negative") for i in range(100)]
+
+
+def test_what_chance_alone_does_is_told() -> None:
+    """The mean index of many pairs of samples from one distribution."""
+    draw = np.random.default_rng(5)
+    shares = np.array([0.3, 0.4, 0.2, 0.1])
+    pairs = [(draw.multinomial(300, shares), draw.multinomial(500, shares)) for _ in range(2000)]
+    mean = np.mean([psi(before, now) for before, now in pairs])
+    assert by_chance(*pairs[0]) == pytest.approx(mean, rel=0.1)
+    assert by_chance(np.zeros(4, np.int64), pairs[0][1]) == 0
 
 
 def test_other_names_of_the_same_classes_are_no_change(tmp_path: Path) -> None:
