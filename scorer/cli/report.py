@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from scorer.cli.config_file import config_option
 from scorer.cli.options import CONTEXT, debug_option
 
 
@@ -14,8 +15,7 @@ from scorer.cli.options import CONTEXT, debug_option
 )
 @click.option(
     "-o",
-    "--output",
-    "page",
+    "--page",
     required=True,
     type=click.Path(path_type=Path),
     metavar="PAGE",
@@ -40,6 +40,7 @@ from scorer.cli.options import CONTEXT, debug_option
 )
 @click.option("--no-text", is_flag=True, help="Show no texts of rows.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well.")
+@config_option
 @debug_option
 def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
     """Make one HTML page of what a run wrote.
