@@ -28,7 +28,8 @@ def complete(program: Path) -> Complete:
 
 
 LINES = {
-    "tweetscore ": "plain,run plain,text plain,verify plain,report plain,doctor plain,config plain,model",
+    "tweetscore ": "plain,run plain,text plain,verify plain,report plain,doctor plain,config "
+    "plain,model",
     "tweetscore ver": "plain,verify",
     "tweetscore run ": "file,",
     "tweetscore run sam": "file,sam",
