@@ -194,7 +194,7 @@ def test_what_the_export_measured_is_told(tmp_path: Path) -> None:
     bundle = open_bundle()
     edit_report(output, lambda report: report["model"].update(digest=bundle.digest))
     metrics = bundle.metadata["metrics"]
-    wanted = f"{metrics['data']['rows']:,} other texts with true labels: {metrics['accuracy']:.1%}"
+    wanted = f"test set of {metrics['data']['rows']:,} texts: {metrics['accuracy']:.1%}"
     assert wanted in page_of(output).words
 
 
