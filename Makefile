@@ -89,8 +89,8 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(DEV): $(CORE)
-	@echo "Installing the libraries for training, export, databases and tests."
-	$(PIP) --editable '.[databases,export,dev]'
+	@echo "Installing the libraries for training, export and tests."
+	$(PIP) --editable '.[export,dev]'
 	@touch $@
 
 $(CUDA): $(CORE)
@@ -112,7 +112,7 @@ model: $(DEV)
 	    --version 1.0.0 --notes export/minilm_notes.md --parity-data $(DATA)/test.csv
 
 $(PEERS): $(DEV)
-	$(PIP) --editable '.[bench,databases,export,dev]'
+	$(PIP) --editable '.[bench,export,dev]'
 	@touch $@
 
 # On a quiet box. What is measured stays measured: interrupted, it goes on where it was.
