@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from scorer import keys
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
 from scorer.files.discover import failed_report_path, rejects_path, resolved
+from scorer.files.earlier import Earlier
 from scorer.files.formats import open_source
 from scorer.files.inputs import partition_keys
 from scorer.files.lock import Lock, locked
@@ -37,6 +38,7 @@ from scorer.first_pass import FirstPass, window_rows
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.records import Reject
 from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, renamed
+from scorer.take_over import answers_of, find_earlier
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -128,6 +130,8 @@ class FileRun:
             delimiter=options.delimiter,
             limit=options.limit,
         )
+        if options.id_column is not None:
+            self._source.values(options.id_column)  # raises where there is none
         self._check_names()
 
     def _check_names(self) -> None:
@@ -198,18 +202,21 @@ class FileRun:
         rows = options.chunk_rows or window_rows(classifier)
         record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
         self._hear(classifier)
-        plan = keys.resume_key(key, classifier.runtime, library_versions(), rows)
+        earlier = find_earlier(self._target, options, key["bundle"], classifier)
+        sha256 = earlier.sha256 if isinstance(earlier, Earlier) else None
+        plan = keys.resume_key(key, classifier.runtime, library_versions(), rows, sha256)
         with open_state(self._target, plan, options.resume) as state:
             if state.warning:
                 record.warnings.append(state.warning)
             with self._blaming_changes():
-                first_pass = FirstPass(self._source, classifier, state, record)
-                try:
-                    too_many = first_pass.run(
-                        rows, max_rejects=options.max_rejects, progress=progress
-                    )
-                finally:
-                    self._hear(classifier)
+                with answers_of(earlier, self._source, state.join, record) as answers:
+                    first_pass = FirstPass(self._source, classifier, state, record, answers)
+                    try:
+                        too_many = first_pass.run(
+                            rows, max_rejects=options.max_rejects, progress=progress
+                        )
+                    finally:
+                        self._hear(classifier)
                 if too_many:
                     publish_rejects(self._target, record.rejected)  # what is to be mended
                     raise self._too_many_rejects(too_many)

@@ -41,7 +41,8 @@ class Parts:
         for entry in self._journal.entries[self._count : self._count + 1]:
             if wanted.items() <= entry.items() and (part := self._load(entry)) is not None:
                 self._count += 1
-                return Scores(part.label_ids, part.probabilities, Counters(**entry["counters"]))
+                counters, taken_over = Counters(**entry["counters"]), entry["taken_over"]
+                return Scores(part.label_ids, part.probabilities, counters, taken_over=taken_over)
         # From here on another thread writes, while this one reads ahead: no second look.
         self._may_take = False
         self._journal.keep(self._count)
@@ -69,6 +70,7 @@ class Parts:
                 "part": path.name,
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "counters": asdict(scores.counters),
+                "taken_over": scores.taken_over,
             }
         )
         self._count += 1

@@ -125,7 +125,7 @@ class _Check:
     def _check_rows(self, source: Source | None) -> None:
         """Read both files side by side."""
         tally, counters, options = self._tally, self._report["counters"], self._report["options"]
-        plan = _plan(self._report)
+        plan = OutputColumns.recorded(self._report)
         comparison = Comparison(
             source, self._output, plan, InputOptions(**_reading_options(options))
         )
@@ -181,14 +181,6 @@ def _report_of(output: Path) -> dict[str, Any]:
 
 def _reading_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in ("text_column", "encoding", "delimiter", "limit")}
-
-
-def _plan(report: Mapping[str, Any]) -> OutputColumns:
-    """Return the columns that the run appended."""
-    options, labels = report["options"], report["labels"]
-    per_class = [f"score_{label['name']}" for label in labels] if options["scores"] == "all" else []
-    values = tuple(label["written_as"] for label in labels)
-    return OutputColumns(options["label_column"], options["score_column"], values, tuple(per_class))
 
 
 def _model_options(
