@@ -173,7 +173,7 @@ class Classifier:
             rows = np.flatnonzero(taken >= 0)
             label_ids[rows] = known.label_ids[taken[rows]]
             probabilities[rows] = known.probabilities[taken[rows]]
-        return Scores(label_ids, probabilities, prepared.counters, remembered)
+        return Scores(label_ids, probabilities, prepared.counters, prepared.lengths, remembered)
 
     def _answer(
         self, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]

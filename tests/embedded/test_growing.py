@@ -35,5 +35,5 @@ def test_a_growing_file_costs_its_new_rows(tmp_path: Path, suffix: str) -> None:
         whole = run(path, tmp_path / f"whole.{suffix}", overwrite=True, **options).report
         assert grown["taken_over"] == {"rows": 200, "why_none": None}
         assert output.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
-        for name in ("counters", "labels"):
+        for name in ("counters", "labels", "drift"):
             assert grown[name] == whole[name]

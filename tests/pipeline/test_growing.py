@@ -59,7 +59,8 @@ class Counting(StubClassifier):
             probabilities[row, ids[row]] = best
         scored = int((~blank).sum())
         counters = Counters(len(ids), scored, len(ids) - scored, 0, 0, 3 * scored)
-        return Scores(ids, probabilities, counters)
+        lengths = np.array([0, 0, 0, scored])
+        return Scores(ids, probabilities, counters, lengths)
 
 
 def write(path: Path, rows: Sequence[Row], kind: pa.DataType | None = None) -> Path:
@@ -102,7 +103,7 @@ def check(path: Path, report: dict[str, Any], edition: str = "1", **options: Any
     copy.write_bytes(path.read_bytes())
     expected = run(copy, Counting(edition), overwrite=True, **options, id_column=None)
     assert output_of(path).read_bytes() == output_of(copy).read_bytes()
-    for name in ("counters", "labels"):
+    for name in ("counters", "labels", "drift"):
         assert report[name] == expected[name]
     assert expected["taken_over"] is None
     assert not malformed(json.loads(json.dumps(report)))

@@ -41,8 +41,9 @@ def modules(requirements: list[str]) -> set[str]:
 
 
 def test_the_scorer_imports_what_it_declares() -> None:
-    """No core dependency is missing, and none is there for nothing."""
-    assert imported("scorer") == modules(PROJECT["dependencies"])
+    """No dependency of the core or of an extra is missing, and none is there for nothing."""
+    extras = PROJECT["optional-dependencies"]
+    assert imported("scorer") == modules([*PROJECT["dependencies"], *extras["metrics"]])
 
 
 def test_the_export_imports_what_it_declares() -> None:
@@ -104,7 +105,13 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
         pin.name.lower(): Version(str(pin.specifier).removeprefix("==")) for pin in constraints()
     }
     extras = PROJECT["optional-dependencies"]
-    for line in [*PROJECT["dependencies"], *extras["export"], *extras["bench"], *extras["dev"]]:
+    for line in [
+        *PROJECT["dependencies"],
+        *extras["export"],
+        *extras["bench"],
+        *extras["metrics"],
+        *extras["dev"],
+    ]:
         wanted = Requirement(line)
         if wanted.name == "onnxruntime":  # another platform's; one box has one runtime
             continue
