@@ -15,6 +15,14 @@ _USUAL = {
 }
 
 
+def check_column(path: Path, columns: Sequence[str], name: str) -> None:
+    """Raise DataError unless there is one column of that name."""
+    if (found := columns.count(name)) > 1:
+        raise DataError(f"{path} has {found} columns {_short(name)!r}", "rename all but one")
+    if not found:
+        raise DataError(f"{path} has no column {_short(name)!r}", f"it has {_listed(columns)}")
+
+
 def find_column(
     path: Path, columns: Sequence[str], name: str, option: str = "--text-column"
 ) -> int:
@@ -31,12 +39,15 @@ def find_column(
         return columns.index(name)
     if found:
         raise DataError(f"{path} has {found} columns {name!r}", "rename all but one")
-    shown = ", ".join(map(_short, columns[:_SHOWN])) + (", ..." if len(columns) > _SHOWN else "")
     likely = _likeliest(columns[:_COMPARED], name, _USUAL[option])
     remedy = f"did you mean {option} {likely}?" if likely else f"name one with {option}"
     if any("\0" in column for column in columns):
         remedy = "if it is UTF-16, give --encoding utf-16-le or utf-16-be; else convert it to UTF-8"
-    raise DataError(f"{path} has no column {name!r}, only: {shown}", remedy)
+    raise DataError(f"{path} has no column {name!r}, only: {_listed(columns)}", remedy)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(map(_short, columns[:_SHOWN])) + (", ..." if len(columns) > _SHOWN else "")
 
 
 def _short(column: str) -> str:

@@ -20,6 +20,7 @@ WITHOUT_IMPORT = {
     "accelerate": "transformers",  # the Trainer imports it
     "optimum-onnx": "optimum",
     "scikit-learn": "sklearn",
+    "vl-convert-python": "vl_convert",
 }
 
 
@@ -43,7 +44,8 @@ def modules(requirements: list[str]) -> set[str]:
 def test_the_scorer_imports_what_it_declares() -> None:
     """No dependency of the core or of an extra is missing, and none is there for nothing."""
     extras = PROJECT["optional-dependencies"]
-    assert imported("scorer") == modules([*PROJECT["dependencies"], *extras["metrics"]])
+    declared = [*PROJECT["dependencies"], *extras["metrics"], *extras["report"]]
+    assert imported("scorer") == modules(declared)
 
 
 def test_the_export_imports_what_it_declares() -> None:
@@ -110,10 +112,12 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
         *extras["export"],
         *extras["bench"],
         *extras["metrics"],
+        *extras["report"],
         *extras["dev"],
     ]:
         wanted = Requirement(line)
-        if wanted.name == "onnxruntime":  # another platform's; one box has one runtime
+        # Another platform's (one box has one runtime), and an extra of our own.
+        if wanted.name in {"onnxruntime", PROJECT["name"]}:
             continue
         assert wanted.specifier.contains(pins[wanted.name]), line
 
