@@ -94,8 +94,8 @@ class BatchPair:
 
     def column(self, piece: pa.RecordBatch, name: str) -> pl.Series:
         """Return one of its columns; times with a zone become those of UTC."""
-        check_column(self._scored.path, self._scored.columns, name)
-        cells = _unwrapped(piece.column(self._scored.columns.index(name)))
+        check_column(self.scored.path, self.scored.columns, name)
+        cells = _unwrapped(piece.column(self.scored.columns.index(name)))
         kind = cells.type
         if pa.types.is_timestamp(kind) and kind.tz is not None:
             cells = cells.cast(pa.timestamp(kind.unit, "UTC"))
@@ -103,7 +103,7 @@ class BatchPair:
             text = cells.cast(pa.large_string())
         except pa.ArrowException as error:
             raise DataError(
-                f"column {name!r} of {self._scored.path} is {kind}, not text, a number or a time",
+                f"column {name!r} of {self.scored.path} is {kind}, not text, a number or a time",
                 "name another one",
             ) from error
         return pl.Series(name, pl.from_arrow(text), dtype=pl.String)

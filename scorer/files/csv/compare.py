@@ -130,10 +130,10 @@ class CsvPair:
     def column(self, piece: Records, name: str) -> pl.Series:
         """Return one of its columns: read beside the pieces, as the text is in a first pass."""
         if name not in self._feeds:
-            check_column(self._scored.path, self._scored.columns, name)
+            check_column(self.scored.path, self.scored.columns, name)
             encoding, delimiter = self._options
             source = CsvSource(
-                self._scored.path,
+                self.scored.path,
                 text_column=name,
                 encoding=encoding,
                 delimiter=delimiter,

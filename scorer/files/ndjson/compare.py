@@ -85,7 +85,7 @@ class NdjsonPair:
 
         Read line by line: pyarrow's parser wants values of one type, and an id may be of any.
         """
-        check_column(self._scored.path, self._scored.columns, name)
+        check_column(self.scored.path, self.scored.columns, name)
         lines = (_line(piece, row) for row in range(len(piece)))
         rows = (json.loads(line, parse_int=str, parse_float=str) for line in lines)
         cells = [_as_text(members.get(name)) for members in rows]
