@@ -7,6 +7,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import scorer
@@ -61,10 +62,13 @@ def test_scoring_never_loads_what_training_needs() -> None:
     assert modules & {"torch", "transformers", "optimum", "datasets", "export"} == set()
 
 
-def test_a_run_over_parquet_does_not_load_pandas(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_run_does_not_load_pandas(tmp_path: Path, ending: str) -> None:
     """It is installed here, and pyarrow would load it to look at an array."""
-    source = Path(__file__).parents[2] / "samples" / "tweets.parquet"
-    arguments = ["run", str(source), "-o", str(tmp_path / "scored.parquet"), "--limit", "9"]
+    source, words = tmp_path / f"tweets.{ending}", ['a "quoted" word', "so, so", "", "plain"]
+    tweets = pl.DataFrame({"text": words})
+    {"csv": tweets.write_csv, "parquet": tweets.write_parquet}[ending](source)
+    arguments = ["run", str(source), "-o", str(tmp_path / f"scored.{ending}")]
     modules = loaded_by(
         f"from scorer.cli import tweetscore; tweetscore({arguments}, standalone_mode=False)"
     )

@@ -40,7 +40,13 @@ def logits(*leads: float) -> NDArray[np.float32]:
 def test_near_is_what_the_gate_cannot_keep_from_turning() -> None:
     """A lead of just under the bound is near, one of just over is not, whoever is ahead."""
     near, far = NEAR - 1e-3, NEAR + 1e-3
-    assert are_near(logits(far, near, -near, -far, 0.9)).tolist() == [False, True, True, False, False]
+    assert are_near(logits(far, near, -near, -far, 0.9)).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_an_answer_that_is_no_number_is_left_for_the_classifier_to_refuse() -> None:
