@@ -61,7 +61,7 @@ def _count(tokens: Tokens, rows: NDArray[np.int64]) -> Counters:
         rows=len(rows),
         scored=len(scored),
         blank=len(rows) - len(scored),
-        equal=len(scored) - np.count_nonzero(np.bincount(scored)),
+        equal=len(scored) - int(np.count_nonzero(np.bincount(scored))),
         truncated=int(tokens.truncated[scored].sum()),
         tokens=int(tokens.lengths[scored].sum()),
     )

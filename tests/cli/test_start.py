@@ -68,11 +68,12 @@ def test_a_run_does_not_load_pandas(tmp_path: Path, ending: str) -> None:
     source, words = tmp_path / f"tweets.{ending}", ['a "quoted" word', "so, so", "", "plain"]
     tweets = pl.DataFrame({"text": words})
     {"csv": tweets.write_csv, "parquet": tweets.write_parquet}[ending](source)
-    arguments = ["run", str(source), "-o", str(tmp_path / f"scored.{ending}")]
+    scored = tmp_path / f"scored.{ending}"
+    arguments = ["run", str(source), "-o", str(scored)]
     modules = loaded_by(
         f"from scorer.cli import tweetscore; tweetscore({arguments}, standalone_mode=False)"
     )
-    assert "onnxruntime" in modules
+    assert scored.exists()
     assert find_spec("pandas")
     assert "pandas" not in modules
 
