@@ -15,6 +15,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSC
         "run": "scorer.cli.run:run",
         "text": "scorer.cli.text:text",
         "verify": "scorer.cli.verify:verify",
+        "report": "scorer.cli.report:report",
         "doctor": "scorer.cli.doctor:doctor",
         "config": "scorer.cli.config:config",
         "model": "scorer.cli.model:model",

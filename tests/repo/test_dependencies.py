@@ -20,6 +20,7 @@ WITHOUT_IMPORT = {
     "accelerate": "transformers",  # the Trainer imports it
     "optimum-onnx": "optimum",
     "scikit-learn": "sklearn",
+    "vl-convert-python": "vl_convert",
 }
 
 
@@ -41,8 +42,10 @@ def modules(requirements: list[str]) -> set[str]:
 
 
 def test_the_scorer_imports_what_it_declares() -> None:
-    """No core dependency is missing, and none is there for nothing."""
-    assert imported("scorer") == modules(PROJECT["dependencies"])
+    """No dependency of the core or of an extra is missing, and none is there for nothing."""
+    extras = PROJECT["optional-dependencies"]
+    declared = [*PROJECT["dependencies"], *extras["metrics"], *extras["report"]]
+    assert imported("scorer") == modules(declared)
 
 
 def test_the_export_imports_what_it_declares() -> None:
@@ -104,9 +107,17 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
         pin.name.lower(): Version(str(pin.specifier).removeprefix("==")) for pin in constraints()
     }
     extras = PROJECT["optional-dependencies"]
-    for line in [*PROJECT["dependencies"], *extras["export"], *extras["bench"], *extras["dev"]]:
+    for line in [
+        *PROJECT["dependencies"],
+        *extras["export"],
+        *extras["bench"],
+        *extras["metrics"],
+        *extras["report"],
+        *extras["dev"],
+    ]:
         wanted = Requirement(line)
-        if wanted.name == "onnxruntime":  # another platform's; one box has one runtime
+        # Another platform's (one box has one runtime), and an extra of our own.
+        if wanted.name in {"onnxruntime", PROJECT["name"]}:
             continue
         assert wanted.specifier.contains(pins[wanted.name]), line
 
