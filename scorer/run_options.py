@@ -63,6 +63,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     error: TweetscoreError | None = None
     up_to_date: bool = False  # the output held already what this run would have written
+    url: str = ""  # of the output, where it is no file; without secrets
 
 
 class Model(Protocol):

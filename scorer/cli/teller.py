@@ -84,14 +84,14 @@ class Teller:
 
 def _summary(outcome: "Outcome") -> str:
     """Return one line: where the rows are, how many of which label, how fast and on what."""
-    report = outcome.report
+    report, output = outcome.report, outcome.url or outcome.output
     if outcome.up_to_date:
-        return f"{outcome.output} is up to date: {report['counters']['rows']:,} rows"
+        return f"{output} is up to date: {report['counters']['rows']:,} rows"
     counters, runtime = report["counters"], report["runtime"]
     counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
     counts += [f"{name} {counters[name]:,}" for name in ("blank", "rejected") if counters[name]]
     line = (
-        f"{outcome.output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
+        f"{output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
         f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
     )
     taken_up = report["resumed"]
