@@ -12,15 +12,19 @@
     ├── StorageError        74   reading or writing failed half-way
     ├── OutputLocked        75   another run is writing the output
     ├── GateFailed          76   answers differ from PyTorch's by more than the gate allows
-    ├── InvalidBundle       78   the model bundle or the configuration is not usable
+    ├── InvalidBundle       78   the model bundle or the installation is not usable
+    ├── InvalidConfig       78   the configuration file is not usable
     └── NotResumable        78   no unfinished run can go on, though that was required
 
 A message is one line: what happened, where, and after a semicolon what to do. Anything that
 is not in this tree is a bug of ours and exits 70, but for an error of the operating system, which
-exits 74, and an interrupt: 130, or 143 when it came as SIGTERM.
+exits 74, and an interrupt: 130, or 143 when it came as SIGTERM. What was done, but fell outside a
+bound that was asked for, is no error and exits 3.
 """
 
 from typing import ClassVar
+
+OUTSIDE_BOUND = 3
 
 
 class TweetscoreError(Exception):
@@ -97,7 +101,13 @@ class GateFailed(TweetscoreError):
 
 
 class InvalidBundle(TweetscoreError):
-    """The model bundle or the configuration is not usable."""
+    """The model bundle or the installation is not usable."""
+
+    exit_code = 78
+
+
+class InvalidConfig(TweetscoreError):
+    """The configuration file is not usable."""
 
     exit_code = 78
 

@@ -1,40 +1,55 @@
 """`tweetscore run`: files in, the same files with scores out."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from scorer.cli.config_file import config_option
 from scorer.cli.errors import print_error
+from scorer.cli.kept_metrics import kept_metrics
+from scorer.cli.log import LoggedCommand, in_json, log_option
 from scorer.cli.options import CONTEXT, Place, answer_options, debug_option, model_options
 from scorer.cli.run_flags import file_options, output_options, process_options
 from scorer.cli.teller import Teller
+from scorer.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from scorer.piped import Files
     from scorer.remote import Hallway
     from scorer.remote.urls import Url
-    from scorer.run_options import RunOptions
+    from scorer.run_options import Outcome, RunOptions
 
 _ORIGINS = {
     ParameterSource.COMMANDLINE: "command line",
     ParameterSource.ENVIRONMENT: "environment",
+    ParameterSource.DEFAULT_MAP: "configuration file",
 }
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=LoggedCommand, context_settings=CONTEXT)
 @click.argument("inputs", nargs=-1, required=True, type=Place(), metavar="INPUT...")
 @file_options
 @answer_options
 @output_options
 @model_options
 @process_options
+@config_option
+@log_option
 @debug_option
-def run(*, quiet: bool, verbose: bool, inputs: tuple["Path | Url", ...], **options: Any) -> None:
+def run(
+    *,
+    quiet: bool,
+    verbose: bool,
+    dry_run: bool,
+    metrics_file: Path | None,
+    work_dir: Path | None,
+    inputs: "tuple[Path | Url, ...]",
+    **options: Any,
+) -> None:
     """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
 
     The rows come back unchanged and in order, with a label and a score column. A file appears
@@ -58,44 +73,66 @@ def run(*, quiet: bool, verbose: bool, inputs: tuple["Path | Url", ...], **optio
     from scorer.remote import hallway_for
     from scorer.run_options import RunOptions
 
+    if dry_run:
+        click.get_current_context().exit(_dry_run(inputs, options))
     streams = (sys.stdin.buffer, sys.stdout.buffer)
-    with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
-        work = options.pop("work_dir")
-        hallway, inputs, output = hallway_for(files.inputs, files.output, work)
-        wanted = RunOptions(inputs, output=output, **options, options_from=_origins(options))
-        code = _run(wanted, files, hallway, quiet=quiet, verbose=verbose)
-    click.get_current_context().exit(code)
+    with kept_metrics(metrics_file) as hear:
+        with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
+            hallway, paths, output = hallway_for(files.inputs, files.output, work_dir)
+            wanted = RunOptions(paths, output=output, **options, options_from=_origins(options))
+            code = _run(wanted, files, hallway, hear, quiet=quiet, verbose=verbose)
+        click.get_current_context().exit(code)
+
+
+def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
+    """Say what a run would do, and return the exit code that can be foreseen."""
+    from scorer.cli.preview import show
+    from scorer.piped import DASH
+    from scorer.preview import preview
+    from scorer.run_options import RunOptions
+
+    if options.pop("format") or DASH in (*inputs, options["output"]):
+        raise UsageError("a stream cannot be looked at without being read", "name files")
+    paths = tuple(each for each in inputs if isinstance(each, Path))
+    if len(paths) < len(inputs) or not isinstance(options["output"], Path | None):
+        raise UsageError("a URL cannot be looked at without being fetched", "name files")
+    return show(preview(RunOptions(paths, **options)))
 
 
 def _run(
-    wanted: "RunOptions", files: "Files", hallway: "Hallway", *, quiet: bool, verbose: bool
+    wanted: "RunOptions",
+    files: "Files",
+    hallway: "Hallway",
+    hear: "Callable[[Outcome], object]",
+    *,
+    quiet: bool,
+    verbose: bool,
 ) -> int:
     """Run, tell what becomes of each file, and return the exit code."""
-    from tqdm import tqdm
+    from scorer.cli.progress import progress
 
     found = hallway.discover(wanted)
     teller = Teller(len(found.files), found.several, quiet=quiet, verbose=verbose)
     if found.ours:
         teller.say_skipped(found.ours)
     try:
-        # disable=None: a bar on a terminal only.
-        with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
-            for outcome in hallway.run(wanted, found, progress=bar.update):
-                bar.clear()
+        with progress(wanted, found.files, hidden=quiet or in_json()) as done:
+            for outcome in hallway.run(wanted, found, progress=done.hear):
+                hear(outcome)
+                done.settle(outcome)
                 teller.tell(files.deliver(outcome))
-                bar.set_description_str(teller.progress(), refresh=False)  # with the next rows
         teller.say_total(found.passed_over)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if not teller.code:
+        if not teller.failed:
             raise
         print_error(error)
     return teller.code
 
 
 def _origins(options: Iterable[str]) -> dict[str, str]:
-    """Return where each option was set: default, environment or command line."""
+    """Return where each option was set: default, file, environment or command line."""
     context = click.get_current_context()
     sources = {name: context.get_parameter_source(name) for name in options}
     return {name: _ORIGINS.get(source, "default") for name, source in sources.items() if source}

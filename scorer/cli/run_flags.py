@@ -44,6 +44,11 @@ output_options = all_of(
 
 process_options = all_of(
     click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Say what would be done, and how long it would take; write nothing.",
+    ),
+    click.option(
         "--chunk-rows",
         type=click.IntRange(min=1),
         metavar="N",
@@ -75,6 +80,18 @@ process_options = all_of(
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
         help="Where what belongs to a URL lies while it is scored.  [default: ~/.cache/tweetscore]",
+    ),
+    click.option(
+        "--fail-on-drift",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="X",
+        help="Exit with 3 where a file is done but its drift (PSI) is X or more, say 0.25.",
+    ),
+    click.option(
+        "--metrics-file",
+        type=click.Path(path_type=Path),
+        metavar="X.prom",
+        help="Write figures for Prometheus' textfile collector there.",
     ),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong."),
     click.option("-v", "--verbose", is_flag=True, help="A line for each file, also of many."),

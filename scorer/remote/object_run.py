@@ -24,6 +24,7 @@ from scorer.errors import (
 from scorer.files.discover import failed_report_path, report_path
 from scorer.files.publish import report_on, write_json
 from scorer.files.storage import reading
+from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input
 from scorer.remote.deliver import Delivery, describes
 from scorer.remote.desk import Desk
@@ -77,8 +78,17 @@ class ObjectRun:
             outcome = self._failed(error)
             if isinstance(error, _OF_ALL):
                 raise
-        url = str(self._output) if isinstance(self._output, Url) else ""
-        return replace(outcome, output=self._desk.output, url=url)
+        return replace(
+            outcome,
+            output=self._desk.output,
+            url=_shown(self._output),
+            input_url=_shown(self._source.place),
+            outside=self._outside(outcome),
+        )
+
+    def _outside(self, outcome: Outcome) -> dict[str, float]:
+        bound = self._options.fail_on_drift
+        return {} if bound is None or outcome.error else outside(outcome.report, bound)
 
     def _run(self, model: Model, progress: Callable[[int], object]) -> Outcome:
         if report := self._up_to_date(model.bundle):
@@ -122,13 +132,11 @@ class ObjectRun:
 
     def _up_to_date(self, bundle: "Bundle") -> dict[str, Any] | None:
         """Return the report of an output that holds what this run would write."""
-        report = self._report_there() if self._options.incremental else None
+        report = (self._report_there() if self._options.incremental else None) or {}
         match report:
-            case {
-                "input": dict(source), "result_key": str(key), "counters": {"rejected": int(bad)},
-            } if bad <= self._options.max_rejects and (source := self._as_now(source)):  # fmt: skip
-                wanted = keys.result_key(source, bundle, self._options)
-                return report if keys.digest(wanted) == key else None
+            case {"input": dict(source)} if source := self._as_now(source):
+                key = keys.digest(keys.result_key(source, bundle, self._options))
+                return report if keys.is_up_to_date(report, key, self._options) else None
         return None
 
     def _as_now(self, source: dict[str, Any]) -> dict[str, Any]:
@@ -186,3 +194,7 @@ class ObjectRun:
             else:
                 write_json(failed_report_path(self._desk.output), report)
         return replace(outcome, report=report, error=error)
+
+
+def _shown(place: Place) -> str:
+    return str(place) if isinstance(place, Url) else ""
