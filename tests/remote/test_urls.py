@@ -97,6 +97,17 @@ def test_local_files_load_nothing_of_it() -> None:
     assert done.stdout.splitlines() == ["['scorer.remote', 'scorer.remote.urls']", "set()"]
 
 
+def test_a_url_is_not_looked_at_beforehand(tmp_path: Path) -> None:
+    """Of what must be fetched first a dry run can say nothing, and it says so."""
+    program = "from scorer.cli import main; main()"
+    command = [sys.executable, "-c", program, "run", "s3://b/x.csv", "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "tweetscore: a URL cannot be looked at without being fetched; name files\n",
+    )
+
+
 def test_a_missing_extra_is_one_line_with_what_to_install(tmp_path: Path) -> None:
     """Exit code 78."""
     program = (
