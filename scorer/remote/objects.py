@@ -32,6 +32,7 @@ _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+\w)")
 _KINDS = {"Connect": "no connection", "Timeout": "no answer in time"}
 _KIND = re.compile(rf"kind: ({'|'.join(_KINDS)})\b")
 _DENIED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+_CLOSED = {"401 Unauthorized", "403 Forbidden"}  # where credentials are asked for, not the bucket
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
 
 
@@ -53,7 +54,11 @@ class ObjectStore:
         }
         if bucket.scheme == "s3":
             self._options |= _aws(bucket)
-        self._store = from_url(bucket.address, **self._options)
+        try:
+            self._store = from_url(bucket.address, **self._options)
+        except (exceptions.BaseError, ValueError) as error:
+            why = _why(error).rpartition("error: ")[2].lower()
+            raise InputMissing(f"{bucket} cannot be opened: {why}", _REMEDY) from error
 
     def head(self, url: Url) -> Object | None:
         """Look at an object; None if it is not there."""
@@ -161,6 +166,8 @@ class ObjectStore:
             raise InputMissing(f"{url} cannot be read: {_why(error)}", _REMEDY) from error
         except (exceptions.BaseError, ValueError) as error:
             _check_bucket(url, error, InputMissing)
+            if _why(error) in _CLOSED:
+                raise InputMissing(f"{url} cannot be read: {_why(error)}", _REMEDY) from error
             raise unreachable("reading", url, _why(error)) from error
 
     @contextmanager

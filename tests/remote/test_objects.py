@@ -229,6 +229,19 @@ def test_a_server_that_is_gone_is_an_io_error(
     assert str(caught.value).startswith("reading s3://lake/in/a.csv failed: no connection; ")
 
 
+def test_what_a_store_needs_to_be_told_is_in_the_line(
+    stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Azure's account is not in a URL of the short kind."""
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(InputMissing) as caught:
+        run(stub, "az://box/a.csv")
+    assert str(caught.value) == (
+        "az://box/ cannot be opened: account must be specified; "
+        "check the name, the credentials and what they permit"
+    )
+
+
 def test_without_credentials_the_line_says_what_to_set(
     stub: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
