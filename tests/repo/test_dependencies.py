@@ -20,6 +20,7 @@ WITHOUT_IMPORT = {
     "accelerate": "transformers",  # the Trainer imports it
     "optimum-onnx": "optimum",
     "scikit-learn": "sklearn",
+    "vl-convert-python": "vl_convert",
 }
 
 
@@ -44,8 +45,8 @@ def test_the_scorer_imports_what_it_declares() -> None:
     """No dependency of the core or of an extra is missing, and none is there for nothing."""
     extras = PROJECT["optional-dependencies"]
     brought = {"botocore"}  # a part of boto3, which pins it
-    declared = [*PROJECT["dependencies"], *extras["metrics"], *extras["remote"]]
-    assert imported("scorer") - brought == modules(declared)
+    doors = [*extras["databases"], *extras["metrics"], *extras["remote"], *extras["report"]]
+    assert imported("scorer") - brought == modules([*PROJECT["dependencies"], *doors])
 
 
 def test_the_export_imports_what_it_declares() -> None:
@@ -109,14 +110,17 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
     extras = PROJECT["optional-dependencies"]
     for line in [
         *PROJECT["dependencies"],
+        *extras["databases"],
         *extras["export"],
         *extras["bench"],
         *extras["metrics"],
         *extras["remote"],
+        *extras["report"],
         *extras["dev"],
     ]:
         wanted = Requirement(line)
-        if wanted.name == "onnxruntime":  # another platform's; one box has one runtime
+        # Another platform's (one box has one runtime), and an extra of our own.
+        if wanted.name in {"onnxruntime", PROJECT["name"]}:
             continue
         assert wanted.specifier.contains(pins[wanted.name]), line
 
