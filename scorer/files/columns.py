@@ -1,4 +1,4 @@
-"""Finding the text column by its name."""
+"""Finding a column by its name."""
 
 import difflib
 from collections.abc import Sequence
@@ -9,7 +9,10 @@ from scorer.errors import DataError
 _SHOWN = 20
 _NAME_SHOWN = 60  # characters of a column's name; a hostile header's may be a MiB
 _COMPARED = 1000  # columns among which the likeliest is looked for
-_USUAL = ("text", "tweet", "full_text", "content", "message", "body")
+_USUAL = {
+    "--text-column": ("text", "tweet", "full_text", "content", "message", "body"),
+    "--id-column": ("id", "tweet_id", "id_str", "status_id"),
+}
 
 
 def check_column(path: Path, columns: Sequence[str], name: str) -> None:
@@ -20,15 +23,24 @@ def check_column(path: Path, columns: Sequence[str], name: str) -> None:
         raise DataError(f"{path} has no column {_short(name)!r}", f"it has {_listed(columns)}")
 
 
-def find_text_column(path: Path, columns: Sequence[str], name: str) -> int:
-    """Return the number of the column; raise DataError when it is missing or there twice."""
+def find_column(
+    path: Path, columns: Sequence[str], name: str, option: str = "--text-column"
+) -> int:
+    """Return the number of the column; raise DataError when it is missing or there twice.
+
+    Args:
+        path: The file, for messages.
+        columns: Its columns' names.
+        name: The one that is wanted.
+        option: By which the user names it.
+    """
     found = columns.count(name)
     if found == 1:
         return columns.index(name)
     if found:
         raise DataError(f"{path} has {found} columns {name!r}", "rename all but one")
-    likely = _likeliest(columns[:_COMPARED], name)
-    remedy = f"did you mean --text-column {likely}?" if likely else "name one with --text-column"
+    likely = _likeliest(columns[:_COMPARED], name, _USUAL[option])
+    remedy = f"did you mean {option} {likely}?" if likely else f"name one with {option}"
     if any("\0" in column for column in columns):
         remedy = "if it is UTF-16, give --encoding utf-16-le or utf-16-be; else convert it to UTF-8"
     raise DataError(f"{path} has no column {name!r}, only: {_listed(columns)}", remedy)
@@ -42,10 +54,10 @@ def _short(column: str) -> str:
     return column if len(column) <= _NAME_SHOWN else column[:_NAME_SHOWN] + "..."
 
 
-def _likeliest(columns: Sequence[str], name: str) -> str | None:
+def _likeliest(columns: Sequence[str], name: str, usual: Sequence[str]) -> str | None:
     named = [column for column in columns if len(column) <= _NAME_SHOWN]
     by_lower = {column.strip().lower(): column for column in reversed(named)}
-    for wanted in (name.lower(), *_USUAL):
+    for wanted in (name.lower(), *usual):
         close = difflib.get_close_matches(wanted, by_lower, n=1)
         if close:
             return by_lower[close[0]]
