@@ -67,6 +67,18 @@ class Outcome:
     up_to_date: bool = False  # the output held already what this run would have written
     #: What has drifted too far for `fail_on_drift`, with its index; the output is complete.
     outside: Mapping[str, float] = field(default_factory=dict)
+    url: str = ""  # of the output, where it is no file; without secrets
+    input_url: str = ""  # likewise
+
+    @property
+    def named_input(self) -> str:
+        """The input as people know it."""
+        return self.input_url or str(self.input)
+
+    @property
+    def named_output(self) -> str:
+        """The output as people know it."""
+        return self.url or str(self.output)
 
 
 class Model(Protocol):

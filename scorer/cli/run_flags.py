@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from scorer.cli.options import all_of
+from scorer.cli.options import Place, all_of
 
 file_options = all_of(
     click.option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
-        metavar="PATH",
+        type=Place(),
+        metavar="PATH|URL",
         help="File, or directory for several inputs, or - for standard output.  [default: "
         "NAME.scored.EXT beside each]",
     ),
@@ -80,6 +80,12 @@ process_options = all_of(
         show_default=True,
         metavar="SECONDS",
         help="Wait while another run writes the output.",
+    ),
+    click.option(
+        "--work-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Where what belongs to a URL lies while it is scored.  [default: ~/.cache/tweetscore]",
     ),
     click.option(
         "--fail-on-drift",

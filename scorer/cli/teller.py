@@ -50,7 +50,7 @@ class Teller:
         """Say what became of a file, and remember its exit code."""
         fate = "failed" if outcome.error else "up to date" if outcome.up_to_date else "scored"
         self._fates[fate] += 1
-        facts = {"input": str(outcome.input), "output": str(outcome.output)}
+        facts = {"input": outcome.named_input, "output": outcome.named_output}
         for warning in outcome.warnings:
             self._warn(warning, **facts)
         facts["outcome"] = fate
@@ -138,14 +138,14 @@ def _figures(outcome: "Outcome") -> dict[str, Any]:
 
 def _summary(outcome: "Outcome") -> str:
     """Return one line: where the rows are, how many of which label, how fast and on what."""
-    report = outcome.report
+    report, output = outcome.report, outcome.named_output
     if outcome.up_to_date:
-        return f"{outcome.output} is up to date: {report['counters']['rows']:,} rows"
+        return f"{output} is up to date: {report['counters']['rows']:,} rows"
     counters, runtime = report["counters"], report["runtime"]
     counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
     counts += [f"{name} {counters[name]:,}" for name in ("blank", "rejected") if counters[name]]
     line = (
-        f"{outcome.output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
+        f"{output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
         f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
     )
     if taken_up := report["resumed"]:
@@ -161,6 +161,6 @@ def _summary(outcome: "Outcome") -> str:
 def _drift(outcome: "Outcome", moved: Mapping[str, float], verdict: str = "") -> str:
     indices = ", ".join(f"{name.replace('_', ' ')} {index:.2f}" for name, index in moved.items())
     return (
-        f"{outcome.output} is complete, but its rows are unlike the model's baseline: "
+        f"{outcome.named_output} is complete, but its rows are unlike the model's baseline: "
         f"{indices} (drift as PSI{verdict})"
     )
