@@ -12,11 +12,6 @@ from scorer.inference import bundle
 TEXTS = ["I love this song", "stuck again", "see you at the station"]
 
 
-@pytest.fixture(scope="module")
-def tiny(tiny_bert_bundle: Path) -> Scorer:
-    return Scorer(tiny_bert_bundle, device="builtin")
-
-
 @pytest.fixture
 def tiny_embedded(monkeypatch: pytest.MonkeyPatch, tiny_bert_bundle: Path) -> Iterator[None]:
     monkeypatch.setattr(bundle, "EMBEDDED", tiny_bert_bundle)
