@@ -7,20 +7,20 @@
 'Negative'
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Literal, Self, TypedDict, overload
 
 import polars as pl
 
 from scorer import frames
-from scorer.errors import InvalidBundle
 from scorer.files.source import OutputColumns
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
+from scorer.recipe import Recipe
 from scorer.run_options import renamed, window_rows
 from scorer.streams import scored
 from scorer.threads import refuse_a_fork
@@ -34,7 +34,6 @@ _NAMES = {
     "es": ("Negativo", "Neutro", "Positivo"),
     "en": ("Negative", "Neutral", "Positive"),
 }
-_SHOWN = 12  # digits of a digest that tell two bundles apart
 
 
 class Sentiment(TypedDict):
@@ -80,17 +79,31 @@ class Scorer:
         threads: int | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
-        bundle = open_bundle(None if model is None else Path(model))
-        # Resolved: another process may work in another directory.
-        self._model = None if model is None else bundle.directory
-        self._device: Device = device
-        self._precision: Precision = precision
-        self._threads = threads
-        self._digest = bundle.digest
-        self._classes = bundle.labels
-        self.labels = renamed(bundle.labels, labels)
+        path = None if model is None else Path(model)
+        bundle = open_bundle(path)
+        self._recipe = Recipe(
+            model=path and bundle.directory,  # another process may work in another directory
+            digest=bundle.digest,
+            classes=bundle.labels,
+            labels=renamed(bundle.labels, labels),
+            device=device,
+            precision=precision,
+            threads=threads,
+        )
         self._lock = Lock()
-        self._open: Classifier | None = self._classifier_of(bundle)
+        self._open: Classifier | None = self._opened(bundle)
+
+    @classmethod
+    def _of(cls, recipe: Recipe) -> Self:
+        """Return a scorer that opens its model when somebody needs it."""
+        scorer = cls.__new__(cls)
+        vars(scorer).update(_recipe=recipe, _lock=Lock(), _open=None)
+        return scorer
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names that stand in the label column, in the model's order."""
+        return self._recipe.labels
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -213,41 +226,27 @@ class Scorer:
         for batch, scores in scored(self._classifier, pieces):
             yield record_batches.with_answers(batch, scores, columns)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what another process needs to open the same model: no session, no lock."""
-        return {key: v for key, v in vars(self).items() if key not in ("_lock", "_open")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=Lock(), _open=None)
+    def __reduce__(self) -> tuple[Callable[[Recipe], Self], tuple[Recipe]]:
+        return self._of, (self._recipe,)
 
     @property
     def _classifier(self) -> Classifier:
-        """The open model; after unpickling it is opened by whoever needs it first."""
         refuse_a_fork()
         with self._lock:
             if self._open is None:
-                bundle = open_bundle(self._model)
-                self._expect(bundle)
-                self._open = self._classifier_of(bundle)
+                self._open = self._opened(self._recipe.open_bundle())
             return self._open
 
-    def _expect(self, bundle: Bundle) -> None:
-        if bundle.digest != self._digest:
-            raise InvalidBundle(
-                f"{bundle.directory} is {bundle.name} {bundle.version} "
-                f"({bundle.digest[:_SHOWN]}), not the bundle that the scorer was pickled with "
-                f"({self._digest[:_SHOWN]})",
-                "put the same bundle and the same release of tweetscore on every machine",
-            )
-
-    def _classifier_of(self, bundle: Bundle) -> Classifier:
+    def _opened(self, bundle: Bundle) -> Classifier:
         refuse_a_fork()
+        device, precision = self._recipe.device, self._recipe.precision
         return Classifier.open(
-            bundle, device=self._device, precision=self._precision, threads=self._threads
+            bundle, device=device, precision=precision, threads=self._recipe.threads
         )
 
     def _columns(self, all_scores: bool, label_column: str, score_column: str) -> OutputColumns:
-        per_class = tuple(f"score_{name}" for name in self._classes) if all_scores else ()
+        classes = self._recipe.classes if all_scores else ()
+        per_class = tuple(f"score_{name}" for name in classes)
         return OutputColumns(label_column, score_column, self.labels, per_class)
 
 

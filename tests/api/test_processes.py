@@ -13,8 +13,8 @@ from threading import Barrier
 import polars as pl
 import pytest
 
-from scorer import InvalidBundle, Scorer, api
-from scorer.inference.bundle import Bundle, open_bundle
+from scorer import InvalidBundle, Scorer
+from scorer.inference import bundle
 
 TEXTS = ["I love this song", None, "stuck again", "see you at the station", "the word"]
 
@@ -29,12 +29,13 @@ def moving(tiny_bert_bundle: Path, tmp_path: Path) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
     """Return a list into which goes every bundle that is opened."""
     seen: list[Path | None] = []
+    real = bundle.open_bundle
 
-    def noting(path: Path | None = None) -> Bundle:
+    def noting(path: Path | None = None) -> bundle.Bundle:
         seen.append(path)
-        return open_bundle(path)
+        return real(path)
 
-    monkeypatch.setattr(api, "open_bundle", noting)
+    monkeypatch.setattr(bundle, "open_bundle", noting)
     return seen
 
 
@@ -73,7 +74,7 @@ def test_another_bundle_in_its_place_is_refused(moving: Path) -> None:
         copy.score(TEXTS)
     problem = str(caught.value)
     assert f"{moving} is {json.loads(metadata.read_text())['name']} 2 (" in problem
-    assert "not the bundle that the scorer was pickled with (" in problem
+    assert "not the bundle that this scorer was made with (" in problem
     assert problem.endswith(
         "; put the same bundle and the same release of tweetscore on every machine"
     )
