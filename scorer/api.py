@@ -10,15 +10,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from os import PathLike
-from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, Self, TypedDict, overload
+from typing import TYPE_CHECKING, Literal, TypedDict, overload
 
 import polars as pl
 
 from scorer import frames
-from scorer.files.source import OutputColumns
-from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.recipe import Recipe
 from scorer.run_options import renamed, window_rows
@@ -27,6 +24,7 @@ from scorer.threads import refuse_a_fork
 
 if TYPE_CHECKING:
     from scorer.files.record_batches import RecordBatch
+    from scorer.inference.bundle import Bundle
     from scorer.inference.runtime.select import Device, Precision
 
 # In the order of the embedded bundle's labels: negative, neutral, positive.
@@ -79,26 +77,11 @@ class Scorer:
         threads: int | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
-        path = None if model is None else Path(model)
-        bundle = open_bundle(path)
-        self._recipe = Recipe(
-            model=path and bundle.directory,  # another process may work in another directory
-            digest=bundle.digest,
-            classes=bundle.labels,
-            labels=renamed(bundle.labels, labels),
-            device=device,
-            precision=precision,
-            threads=threads,
+        self._recipe, bundle = Recipe.of(
+            model, device=device, precision=precision, threads=threads, labels=labels
         )
         self._lock = Lock()
         self._open: Classifier | None = self._opened(bundle)
-
-    @classmethod
-    def _of(cls, recipe: Recipe) -> Self:
-        """Return a scorer that opens its model when somebody needs it."""
-        scorer = cls.__new__(cls)
-        vars(scorer).update(_recipe=recipe, _lock=Lock(), _open=None)
-        return scorer
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -172,7 +155,7 @@ class Scorer:
             DataError: There is no such text column.
             UsageError: A name that would be added is taken.
         """
-        columns = self._columns(all_scores, label_column, score_column)
+        columns = self._recipe.columns(all_scores, label_column, score_column)
         schema = frame.schema if isinstance(frame, pl.DataFrame) else frame.collect_schema()
         frames.check_columns(schema, text_column, columns)
 
@@ -221,13 +204,13 @@ class Scorer:
         """
         from scorer.files import record_batches
 
-        columns = self._columns(all_scores, label_column, score_column)
+        columns = self._recipe.columns(all_scores, label_column, score_column)
         pieces = ((b, record_batches.texts_of(b, text_column, columns)) for b in batches)
         for batch, scores in scored(self._classifier, pieces):
             yield record_batches.with_answers(batch, scores, columns)
 
-    def __reduce__(self) -> tuple[Callable[[Recipe], Self], tuple[Recipe]]:
-        return self._of, (self._recipe,)
+    def __reduce__(self) -> "tuple[Callable[[Recipe], Scorer], tuple[Recipe]]":
+        return unopened, (self._recipe,)
 
     @property
     def _classifier(self) -> Classifier:
@@ -237,17 +220,19 @@ class Scorer:
                 self._open = self._opened(self._recipe.open_bundle())
             return self._open
 
-    def _opened(self, bundle: Bundle) -> Classifier:
+    def _opened(self, bundle: "Bundle") -> Classifier:
         refuse_a_fork()
         device, precision = self._recipe.device, self._recipe.precision
         return Classifier.open(
             bundle, device=device, precision=precision, threads=self._recipe.threads
         )
 
-    def _columns(self, all_scores: bool, label_column: str, score_column: str) -> OutputColumns:
-        classes = self._recipe.classes if all_scores else ()
-        per_class = tuple(f"score_{name}" for name in classes)
-        return OutputColumns(label_column, score_column, self.labels, per_class)
+
+def unopened(recipe: Recipe) -> Scorer:
+    """Return a scorer that opens its model when somebody needs it: what unpickling does."""
+    scorer = Scorer.__new__(Scorer)
+    vars(scorer).update(_recipe=recipe, _lock=Lock(), _open=None)
+    return scorer
 
 
 def predict_sentiment(text: str, labels: Literal["es", "en"] | Sequence[str] = "es") -> Sentiment:

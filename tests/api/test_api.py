@@ -85,7 +85,7 @@ def test_a_blank_text_has_no_sentiment() -> None:
 def test_the_embedded_model_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second call does not verify and load the bundle again."""
     predict_sentiment("first")
-    monkeypatch.setattr(api, "open_bundle", pytest.fail)
+    monkeypatch.setattr(bundle, "open_bundle", pytest.fail)
     predict_sentiment("second")
 
 
