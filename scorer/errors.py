@@ -12,7 +12,8 @@
     ├── StorageError        74   reading or writing failed half-way
     ├── OutputLocked        75   another run is writing the output
     ├── GateFailed          76   answers differ from PyTorch's by more than the gate allows
-    ├── InvalidBundle       78   the model bundle or the configuration is not usable
+    ├── InvalidBundle       78   the model bundle or the installation is not usable
+    ├── InvalidConfig       78   the configuration file is not usable
     └── NotResumable        78   no unfinished run can go on, though that was required
 
 A message is one line: what happened, where, and after a semicolon what to do. Anything that
@@ -97,7 +98,13 @@ class GateFailed(TweetscoreError):
 
 
 class InvalidBundle(TweetscoreError):
-    """The model bundle or the configuration is not usable."""
+    """The model bundle or the installation is not usable."""
+
+    exit_code = 78
+
+
+class InvalidConfig(TweetscoreError):
+    """The configuration file is not usable."""
 
     exit_code = 78
 

@@ -128,26 +128,20 @@ class FileRun:
         if options.output not in (None, self._output):  # it is the directory of many
             self._target.parent.mkdir(parents=True, exist_ok=True)
         check_place(self._target, ChainMap(inodes([self._input]), inputs))
-        self._source = open_source(
-            self._input,
-            text_column=options.text_column,
-            encoding=options.encoding,
-            delimiter=options.delimiter,
-            limit=options.limit,
-        )
+        self._source = open_input(self._input, options)
         self._check_names()
 
     def _check_names(self) -> None:
         """Let no column be appended that the rows have, or that their directories stand for."""
         taken = (*self._source.columns, *partition_keys(self._input))
         try:
-            _columns(self._options).check_against(taken)
+            output_columns(self._options).check_against(taken)
         except UsageError as error:
             raise UsageError(f"{self._input}: {error.problem}", error.remedy) from error
 
     def expect(self, bundle: "Bundle") -> None:
         """Name the output's columns, and check that the input's format can hold them."""
-        self._columns = _columns(self._options, bundle.labels)
+        self._columns = output_columns(self._options, bundle.labels)
         self._source.check_plan(self._columns)
         self._record.expect_labels(bundle.labels, self._columns.label_values)
         self._record.note(
@@ -186,9 +180,9 @@ class FileRun:
         if not self._options.incremental:
             return False
         report = report_on(self._target) or {}
-        match report:
-            case {"result_key": self._record.result_key, "counters": {"rejected": int(rejected)}}:
-                self._up_to_date = rejected <= self._options.max_rejects
+        self._up_to_date = keys.is_up_to_date(
+            report, self._record.result_key, self._options.max_rejects
+        )
         if self._up_to_date:
             self._report = report
             failed_report_path(self._target).unlink(missing_ok=True)
@@ -271,7 +265,18 @@ def _words(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
 
 
-def _columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:
+def open_input(path: Path, options: RunOptions) -> Source:
+    """Open an input as the options have it; raises what `open_source` raises."""
+    return open_source(
+        path,
+        text_column=options.text_column,
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        limit=options.limit,
+    )
+
+
+def output_columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:
     """Return the columns to append; without labels, those that are known before the model is."""
     names = renamed(labels, options.label_names) if labels else ()
     per_class = tuple(f"score_{label}" for label in labels) if options.scores == "all" else ()

@@ -45,6 +45,14 @@ def result_key(
     }
 
 
+def is_up_to_date(report: Mapping[str, Any], key: str | None, max_rejects: int) -> bool:
+    """Tell whether an output is what a run would write, from its report and the run's key."""
+    match report:
+        case {"result_key": str(found), "counters": {"rejected": int(rejected)}}:
+            return found == key and rejected <= max_rejects
+    return False
+
+
 def resume_key(
     result: Mapping[str, Any],
     runtime: "RuntimeInfo",

@@ -31,9 +31,12 @@ class Files:
     inputs: tuple[Path, ...]
     output: Path | None
     stdout: IO[bytes] | None = None  # where the output goes in the end, unless it is a file
+    from_stdin: bool = False
 
     def deliver(self, outcome: Outcome) -> Outcome:
-        """Send a good output to standard output; return what is to be told of it."""
+        """Send a good output to standard output, if it goes there; return what is to be told."""
+        if self.from_stdin:
+            outcome = replace(outcome, input=DASH)
         if self.stdout is None:
             return outcome
         if outcome.error is None:
@@ -80,7 +83,7 @@ def piped(
             _check_terminal(stdout, output.suffix)
         if from_stdin:
             _keep(stdin, inputs[0])
-        yield Files(inputs, output, stdout if to_stdout else None)
+        yield Files(inputs, output, stdout if to_stdout else None, from_stdin)
 
 
 def _suffix(output: Path | None, kind: str | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scorer import __version__
+from scorer.cli.config_file import config_option
 from scorer.cli.options import CONTEXT, debug_option, model_options
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(context_settings=CONTEXT)
 @model_options
+@config_option
 @debug_option
 def doctor(*, model: Path | None, **choice: Any) -> None:
     """Show what this box offers and what a run would use, and prove it.

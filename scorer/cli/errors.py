@@ -6,14 +6,16 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
+from scorer.cli.log import in_json, say
 from scorer.errors import StorageError, TweetscoreError, exit_code
 
 DEBUG = "tweetscore.debug"  # in the context's meta, which all commands share
 _READER_GONE = 141  # as a shell reports a program that SIGPIPE ended
-_CLICKS_OWN = (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit)
+_CLICKS_OWN = (click.exceptions.Exit, click.Abort, SystemExit)
 
 
 @contextmanager
@@ -24,6 +26,11 @@ def exit_codes() -> Iterator[None]:
         sys.stdout.flush()
     except _CLICKS_OWN:
         raise
+    except click.ClickException as error:
+        if not in_json():
+            raise  # click shows the usage too
+        say("error", "usage", error.format_message(), exit_code=error.exit_code)
+        raise click.exceptions.Exit(error.exit_code) from error
     except BaseException as error:  # the last stop: polars' panics are no Exceptions
         raise click.exceptions.Exit(end_with(error)) from error
 
@@ -35,44 +42,50 @@ def end_with(error: BaseException) -> int:
     return code
 
 
-def print_error(error: BaseException) -> int:
+def print_error(error: BaseException, event: str = "error", **facts: Any) -> int:
     """Print an error as one line on stderr, after its traceback with --debug.
+
+    Args:
+        error: What went wrong.
+        event: What kind of thing went wrong.
+        facts: What programs read beside the line.
 
     Returns:
         Its exit code.
     """
+    code = exit_code(error)
+    trace = "".join(traceback.format_exception(error)) if _debugging() else ""
+    try:
+        if trace and in_json():
+            facts["traceback"] = trace
+        elif trace:
+            click.echo(trace, err=True, nl=False)
+        say("error", event, _line(error), **facts, exit_code=code)
+    except OSError:  # stderr is full or gone: the exit code has to do
+        _forget_unwritten()
+    return code
+
+
+def _debugging() -> bool:
     context = click.get_current_context(silent=True)  # none before the command line is parsed
-    if context and context.meta.get(DEBUG):
-        _say("".join(traceback.format_exception(error)))
+    return bool(context and context.meta.get(DEBUG))
+
+
+def _line(error: BaseException) -> str:
     if isinstance(error, OSError):
         error = StorageError(_io_problem(error))
     if isinstance(error, TweetscoreError):
-        line = str(error)
-    elif isinstance(error, KeyboardInterrupt):
-        line = "interrupted; nothing is half-written, run the same command again"
-    else:
-        line = str(
-            TweetscoreError(
-                f"a bug of ours: {type(error).__name__}: {error}",
-                "please report it with what --debug shows",
-            )
-        )
-    _say(f"tweetscore: {line}\n")
-    return exit_code(error)
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing is half-written, run the same command again"
+    problem = f"a bug of ours: {type(error).__name__}: {error}"
+    return str(TweetscoreError(problem, "please report it with what --debug shows"))
 
 
 def _io_problem(error: OSError) -> str:
     words = error.strerror or str(error) or type(error).__name__
     name = errno.errorcode.get(error.errno or 0, "")
     return ": ".join(part for part in (name, words, str(error.filename or "")) if part)
-
-
-def _say(words: str) -> None:
-    """Print on stderr; where that is full or gone, the exit code has to do."""
-    try:
-        click.echo(words, err=True, nl=False)
-    except OSError:
-        _forget_unwritten()
 
 
 def _forget_unwritten() -> None:

@@ -26,9 +26,8 @@ class Names(click.ParamType[tuple[str, ...]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
         """Split; every name must have a character."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(name.strip() for name in str(value).split(","))
+        parts = value if isinstance(value, (list, tuple)) else str(value).split(",")
+        names = tuple(name.strip() for name in parts)
         if not all(names):
             self.fail(f"{value!r} has an empty name", param, ctx)
         return names

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from scorer.cli.config_file import config_option
 from scorer.cli.errors import print_error
+from scorer.cli.log import LoggedCommand, in_json, log_option
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 from scorer.cli.run_flags import file_options, output_options, process_options
 from scorer.cli.teller import Teller
+from scorer.errors import UsageError
 
 if TYPE_CHECKING:
     from scorer.piped import Files
@@ -20,10 +23,11 @@ if TYPE_CHECKING:
 _ORIGINS = {
     ParameterSource.COMMANDLINE: "command line",
     ParameterSource.ENVIRONMENT: "environment",
+    ParameterSource.DEFAULT_MAP: "configuration file",
 }
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=LoggedCommand, context_settings=CONTEXT)
 @click.argument(
     "inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT..."
 )
@@ -32,8 +36,12 @@ _ORIGINS = {
 @output_options
 @model_options
 @process_options
+@config_option
+@log_option
 @debug_option
-def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any) -> None:
+def run(
+    *, quiet: bool, verbose: bool, dry_run: bool, inputs: tuple[Path, ...], **options: Any
+) -> None:
     """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
 
     The rows come back unchanged and in order, with a label and a score column. A file appears
@@ -53,6 +61,8 @@ def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any)
     from scorer.piped import piped
     from scorer.run_options import RunOptions
 
+    if dry_run:
+        click.get_current_context().exit(_dry_run(inputs, options))
     streams = (sys.stdin.buffer, sys.stdout.buffer)
     with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
         wanted = RunOptions(
@@ -62,23 +72,32 @@ def run(*, quiet: bool, verbose: bool, inputs: tuple[Path, ...], **options: Any)
     click.get_current_context().exit(code)
 
 
+def _dry_run(inputs: tuple[Path, ...], options: dict[str, Any]) -> int:
+    """Say what a run would do, and return the exit code that can be foreseen."""
+    from scorer.cli.preview import show
+    from scorer.piped import DASH
+    from scorer.preview import preview
+    from scorer.run_options import RunOptions
+
+    if options.pop("format") or DASH in (*inputs, options["output"]):
+        raise UsageError("a stream cannot be looked at without being read", "name files")
+    return show(preview(RunOptions(inputs, **options)))
+
+
 def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) -> int:
     """Run, tell what becomes of each file, and return the exit code."""
-    from tqdm import tqdm
-
     from scorer import pipeline
+    from scorer.cli.progress import progress
 
     found = pipeline.discover(wanted)
     teller = Teller(len(found.files), found.several, quiet=quiet, verbose=verbose)
     if found.ours:
         teller.say_skipped(found.ours)
     try:
-        # disable=None: a bar on a terminal only.
-        with tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or None) as bar:
-            for outcome in pipeline.run(wanted, found, progress=bar.update):
-                bar.clear()
+        with progress(wanted, found.files, hidden=quiet or in_json()) as done:
+            for outcome in pipeline.run(wanted, found, progress=done.hear):
+                done.settle(outcome)
                 teller.tell(files.deliver(outcome))
-                bar.set_description_str(teller.progress(), refresh=False)  # with the next rows
         teller.say_total(found.passed_over)
     except KeyboardInterrupt:
         raise
@@ -90,7 +109,7 @@ def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) ->
 
 
 def _origins(options: Iterable[str]) -> dict[str, str]:
-    """Return where each option was set: default, environment or command line."""
+    """Return where each option was set: default, file, environment or command line."""
     context = click.get_current_context()
     sources = {name: context.get_parameter_source(name) for name in options}
     return {name: _ORIGINS.get(source, "default") for name, source in sources.items() if source}

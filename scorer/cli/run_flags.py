@@ -44,6 +44,11 @@ output_options = all_of(
 
 process_options = all_of(
     click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Say what would be done, and how long it would take; write nothing.",
+    ),
+    click.option(
         "--chunk-rows",
         type=click.IntRange(min=1),
         metavar="N",

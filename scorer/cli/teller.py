@@ -1,13 +1,15 @@
-"""What `tweetscore run` says of its files: a line for each of a few, one for all of many."""
+"""What `tweetscore run` says of its files: a line for each of a few, one for all of many.
+
+Programs that read JSON get an object for each file, however many there are.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import click
+from typing import TYPE_CHECKING, Any
 
 from scorer.cli.errors import print_error
+from scorer.cli.log import in_json, say
 
 if TYPE_CHECKING:
     from scorer.errors import TweetscoreError
@@ -21,10 +23,10 @@ class Teller:
 
     def __init__(self, files: int, several: bool, *, quiet: bool, verbose: bool) -> None:
         self.code = 0  # of the first file that failed
-        self._files = files
         self._several = several
         self._quiet = quiet
-        self._each = verbose or files <= _FEW
+        self._for_programs = in_json()
+        self._each = verbose or self._for_programs or files <= _FEW
         self._said: set[str] = set()
         self._fates = Counter[str]()
         self._rows = 0
@@ -38,48 +40,71 @@ class Teller:
 
     def tell(self, outcome: "Outcome") -> None:
         """Say what became of a file, and remember its exit code."""
+        fate = "failed" if outcome.error else "up to date" if outcome.up_to_date else "scored"
+        self._fates[fate] += 1
+        facts = {"input": str(outcome.input), "output": str(outcome.output)}
         for warning in outcome.warnings:
-            self._warn(warning)
+            self._warn(warning, **facts)
+        facts["outcome"] = fate
         if outcome.error:
-            self._fates["failed"] += 1
-            code = self._say_error(outcome.error)
+            code = self._say_error(outcome.error, facts)
             self.code = self.code or code
             return
-        if outcome.up_to_date:
-            self._fates["up to date"] += 1
-        else:
-            self._fates["scored"] += 1
+        if fate == "scored":
             self._rows += outcome.report["counters"]["rows"]
         if self._each and not self._quiet:
-            click.echo(f"tweetscore: {_summary(outcome)}", err=True)
+            say("info", "file", _summary(outcome), **facts, **_figures(outcome), exit_code=0)
 
-    def progress(self) -> str:
-        """Return how many of several files are done."""
-        return f"{self._fates.total():,} of {self._files:,} files" if self._several else ""
-
-    def say_total(self, passed_over: Iterable[tuple[str, int]]) -> None:
-        """Say what became of several files together."""
-        if self._quiet or not self._several:
+    def say_total(self, passed_over: Sequence[tuple[str, int]]) -> None:
+        """Say what became of several files together; programs hear it of a single one too."""
+        if self._quiet or not (self._several or self._for_programs):
             return
-        scored = self._fates["scored"]
+        scored, up_to_date, failed = (self._fates[f] for f in ("scored", "up to date", "failed"))
         files = "file" if scored == 1 else "files"
-        line = f"{scored:,} {files} scored ({self._rows:,} rows)"
-        line += "".join(f", {self._fates[fate]:,} {fate}" for fate in ("up to date", "failed"))
+        line = (
+            f"{scored:,} {files} scored ({self._rows:,} rows), {up_to_date:,} up to date, "
+            f"{failed:,} failed"
+        )
         skipped = ", ".join(f"{count:,} {why}" for why, count in passed_over)
-        click.echo(f"tweetscore: {line}{skipped and f'; skipped: {skipped}'}", err=True)
+        facts = {"scored": scored, "rows": self._rows, "up_to_date": up_to_date, "failed": failed}
+        facts |= {"skipped": sum(count for _, count in passed_over), "exit_code": self.code}
+        say("info", "total", f"{line}{skipped and f'; skipped: {skipped}'}", **facts)
 
-    def _say_error(self, error: "TweetscoreError") -> int:
-        """Print an error, unless an earlier file had the very same, and return its exit code."""
-        if str(error) in self._said:
+    def _say_error(self, error: "TweetscoreError", facts: dict[str, str]) -> int:
+        """Print an error and return its exit code; people read the very same one once."""
+        if str(error) in self._said and not self._for_programs:
             return error.exit_code
         self._said.add(str(error))
-        return print_error(error)
+        return print_error(error, "file", **facts)
 
-    def _warn(self, warning: str) -> None:
+    def _warn(self, warning: str, **facts: Any) -> None:
         """Print a warning, unless an earlier file had the same."""
         if warning not in self._said:
-            click.echo(f"tweetscore: warning: {warning}", err=True)
+            say("warning", "warning", warning, **facts)
             self._said.add(warning)
+
+
+def _figures(outcome: "Outcome") -> dict[str, Any]:
+    """Return what a program wants to know of a good output; speed is that of this run."""
+    report = outcome.report
+    counters = report["counters"]
+    labels = Counter[str]()
+    for label in report["labels"]:
+        labels[label["written_as"]] += label["rows"]  # two labels may be written alike
+    figures = {
+        "rows": counters["rows"],
+        "labels": labels,
+        "blank": counters["blank"],
+        "rejected": counters["rejected"],
+    }
+    if outcome.up_to_date:
+        return figures
+    runtime = report["runtime"]
+    return figures | {
+        "seconds": round(report["seconds"]["total"], 3),
+        "device": runtime["device"],
+        "precision": runtime["precision"],
+    }
 
 
 def _summary(outcome: "Outcome") -> str:

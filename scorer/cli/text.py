@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from scorer.cli.config_file import config_option
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 from scorer.errors import UsageError
 
@@ -13,6 +14,7 @@ from scorer.errors import UsageError
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @answer_options
 @model_options
+@config_option
 @debug_option
 def text(
     *,

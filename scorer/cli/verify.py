@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from scorer.cli.config_file import config_option
 from scorer.cli.options import CONTEXT, DEVICES, debug_option
 
 
@@ -30,6 +31,7 @@ from scorer.cli.options import CONTEXT, DEVICES, debug_option
     help="What to score them on.  [default: what the run was asked for]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
+@config_option
 @debug_option
 def verify(*, output: Path, quiet: bool, **how: Any) -> None:
     """Read an output of `tweetscore run`, its report and its input again, in full.

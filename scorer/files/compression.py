@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Protocol
@@ -23,13 +23,20 @@ class Sink(Protocol):
         """Write all of the bytes."""
 
 
-def read_blocks(path: Path, compression: Compression) -> Iterator[bytes]:
-    """Yield the decompressed content in blocks of about a MiB; DataError when it is damaged."""
+def read_blocks(
+    path: Path, compression: Compression, *, reached: Callable[[int], object] = lambda _: None
+) -> Iterator[bytes]:
+    """Yield the decompressed content in blocks of about a MiB; DataError when it is damaged.
+
+    `reached` hears before each block how many bytes of the file have been read.
+    """
     with ExitStack() as stack:
         stack.enter_context(reading(path))
         try:
-            file = _decompressed(stack.enter_context(path.open("rb")), compression, stack)
+            raw = stack.enter_context(path.open("rb"))
+            file = _decompressed(raw, compression, stack)
             while block := file.read(READ_SIZE):
+                reached(raw.tell())
                 yield block
         except (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException) as error:
             raise _damaged(path, compression) from error
@@ -37,6 +44,22 @@ def read_blocks(path: Path, compression: Compression) -> Iterator[bytes]:
             if error.errno is not None:
                 raise
             raise _damaged(path, compression) from error  # so pyarrow reports damaged content
+
+
+def read_beginning(path: Path, compression: Compression, size: int) -> tuple[bytes, int]:
+    """Return about `size` bytes of the content, and how many bytes of the file they took."""
+    held: list[bytes] = []
+    stored = 0
+
+    def remember(position: int) -> None:
+        nonlocal stored
+        stored = position
+
+    for block in read_blocks(path, compression, reached=remember):
+        held.append(block)
+        if len(held) * READ_SIZE >= size:
+            break
+    return b"".join(held), stored
 
 
 def _damaged(path: Path, compression: Compression) -> DataError:

@@ -105,6 +105,14 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
             raise
 
 
+def unfinished_since(output: Path, result: Mapping[str, Any]) -> str | None:
+    """Return when an unfinished run of this result key began; None where there is none."""
+    found = _read_plan(state_directory(output))
+    if found is None or not result.items() <= found["plan"].items():
+        return None
+    return str(found["started"])
+
+
 def scratch(output: Path) -> Path:
     """Return a free name in the state directory for a file that is about to get another one.
 

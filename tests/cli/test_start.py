@@ -1,6 +1,5 @@
 """What the program loads before it knows what it is asked for."""
 
-import json
 import subprocess
 import sys
 from importlib import metadata
@@ -10,28 +9,7 @@ from pathlib import Path
 import pytest
 
 import scorer
-
-HEAVY = {
-    "datasets",
-    "emoji",
-    "export",
-    "numpy",
-    "onnxruntime",
-    "optimum",
-    "polars",
-    "pyarrow",
-    "tokenizers",
-    "torch",
-    "tqdm",
-    "transformers",
-}
-
-
-def loaded_by(code: str) -> set[str]:
-    """Return the top-level modules that a fresh interpreter holds after some code."""
-    script = f"import json, sys\n{code}\nprint('\\n' + json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+from tests.cli.helpers import HEAVY, loaded_by
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,16 @@
 """ONNX Runtime sessions, one module per provider. ONNX Runtime is loaded on first use."""
 
+import os
 from collections.abc import Callable
 
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime.machine import Machine, alike
 from scorer.inference.runtime.select import Choice
 from scorer.inference.runtime.session import RuntimeInfo, Session
+
+# Since 1.29 the wheels of ONNX Runtime for Linux report to their maker about models and sessions,
+# and keep an identifier in the user's home, unless this is set before the library is loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def open_session(

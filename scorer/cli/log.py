@@ -1,0 +1,84 @@
+"""What a command says on standard error: words for people, or one JSON object per line."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import click
+
+Level = Literal["info", "warning", "error"]
+
+_FORMAT = "tweetscore.log_format"  # in the context's meta, which all commands share
+_FORMATS = click.Choice(["text", "json"])
+
+
+def say(level: Level, event: str, message: str, **facts: Any) -> None:
+    """Say one thing.
+
+    Args:
+        level: How much it matters.
+        event: What kind of thing it is, in a word that programs can rely on.
+        message: What people read: one line.
+        facts: What programs read beside it, as plain JSON.
+    """
+    if in_json():
+        line = _as_json(level, event, message, facts)
+    else:
+        line = f"tweetscore: {'warning: ' if level == 'warning' else ''}{message}"
+    click.echo(line, err=True)
+
+
+def in_json() -> bool:
+    """Tell whether the command that runs was asked for JSON."""
+    context = click.get_current_context(silent=True)  # none before the command line is parsed
+    return context is not None and context.meta.get(_FORMAT) == "json"
+
+
+def _as_json(level: Level, event: str, message: str, facts: dict[str, Any]) -> str:
+    import json  # neither is needed by those who ask for help
+    from datetime import UTC, datetime
+
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    members = {"time": time, "level": level, "event": event, "message": message, **facts}
+    return json.dumps({name: _unicode(value) for name, value in members.items()})
+
+
+def _unicode(value: Any) -> Any:
+    """Escape what is no UTF-8 in the name of a file: many readers of JSON refuse it."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _remember_format(ctx: click.Context, _: click.Parameter, value: str) -> None:
+    ctx.meta[_FORMAT] = value
+
+
+log_option = click.option(
+    "--log-format",
+    type=_FORMATS,
+    default="text",
+    show_default=True,
+    expose_value=False,
+    is_eager=True,  # what is wrong with other options is said in this format
+    callback=_remember_format,
+    help="Of what is said on standard error; json: an object per line.",
+)
+
+
+class LoggedCommand(click.Command):
+    """A command with `log_option`, whose errors before that option is read have its format too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look for the format first: nothing else of a wrong call may be readable."""
+        ctx.meta[_FORMAT] = _glimpse(args)
+        return super().parse_args(ctx, args)
+
+
+def _glimpse(args: Sequence[str]) -> str | None:
+    """Return the format that a call or the environment asks for, whatever else is in the call."""
+    option = click.Option(["--log-format"], type=_FORMATS)
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    command = click.Command(None, params=[option], add_help_option=False, context_settings=settings)
+    found = command.make_context(
+        None, list(args), auto_envvar_prefix="TWEETSCORE", resilient_parsing=True
+    )
+    asked_for: str | None = found.params["log_format"]
+    return asked_for
