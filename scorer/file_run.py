@@ -34,6 +34,8 @@ from scorer.files.source import OutputColumns, Source, input_changed
 from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover, scratch
 from scorer.files.storage import reading, writing
 from scorer.first_pass import FirstPass
+from scorer.inference.baseline import baseline_of
+from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.records import Reject
 from scorer.run_options import (
@@ -120,7 +122,12 @@ class FileRun:
             tuple(self._record.warnings),
             self.error,
             self._up_to_date,
+            self._outside(),
         )
+
+    def _outside(self) -> dict[str, float]:
+        bound = self._options.fail_on_drift
+        return {} if bound is None or self.error else outside(self._report, bound)
 
     def look(self, inputs: Inodes) -> None:
         """Check all that can be checked without model and lock; no input may become an output."""
@@ -143,7 +150,9 @@ class FileRun:
         """Name the output's columns, and check that the input's format can hold them."""
         self._columns = output_columns(self._options, bundle.labels)
         self._source.check_plan(self._columns)
-        self._record.expect_labels(bundle.labels, self._columns.label_values)
+        needed = self._options.fail_on_drift is not None
+        baseline = baseline_of(bundle, required=needed)
+        self._record.expect_labels(bundle.labels, self._columns.label_values, baseline)
         self._record.note(
             model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
         )
@@ -180,9 +189,7 @@ class FileRun:
         if not self._options.incremental:
             return False
         report = report_on(self._target) or {}
-        self._up_to_date = keys.is_up_to_date(
-            report, self._record.result_key, self._options.max_rejects
-        )
+        self._up_to_date = keys.is_up_to_date(report, self._record.result_key, self._options)
         if self._up_to_date:
             self._report = report
             failed_report_path(self._target).unlink(missing_ok=True)

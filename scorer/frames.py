@@ -8,7 +8,6 @@ from polars.io.plugins import register_io_source
 from scorer.errors import DataError
 from scorer.files.columns import find_text_column
 from scorer.files.source import OutputColumns, ScoredSlice
-from scorer.records import Scores
 
 _TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
@@ -41,10 +40,8 @@ def added_schema(columns: OutputColumns) -> dict[str, pl.DataType]:
     return {label: pl.String(), **dict.fromkeys(scores, pl.Float32())}
 
 
-def with_answers(frame: pl.DataFrame, scores: Scores, columns: OutputColumns) -> pl.DataFrame:
+def with_answers(frame: pl.DataFrame, answers: ScoredSlice, columns: OutputColumns) -> pl.DataFrame:
     """Return a frame with the columns that scoring appends."""
-    # Nothing is stored: neither place nor digest count.
-    answers = ScoredSlice(0, b"", scores.label_ids, scores.probabilities)
     by_class = [answers.of_class(number) for number in range(len(columns.score_columns))]
     added = [answers.labels(columns.label_values), answers.best(), *by_class]
     return frame.with_columns(

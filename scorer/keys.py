@@ -12,6 +12,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from scorer import __version__
+from scorer.files.parts import VERSION as PARTS_VERSION
+from scorer.monitor.drift import is_measured
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -45,11 +47,13 @@ def result_key(
     }
 
 
-def is_up_to_date(report: Mapping[str, Any], key: str | None, max_rejects: int) -> bool:
+def is_up_to_date(report: Mapping[str, Any], key: str | None, options: "RunOptions") -> bool:
     """Tell whether an output is what a run would write, from its report and the run's key."""
+    if options.fail_on_drift is not None and not is_measured(report):
+        return False  # an older version wrote it: what was asked for is not known
     match report:
         case {"result_key": str(found), "counters": {"rejected": int(rejected)}}:
-            return found == key and rejected <= max_rejects
+            return found == key and rejected <= options.max_rejects
     return False
 
 
@@ -66,6 +70,7 @@ def resume_key(
         "runtime": {name: ran[name] for name in _RUNTIME},
         "libraries": {"tweetscore": __version__, **libraries},
         "window_rows": window_rows,
+        "parts": PARTS_VERSION,
     }
 
 

@@ -44,6 +44,7 @@ class Counters:
     equal: int = 0  # scored rows that shared the inference of another row of their window
     truncated: int = 0  # scored rows whose text was longer than the bundle's max_length
     tokens: int = 0  # of scored rows, special tokens included, after truncation
+    unknown: int = 0  # of those tokens: what the tokenizer has no word for
 
     def __add__(self, other: Self) -> Self:
         """Return the sums."""
@@ -54,6 +55,7 @@ class Counters:
             equal=self.equal + other.equal,
             truncated=self.truncated + other.truncated,
             tokens=self.tokens + other.tokens,
+            unknown=self.unknown + other.unknown,
         )
 
     @classmethod
@@ -69,6 +71,19 @@ class Scores:
     label_ids: NDArray[np.int16]  # [rows]; -1 where the text is blank
     probabilities: NDArray[np.float32]  # [rows, classes], after temperature; NaN where blank
     counters: Counters
+    lengths: NDArray[np.int64]  # [tokens of the longest + 1]; scored rows by their tokens
     #: Texts that an earlier window had answered. No counter: a run that was resumed begins with
     #: an empty memory, and its counters must be those of an uninterrupted one all the same.
     remembered: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """What a model answered to rows that it was not trained on, and what those were like."""
+
+    rows: int
+    labels: NDArray[np.int64]  # [classes]; rows
+    score_edges: NDArray[np.float64]  # [bins + 1]; rising, from 0 to 1
+    scores: NDArray[np.int64]  # [bins]; rows by the score of their label, the last bin closed
+    lengths: NDArray[np.int64]  # [tokens of the longest + 1]; rows by their tokens
+    unknown_share: float  # of all tokens

@@ -45,6 +45,7 @@ class RunOptions:
     incremental: bool = True  # leave outputs alone that are up to date
     resume: "Resume" = "auto"
     lock_wait: float = 0.0  # seconds
+    fail_on_drift: float | None = None  # population stability index
     options_from: Mapping[str, str] = field(default_factory=dict)  # option -> where it was set
 
     def as_json(self) -> dict[str, Any]:
@@ -66,6 +67,8 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     error: TweetscoreError | None = None
     up_to_date: bool = False  # the output held already what this run would have written
+    #: What has drifted too far for `fail_on_drift`, with its index; the output is complete.
+    outside: Mapping[str, float] = field(default_factory=dict)
 
 
 class Model(Protocol):

@@ -1,7 +1,7 @@
 """`tweetscore run`: files in, the same files with scores out."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from scorer.cli.config_file import config_option
 from scorer.cli.errors import print_error
+from scorer.cli.kept_metrics import kept_metrics
 from scorer.cli.log import LoggedCommand, in_json, log_option
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 from scorer.cli.run_flags import file_options, output_options, process_options
@@ -18,7 +19,7 @@ from scorer.errors import UsageError
 
 if TYPE_CHECKING:
     from scorer.piped import Files
-    from scorer.run_options import RunOptions
+    from scorer.run_options import Outcome, RunOptions
 
 _ORIGINS = {
     ParameterSource.COMMANDLINE: "command line",
@@ -40,7 +41,13 @@ _ORIGINS = {
 @log_option
 @debug_option
 def run(
-    *, quiet: bool, verbose: bool, dry_run: bool, inputs: tuple[Path, ...], **options: Any
+    *,
+    quiet: bool,
+    verbose: bool,
+    dry_run: bool,
+    metrics_file: Path | None,
+    inputs: tuple[Path, ...],
+    **options: Any,
 ) -> None:
     """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
 
@@ -64,12 +71,13 @@ def run(
     if dry_run:
         click.get_current_context().exit(_dry_run(inputs, options))
     streams = (sys.stdin.buffer, sys.stdout.buffer)
-    with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
-        wanted = RunOptions(
-            files.inputs, output=files.output, **options, options_from=_origins(options)
-        )
-        code = _run(wanted, files, quiet=quiet, verbose=verbose)
-    click.get_current_context().exit(code)
+    with kept_metrics(metrics_file) as hear:
+        with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
+            wanted = RunOptions(
+                files.inputs, output=files.output, **options, options_from=_origins(options)
+            )
+            code = _run(wanted, files, hear, quiet=quiet, verbose=verbose)
+        click.get_current_context().exit(code)
 
 
 def _dry_run(inputs: tuple[Path, ...], options: dict[str, Any]) -> int:
@@ -84,7 +92,14 @@ def _dry_run(inputs: tuple[Path, ...], options: dict[str, Any]) -> int:
     return show(preview(RunOptions(inputs, **options)))
 
 
-def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) -> int:
+def _run(
+    wanted: "RunOptions",
+    files: "Files",
+    hear: "Callable[[Outcome], object]",
+    *,
+    quiet: bool,
+    verbose: bool,
+) -> int:
     """Run, tell what becomes of each file, and return the exit code."""
     from scorer import pipeline
     from scorer.cli.progress import progress
@@ -96,13 +111,14 @@ def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) ->
     try:
         with progress(wanted, found.files, hidden=quiet or in_json()) as done:
             for outcome in pipeline.run(wanted, found, progress=done.hear):
+                hear(outcome)
                 done.settle(outcome)
                 teller.tell(files.deliver(outcome))
         teller.say_total(found.passed_over)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if not teller.code:
+        if not teller.failed:
             raise
         print_error(error)
     return teller.code

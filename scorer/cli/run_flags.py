@@ -75,6 +75,18 @@ process_options = all_of(
         metavar="SECONDS",
         help="Wait while another run writes the output.",
     ),
+    click.option(
+        "--fail-on-drift",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="X",
+        help="Exit with 3 where a file is done but its drift (PSI) is X or more, say 0.25.",
+    ),
+    click.option(
+        "--metrics-file",
+        type=click.Path(path_type=Path),
+        metavar="X.prom",
+        help="Write figures for Prometheus' textfile collector there.",
+    ),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong."),
     click.option("-v", "--verbose", is_flag=True, help="A line for each file, also of many."),
 )

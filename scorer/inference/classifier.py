@@ -166,7 +166,7 @@ class Classifier:
             )
         probabilities = labels.probabilities(logits, self.bundle.temperature)
         label_ids = np.where(prepared.rows < 0, np.int16(-1), labels.label_ids(probabilities))
-        return Scores(label_ids, probabilities, prepared.counters, remembered)
+        return Scores(label_ids, probabilities, prepared.counters, prepared.lengths, remembered)
 
     def _answer(self, prepared: Prepared, answers: NDArray[np.float32]) -> int:
         """Fill in `answers`, and return how many of them an earlier window had given."""

@@ -5,6 +5,10 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
+from scorer.errors import OUTSIDE_BOUND
+from scorer.monitor.drift import outside
+from scorer.monitor.shift import psi
+
 ROUNDED = 1e-6  # how far a mean in a report may lie from the true one
 _LONGEST = 200  # characters of a message of the library
 _SUMMED = 1e-5  # how far probabilities may add up to something else than 1
@@ -40,12 +44,13 @@ def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
     ):
         if counters[whole] != sum(counters[part] for part in parts):
             yield f"{whole} is {counters[whole]:,}, but not the sum of {' and '.join(parts)}"
-    for part in ("equal", "truncated"):
-        if counters[part] > counters["scored"]:
-            yield f"{part} is {counters[part]:,}, more than the {counters['scored']:,} scored"
+    for part, whole in (("equal", "scored"), ("truncated", "scored"), ("unknown", "tokens")):
+        if counters[part] > counters[whole]:
+            yield f"{part} is {counters[part]:,}, more than the {counters[whole]:,} {whole}"
     once = counters["scored"] - counters["equal"]
     if report["remembered"] > once:
         yield f"remembered are {report['remembered']:,} texts of {once:,}"
+    yield from _drift_contradictions(report)
     if report["labels"]:
         yield from _label_contradictions(report["labels"], counters["scored"])
     yield from _story_contradictions(report, counters["rows"])
@@ -69,3 +74,20 @@ def _label_contradictions(labels: list[dict[str, Any]], scored: int) -> Iterator
         yield "a mean probability is there without rows, or missing"
     elif scored and abs(sum(means) - 1) > _SUMMED:
         yield f"the mean probabilities add up to {sum(means):.6f}"
+
+
+def _drift_contradictions(report: Mapping[str, Any]) -> Iterator[str]:
+    counters, drift = report["counters"], report["drift"] or {"subjects": {}}
+    counted = {"unknown_tokens": counters["tokens"]}
+    for name, subject in drift["subjects"].items():
+        whole, found = counted.get(name, counters["scored"]), sum(subject["now"])
+        if found != whole:
+            yield f"the drift of {name} is of {found:,}, not of {whole:,}"
+        if len({len(subject[side]) for side in ("bins", "baseline", "now")}) > 1:
+            yield f"the drift of {name} has sides of different lengths"
+        elif abs(psi(subject["baseline"], subject["now"]) - subject["psi"]) > ROUNDED:
+            yield f"the drift of {name} is not {subject['psi']}"
+    bound = report["options"]["fail_on_drift"]
+    failed = bound is not None and bool(outside(report, bound))
+    if failed != (report["exit_code"] == OUTSIDE_BOUND):
+        yield f"the exit code is {report['exit_code']}, which the drift contradicts"

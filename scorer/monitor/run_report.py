@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from scorer import __version__
-from scorer.errors import exit_code
-from scorer.records import Counters, Scores
+from scorer.errors import OUTSIDE_BOUND, exit_code
+from scorer.monitor.drift import Drift, outside
+from scorer.records import Baseline, Counters, Scores
 
 SCHEMA_VERSION = 1
 _ENDS = 1 << 16  # bytes hashed at either end of the input
@@ -61,6 +62,7 @@ class RunRecord:
             "options": dict(options), "options_from": origins,
         }  # fmt: skip
         self._labels: Sequence[tuple[str, str]] = ()
+        self._drift = Drift(None, ())
         self._rows_per_label = np.zeros(0, dtype=np.int64)
         self._probability_sums = np.zeros(0, dtype=np.float64)
 
@@ -73,8 +75,11 @@ class RunRecord:
         """Keep facts under their names: input, model, runtime, canary."""
         self._facts |= {name: dict(fact) for name, fact in facts.items()}
 
-    def expect_labels(self, names: Sequence[str], written_as: Sequence[str]) -> None:
-        """Name the classes, in id order, before scores are added."""
+    def expect_labels(
+        self, names: Sequence[str], written_as: Sequence[str], baseline: Baseline | None = None
+    ) -> None:
+        """Name the classes, in id order, and what to compare with, before scores are added."""
+        self._drift = Drift(baseline, names)
         self._labels = tuple(zip(names, written_as, strict=True))
         self._rows_per_label = np.zeros(len(names), dtype=np.int64)
         self._probability_sums = np.zeros(len(names), dtype=np.float64)
@@ -90,6 +95,7 @@ class RunRecord:
             self._resumed["rows"] += scores.counters.rows
         answered = scores.label_ids >= 0
         self.counters += scores.counters
+        self._drift.add(scores)
         self._remembered += scores.remembered
         self._rows_per_label += np.bincount(scores.label_ids[answered], minlength=len(self._labels))
         self._probability_sums += scores.probabilities[answered].sum(axis=0, dtype=np.float64)
@@ -108,7 +114,12 @@ class RunRecord:
 
     def succeeded(self, output: Mapping[str, Any]) -> dict[str, Any]:
         """Return the report of a run whose output has this path, size, mtime_ns and sha256."""
-        return self._report(exit_code=0, error=None, output=dict(output))
+        report = self._report(exit_code=0, error=None, output=dict(output))
+        report["drift"] = self._drift.figures()
+        bound = self._facts["options"].get("fail_on_drift")
+        if bound is not None and outside(report, bound):
+            report["exit_code"] = OUTSIDE_BOUND
+        return report
 
     def failed(self, error: BaseException) -> dict[str, Any]:
         """Return the report of a run that ended with an error."""
@@ -135,6 +146,7 @@ class RunRecord:
             },
             "remembered": self._remembered,
             "labels": self._label_figures(),
+            "drift": None,  # of all rows or of none
             "seconds": {k: round(v, 3) for k, v in {**self._seconds, "total": total}.items()},
             "tweets_per_second": round(own_rows / total, 1) if total else None,
             "peak_memory_bytes": peak_memory(),

@@ -173,7 +173,7 @@ def _report_of(output: Path) -> dict[str, Any]:
         raise DataError(f"{path} is no JSON", "run again") from error
     if problem := malformed(report):
         raise DataError(f"{path} is no run report: {problem}", "run again")
-    if report["exit_code"]:
+    if report["output"] is None:
         raise DataError(f"{path} tells of a run that failed", "run again")
     found: dict[str, Any] = report
     return found

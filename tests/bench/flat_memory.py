@@ -60,7 +60,8 @@ class StubClassifier:
         probabilities[np.arange(len(ids)), ids] = 0.5
         probabilities[ids < 0] = np.nan
         scored = int((ids >= 0).sum())
-        return Scores(ids, probabilities, Counters(len(ids), scored, len(ids) - scored))
+        counters = Counters(len(ids), scored, len(ids) - scored)
+        return Scores(ids, probabilities, counters, np.bincount(lengths[lengths > 0]))
 
 
 class Sampler(threading.Thread):

@@ -104,7 +104,9 @@ class StubClassifier:
         probabilities[blank] = np.nan
         scored = int((~blank).sum())
         counters = Counters(len(ids), scored, len(ids) - scored, 0, 0, 3 * scored)
-        return Scores(np.where(blank, -1, ids).astype(np.int16), probabilities, counters)
+        lengths = np.array([0, 0, 0, scored])
+        ids = np.where(blank, -1, ids).astype(np.int16)
+        return Scores(ids, probabilities, counters, lengths)
 
     def _note(self, words: str) -> None:
         with self._notes.open("a", encoding="utf-8") as file:

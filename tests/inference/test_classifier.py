@@ -137,6 +137,7 @@ def test_counters_tell_what_happened(classifier: Classifier) -> None:
     assert scores.counters == Counters(
         rows=8, scored=5, blank=3, equal=2, truncated=1, tokens=sum(lengths)
     )
+    assert scores.lengths.tolist() == np.bincount([n for n in lengths if n]).tolist()
     blank = [1, 2, 3]
     assert scores.label_ids[blank].tolist() == [-1, -1, -1]
     assert np.isnan(scores.probabilities[blank]).all()

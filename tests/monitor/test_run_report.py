@@ -23,7 +23,8 @@ def window(*ids: int) -> Scores:
     probabilities[np.arange(len(ids)), label_ids] = 0.5
     probabilities[label_ids < 0] = np.nan
     scored = int((label_ids >= 0).sum())
-    return Scores(label_ids, probabilities, Counters(len(ids), scored, len(ids) - scored))
+    counters = Counters(len(ids), scored, len(ids) - scored)
+    return Scores(label_ids, probabilities, counters, np.array([0, 0, 0, scored]))
 
 
 @pytest.fixture

@@ -13,12 +13,21 @@ from scorer.inference.normalize import Normalizer
 from scorer.inference.runtime.session import RuntimeInfo
 from scorer.records import Counters, Scores
 
+#: What the stub would have answered to 1,000 texts: a third of each label, all with 0.8.
+BASELINE = {
+    "rows": 999,
+    "label_shares": {"negative": 1 / 3, "neutral": 1 / 3, "positive": 1 / 3},
+    "score_histogram": {"edges": [0, 0.5, 1], "counts": [0, 999]},
+    "length_histogram": {"3": 999},
+    "unknown_token_share": 0.0,
+}
+
 
 def _stub_bundle() -> Bundle:
     return Bundle(
         directory=Path("/nowhere"),
         digest="d" * 64,
-        metadata={},
+        metadata={"baseline": BASELINE},
         name="stub",
         version="1",
         model_type="bert",
@@ -64,7 +73,9 @@ class StubClassifier:
         probabilities[blank] = np.nan
         scored = int((~blank).sum())
         counters = Counters(len(ids), scored, len(ids) - scored, 0, 0, 3 * scored)
-        return Scores(np.where(blank, -1, ids).astype(np.int16), probabilities, counters)
+        lengths = np.array([0, 0, 0, scored])
+        ids = np.where(blank, -1, ids).astype(np.int16)
+        return Scores(ids, probabilities, counters, lengths)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class Shifted(StubClassifier):
         ids = found.label_ids
         if self._label is not None:
             ids = np.where(ids < 0, ids, np.int16(self._label)).astype(np.int16)
-        return Scores(ids, found.probabilities - self._by, found.counters)
+        return Scores(ids, found.probabilities - self._by, found.counters, found.lengths)
 
 
 @pytest.mark.parametrize(("rows", "size"), [(10, 3), (10, 10), (10, 99), (1, 1), (7, 0), (0, 5)])
