@@ -13,8 +13,10 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSC
     cls=LazyGroup,
     commands_from={
         "run": "scorer.cli.run:run",
+        "table": "scorer.cli.table:table",
         "text": "scorer.cli.text:text",
         "verify": "scorer.cli.verify:verify",
+        "report": "scorer.cli.report:report",
         "doctor": "scorer.cli.doctor:doctor",
         "config": "scorer.cli.config:config",
         "model": "scorer.cli.model:model",

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.errors import DataError
+from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.source import OutputColumns, Source
 
@@ -90,6 +91,22 @@ class BatchPair:
             raise DataError(f"a label in {rows} of {self._scored.path} is no text") from error
         labels, *scores = (pl.Series(pl.from_arrow(c)) for c in piece.columns[self._width :])
         return Compared(offset, labels, tuple(scores), ())
+
+    def column(self, piece: pa.RecordBatch, name: str) -> pl.Series:
+        """Return one of its columns; times with a zone become those of UTC."""
+        check_column(self._scored.path, self._scored.columns, name)
+        cells = _unwrapped(piece.column(self._scored.columns.index(name)))
+        kind = cells.type
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            cells = cells.cast(pa.timestamp(kind.unit, "UTC"))
+        try:
+            text = cells.cast(pa.large_string())
+        except pa.ArrowException as error:
+            raise DataError(
+                f"column {name!r} of {self._scored.path} is {kind}, not text, a number or a time",
+                "name another one",
+            ) from error
+        return pl.Series(name, pl.from_arrow(text), dtype=pl.String)
 
     def differences(
         self, ours: pa.RecordBatch, theirs: pa.RecordBatch, offset: int

@@ -12,6 +12,14 @@ _COMPARED = 1000  # columns among which the likeliest is looked for
 _USUAL = ("text", "tweet", "full_text", "content", "message", "body")
 
 
+def check_column(path: Path, columns: Sequence[str], name: str) -> None:
+    """Raise DataError unless there is one column of that name."""
+    if (found := columns.count(name)) > 1:
+        raise DataError(f"{path} has {found} columns {_short(name)!r}", "rename all but one")
+    if not found:
+        raise DataError(f"{path} has no column {_short(name)!r}", f"it has {_listed(columns)}")
+
+
 def find_text_column(
     place: Path | str, columns: Sequence[str], name: str, option: str = "--text-column"
 ) -> int:
@@ -24,12 +32,15 @@ def find_text_column(
         return columns.index(name)
     if found:
         raise DataError(f"{place} has {found} columns {name!r}", "rename all but one")
-    shown = ", ".join(map(_short, columns[:_SHOWN])) + (", ..." if len(columns) > _SHOWN else "")
     likely = _likeliest(columns[:_COMPARED], name)
     remedy = f"did you mean {option} {likely}?" if likely else f"name one with {option}"
     if any("\0" in column for column in columns):
         remedy = "if it is UTF-16, give --encoding utf-16-le or utf-16-be; else convert it to UTF-8"
-    raise DataError(f"{place} has no column {name!r}, only: {shown}", remedy)
+    raise DataError(f"{place} has no column {name!r}, only: {_listed(columns)}", remedy)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(map(_short, columns[:_SHOWN])) + (", ..." if len(columns) > _SHOWN else "")
 
 
 def _short(column: str) -> str:

@@ -74,6 +74,13 @@ class Pair(Protocol[Piece]):
     def differences(self, ours: Piece, theirs: Piece, offset: int) -> Iterator[Finding]:
         """Yield where as many rows of the output are not the input's."""
 
+    def column(self, piece: Piece, name: str) -> pl.Series:
+        """Return a column of the output's rows as text, String [rows].
+
+        Asked for pieces in order, each once. Raises DataError where there is no such column, or
+        its values are no text, numbers or times.
+        """
+
 
 class Comparison:
     """Two files, of which the input may be missing."""
@@ -88,7 +95,7 @@ class Comparison:
         """
         self.input_rows = 0
         self._source = source
-        self._pair = _pair(source, output, plan, options)
+        self._pair = open_pair(source, output, plan, options)
 
     @property
     def rejects(self) -> int:
@@ -124,9 +131,10 @@ class Comparison:
             yield piece
 
 
-def _pair(
+def open_pair(
     source: Source | None, output: Path, plan: OutputColumns, options: InputOptions
 ) -> "Pair[Any]":
+    """Open an output, and the input beside it if there is one, by the output's format."""
     kind = format_of(output).kind
     if kind in {"csv", "tsv"}:
         from scorer.files.csv.compare import CsvPair

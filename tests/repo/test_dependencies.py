@@ -21,6 +21,7 @@ WITHOUT_IMPORT = {
     "accelerate": "transformers",  # the Trainer imports it
     "optimum-onnx": "optimum",
     "scikit-learn": "sklearn",
+    "vl-convert-python": "vl_convert",
 }
 
 
@@ -47,8 +48,9 @@ def test_the_scorer_imports_what_it_declares() -> None:
     Daft has no extra: it admits no pyarrow that the core does.
     """
     extras = PROJECT["optional-dependencies"]
-    declared = [*PROJECT["dependencies"], *extras["metrics"], *extras["spark"]]
-    assert imported("scorer") - {"daft"} == modules(declared)
+    names = ("databases", "metrics", "report", "spark")
+    doors = [line for name in names for line in extras[name]]
+    assert imported("scorer") - {"daft"} == modules([*PROJECT["dependencies"], *doors])
 
 
 def test_the_export_imports_what_it_declares() -> None:
@@ -110,10 +112,11 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
         pin.name.lower(): Version(str(pin.specifier).removeprefix("==")) for pin in constraints()
     }
     extras = PROJECT["optional-dependencies"]
-    declared = [extras[name] for name in ("export", "bench", "metrics", "dev", "spark")]
-    for line in chain(PROJECT["dependencies"], *declared):
+    names = ("databases", "export", "bench", "metrics", "report", "dev", "spark")
+    for line in chain(PROJECT["dependencies"], *(extras[name] for name in names)):
         wanted = Requirement(line)
-        if wanted.name == "onnxruntime":  # another platform's; one box has one runtime
+        # Another platform's (one box has one runtime), and an extra of our own.
+        if wanted.name in {"onnxruntime", PROJECT["name"]}:
             continue
         assert wanted.specifier.contains(pins[wanted.name]), line
 

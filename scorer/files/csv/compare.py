@@ -9,11 +9,13 @@ import pyarrow.compute as pc
 
 from scorer.errors import DataError
 from scorer.files.cells import pieces
+from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.csv.dialect import Failure, read_record
 from scorer.files.csv.records import Records
 from scorer.files.csv.source import CsvSource
 from scorer.files.csv.text import texts_of
+from scorer.files.feed import RowFeed
 from scorer.files.source import RECORD_CAP, OutputColumns, Source
 
 _CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
@@ -33,6 +35,8 @@ class CsvPair:
         self.rejects = 0
         self._source = source if isinstance(source, CsvSource) else None
         self._plan = plan
+        self._options = encoding, delimiter
+        self._feeds: dict[str, RowFeed[Records]] = {}  # of the columns that are asked for
         # Its "text" is the label: where that cell begins, the input's record has ended.
         self._scored = CsvSource(
             output,
@@ -122,6 +126,22 @@ class CsvPair:
             at = pc.index(ending, value=True).as_py()
             text = f"row {offset + at + 1:,}: the line ending is not the input's"
             yield Finding("ending", text, ending.true_count)
+
+    def column(self, piece: Records, name: str) -> pl.Series:
+        """Return one of its columns: read beside the pieces, as the text is in a first pass."""
+        if name not in self._feeds:
+            check_column(self._scored.path, self._scored.columns, name)
+            encoding, delimiter = self._options
+            source = CsvSource(
+                self._scored.path,
+                text_column=name,
+                encoding=encoding,
+                delimiter=delimiter,
+                cap=RECORD_CAP + _CELLS,
+            )
+            self._feeds[name] = RowFeed(source.rows(), Records.rows)
+        cells = [texts_of(rows) for rows in self._feeds[name].take(len(piece))]
+        return pl.concat([pl.Series("text", [], dtype=pl.String), *cells]).rename(name)
 
     def _column(self, ours: Records, theirs: Records, row: int) -> str:
         """Name the first column that differs in a row that does."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.files.cells import pieces
+from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.ndjson.members import spelled
 from scorer.files.ndjson.objects import Objects
@@ -79,6 +80,17 @@ class NdjsonPair:
             scores.append(score.set(wrong, float("nan")).rename(name))
         return Compared(offset, piece.texts, tuple(scores), tuple(findings))
 
+    def column(self, piece: Objects, name: str) -> pl.Series:
+        """Return one of its members; null where a line has none.
+
+        Read line by line: pyarrow's parser wants values of one type, and an id may be of any.
+        """
+        check_column(self._scored.path, self._scored.columns, name)
+        lines = (_line(piece, row) for row in range(len(piece)))
+        rows = (json.loads(line, parse_int=str, parse_float=str) for line in lines)
+        cells = [_as_text(members.get(name)) for members in rows]
+        return pl.Series(name, cells, dtype=pl.String)
+
     def _found(self, piece: Objects) -> pa.StructArray:
         """Return what stands before the last brace: `members`, `score0` ...; null where unlike."""
         lines = pieces(piece.data, piece.starts, piece.braces, pa.binary())
@@ -109,6 +121,14 @@ class NdjsonPair:
             at = pc.index(ending, value=True).as_py()
             text = f"row {offset + at + 1:,}: the line ending is not the input's"
             yield Finding("ending", text, ending.true_count)
+
+
+def _as_text(value: Any) -> str | None:
+    """Return a string, with ? for half a surrogate pair; of other values, their JSON."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _pattern(plan: OutputColumns) -> str:
