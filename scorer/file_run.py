@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from scorer import keys
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
 from scorer.files.discover import failed_report_path, rejects_path, resolved
+from scorer.files.earlier import Earlier
 from scorer.files.formats import open_source
 from scorer.files.inputs import partition_keys
 from scorer.files.lock import Lock, locked
@@ -38,14 +39,8 @@ from scorer.inference.baseline import baseline_of
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.records import Reject
-from scorer.run_options import (
-    Model,
-    Outcome,
-    RunOptions,
-    TextClassifier,
-    renamed,
-    window_rows,
-)
+from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, renamed, window_rows
+from scorer.take_over import answers_of, find_earlier
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -206,18 +201,21 @@ class FileRun:
         rows = options.chunk_rows or window_rows(classifier)
         record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
         self._hear(classifier)
-        plan = keys.resume_key(key, classifier.runtime, library_versions(), rows)
+        earlier = find_earlier(self._target, options, key["bundle"], classifier)
+        sha256 = earlier.sha256 if isinstance(earlier, Earlier) else None
+        plan = keys.resume_key(key, classifier.runtime, library_versions(), rows, sha256)
         with open_state(self._target, plan, options.resume) as state:
             if state.warning:
                 record.warnings.append(state.warning)
             with self._blaming_changes():
-                first_pass = FirstPass(self._source, classifier, state, record)
-                try:
-                    too_many = first_pass.run(
-                        rows, max_rejects=options.max_rejects, progress=progress
-                    )
-                finally:
-                    self._hear(classifier)
+                with answers_of(earlier, self._source, state.join, record) as answers:
+                    first_pass = FirstPass(self._source, classifier, state, record, answers)
+                    try:
+                        too_many = first_pass.run(
+                            rows, max_rejects=options.max_rejects, progress=progress
+                        )
+                    finally:
+                        self._hear(classifier)
                 if too_many:
                     publish_rejects(self._target, record.rejected)  # what is to be mended
                     raise self._too_many_rejects(too_many)
@@ -273,14 +271,17 @@ def _words(error: BaseException) -> str:
 
 
 def open_input(path: Path, options: RunOptions) -> Source:
-    """Open an input as the options have it; raises what `open_source` raises."""
-    return open_source(
+    """Open an input as the options have it; raises what `open_source` and `values` raise."""
+    source = open_source(
         path,
         text_column=options.text_column,
         encoding=options.encoding,
         delimiter=options.delimiter,
         limit=options.limit,
     )
+    if options.id_column is not None:
+        source.values(options.id_column)  # looks for the column at once
+    return source
 
 
 def output_columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:

@@ -6,7 +6,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from scorer.errors import DataError
-from scorer.files.columns import find_text_column
+from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns, ScoredSlice
 
 _TEXTS = (pl.String, pl.Categorical, pl.Enum)
@@ -24,7 +24,7 @@ def check_columns(
         DataError: The text column is missing or no text.
         UsageError: A name that would be added is taken.
     """
-    find_text_column("the frame", list(schema), text_column, "text_column")
+    find_column("the frame", list(schema), text_column, "text_column")
     kind = schema[text_column]
     if not isinstance(kind, _TEXTS):
         raise DataError(

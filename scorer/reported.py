@@ -47,7 +47,4 @@ def reading_options(report: Mapping[str, Any]) -> InputOptions:
 
 def appended_columns(report: Mapping[str, Any]) -> OutputColumns:
     """Return the columns that the run appended."""
-    options, labels = report["options"], report["labels"]
-    per_class = [f"score_{label['name']}" for label in labels] if options["scores"] == "all" else []
-    values = tuple(label["written_as"] for label in labels)
-    return OutputColumns(options["label_column"], options["score_column"], values, tuple(per_class))
+    return OutputColumns.recorded(report)

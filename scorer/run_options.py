@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import polars as pl
 
 from scorer.errors import TweetscoreError, UsageError
-from scorer.records import Scores
+from scorer.records import Known, Scores
 
 if TYPE_CHECKING:
     from scorer.files.state import Resume
@@ -28,6 +28,7 @@ class RunOptions:
     inputs: tuple[Path, ...]
     output: Path | None = None
     text_column: str = "text"
+    id_column: str | None = None  # names the rows that an earlier output may have answered
     scores: Literal["label", "all"] = "label"
     label_names: tuple[str, ...] | None = None
     label_column: str = "label"
@@ -95,8 +96,8 @@ class TextClassifier(Protocol):
     def prepare(self, texts: pl.Series) -> Any:
         """Normalise, tokenise and plan one window."""
 
-    def score(self, prepared: Any) -> Scores:
-        """Run the model on a prepared window."""
+    def score(self, prepared: Any, known: Known | None = None) -> Scores:
+        """Run the model on a prepared window, but for what is known."""
 
 
 def window_rows(classifier: TextClassifier) -> int:

@@ -21,6 +21,12 @@ file_options = all_of(
         help="Of standard input.  [default: as -o is named, or csv]",
     ),
     click.option("--text-column", default="text", show_default=True, metavar="NAME"),
+    click.option(
+        "--id-column",
+        metavar="NAME",
+        help="Names the rows of a file that grows: those that the output has already, with the "
+        "same text and from the same model, are not scored again.",
+    ),
 )
 
 output_options = all_of(

@@ -126,6 +126,8 @@ def _figures(outcome: "Outcome") -> dict[str, Any]:
     }
     if outcome.up_to_date:
         return figures
+    if report["taken_over"]:
+        figures["taken_over"] = report["taken_over"]["rows"]
     runtime = report["runtime"]
     return figures | {
         "seconds": round(report["seconds"]["total"], 3),
@@ -146,8 +148,14 @@ def _summary(outcome: "Outcome") -> str:
         f"{outcome.output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
         f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
     )
-    taken_up = report["resumed"]
-    return f"{line}; {taken_up['rows']:,} were done already" if taken_up else line
+    if taken_up := report["resumed"]:
+        line += f"; {taken_up['rows']:,} were done already"
+    match report["taken_over"]:
+        case {"why_none": str(why)}:
+            line += f"; none taken over: {why}"
+        case {"rows": int(rows)}:
+            line += f"; {rows:,} taken over"
+    return line
 
 
 def _drift(outcome: "Outcome", moved: Mapping[str, float], verdict: str = "") -> str:

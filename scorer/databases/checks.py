@@ -7,7 +7,7 @@ from scorer.databases.engine import Column, Session
 from scorer.databases.options import TableOptions
 from scorer.databases.statements import Work
 from scorer.errors import DataError
-from scorer.files.columns import find_text_column
+from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns
 
 
@@ -44,7 +44,7 @@ def _check_text(
 ) -> None:
     place = options.place
     names = [column.name for column in columns]
-    text = columns[find_text_column(Path(place), names, options.scoring.text_column)]
+    text = columns[find_column(Path(place), names, options.scoring.text_column)]
     if not work.dialect.text_kinds.match(text.kind):
         raise DataError(
             f"column {text.name!r} of {place} is {text.kind}, not text",

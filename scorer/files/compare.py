@@ -56,6 +56,10 @@ class Pair(Protocol[Piece]):
 
     rejects: int  # of the input, as far as it was read
 
+    @property
+    def scored(self) -> Source:
+        """The output."""
+
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the output's names, types and metadata."""
 
@@ -105,6 +109,10 @@ class Comparison:
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the output's names, types and metadata."""
         return self._pair.columns()
+
+    def values(self, column: str) -> Iterator[pl.Series]:
+        """Return the values of one of the output's columns in pieces, as a source does."""
+        return self._pair.scored.values(column)
 
     def rows(self) -> Iterator[Compared]:
         """Yield the output's rows in pieces; reads the input to its end too."""

@@ -45,8 +45,10 @@ class Parts:
             if wanted.items() <= entry.items() and (found := self._load(entry)) is not None:
                 self._count += 1
                 part, lengths = found
-                counters = Counters(**entry["counters"])
-                return Scores(part.label_ids, part.probabilities, counters, lengths)
+                counters, taken_over = Counters(**entry["counters"]), entry["taken_over"]
+                return Scores(
+                    part.label_ids, part.probabilities, counters, lengths, taken_over=taken_over
+                )
         # From here on another thread writes, while this one reads ahead: no second look.
         self._may_take = False
         self._journal.keep(self._count)
@@ -74,6 +76,7 @@ class Parts:
                 "part": path.name,
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "counters": asdict(scores.counters),
+                "taken_over": scores.taken_over,
             }
         )
         self._count += 1

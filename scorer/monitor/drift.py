@@ -41,9 +41,8 @@ class Drift:
         baseline = self._baseline
         if baseline is None:
             return
-        answered = scores.label_ids >= 0
-        best = scores.probabilities[answered].max(axis=1)
-        self._labels += np.bincount(scores.label_ids[answered], minlength=len(self._labels))
+        ids, best = scores.answered()
+        self._labels += np.bincount(ids, minlength=len(self._labels))
         self._scores += np.histogram(best, baseline.score_edges)[0]
         most = len(baseline.lengths)
         self._lengths[: len(scores.lengths)] += scores.lengths[:most]

@@ -11,7 +11,6 @@ from scorer.monitor.shift import psi
 
 ROUNDED = 1e-6  # how far a mean in a report may lie from the true one
 _LONGEST = 200  # characters of a message of the library
-_SUMMED = 1e-5  # how far probabilities may add up to something else than 1
 
 
 def schema() -> dict[str, Any]:
@@ -53,6 +52,8 @@ def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _drift_contradictions(report)
     if report["labels"]:
         yield from _label_contradictions(report["labels"], counters["scored"])
+    if (taken := report["taken_over"]) and taken["rows"] > counters["scored"]:
+        yield f"taken over are {taken['rows']:,} rows of {counters['scored']:,} scored"
     yield from _story_contradictions(report, counters["rows"])
 
 
@@ -69,11 +70,12 @@ def _label_contradictions(labels: list[dict[str, Any]], scored: int) -> Iterator
     rows = sum(label["rows"] for label in labels)
     if rows != scored:
         yield f"the labels have {rows:,} rows together, {scored:,} are scored"
-    means = [label["mean_probability"] for label in labels]
-    if any((mean is None) != (scored == 0) for mean in means):
-        yield "a mean probability is there without rows, or missing"
-    elif scored and abs(sum(means) - 1) > _SUMMED:
-        yield f"the mean probabilities add up to {sum(means):.6f}"
+    for label in labels:
+        name, mean = label["name"], label["mean_probability"]
+        if (mean is None) != (label["rows"] == 0):
+            yield f"{name!r} has a mean probability without rows, or rows without one"
+        elif mean is not None and mean < 1 / len(labels) - ROUNDED:
+            yield f"the mean probability of {name!r} is {mean}, too low for the best of a row"
 
 
 def _drift_contradictions(report: Mapping[str, Any]) -> Iterator[str]:

@@ -54,6 +54,8 @@ class RunRecord:
         self.counters = Counters()
         self.rejected = 0
         self._remembered = 0
+        self._own_rows = 0  # that no other run has scored
+        self._taken_over: dict[str, Any] | None = None
         self.warnings: list[str] = []
         self.begin()
         self._seconds: dict[str, float] = {}
@@ -88,17 +90,25 @@ class RunRecord:
         """Note that results of an earlier run, begun at this ISO time, are used."""
         self._resumed = self._resumed or {"started": started, "windows": 0, "rows": 0}
 
+    def take_over(self, why_none: str | None) -> None:
+        """Note that answers of an earlier output are used, or why they are not."""
+        self._taken_over = {"rows": 0, "why_none": why_none}
+
     def add(self, scores: Scores, *, reused: bool = False) -> None:
         """Count one window, scored now or by the run that was resumed."""
         if reused and self._resumed:
             self._resumed["windows"] += 1
             self._resumed["rows"] += scores.counters.rows
-        answered = scores.label_ids >= 0
+        else:
+            self._own_rows += scores.counters.rows - scores.taken_over
+        if self._taken_over:
+            self._taken_over["rows"] += scores.taken_over
         self.counters += scores.counters
         self._drift.add(scores)
         self._remembered += scores.remembered
-        self._rows_per_label += np.bincount(scores.label_ids[answered], minlength=len(self._labels))
-        self._probability_sums += scores.probabilities[answered].sum(axis=0, dtype=np.float64)
+        ids, best = scores.answered()
+        self._rows_per_label += np.bincount(ids, minlength=len(self._labels))
+        self._probability_sums += np.bincount(ids, best, minlength=len(self._labels))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -128,7 +138,6 @@ class RunRecord:
 
     def _report(self, **ending: Any) -> dict[str, Any]:
         total = time.monotonic() - self._clock
-        own_rows = self.counters.rows - (self._resumed["rows"] if self._resumed else 0)
         return {
             "schema_version": SCHEMA_VERSION,
             "tool": {"name": "tweetscore", "version": __version__},
@@ -145,26 +154,25 @@ class RunRecord:
                 "rejected": self.rejected,
             },
             "remembered": self._remembered,
+            "taken_over": self._taken_over,
             "labels": self._label_figures(),
             "drift": None,  # of all rows or of none
             "seconds": {k: round(v, 3) for k, v in {**self._seconds, "total": total}.items()},
-            "tweets_per_second": round(own_rows / total, 1) if total else None,
+            "tweets_per_second": round(self._own_rows / total, 1) if total else None,
             "peak_memory_bytes": peak_memory(),
             "libraries": dict(library_versions()),
         }
 
     def _label_figures(self) -> list[dict[str, Any]]:
-        scored = int(self._rows_per_label.sum())
-        means = self._probability_sums / scored if scored else [None] * len(self._labels)
         return [
             {
                 "name": name,
                 "written_as": written_as,
                 "rows": int(rows),
-                "mean_probability": None if mean is None else round(float(mean), 6),
+                "mean_probability": round(float(total / rows), 6) if rows else None,
             }
-            for (name, written_as), rows, mean in zip(
-                self._labels, self._rows_per_label, means, strict=True
+            for (name, written_as), rows, total in zip(
+                self._labels, self._rows_per_label, self._probability_sums, strict=True
             )
         ]
 

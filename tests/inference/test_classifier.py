@@ -23,7 +23,7 @@ from scorer.inference.prepare import Preparation
 from scorer.inference.runtime import cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.runtime.select import Choice, choices
-from scorer.records import Counters
+from scorer.records import Counters, Known, Scores
 
 MACHINE = inspect()
 CPU_DEVICES = list(dict.fromkeys(choice.device for choice in choices("cpu", "fp32", MACHINE))) or [
@@ -381,3 +381,48 @@ def test_a_bundle_that_changes_while_it_is_loaded_is_refused(
     (bundle.directory / "model.safetensors").write_bytes(content)
     with pytest.raises(InvalidBundle, match=r"model\.safetensors changed while it was loaded"):
         Classifier.open(bundle, device="builtin")
+
+
+def known_of(scores: Scores, rows: Sequence[int], *, all_classes: bool) -> Known:
+    """Return what an earlier output says of some rows."""
+    label_ids = np.full_like(scores.label_ids, -1)
+    probabilities = np.full_like(scores.probabilities, np.nan)
+    label_ids[rows] = scores.label_ids[rows]
+    best = probabilities[rows, label_ids[rows]] = scores.probabilities[rows, label_ids[rows]]
+    assert best.all()
+    if all_classes:
+        probabilities[rows] = scores.probabilities[rows]
+    return Known(label_ids, probabilities)
+
+
+@pytest.mark.parametrize("all_classes", [True, False])
+def test_what_is_known_is_not_asked_again(bundle: Bundle, all_classes: bool) -> None:
+    """Nor are texts with the same tokens; the others have the bits that they have alone."""
+    session = StubSession(bundle)
+    classifier = Classifier(bundle, session)
+    texts = column(["so sad", None, "ugh", "so  sad", "new", "", "ugh"])
+    full = classifier.score(classifier.prepare(texts))
+    again = Classifier(bundle, session)
+    session.shapes.clear()
+    known = known_of(full, [0, 2], all_classes=all_classes)
+    found = again.score(again.prepare(texts), known)
+    assert sum(rows for rows, _ in session.shapes) == 1
+    assert found.counters == full.counters
+    assert found.label_ids.tolist() == full.label_ids.tolist()
+    rows = np.flatnonzero(full.label_ids >= 0)
+    best = full.label_ids[rows]
+    assert (found.probabilities[rows, best] == full.probabilities[rows, best]).all()
+    if all_classes:
+        assert np.array_equal(found.probabilities, full.probabilities, equal_nan=True)
+
+
+def test_a_known_answer_hides_no_broken_one(bundle: Bundle) -> None:
+    """An answer that is not a number ends the run, whatever is known of other rows."""
+    session = StubSession(bundle)
+    classifier = Classifier(bundle, session)
+    texts = column(["so sad", "ugh"])
+    known = known_of(classifier.score(classifier.prepare(texts)), [0], all_classes=True)
+    broken = Classifier(bundle, session)
+    session.shift = float("nan")
+    with pytest.raises(GateFailed, match="for 1 texts of a window"):
+        broken.score(broken.prepare(texts), known)

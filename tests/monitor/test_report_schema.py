@@ -174,8 +174,16 @@ def test_no_field_may_be_missing_or_added(good: dict[str, Any]) -> None:
         (lambda r: r["counters"].update(truncated=3), "truncated is 3"),
         (lambda r: r.update(remembered=3), "remembered are 3"),
         (lambda r: r["labels"][0].update(rows=2), "the labels have 3 rows together"),
-        (lambda r: r["labels"][0].update(mean_probability=0.9), "the mean probabilities add up"),
-        (lambda r: r["labels"][0].update(mean_probability=None), "a mean probability is there"),
+        (
+            lambda r: r["labels"][0].update(mean_probability=0.3),
+            "the mean probability of 'negative'",
+        ),
+        (
+            lambda r: r["labels"][0].update(mean_probability=None),
+            "'negative' has a mean probability",
+        ),
+        (lambda r: r["labels"][1].update(mean_probability=0.5), "'neutral' has a mean probability"),
+        (lambda r: r.update(taken_over={"rows": 3, "why_none": None}), "taken over are 3"),
         (lambda r: r["output"].update(rows=4), "the output has 4 rows"),
         (lambda r: r.update(resumed={"started": "", "windows": 1, "rows": 4}), "resumed are 4"),
         (lambda r: r.update(finished="2000"), "it finished before it started"),

@@ -110,6 +110,15 @@ ROOMS = {
         "scorer.keys",
         "scorer.monitor",
         "scorer.run_options",
+        "scorer.take_over",
+    ],
+    "scorer/take_over.py": [
+        *BASE,
+        "scorer.files",
+        "scorer.inference",
+        "scorer.keys",
+        "scorer.monitor",
+        "scorer.run_options",
     ],
     "scorer/first_pass.py": [
         *BASE,

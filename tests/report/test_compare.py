@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,10 +65,13 @@ def test_runs_over_one_input_are_compared_row_by_row(tmp_path: Path) -> None:
 def _forge(output: Path, content: str, rows: dict[str, int]) -> None:
     """Replace an output, and what its report counts."""
     forge(output, content.encode())
-    edit_report(
-        output,
-        lambda report: [each.update(rows=rows[each["name"]]) for each in report["labels"]],
-    )
+
+    def count(report: dict[str, Any]) -> None:
+        for each in report["labels"]:
+            found = rows[each["name"]]
+            each.update(rows=found, mean_probability=0.8 if found else None)
+
+    edit_report(output, count)
 
 
 def test_other_inputs_are_paired_by_ids(tmp_path: Path) -> None:

@@ -36,12 +36,12 @@ class NdjsonPair:
         self._plan = plan
         # Its "text" is the label, read by the same rules as any text.
         cap = RECORD_CAP + _MEMBERS
-        self._scored = NdjsonSource(output, text_column=plan.label_column, cap=cap)
+        self.scored = NdjsonSource(output, text_column=plan.label_column, cap=cap)
         self._pattern = _pattern(plan)
 
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the byte-order mark: names belong to the lines."""
-        if self._source and self._scored.bom != self._source.bom:
+        if self._source and self.scored.bom != self._source.bom:
             yield Finding("mark", "the byte-order mark is not the input's")
 
     def input_pieces(self) -> Iterator[Objects]:
@@ -52,7 +52,7 @@ class NdjsonPair:
 
     def output_pieces(self) -> Iterator[Objects]:
         """Yield the output's rows."""
-        return self._scored.rows()
+        return self.scored.rows()
 
     def cut(self, piece: Objects, start: int, stop: int) -> Objects:
         """Return some of the rows."""
@@ -85,7 +85,7 @@ class NdjsonPair:
 
         Read line by line: pyarrow's parser wants values of one type, and an id may be of any.
         """
-        check_column(self._scored.path, self._scored.columns, name)
+        check_column(self.scored.path, self.scored.columns, name)
         lines = (_line(piece, row) for row in range(len(piece)))
         rows = (json.loads(line, parse_int=str, parse_float=str) for line in lines)
         cells = [_as_text(members.get(name)) for members in rows]

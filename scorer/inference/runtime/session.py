@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+_EXACT = ("builtin", "openvino")  # the CPU's
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeInfo:
@@ -18,6 +20,11 @@ class RuntimeInfo:
     threads: int
     reason: str  # why this one
     devices: int = 1  # how many of them share the work
+
+    @property
+    def exact(self) -> bool:
+        """Tell whether an answer has the same bits in any batch; on a GPU it may depend on it."""
+        return self.device in _EXACT
 
 
 class Session(Protocol):
