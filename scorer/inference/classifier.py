@@ -23,6 +23,7 @@ from scorer.inference.prepare import Preparation, Prepared
 from scorer.inference.remembered import Remembered
 from scorer.inference.runtime import open_session
 from scorer.inference.runtime.machine import inspect
+from scorer.inference.runtime.near_ties import are_near
 from scorer.inference.runtime.select import Choice, Device, Precision, choices
 from scorer.inference.runtime.session import RuntimeInfo, Session
 from scorer.inference.tokens import Tokens
@@ -124,25 +125,9 @@ class Classifier:
         self, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
     ) -> None:
         """Run the model on some of the texts, and write into their rows of `answers`."""
-
-        def infer(batch: Batch) -> None:
-            rows = texts[batch.rows]
-            answers[rows] = self._session.run(tokens.matrix(rows, batch.length))
-
-        batches = plan_batches(tokens.lengths[texts], self._session.token_budget)
-        # A pool for each window, and so a barrier at its end. Keeping the callers busy across
-        # windows would gain 0.6 % at 2,400 tweets/s: of a window's 7 s they idle for the 23 ms of
-        # planning, remembering and labelling, 20 ms of fsync, and 0.1 % until the last batches end.
-        pool = ThreadPoolExecutor(self._session.callers, thread_name_prefix="infer")
-        wait = True
-        try:
-            for _ in pool.map(infer, batches):
-                pass
-        except KeyboardInterrupt:
-            wait = False  # not even for the batch in hand: a device may hang
-            raise
-        finally:
-            pool.shutdown(wait, cancel_futures=True)
+        _ask(self._session, tokens, texts, answers)
+        if exact := self._session.exact:
+            _ask(exact, tokens, texts[are_near(answers[texts])], answers)
 
     def score(self, prepared: Prepared, known: Known | None = None) -> Scores:
         """Run the model on a prepared window.
@@ -203,3 +188,28 @@ def _donors(prepared: Prepared, known: Known | None) -> NDArray[np.int64]:
         (rows,) = np.nonzero((known.label_ids >= 0) & (prepared.rows >= 0))
         donors[prepared.rows[rows]] = rows
     return donors
+
+
+def _ask(
+    session: Session, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
+) -> None:
+    """Run one session on some of the texts, from as many threads as it takes."""
+
+    def infer(batch: Batch) -> None:
+        rows = texts[batch.rows]
+        answers[rows] = session.run(tokens.matrix(rows, batch.length))
+
+    batches = plan_batches(tokens.lengths[texts], session.token_budget)
+    # A pool for each window, and so a barrier at its end. Keeping the callers busy across
+    # windows would gain 0.6 % at 2,400 tweets/s: of a window's 7 s they idle for the 23 ms of
+    # planning, remembering and labelling, 20 ms of fsync, and 0.1 % until the last batches end.
+    pool = ThreadPoolExecutor(session.callers, thread_name_prefix="infer")
+    wait = True
+    try:
+        for _ in pool.map(infer, batches):
+            pass
+    except KeyboardInterrupt:
+        wait = False  # not even for the batch in hand: a device may hang
+        raise
+    finally:
+        pool.shutdown(wait, cancel_futures=True)

@@ -62,7 +62,7 @@ class Preparation:
             rows=len(rows),
             scored=len(scored),
             blank=len(rows) - len(scored),
-            equal=len(scored) - len(np.unique(scored)),
+            equal=len(scored) - int(np.count_nonzero(np.bincount(scored))),
             truncated=int(tokens.truncated[scored].sum()),
             tokens=int(tokens.lengths[scored].sum()),
             unknown=int(tokens.count(self._tokenizer.unknown_id)[scored].sum()),

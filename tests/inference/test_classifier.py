@@ -58,6 +58,8 @@ def classifier(bundle: Bundle, request: pytest.FixtureRequest) -> Classifier:
 class StubSession:
     """A stub: the built-in session, with its answers moved by `shift`; keeps what it was fed."""
 
+    exact = None
+
     def __init__(self, bundle: Bundle, shift: float = 0.0, **info: Any) -> None:
         self._inner = open_session(bundle, BUILTIN, MACHINE, threads=2)
         self.info = dataclasses.replace(self._inner.info, **info)
@@ -200,6 +202,25 @@ def test_batches_run_on_several_threads(bundle: Bundle) -> None:
     session.token_budget = 1
     session.run = lambda ids: (together.wait(), run(ids))[1]  # type: ignore[method-assign]
     assert stubbed.classify(column(["a", "b !", "c ! !", "d ! ! !"])).counters.scored == 4
+
+
+def test_near_ties_of_a_window_are_decided_together(tiny_bert_bundle: Path) -> None:
+    """They are asked of the exact session, however many batches they were in, and none else."""
+    bundle = open_bundle(tiny_bert_bundle)
+    session, exact = StubSession(bundle), StubSession(bundle, shift=9.0)
+    stubbed = Classifier(bundle, session)
+    run, tied = session.run, bundle.canary().token_ids[0]
+    session.token_budget = 1  # each text is a batch
+
+    def undecided(ids: np.ndarray) -> np.ndarray:
+        return np.where(ids[:, 1:2] == tied[1], 0, run(ids) + np.array([0, 9, 0], np.float32))
+
+    session.run = undecided  # type: ignore[method-assign]
+    session.exact = exact  # type: ignore[assignment]
+    word = bundle.canary().texts[0].split()[0]
+    scores = stubbed.classify(column([f"{word} a", "b c", f"{word} d", "e f"]))
+    assert [rows for rows, _ in exact.shapes] == [2]
+    assert scores.label_ids.tolist() == [0, 1, 0, 1]
 
 
 def test_a_failure_stops_the_window(tiny_bert_bundle: Path) -> None:

@@ -35,6 +35,11 @@ class Session(Protocol):
     callers: int
     warnings: tuple[str, ...]  # what has happened since it was opened
 
+    @property
+    def exact(self) -> "Session | None":
+        """The session that decides this one's near ties, if it needs one (`near_ties`)."""
+        ...
+
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the logits [rows, classes] of token ids [rows, length]."""
         ...
