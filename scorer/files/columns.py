@@ -9,8 +9,10 @@ from scorer.errors import DataError
 _SHOWN = 20
 _NAME_SHOWN = 60  # characters of a column's name; a hostile header's may be a MiB
 _COMPARED = 1000  # columns among which the likeliest is looked for
+_TEXTS = ("text", "tweet", "full_text", "content", "message", "body")
 _USUAL = {
-    "--text-column": ("text", "tweet", "full_text", "content", "message", "body"),
+    "--text-column": _TEXTS,
+    "text_column": _TEXTS,  # as Python's callers name it
     "--id-column": ("id", "tweet_id", "id_str", "status_id"),
 }
 
@@ -24,12 +26,12 @@ def check_column(path: Path, columns: Sequence[str], name: str) -> None:
 
 
 def find_column(
-    path: Path, columns: Sequence[str], name: str, option: str = "--text-column"
+    place: Path | str, columns: Sequence[str], name: str, option: str = "--text-column"
 ) -> int:
     """Return the number of the column; raise DataError when it is missing or there twice.
 
     Args:
-        path: The file, for messages.
+        place: The file, or what else has columns, for messages.
         columns: Its columns' names.
         name: The one that is wanted.
         option: By which the user names it.
@@ -38,12 +40,12 @@ def find_column(
     if found == 1:
         return columns.index(name)
     if found:
-        raise DataError(f"{path} has {found} columns {name!r}", "rename all but one")
+        raise DataError(f"{place} has {found} columns {name!r}", "rename all but one")
     likely = _likeliest(columns[:_COMPARED], name, _USUAL[option])
     remedy = f"did you mean {option} {likely}?" if likely else f"name one with {option}"
     if any("\0" in column for column in columns):
         remedy = "if it is UTF-16, give --encoding utf-16-le or utf-16-be; else convert it to UTF-8"
-    raise DataError(f"{path} has no column {name!r}, only: {_listed(columns)}", remedy)
+    raise DataError(f"{place} has no column {name!r}, only: {_listed(columns)}", remedy)
 
 
 def _listed(columns: Sequence[str]) -> str:
