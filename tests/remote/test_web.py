@@ -69,6 +69,20 @@ def test_a_file_of_a_web_server_is_scored_once(stub: Any, site: str, tmp_path: P
     assert "bad-,negative" in output.read_text()
 
 
+def test_a_file_that_grew_keeps_the_answers_of_an_output_here(
+    stub: Any, site: str, tmp_path: Path
+) -> None:
+    """With --id-column, as for a file; the report says what was asked for."""
+    output = tmp_path / "a.scored.csv"
+    run(stub, f"http://{site}/a.csv", output=output)
+    (tmp_path / "site/a.csv").write_text(CSV + "2,bad-\n")
+    (outcome,) = run(stub, f"http://{site}/a.csv", output=output, id_column="id")
+    assert outcome.report["taken_over"] == {"rows": 1, "why_none": None}
+    assert outcome.report["options"]["incremental"]
+    lines = ["id,text,label,score", "1,good+,positive,0.8", "2,bad-,negative,0.8"]
+    assert output.read_text().splitlines() == lines
+
+
 def test_secrets_are_in_no_line_and_no_report(stub: Any, site: str, tmp_path: Path) -> None:
     """Neither a signature nor a password, whether the run succeeds or fails."""
     output = tmp_path / "out.csv"
