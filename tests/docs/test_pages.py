@@ -70,9 +70,9 @@ def bench(folder: Path) -> Path:
 
 
 @contextmanager
-def surroundings(page: Path) -> Iterator[dict[str, str]]:
-    """Yield the environment of a page: that about URLs gets a bucket `lake` with the samples."""
-    if page.name != "remote.md":
+def lake(wanted: bool) -> Iterator[dict[str, str]]:
+    """Yield the environment for commands that want a bucket `lake` with the samples, or don't."""
+    if not wanted:
         yield {}
         return
     import boto3
@@ -125,7 +125,7 @@ def test_a_page_shows_the_truth(
     """Each command prints what stands under it; then Python sessions give what they show."""
     lines = page.read_text("utf-8").splitlines()
     monkeypatch.chdir(bench(tmp_path))
-    with surroundings(page) as env:
+    with lake(page.name == "remote.md") as env:
         for command in commands(lines):
             real = run(command.shell, tmp_path, **env)
             place = f"{page.relative_to(ROOT)}:{command.line}: $ {command.shell}"
@@ -144,7 +144,7 @@ def test_a_wrong_output_is_seen() -> None:
 def refresh(page: Path) -> None:
     """Write the real output under each command of a page."""
     lines = page.read_text("utf-8").splitlines()
-    with TemporaryDirectory() as folder, surroundings(page) as env:
+    with TemporaryDirectory() as folder, lake(page.name == "remote.md") as env:
         bench(Path(folder))
         real = [(command, run(command.shell, Path(folder), **env)) for command in commands(lines)]
     for command, output in reversed(real):
