@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scorer import pipeline
+from scorer import __version__, pipeline
 from scorer.databases import open_database
 from scorer.databases.checks import check_rows, number
 from scorer.databases.engine import Column, Database, Session, transaction
@@ -28,6 +28,7 @@ from scorer.files.publish import write_json
 from scorer.files.source import OutputColumns
 from scorer.files.spool import answers, keep_texts
 from scorer.keys import digest
+from scorer.monitor.run_report import library_versions
 from scorer.run_options import Model, Outcome, RunOptions
 
 # What decides a row's answer, beside its text and the bundle.
@@ -276,7 +277,15 @@ class _Rehearsed(Exception):
 
 
 def _result_key(options: RunOptions, model: Model) -> str:
+    """Return what decides each bit of a row's answer, as far as it is known without the model."""
+    from scorer.inference.classifier import foreseen
+
     wanted = options.as_json()
     return digest(
-        {"bundle": model.bundle.digest, "options": {name: wanted[name] for name in _OPTIONS}}
+        {
+            "bundle": model.bundle.digest,
+            "options": {name: wanted[name] for name in _OPTIONS},
+            "runtime": foreseen(model.bundle, options.device, options.precision),
+            "libraries": {"tweetscore": __version__, **library_versions()},
+        }
     )

@@ -22,7 +22,7 @@ from scorer.inference.gate import Figures, is_proven
 from scorer.inference.prepare import Preparation, Prepared
 from scorer.inference.remembered import Remembered
 from scorer.inference.runtime import open_session
-from scorer.inference.runtime.machine import inspect
+from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.runtime.near_ties import are_near
 from scorer.inference.runtime.select import Choice, Device, Precision, choices
 from scorer.inference.runtime.session import RuntimeInfo, Session
@@ -76,8 +76,7 @@ class Classifier:
             InvalidBundle: The tokenizer or the graph cannot be loaded.
         """
         machine = inspect()
-        int8_proven = is_proven(bundle.metadata, "int8")
-        tried = choices(device, precision, machine, int8_proven=int8_proven)
+        tried = _choices(bundle, device, precision, machine)
         *preferred, last = tried
         # Loading a graph leaves the interpreter free: the tokenizer is loaded meanwhile.
         pool = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -179,6 +178,25 @@ class Classifier:
     def classify(self, texts: pl.Series) -> Scores:
         """Return label ids and probabilities for texts, in their order."""
         return self.score(self.prepare(texts))
+
+
+def foreseen(bundle: Bundle, device: Device, precision: Precision) -> dict[str, str]:
+    """Return what `Classifier.open` tries first here: what decides the last bits of an answer.
+
+    Raises:
+        DeviceUnavailable: What was asked for is not there.
+    """
+    machine = inspect()
+    first = _choices(bundle, device, precision, machine)[0]
+    kind = machine.gpus[0].architecture if first.device == "cuda" else machine.instruction_set
+    return {"device": first.device, "precision": first.precision, "instruction_set": kind}
+
+
+def _choices(
+    bundle: Bundle, device: Device, precision: Precision, machine: Machine
+) -> tuple[Choice, ...]:
+    proven = is_proven(bundle.metadata, "int8")
+    return choices(device, precision, machine, int8_proven=proven)
 
 
 def _donors(prepared: Prepared, known: Known | None) -> NDArray[np.int64]:

@@ -55,7 +55,7 @@ def is_proven(metadata: Mapping[str, Any], precision: str) -> bool:
     """
     parity = metadata.get("parity")
     entries = parity if isinstance(parity, list) else []
-    return precision in metadata["graphs"] and any(
+    return precision in metadata.get("graphs", ()) and any(
         isinstance(entry, dict) and entry.get("precision") == precision for entry in entries
     )
 

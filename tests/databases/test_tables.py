@@ -20,6 +20,7 @@ from scorer.errors import (
     TweetscoreError,
     UsageError,
 )
+from scorer.inference import classifier
 from scorer.run_options import RunOptions
 from tests.databases.engines import Engine
 from tests.pipeline.conftest import StubClassifier
@@ -117,6 +118,18 @@ def test_another_model_scores_all_again(engine: Engine, score: Score, stub: Stub
     assert score(id_column="id").scored == 4
     assert score(id_column="id").scored == 0
     assert scored(engine) == SCORED
+
+
+def test_another_kind_of_box_scores_all_again(
+    engine: Engine, score: Score, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table must not mix answers that no single box would give."""
+    score(id_column="id")
+    elsewhere = {"device": "cuda", "precision": "fp16", "instruction_set": "sm_90"}
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier, "foreseen", lambda *_: elsewhere)
+        assert score(id_column="id").scored == 4
+    assert [score(id_column="id").scored for _ in range(2)] == [4, 0]
 
 
 def test_texts_are_compared_byte_for_byte(engine: Engine, score: Score) -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.files import row_count
+from scorer.files.compression import read_beginning
 from scorer.files.formats import open_source
 from scorer.files.row_count import RowCount, count_rows, sum_rows
 
@@ -101,6 +102,17 @@ def test_no_more_rows_than_the_limit(table: pl.DataFrame, tmp_path: Path, name: 
     table.write_csv(path) if name == "t.csv" else table.write_parquet(path)
     assert count(path, limit=7) == RowCount(7, exact=True)
     assert count(path, limit=ROWS * 2).rows == pytest.approx(ROWS, rel=0.03)
+
+
+def test_the_beginning_of_a_compressed_file_is_as_long_as_asked(tmp_path: Path) -> None:
+    """Or all of it, where it is shorter; with the bytes that it took in the file."""
+    path = tmp_path / "t.csv.gz"
+    content = bytes(range(256)) * (3 << 12)  # 3 MiB
+    path.write_bytes(gzip.compress(content))
+    assert read_beginning(path, "gzip", 8 << 20) == (content, path.stat().st_size)
+    beginning, stored = read_beginning(path, "gzip", 2 << 20)
+    assert beginning == content[: 2 << 20]
+    assert 0 < stored <= path.stat().st_size
 
 
 def test_an_estimate_shows_two_digits_and_a_count_all() -> None:

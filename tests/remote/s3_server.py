@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
 Asked = list[tuple[str, str]]  # method, path with query
@@ -28,6 +29,7 @@ def serving() -> Iterator[tuple[str, Asked]]:
     try:
         yield f"http://{host}:{port}", asked
     finally:
+        get_backend("s3").reset()  # all servers of a process share what they hold
         moto.stop()
 
 
