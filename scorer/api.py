@@ -7,19 +7,24 @@
 'Negative'
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from threading import Lock
+from typing import TYPE_CHECKING, Literal, TypedDict, overload
 
 import polars as pl
 
-from scorer.inference.bundle import open_bundle
+from scorer import frames
 from scorer.inference.classifier import Classifier
-from scorer.run_options import renamed
+from scorer.recipe import Recipe
+from scorer.run_options import renamed, window_rows
+from scorer.streams import scored
+from scorer.threads import refuse_a_fork
 
 if TYPE_CHECKING:
+    from scorer.files.record_batches import RecordBatch
+    from scorer.inference.bundle import Bundle
     from scorer.inference.runtime.select import Device, Precision
 
 # In the order of the embedded bundle's labels: negative, neutral, positive.
@@ -39,6 +44,9 @@ class Sentiment(TypedDict):
 class Scorer:
     """A model that is ready to score, on the best device of this box.
 
+    Several threads may use one scorer; each call's answers are its own. Another process gets
+    one by pickling, and opens the same bundle anew when it first scores. Nothing has to be closed.
+
     >>> scorer = Scorer(device="builtin")
     >>> scorer.labels
     ('negative', 'neutral', 'positive')
@@ -56,7 +64,8 @@ class Scorer:
         InvalidBundle: The model cannot be used.
         DeviceUnavailable: The device asked for is not there.
         GateFailed: The answers on this device differ from PyTorch's.
-        UsageError: There are more or fewer names than labels.
+        UsageError: There are more or fewer names than labels; or this process was forked from
+            one that had opened a model.
     """
 
     def __init__(
@@ -68,12 +77,16 @@ class Scorer:
         threads: int | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
-        bundle = open_bundle(None if model is None else Path(model))
-        self.labels = renamed(bundle.labels, labels)
-        self._classifier = Classifier.open(
-            bundle, device=device, precision=precision, threads=threads
+        self._recipe, bundle = Recipe.of(
+            model, device=device, precision=precision, threads=threads, labels=labels
         )
-        self._classes = bundle.labels
+        self._lock = Lock()
+        self._open: Classifier | None = self._opened(bundle)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names that stand in the label column, in the model's order."""
+        return self._recipe.labels
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -89,23 +102,137 @@ class Scorer:
         each class of the model.
         """
         column = pl.Series("text", texts, dtype=pl.String)
-        scores = self._classifier.classify(column)
-        blank = pl.Series(scores.label_ids < 0)
-        names = pl.Series(self.labels, dtype=pl.String)
-        by_class = {
-            f"score_{name}": scores.probabilities[:, number]
-            for number, name in enumerate(self._classes)
-        }
-        frame = pl.DataFrame(
-            {
-                "text": column,
-                "label": names.gather(pl.Series(scores.label_ids.clip(min=0)).cast(pl.UInt32)),
-                "score": scores.probabilities.max(axis=1),
-                **(by_class if all_scores else {}),
-            }
+        return self.score_frame(column.to_frame(), all_scores=all_scores)
+
+    @overload
+    def score_frame(
+        self,
+        frame: pl.DataFrame,
+        text_column: str = "text",
+        *,
+        all_scores: bool = False,
+        label_column: str = "label",
+        score_column: str = "score",
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def score_frame(
+        self,
+        frame: pl.LazyFrame,
+        text_column: str = "text",
+        *,
+        all_scores: bool = False,
+        label_column: str = "label",
+        score_column: str = "score",
+    ) -> pl.LazyFrame: ...
+
+    def score_frame(
+        self,
+        frame: pl.DataFrame | pl.LazyFrame,
+        text_column: str = "text",
+        *,
+        all_scores: bool = False,
+        label_column: str = "label",
+        score_column: str = "score",
+    ) -> pl.DataFrame | pl.LazyFrame:
+        """Return all columns of a frame, then those of `tweetscore run`: label, score.
+
+        A LazyFrame gives a LazyFrame, which is read and scored in batches, in order, when it is
+        collected or written: memory is a few windows, however many rows there are.
+
+        >>> frame = pl.DataFrame({"id": [7, 8], "tweet": ["I love it!", "I hate it."]})
+        >>> Scorer().score_frame(frame, "tweet").select("id", "label").rows()
+        [(7, 'positive'), (8, 'negative')]
+
+        Args:
+            frame: Of polars; its text column is String, Categorical or Enum.
+            text_column: As of `tweetscore run --text-column`.
+            all_scores: As of `tweetscore run --scores all`.
+            label_column: As of `tweetscore run --label-column`.
+            score_column: As of `tweetscore run --score-column`.
+
+        Raises:
+            DataError: There is no such text column.
+            UsageError: A name that would be added is taken.
+        """
+        columns = self._recipe.columns(all_scores, label_column, score_column)
+        schema = frame.schema if isinstance(frame, pl.DataFrame) else frame.collect_schema()
+        frames.check_columns(schema, text_column, columns)
+
+        def score(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+            pieces = ((batch, batch[text_column].cast(pl.String)) for batch in batches)
+            for batch, scores in scored(self._classifier, pieces):
+                yield frames.with_answers(batch, scores, columns)
+
+        if isinstance(frame, pl.DataFrame):
+            (answered,) = score([frame])
+            return answered
+        rows = window_rows(self._classifier)
+        return frames.scored_lazily(frame, text_column, columns, score, rows)
+
+    def score_batches(
+        self,
+        batches: "Iterable[RecordBatch]",
+        text_column: str = "text",
+        *,
+        all_scores: bool = False,
+        label_column: str = "label",
+        score_column: str = "score",
+    ) -> "Iterator[RecordBatch]":
+        """Yield each record batch of pyarrow with label and score appended, in order.
+
+        One batch comes out for each that goes in; schema and metadata are kept. The iterator is
+        read in another thread, one batch ahead. Batches of some thousands of rows are fast.
+
+        >>> import pyarrow as pa
+        >>> batch = pa.record_batch({"id": [7, 8], "text": ["I love it!", "I hate it."]})
+        >>> [scored] = Scorer().score_batches([batch])
+        >>> scored.schema.names, scored.column("label").to_pylist()
+        (['id', 'text', 'label', 'score'], ['positive', 'negative'])
+
+        Args:
+            batches: A list, an iterator, a RecordBatchReader; the text column is string,
+                large_string, string_view, or a dictionary of one of them.
+            text_column: As of `tweetscore run --text-column`.
+            all_scores: As of `tweetscore run --scores all`.
+            label_column: As of `tweetscore run --label-column`.
+            score_column: As of `tweetscore run --score-column`.
+
+        Raises:
+            DataError: A batch has no such text column.
+            UsageError: A name that would be added is taken.
+        """
+        from scorer.files import record_batches
+
+        columns = self._recipe.columns(all_scores, label_column, score_column)
+        pieces = ((b, record_batches.texts_of(b, text_column, columns)) for b in batches)
+        for batch, scores in scored(self._classifier, pieces):
+            yield record_batches.with_answers(batch, scores, columns)
+
+    def __reduce__(self) -> "tuple[Callable[[Recipe], Scorer], tuple[Recipe]]":
+        return unopened, (self._recipe,)
+
+    @property
+    def _classifier(self) -> Classifier:
+        refuse_a_fork()
+        with self._lock:
+            if self._open is None:
+                self._open = self._opened(self._recipe.open_bundle())
+            return self._open
+
+    def _opened(self, bundle: "Bundle") -> Classifier:
+        refuse_a_fork()
+        device, precision = self._recipe.device, self._recipe.precision
+        return Classifier.open(
+            bundle, device=device, precision=precision, threads=self._recipe.threads
         )
-        answers = pl.exclude("text")
-        return frame.with_columns(pl.when(~blank).then(answers).name.keep())
+
+
+def unopened(recipe: Recipe) -> Scorer:
+    """Return a scorer that opens its model when somebody needs it: what unpickling does."""
+    scorer = Scorer.__new__(Scorer)
+    vars(scorer).update(_recipe=recipe, _lock=Lock(), _open=None)
+    return scorer
 
 
 def predict_sentiment(text: str, labels: Literal["es", "en"] | Sequence[str] = "es") -> Sentiment:

@@ -33,10 +33,17 @@ from scorer.files.publish import (
 from scorer.files.source import OutputColumns, Source, input_changed
 from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover, scratch
 from scorer.files.storage import reading, writing
-from scorer.first_pass import FirstPass, window_rows
+from scorer.first_pass import FirstPass
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.records import Reject
-from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, renamed
+from scorer.run_options import (
+    Model,
+    Outcome,
+    RunOptions,
+    TextClassifier,
+    renamed,
+    window_rows,
+)
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle

@@ -17,14 +17,6 @@ from scorer.monitor.run_report import RunRecord
 from scorer.records import Reject, Scores, TextWindow
 from scorer.run_options import TextClassifier
 
-CPU_WINDOW = 16_384
-CUDA_WINDOW = 262_144
-
-
-def window_rows(classifier: TextClassifier) -> int:
-    """Return how many rows are read, scored and stored at a time, unless a number is asked for."""
-    return CUDA_WINDOW if classifier.runtime.device == "cuda" else CPU_WINDOW
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Window:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from scorer.inference.runtime.select import Device, Precision
     from scorer.inference.runtime.session import RuntimeInfo
 
+CPU_WINDOW = 16_384
+CUDA_WINDOW = 262_144
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -91,6 +94,11 @@ class TextClassifier(Protocol):
 
     def score(self, prepared: Any) -> Scores:
         """Run the model on a prepared window."""
+
+
+def window_rows(classifier: TextClassifier) -> int:
+    """Return how many rows are read and scored at a time, unless a number is asked for."""
+    return CUDA_WINDOW if classifier.runtime.device == "cuda" else CPU_WINDOW
 
 
 def renamed(labels: tuple[str, ...], names: Sequence[str] | None) -> tuple[str, ...]:

@@ -1,13 +1,16 @@
 """How many threads this process may use: its affinity and its cgroup's quota.
 
 ONNX Runtime, OpenVINO and Arrow count the cores of the host. In a container with two of 64
-cores that means 64 threads that take turns.
+cores that means 64 threads that take turns. And a process that was forked has none of the threads
+that its parent had started.
 """
 
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from scorer.errors import UsageError
 
 # What polars, tokenizers (Rayon) and Arrow (as OpenMP) read when they are first loaded.
 POOLS = ("POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS")
@@ -22,6 +25,24 @@ def limit_pools(threads: int | None) -> None:
     for name in POOLS:
         if threads or name not in os.environ:
             os.environ[name] = str(threads or available_cpus())
+
+
+_opened_in: int | None = None  # the process in which the first model was opened
+
+
+def refuse_a_fork() -> None:
+    """Raise UsageError in a process whose libraries' threads stayed behind in its parent.
+
+    Called before a model is opened or used: ONNX Runtime and polars would wait for ever for threads
+    that do not exist.
+    """
+    global _opened_in  # noqa: PLW0603 - a fact of the process, as its threads are
+    _opened_in = _opened_in or os.getpid()
+    if _opened_in != os.getpid():
+        raise UsageError(
+            "this process was forked from one that had opened a model, whose threads it lacks",
+            "start processes with spawn or forkserver, or open a model only in each of them",
+        )
 
 
 def available_cpus(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:

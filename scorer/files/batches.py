@@ -30,14 +30,16 @@ def damage(path: Path, kind: str) -> Iterator[None]:
         ) from error
 
 
-def find_text(path: Path, schema: pa.Schema, name: str) -> int:
+def find_text(
+    place: Path | str, schema: pa.Schema, name: str, option: str = "--text-column"
+) -> int:
     """Return the number of the text column; DataError where it is missing or no text."""
-    number = find_text_column(path, schema.names, name)
+    number = find_text_column(place, schema.names, name, option)
     kind = schema.field(number).type
     if not _is_text(kind):
         raise DataError(
-            f"column {name!r} of {path} is {kind}, not text",
-            "name another with --text-column",
+            f"column {name!r} of {place} is {kind}, not text",
+            f"name another with {option}",
         )
     return number
 

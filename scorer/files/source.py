@@ -31,14 +31,16 @@ class OutputColumns:
         """Return the names in the order in which they are appended."""
         return (self.label_column, self.score_column, *self.score_columns)
 
-    def check_against(self, columns: Iterable[str]) -> None:
-        """Raise UsageError when a name is taken by the input or used twice."""
+    def check_against(
+        self, columns: Iterable[str], options: str = "--label-column and --score-column"
+    ) -> None:
+        """Raise UsageError, which tells of the options, when a name is taken or used twice."""
         taken = set(columns)
         for name in self.names:
             if name in taken:
                 raise UsageError(
                     f"the column {name!r} exists already",
-                    "choose other names with --label-column and --score-column",
+                    f"choose other names with {options}",
                 )
             taken.add(name)
 

@@ -12,11 +12,6 @@ from scorer.inference import bundle
 TEXTS = ["I love this song", "stuck again", "see you at the station"]
 
 
-@pytest.fixture(scope="module")
-def tiny(tiny_bert_bundle: Path) -> Scorer:
-    return Scorer(tiny_bert_bundle, device="builtin")
-
-
 @pytest.fixture
 def tiny_embedded(monkeypatch: pytest.MonkeyPatch, tiny_bert_bundle: Path) -> Iterator[None]:
     monkeypatch.setattr(bundle, "EMBEDDED", tiny_bert_bundle)
@@ -90,7 +85,7 @@ def test_a_blank_text_has_no_sentiment() -> None:
 def test_the_embedded_model_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second call does not verify and load the bundle again."""
     predict_sentiment("first")
-    monkeypatch.setattr(api, "open_bundle", pytest.fail)
+    monkeypatch.setattr(bundle, "open_bundle", pytest.fail)
     predict_sentiment("second")
 
 

@@ -1,0 +1,116 @@
+"""One scorer in each process that an engine starts, whichever of its tasks comes first.
+
+The program that plans makes a `Task`, which is small and goes to every process. There it opens the
+model once: verified, the bundle that was meant, proven on the canary before it scores.
+Nothing heavy is loaded before the libraries' thread pools are held to what the engine grants.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from threading import Lock
+from typing import TYPE_CHECKING, Self, TypedDict
+
+from scorer.recipe import Recipe
+from scorer.threads import limit_pools
+
+if TYPE_CHECKING:
+    from scorer.api import Scorer
+    from scorer.files.record_batches import RecordBatch
+    from scorer.files.source import OutputColumns
+    from scorer.inference.runtime.select import Device, Precision
+
+
+class Options(TypedDict, total=False):
+    """What every engine's `score` takes by name, all as of `Scorer` and its `score_frame`."""
+
+    model: str | PathLike[str] | None
+    device: "Device"
+    precision: "Precision"
+    labels: Sequence[str] | None
+    all_scores: bool
+    label_column: str
+    score_column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What each process is told."""
+
+    recipe: Recipe
+    text_column: str
+    all_scores: bool
+    label_column: str
+    score_column: str
+
+    @classmethod
+    def of(cls, text_column: str, options: Options) -> Self:
+        """Verify the bundle and describe the work; no model is loaded.
+
+        Raises:
+            InvalidBundle: The model cannot be used.
+            UsageError: There are more or fewer names than labels.
+        """
+        recipe, _ = Recipe.of(
+            options.get("model"),
+            device=options.get("device", "auto"),
+            precision=options.get("precision", "auto"),
+            labels=options.get("labels"),
+        )
+        return cls(
+            recipe,
+            text_column,
+            options.get("all_scores", False),
+            options.get("label_column", "label"),
+            options.get("score_column", "score"),
+        )
+
+    @property
+    def columns(self) -> "OutputColumns":
+        """The columns that are appended: label, score, then a score for each class."""
+        return self.recipe.columns(self.all_scores, self.label_column, self.score_column)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Hold the task against the names of a frame's columns, before any work.
+
+        Raises:
+            DataError: The text column is missing.
+            UsageError: A name that would be added is taken.
+        """
+        from scorer.files.columns import find_text_column
+
+        find_text_column("the frame", names, self.text_column, "text_column")
+        self.columns.check_against(names, "label_column and score_column")
+
+    def score_batches(
+        self, batches: "Iterable[RecordBatch]", threads: int
+    ) -> "Iterator[RecordBatch]":
+        """Yield each batch with its answers, by this process's scorer."""
+        return scorer_here(self.recipe, threads).score_batches(
+            batches,
+            self.text_column,
+            all_scores=self.all_scores,
+            label_column=self.label_column,
+            score_column=self.score_column,
+        )
+
+
+_scorers: "dict[Recipe, Scorer]" = {}
+_lock = Lock()
+
+
+def scorer_here(recipe: Recipe, threads: int) -> "Scorer":
+    """Return this process's scorer, the same one each time; its first use opens the model.
+
+    Args:
+        recipe: What to open.
+        threads: CPUs that the engine grants to this process.
+    """
+    limit_pools(threads)
+    from scorer.api import unopened
+
+    granted = replace(recipe, threads=threads)
+    with _lock:
+        if granted not in _scorers:
+            _scorers[granted] = unopened(granted)
+        return _scorers[granted]

@@ -1,0 +1,78 @@
+"""Spark: a DataFrame with its label and score, through `mapInArrow`."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Unpack
+
+from scorer.engines.per_process import Options, Task
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from scorer.files.record_batches import RecordBatch
+
+
+def score(frame: "DataFrame", text_column: str = "text", **options: Unpack[Options]) -> "DataFrame":
+    """Return all columns of a frame, then label and score; Spark computes them when it wants to.
+
+    Every Python process of Spark opens the model once, with the CPUs that Spark grants to a
+    task (`spark.task.cpus`). A bundle that is named is shipped to each executor once; the embedded
+    one is there already, where tweetscore is installed.
+
+    Args:
+        frame: With a string column of texts.
+        text_column: Its name.
+        options: As of `Scorer` and `Scorer.score_frame`.
+
+    Raises:
+        DataError: There is no such text column.
+        InvalidBundle: The model cannot be used.
+        UsageError: A name that would be added is taken, or there are too many or too few labels.
+    """
+    from pyspark.sql.types import FloatType, StringType, StructType
+
+    task = Task.of(text_column, options)
+    task.check(frame.columns)
+    schema = StructType(list(frame.schema.fields)).add(task.columns.label_column, StringType())
+    for name in task.columns.names[1:]:
+        schema = schema.add(name, FloatType())
+    shipped = None
+    if task.recipe.model is not None:
+        shipped = f"tweetscore-{task.recipe.digest}"
+        archive = _packed(task.recipe.model, shipped)
+        frame.sparkSession.sparkContext.addArchive(f"{archive}#{shipped}")
+    return frame.mapInArrow(Scoring(task, shipped), schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """The function that `mapInArrow` calls, once for each partition."""
+
+    task: Task
+    shipped: str | None = None  # the name under which the bundle came to the executor
+
+    def __call__(self, batches: "Iterable[RecordBatch]") -> "Iterator[RecordBatch]":
+        """Yield the partition's batches with their answers."""
+        from pyspark import SparkFiles, TaskContext
+
+        context: Any = TaskContext.get()  # there is one wherever Spark calls a function
+        task = self.task
+        if self.shipped is not None:
+            here = Path(SparkFiles.get(self.shipped))
+            task = replace(task, recipe=replace(task.recipe, model=here))
+        return task.score_batches(batches, threads=context.cpus())
+
+
+@cache
+def _packed(bundle: Path, name: str) -> str:
+    """Return a zip of the bundle, which Spark may fetch as long as this process lives."""
+    return shutil.make_archive(str(Path(_folder().name) / name), "zip", bundle)
+
+
+@cache
+def _folder() -> "TemporaryDirectory[str]":
+    return TemporaryDirectory(prefix="tweetscore-")

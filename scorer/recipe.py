@@ -1,0 +1,86 @@
+"""What makes the same scorer in every process: small, comparable, picklable, and no model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from scorer.errors import InvalidBundle
+
+if TYPE_CHECKING:
+    from scorer.files.source import OutputColumns
+    from scorer.inference.bundle import Bundle
+    from scorer.inference.runtime.select import Device, Precision
+
+_SHOWN = 12  # digits of a digest that tell two bundles apart
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The arguments of a `Scorer`, and which bundle they meant."""
+
+    model: Path | None  # the bundle's directory; None: the embedded one of each machine
+    digest: str
+    classes: tuple[str, ...]  # the bundle's labels, in id order
+    labels: tuple[str, ...]  # what they are called in answers
+    device: "Device" = "auto"
+    precision: "Precision" = "auto"
+    threads: int | None = None  # None: as many as the process may use
+
+    @classmethod
+    def of(
+        cls,
+        model: str | PathLike[str] | None,
+        *,
+        device: "Device" = "auto",
+        precision: "Precision" = "auto",
+        threads: int | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> "tuple[Self, Bundle]":
+        """Verify a bundle, and return the recipe with it.
+
+        Raises:
+            InvalidBundle: The model cannot be used.
+            UsageError: There are more or fewer names than labels.
+        """
+        from scorer.inference.bundle import open_bundle
+        from scorer.run_options import renamed
+
+        bundle = open_bundle(None if model is None else Path(model))
+        recipe = cls(
+            # Resolved: another process may work in another directory.
+            model=None if model is None else bundle.directory,
+            digest=bundle.digest,
+            classes=bundle.labels,
+            labels=renamed(bundle.labels, labels),
+            device=device,
+            precision=precision,
+            threads=threads,
+        )
+        return recipe, bundle
+
+    def columns(self, all_scores: bool, label_column: str, score_column: str) -> "OutputColumns":
+        """Return the columns that scoring appends."""
+        from scorer.files.source import OutputColumns
+
+        per_class = tuple(f"score_{name}" for name in self.classes) if all_scores else ()
+        return OutputColumns(label_column, score_column, self.labels, per_class)
+
+    def open_bundle(self) -> "Bundle":
+        """Verify the bundle that this process finds under the recipe's path, and return it.
+
+        Raises:
+            InvalidBundle: It is not usable, or not the one that was meant.
+        """
+        from scorer.inference.bundle import open_bundle
+
+        bundle = open_bundle(self.model)
+        if bundle.digest != self.digest:
+            raise InvalidBundle(
+                f"{bundle.directory} is {bundle.name} {bundle.version} "
+                f"({bundle.digest[:_SHOWN]}), not the bundle that this scorer was made with "
+                f"({self.digest[:_SHOWN]})",
+                "put the same bundle and the same release of tweetscore on every machine",
+            )
+        return bundle
