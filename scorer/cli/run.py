@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from scorer.cli.config_file import config_option
+from scorer.cli.engine import Scoring, check_call, scoring
 from scorer.cli.errors import print_error
 from scorer.cli.log import LoggedCommand, in_json, log_option
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
@@ -40,7 +41,14 @@ _ORIGINS = {
 @log_option
 @debug_option
 def run(
-    *, quiet: bool, verbose: bool, dry_run: bool, inputs: tuple[Path, ...], **options: Any
+    *,
+    quiet: bool,
+    verbose: bool,
+    dry_run: bool,
+    engine: str,
+    ray_address: str | None,
+    inputs: tuple[Path, ...],
+    **options: Any,
 ) -> None:
     """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
 
@@ -57,10 +65,12 @@ def run(
     tweetscore run mon.csv tue.csv -o scored/ --text-column body
     tweetscore run lake/ 'archive/**/*.csv.gz' -o scored/
     zcat tweets.ndjson.gz | tweetscore run - --format ndjson | head
+    tweetscore run lake/ -o scored/ --engine ray --ray-address auto
     """
     from scorer.piped import piped
     from scorer.run_options import RunOptions
 
+    check_call(engine, (*inputs, options["output"]), dry_run=dry_run)
     if dry_run:
         click.get_current_context().exit(_dry_run(inputs, options))
     streams = (sys.stdin.buffer, sys.stdout.buffer)
@@ -68,7 +78,8 @@ def run(
         wanted = RunOptions(
             files.inputs, output=files.output, **options, options_from=_origins(options)
         )
-        code = _run(wanted, files, quiet=quiet, verbose=verbose)
+        score = scoring(engine, ray_address)
+        code = _run(wanted, files, score, quiet=quiet, verbose=verbose)
     click.get_current_context().exit(code)
 
 
@@ -84,7 +95,9 @@ def _dry_run(inputs: tuple[Path, ...], options: dict[str, Any]) -> int:
     return show(preview(RunOptions(inputs, **options)))
 
 
-def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) -> int:
+def _run(
+    wanted: "RunOptions", files: "Files", score: Scoring, *, quiet: bool, verbose: bool
+) -> int:
     """Run, tell what becomes of each file, and return the exit code."""
     from scorer import pipeline
     from scorer.cli.progress import progress
@@ -95,7 +108,7 @@ def _run(wanted: "RunOptions", files: "Files", *, quiet: bool, verbose: bool) ->
         teller.say_skipped(found.ours)
     try:
         with progress(wanted, found.files, hidden=quiet or in_json()) as done:
-            for outcome in pipeline.run(wanted, found, progress=done.hear):
+            for outcome in score(wanted, found, progress=done.hear):
                 done.settle(outcome)
                 teller.tell(files.deliver(outcome))
         teller.say_total(found.passed_over)

@@ -75,6 +75,19 @@ process_options = all_of(
         metavar="SECONDS",
         help="Wait while another run writes the output.",
     ),
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="ray spreads the files over a Ray cluster; -o is then a directory.",
+    ),
+    click.option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="Of the cluster, or auto for the one that runs on this box.  [default: one of its "
+        "own on this box, for this run]",
+    ),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong."),
     click.option("-v", "--verbose", is_flag=True, help="A line for each file, also of many."),
 )

@@ -1,0 +1,248 @@
+"""Ray: the files of a run, spread over a cluster's actors by Ray Data.
+
+Ray starts actors, hands each of them one file after the other, and replaces those that die. What
+an actor does with a file is what one box does (`ray_actor`), so every output has the bytes that the
+local engine writes. The manifest that names them all comes last.
+"""
+
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
+from scorer.engines.ray_manifest import NAME, Manifest
+from scorer.errors import DeviceUnavailable, EngineFailed, InvalidBundle, UsageError
+from scorer.files.discover import plan_outputs
+from scorer.files.inputs import Inputs, find_inputs
+from scorer.files.lock import locked
+from scorer.files.publish import inodes
+from scorer.files.storage import writing
+from scorer.recipe import Recipe
+from scorer.run_options import Outcome, RunOptions
+from scorer.threads import available_cpus
+
+if TYPE_CHECKING:
+    from scorer.inference.runtime.select import Device
+
+Pairs = Sequence[tuple[Path, Path]]
+
+_THREADS = 4  # of an actor, unless it was told: more actors use cores better than more threads
+_TASKS = 10_000  # that Ray is given; with more files a task has several
+_LIVES = 5  # times that a task is tried again because its actor died: a file may be what kills it
+_ZOMBIE = 60.0  # seconds that an actor of a driver that died may hold an output's lock
+_STORE = 100 << 20  # bytes of Ray's object store on one box: only names and reports go through it
+
+
+def run(
+    options: RunOptions,
+    inputs: Inputs | None = None,
+    *,
+    address: str | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Iterator[Outcome]:
+    """Bring each input's output up to date, many at a time, and yield what became of it.
+
+    As `scorer.pipeline.run`, but the order is that in which files are done.
+
+    Args:
+        options: What is wanted; `output` is a directory that all nodes see, as they see the inputs.
+        inputs: What `find_inputs` found, where the caller has asked already.
+        address: Of a Ray cluster; None: that of RAY_ADDRESS, or one on this box for this run.
+        progress: Hears each file's rows.
+
+    Raises:
+        DeviceUnavailable: There is no cluster, or none with the device.
+        EngineFailed: Workers died again and again.
+        GateFailed: The model's answers on some node are not what they should be.
+        InvalidBundle: Ray or the model cannot be used, or a node has other versions.
+        OutputLocked: Another such run writes into the directory.
+        UsageError: There is no output directory, or an output is an input.
+    """
+    folder = _folder(options)
+    found = replace(inputs or find_inputs(options.inputs), several=True)
+    pairs = plan_outputs(found, folder)
+    _check_inodes(found.files, pairs)
+    recipe, bundle = Recipe.of(
+        options.model, device=options.device, precision=options.precision, labels=options.label_names
+    )
+    manifest = Manifest(
+        folder, model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
+    )
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / NAME, wait=options.lock_wait) as lock, _connected(address) as ray:
+        crew = _Crew.of(ray.nodes(), options.device, options.threads, len(pairs))
+        manifest.engine = {"name": "ray", "version": ray.__version__, **crew.as_json()}
+        for path, error in found.unreadable:
+            manifest.failed += 1
+            yield Outcome(path, path, {}, error=error)
+        job = Job(_for_actors(options, folder, crew), recipe, versions(), folder / NAME)
+        for outcome in _score(ray, pairs, job, crew):
+            manifest.add(outcome)
+            progress(0 if outcome.error else outcome.report["counters"]["rows"])
+            yield outcome
+        if not manifest.failed:
+            lock.check()
+            manifest.publish()
+
+
+def _folder(options: RunOptions) -> Path:
+    if options.output is None:
+        raise UsageError("the engine ray writes to a directory of its own", "name it with -o")
+    if options.output.exists() and not options.output.is_dir():
+        raise UsageError(f"{options.output} is a file", "the engine ray needs a directory")
+    return options.output.absolute()
+
+
+def _check_inodes(files: Sequence[Path], pairs: Pairs) -> None:
+    """Let no output be an input under another name; an actor knows its own input only."""
+    taken = inodes(files)
+    for identity, output in inodes(output for _, output in pairs).items():
+        if path := taken.get(identity):
+            raise UsageError(f"{output} is the input {path} itself", "choose another output")
+
+
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """Actors, and what Ray grants to each."""
+
+    actors: int
+    threads: int
+    gpus: int  # 0 or 1
+
+    @classmethod
+    def of(
+        cls, nodes: Sequence[Mapping[str, Any]], device: "Device", threads: int | None, files: int
+    ) -> "_Crew":
+        """Divide a cluster: an actor per GPU, or per group of a node's CPUs.
+
+        Args:
+            nodes: As `ray.nodes` lists them.
+            device: As of a run; auto takes the GPUs if there are any.
+            threads: Of each actor; None: a few, or more where there are fewer files than CPUs.
+            files: More actors than that would have nothing to do.
+        """
+        alive = [node["Resources"] for node in nodes if node["Alive"]]
+        cpus = [int(each.get("CPU", 0)) for each in alive]
+        gpus = [int(each.get("GPU", 0)) for each in alive]
+        wants_gpu = device == "cuda" or (device == "auto" and any(gpus))
+        if wants_gpu and not any(gpus):
+            raise DeviceUnavailable(
+                "no node of the Ray cluster has a GPU", "use --device cpu, or another cluster"
+            )
+        usable = [(c, g) for c, g in zip(cpus, gpus, strict=True) if c and (g or not wants_gpu)]
+        if not usable:
+            raise DeviceUnavailable("no node of the Ray cluster has a CPU to give", "start workers")
+        least = min(c // g if wants_gpu else c for c, g in usable)
+        each = threads or max(1, min(least, max(_THREADS, sum(c for c, _ in usable) // files)))
+        room = sum(min(g, c // each) if wants_gpu else c // each for c, g in usable)
+        if not room:
+            raise UsageError(
+                f"no node of the Ray cluster has {each} CPUs for an actor", "lower --threads"
+            )
+        return cls(min(room, files), each, int(wants_gpu))
+
+    def as_json(self) -> dict[str, int]:
+        """Return what the manifest says of it."""
+        return {"actors": self.actors, "threads": self.threads, "gpus": self.gpus}
+
+
+def _for_actors(options: RunOptions, folder: Path, crew: _Crew) -> RunOptions:
+    """Return the options with absolute paths: an actor works in another directory."""
+    return replace(
+        options,
+        inputs=(),
+        output=folder,
+        model=options.model and options.model.absolute(),
+        threads=crew.threads,
+        lock_wait=max(options.lock_wait, _ZOMBIE),
+    )
+
+
+def _score(ray: Any, pairs: Pairs, job: Job, crew: _Crew) -> Iterator[Outcome]:
+    """Yield what becomes of each file, as it is done; what is wrong with the model is raised."""
+    rows = [
+        {"number": number, "input": os.fsencode(path.absolute()), "output": os.fsencode(output)}
+        for number, (path, output) in _in_order(pairs)
+    ]
+    answers = ray.data.from_items(rows, override_num_blocks=min(len(rows), _TASKS)).map(
+        FileScorer,
+        fn_constructor_args=(pickle.dumps(job), crew.threads),
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1, max_size=crew.actors, initial_size=crew.actors
+        ),
+        num_cpus=crew.threads,
+        num_gpus=crew.gpus,
+        max_restarts=-1,
+        max_task_retries=_LIVES,
+    )
+    try:
+        for row in answers.iter_rows():
+            answer: Answer = pickle.loads(row["answer"])  # noqa: S301 - from our own actor
+            if answer.error:
+                raise answer.error
+            path, output = pairs[answer.number]
+            if answer.outcome:
+                yield replace(answer.outcome, input=path, output=output)
+    except ray.exceptions.ActorDiedError as error:
+        raise EngineFailed(
+            f"a worker of Ray died {_LIVES + 1} times over the same files",
+            "look into Ray's logs, often memory is short, and run the same command again",
+        ) from error
+
+
+def _in_order(pairs: Pairs) -> list[tuple[int, tuple[Path, Path]]]:
+    """Return the pairs, numbered, the largest first; those that share a task from all sizes.
+
+    The last to be done are then small ones, and no node is left alone with a large one.
+    """
+    sizes = [_size(path) for path, _ in pairs]
+    order = sorted(range(len(pairs)), key=lambda number: -sizes[number])
+    tasks = min(len(pairs), _TASKS)
+    return [(n, pairs[n]) for task in range(tasks) for n in order[task::tasks]]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # whoever opens it says why that cannot be done
+        return 0
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
+    """Give the module ray, connected to a cluster; one on this box ends with the block."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # it would report to its makers
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise InvalidBundle(
+            f"the engine ray needs the library {error.name}, which is not installed",
+            "pip install 'tweetscore[ray]'",
+        ) from error
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    size: dict[str, Any] = {}  # a cluster that is there has its own
+    if address == "local":
+        size = {"num_cpus": available_cpus(), "object_store_memory": _STORE}
+        size["include_dashboard"] = False
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address, log_to_driver=False, logging_level="ERROR", **size)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise DeviceUnavailable(
+            f"no Ray cluster answers at {address}: {error}", "check --ray-address"
+        ) from error
+    try:
+        if signal.getsignal(signal.SIGTERM) is not on_sigterm:
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's would end the process with 1
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = context.print_on_execution_start = False
+        yield ray
+    finally:
+        ray.shutdown()
