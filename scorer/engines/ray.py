@@ -8,10 +8,13 @@ local engine writes. The manifest that names them all comes last.
 import os
 import pickle
 import signal
+import socket
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
@@ -34,7 +37,14 @@ Pairs = Sequence[tuple[Path, Path]]
 _THREADS = 4  # of an actor, unless it was told: more actors use cores better than more threads
 _TASKS = 10_000  # that Ray is given; with more files a task has several
 _LIVES = 5  # times that a task is tried again because its actor died: a file may be what kills it
+_KNOCK = 10.0  # seconds for a cluster to answer
 _ZOMBIE = 60.0  # seconds that an actor of a driver that died may hold an output's lock
+# No report to Ray's makers. What it logs to its files is enough; errors come as exceptions.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DATA_LOG_LEVEL": "ERROR",
+}
 _STORE = 100 << 20  # bytes of Ray's object store on one box: only names and reports go through it
 
 
@@ -170,17 +180,21 @@ def _score(ray: Any, pairs: Pairs, job: Job, crew: _Crew) -> Iterator[Outcome]:
         {"number": number, "input": os.fsencode(path.absolute()), "output": os.fsencode(output)}
         for number, (path, output) in _in_order(pairs)
     ]
-    answers = ray.data.from_items(rows, override_num_blocks=min(len(rows), _TASKS)).map(
-        FileScorer,
-        fn_constructor_args=(pickle.dumps(job), crew.threads),
-        compute=ray.data.ActorPoolStrategy(
-            min_size=1, max_size=crew.actors, initial_size=crew.actors
-        ),
-        num_cpus=crew.threads,
-        num_gpus=crew.gpus,
-        max_restarts=-1,
-        max_task_retries=_LIVES,
-    )
+    tasks = ray.data.from_items(rows, override_num_blocks=min(len(rows), _TASKS))
+    with warnings.catch_warnings():
+        # Ray is about to name each option of an actor, but has no name yet for these two.
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
+        answers = tasks.map(
+            FileScorer,
+            fn_constructor_args=(pickle.dumps(job), crew.threads),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1, max_size=crew.actors, initial_size=crew.actors
+            ),
+            num_cpus=crew.threads,
+            num_gpus=crew.gpus,
+            max_restarts=-1,
+            max_task_retries=_LIVES,
+        )
     try:
         for row in answers.iter_rows():
             answer: Answer = pickle.loads(row["answer"])  # noqa: S301 - from our own actor
@@ -217,7 +231,7 @@ def _size(path: Path) -> int:
 @contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
     """Give the module ray, connected to a cluster; one on this box ends with the block."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # it would report to its makers
+    os.environ |= _QUIET
     try:
         import ray
         import ray.data
@@ -226,23 +240,53 @@ def _connected(address: str | None) -> Iterator[Any]:
             f"the engine ray needs the library {error.name}, which is not installed",
             "pip install 'tweetscore[ray]'",
         ) from error
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    size: dict[str, Any] = {}  # a cluster that is there has its own
-    if address == "local":
-        size = {"num_cpus": available_cpus(), "object_store_memory": _STORE}
-        size["include_dashboard"] = False
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    with TemporaryDirectory(prefix="tweetscore-ray-", ignore_cleanup_errors=True) as scratch:
+        try:
+            with _hushed():
+                _connect(ray, address or os.environ.get("RAY_ADDRESS"), scratch)
+            if signal.getsignal(signal.SIGTERM) is not on_sigterm:
+                signal.signal(signal.SIGTERM, on_sigterm)  # Ray's would end the process with 1
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = context.print_on_execution_start = False
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Let Ray's native half say nothing on stderr, where it would announce its log level."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as null:
+        os.dup2(null.fileno(), 2)
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", **size)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise DeviceUnavailable(
-            f"no Ray cluster answers at {address}: {error}", "check --ray-address"
-        ) from error
-    try:
-        if signal.getsignal(signal.SIGTERM) is not on_sigterm:
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's would end the process with 1
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = context.print_on_execution_start = False
-        yield ray
+        yield
     finally:
-        ray.shutdown()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _connect(ray: Any, address: str | None, scratch: str) -> None:
+    """Connect to a cluster, or start one on this box, which keeps its files in `scratch`."""
+    said = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None or address == "local":
+        ray.init(
+            "local",
+            num_cpus=available_cpus(),
+            object_store_memory=_STORE,
+            include_dashboard=False,
+            _temp_dir=scratch,
+            **said,
+        )
+        return
+    try:
+        if ":" in address:  # Ray itself would knock for a quarter of an hour
+            host, _, port = address.rpartition("/")[2].rpartition(":")
+            socket.create_connection((host, int(port)), _KNOCK).close()
+        ray.init(address, **said)
+    except (OSError, RuntimeError, ValueError) as error:
+        problem = str(error).partition("\n")[0]
+        raise DeviceUnavailable(
+            f"no Ray cluster answers at {address}: {problem}", "check --ray-address"
+        ) from error
