@@ -11,6 +11,7 @@ CORE := $(VENV)/.core
 DEV  := $(VENV)/.dev
 CUDA := $(VENV)/.cuda
 PEERS := $(VENV)/.bench
+ENGINES := $(VENV)/.engines
 
 SCORED := samples/tweets.scored.parquet
 
@@ -24,7 +25,7 @@ DATA      ?= ../shared/data
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
 	@echo "make test          linters, types and all tests that need only Python and pip"
-	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler or time"
+	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler, Java or time"
 	@echo "make coverage      that every branch of the files that must not err has a test"
 	@echo "make test-long     kills, faults, races and mutants in their hundreds and thousands"
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
@@ -48,7 +49,7 @@ test: lint
 	@echo "Not run here (file: tests), see make test-ci and make check-gpu:"
 	@$(BIN)/pytest -qq --collect-only -m "ci or gpu"
 
-test-ci: coverage
+test-ci: coverage $(ENGINES)
 	$(BIN)/pytest -m ci
 
 # Every branch of what "exactly once" and "byte for byte" rest on; pyproject.toml names the files.
@@ -110,6 +111,12 @@ model: $(DEV)
 	    --label-names negative,neutral,positive --name tweet-sentiment-minilm
 	$(BIN)/tweetscore model export $(MODEL_DIR)/checkpoint --output scorer/bundled --overwrite \
 	    --version 1.0.0 --notes export/minilm_notes.md --parity-data $(DATA)/test.csv
+
+# Daft without what it depends on: it admits no pyarrow that tweetscore does, and works with it.
+$(ENGINES): $(DEV)
+	$(PIP) --editable '.[spark,export,dev]'
+	$(PIP) --no-deps daft
+	@touch $@
 
 $(PEERS): $(DEV)
 	$(PIP) --editable '.[bench,export,dev]'

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
-from scorer.engines.per_process import Options, Task, scorer_here
-from scorer.errors import DataError
+from scorer.engines.per_process import Options, Task, not_text, scorer_here
 from scorer.threads import available_cpus
 
 if TYPE_CHECKING:
@@ -36,10 +35,7 @@ def score(
     task.check(frame.column_names)
     kind = frame.schema()[text_column].dtype
     if kind != daft.DataType.string():
-        raise DataError(
-            f"column {text_column!r} of the frame is {kind}, not text",
-            "name another with text_column",
-        )
+        raise not_text(text_column, kind)
     label, *scores = task.columns.names
     floats = dict.fromkeys(scores, daft.DataType.float32())
     answers = daft.DataType.struct({label: daft.DataType.string(), **floats})

@@ -11,6 +11,7 @@ from os import PathLike
 from threading import Lock
 from typing import TYPE_CHECKING, Self, TypedDict
 
+from scorer.errors import DataError
 from scorer.recipe import Recipe
 from scorer.threads import limit_pools
 
@@ -93,6 +94,13 @@ class Task:
             label_column=self.label_column,
             score_column=self.score_column,
         )
+
+
+def not_text(text_column: str, kind: object) -> DataError:
+    """Return the error for a text column of another type, in the engine's word for it."""
+    return DataError(
+        f"column {text_column!r} of the frame is {kind}, not text", "name another with text_column"
+    )
 
 
 _scorers: "dict[Recipe, Scorer]" = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Unpack
 
-from scorer.engines.per_process import Options, Task
+from scorer.engines.per_process import Options, Task, not_text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -36,9 +36,10 @@ def score(frame: "DataFrame", text_column: str = "text", **options: Unpack[Optio
     from pyspark.sql.types import FloatType, StringType, StructType
 
     task = Task.of(text_column, options)
-    task.check(frame.columns)
-    schema = StructType(list(frame.schema.fields)).add(task.columns.label_column, StringType())
-    for name in task.columns.names[1:]:
+    _check(frame, task)
+    label, *scores = task.columns.names
+    schema = StructType(list(frame.schema.fields)).add(label, StringType())
+    for name in scores:
         schema = schema.add(name, FloatType())
     shipped = None
     if task.recipe.model is not None:
@@ -46,6 +47,18 @@ def score(frame: "DataFrame", text_column: str = "text", **options: Unpack[Optio
         archive = _packed(task.recipe.model, shipped)
         frame.sparkSession.sparkContext.addArchive(f"{archive}#{shipped}")
     return frame.mapInArrow(Scoring(task, shipped), schema)
+
+
+def _check(frame: "DataFrame", task: Task) -> None:
+    """Hold the task against the frame's columns, whose names Spark does not tell apart by case."""
+    from pyspark.sql.types import StringType
+
+    lower = {name.lower() for name in frame.columns}
+    alike = [name for name in task.columns.names if name.lower() in lower]
+    task.check([*frame.columns, *alike])
+    kind = frame.schema[task.text_column].dataType
+    if not isinstance(kind, StringType):
+        raise not_text(task.text_column, kind.simpleString())
 
 
 @dataclass(frozen=True, slots=True)

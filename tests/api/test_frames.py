@@ -8,6 +8,9 @@ import pytest
 from polars.io.plugins import register_io_source
 
 from scorer import DataError, GateFailed, Scorer, UsageError, run_options
+from scorer.cli import tweetscore
+
+SAMPLES = Path(__file__).parents[2] / "samples"
 
 FRAME = pl.DataFrame(
     {
@@ -46,6 +49,18 @@ def test_all_columns_pass_through(tiny: Scorer) -> None:
     assert dict(scored.schema) == dict(FRAME.schema) | ADDED
     assert scored.select(FRAME.columns).equals(FRAME)
     assert scored.select("text", *ADDED).equals(tiny.score(FRAME["text"]))
+
+
+def test_a_frame_gets_what_a_file_gets(
+    tiny: Scorer, tiny_bert_bundle: Path, tmp_path: Path
+) -> None:
+    """`tweetscore run` and `score_frame` give the same columns, with the same bits."""
+    source, target = SAMPLES / "tweets.parquet", tmp_path / "scored.parquet"
+    options = f"--model {tiny_bert_bundle} --device builtin --scores all --chunk-rows 100 -q"
+    command = ["run", str(source), "-o", str(target), *options.split()]
+    tweetscore(command, standalone_mode=False)
+    scored = tiny.score_frame(pl.read_parquet(source), all_scores=True)
+    assert pl.read_parquet(target).equals(scored)
 
 
 def test_columns_are_named_as_on_the_command_line(tiny_bert_bundle: Path) -> None:

@@ -13,6 +13,7 @@ TOP_LEVEL = {
     "LICENSE",
     "Makefile",
     "NOTICE",
+    "README.es.md",
     "README.md",
     "constraints.txt",
     "docs",
