@@ -10,14 +10,15 @@ import pickle
 import signal
 import socket
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
+from scorer.engines.ray_crew import Crew
 from scorer.engines.ray_manifest import NAME, Manifest
 from scorer.errors import DeviceUnavailable, EngineFailed, InvalidBundle, UsageError
 from scorer.files.discover import plan_outputs
@@ -29,12 +30,8 @@ from scorer.recipe import Recipe
 from scorer.run_options import Outcome, RunOptions
 from scorer.threads import available_cpus
 
-if TYPE_CHECKING:
-    from scorer.inference.runtime.select import Device
-
 Pairs = Sequence[tuple[Path, Path]]
 
-_THREADS = 4  # of an actor, unless it was told: more actors use cores better than more threads
 _TASKS = 10_000  # that Ray is given; with more files a task has several
 _LIVES = 5  # times that a task is tried again because its actor died: a file may be what kills it
 _KNOCK = 10.0  # seconds for a cluster to answer
@@ -78,7 +75,10 @@ def run(
     pairs = plan_outputs(found, folder)
     _check_inodes(found.files, pairs)
     recipe, bundle = Recipe.of(
-        options.model, device=options.device, precision=options.precision, labels=options.label_names
+        options.model,
+        device=options.device,
+        precision=options.precision,
+        labels=options.label_names,
     )
     manifest = Manifest(
         folder, model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
@@ -86,7 +86,7 @@ def run(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / NAME, wait=options.lock_wait) as lock, _connected(address) as ray:
-        crew = _Crew.of(ray.nodes(), options.device, options.threads, len(pairs))
+        crew = Crew.of(ray.nodes(), options.device, options.threads, len(pairs))
         manifest.engine = {"name": "ray", "version": ray.__version__, **crew.as_json()}
         for path, error in found.unreadable:
             manifest.failed += 1
@@ -117,52 +117,7 @@ def _check_inodes(files: Sequence[Path], pairs: Pairs) -> None:
             raise UsageError(f"{output} is the input {path} itself", "choose another output")
 
 
-@dataclass(frozen=True, slots=True)
-class _Crew:
-    """Actors, and what Ray grants to each."""
-
-    actors: int
-    threads: int
-    gpus: int  # 0 or 1
-
-    @classmethod
-    def of(
-        cls, nodes: Sequence[Mapping[str, Any]], device: "Device", threads: int | None, files: int
-    ) -> "_Crew":
-        """Divide a cluster: an actor per GPU, or per group of a node's CPUs.
-
-        Args:
-            nodes: As `ray.nodes` lists them.
-            device: As of a run; auto takes the GPUs if there are any.
-            threads: Of each actor; None: a few, or more where there are fewer files than CPUs.
-            files: More actors than that would have nothing to do.
-        """
-        alive = [node["Resources"] for node in nodes if node["Alive"]]
-        cpus = [int(each.get("CPU", 0)) for each in alive]
-        gpus = [int(each.get("GPU", 0)) for each in alive]
-        wants_gpu = device == "cuda" or (device == "auto" and any(gpus))
-        if wants_gpu and not any(gpus):
-            raise DeviceUnavailable(
-                "no node of the Ray cluster has a GPU", "use --device cpu, or another cluster"
-            )
-        usable = [(c, g) for c, g in zip(cpus, gpus, strict=True) if c and (g or not wants_gpu)]
-        if not usable:
-            raise DeviceUnavailable("no node of the Ray cluster has a CPU to give", "start workers")
-        least = min(c // g if wants_gpu else c for c, g in usable)
-        each = threads or max(1, min(least, max(_THREADS, sum(c for c, _ in usable) // files)))
-        room = sum(min(g, c // each) if wants_gpu else c // each for c, g in usable)
-        if not room:
-            raise UsageError(
-                f"no node of the Ray cluster has {each} CPUs for an actor", "lower --threads"
-            )
-        return cls(min(room, files), each, int(wants_gpu))
-
-    def as_json(self) -> dict[str, int]:
-        """Return what the manifest says of it."""
-        return {"actors": self.actors, "threads": self.threads, "gpus": self.gpus}
-
-
-def _for_actors(options: RunOptions, folder: Path, crew: _Crew) -> RunOptions:
+def _for_actors(options: RunOptions, folder: Path, crew: Crew) -> RunOptions:
     """Return the options with absolute paths: an actor works in another directory."""
     return replace(
         options,
@@ -174,7 +129,7 @@ def _for_actors(options: RunOptions, folder: Path, crew: _Crew) -> RunOptions:
     )
 
 
-def _score(ray: Any, pairs: Pairs, job: Job, crew: _Crew) -> Iterator[Outcome]:
+def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Iterator[Outcome]:
     """Yield what becomes of each file, as it is done; what is wrong with the model is raised."""
     rows = [
         {"number": number, "input": os.fsencode(path.absolute()), "output": os.fsencode(output)}

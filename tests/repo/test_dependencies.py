@@ -44,9 +44,8 @@ def modules(requirements: list[str]) -> set[str]:
 def test_the_scorer_imports_what_it_declares() -> None:
     """No core dependency is missing, and none is there for nothing; engines are their own."""
     core = modules(PROJECT["dependencies"])
-    assert imported("scorer") - core == {"daft"} | modules(
-        PROJECT["optional-dependencies"]["spark"]
-    )
+    extras = PROJECT["optional-dependencies"]
+    assert imported("scorer") - core == {"daft"} | modules([*extras["ray"], *extras["spark"]])
     assert core <= imported("scorer")
 
 
@@ -109,7 +108,7 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
         pin.name.lower(): Version(str(pin.specifier).removeprefix("==")) for pin in constraints()
     }
     extras = PROJECT["optional-dependencies"]
-    declared = [extras[name] for name in ("export", "bench", "dev", "spark")]
+    declared = [extras[name] for name in ("export", "bench", "dev", "ray", "spark")]
     for line in chain(PROJECT["dependencies"], *declared):
         wanted = Requirement(line)
         if wanted.name == "onnxruntime":  # another platform's; one box has one runtime
