@@ -207,10 +207,12 @@ def main(only: tuple[str, ...], quick: bool, folder: Path) -> None:
     for name in only or PARTS:
         parts[name]()
     # Only now: what the page needs is large, and the processes that are measured are over.
-    from tests.bench import page
+    from tests.bench import page, scaling_page
 
     target = folder if only or quick else ROOT / "docs"
     page.write(target, bench.store.key, bench.store.records)
+    if target == ROOT / "docs":
+        scaling_page.write()
     click.echo(f"bench: wrote {target / 'benchmarks.md'}", err=True)
 
 
