@@ -9,8 +9,6 @@ from scorer.errors import DeviceUnavailable, UsageError
 if TYPE_CHECKING:
     from scorer.inference.runtime.select import Device
 
-_THREADS = 4  # of an actor, unless it was told: more actors use cores better than more threads
-
 
 @dataclass(frozen=True, slots=True)
 class Crew:
@@ -24,12 +22,15 @@ class Crew:
     def of(
         cls, nodes: Sequence[Mapping[str, Any]], device: "Device", threads: int | None, files: int
     ) -> "Crew":
-        """Divide a cluster: an actor per GPU, or per group of a node's CPUs.
+        """Divide a cluster: an actor per GPU with its share of the CPUs, or else an actor per CPU.
+
+        More actors use CPUs better than more threads do; only where there are fewer files than
+        CPUs does an actor have several.
 
         Args:
             nodes: As `ray.nodes` lists them.
             device: As of a run; auto takes the GPUs if there are any.
-            threads: Of each actor; None: a few, or more where there are fewer files than CPUs.
+            threads: Of each actor, if that is not to be decided here.
             files: More actors than that would have nothing to do.
         """
         alive = [node["Resources"] for node in nodes if node["Alive"]]
@@ -43,9 +44,13 @@ class Crew:
         usable = [(c, g) for c, g in zip(cpus, gpus, strict=True) if c and (g or not wants_gpu)]
         if not usable:
             raise DeviceUnavailable("no node of the Ray cluster has a CPU to give", "start workers")
-        least = min(c // g if wants_gpu else c for c, g in usable)
-        each = threads or max(1, min(least, max(_THREADS, sum(c for c, _ in usable) // files)))
-        room = sum(min(g, c // each) if wants_gpu else c // each for c, g in usable)
+        if wants_gpu:
+            each = threads or max(1, min(c // g for c, g in usable))
+            room = sum(min(g, c // each) for c, g in usable)
+        else:
+            least, all_cpus = min(c for c, _ in usable), sum(c for c, _ in usable)
+            each = threads or max(1, min(least, all_cpus // files))
+            room = sum(c // each for c, _ in usable)
         if not room:
             raise UsageError(
                 f"no node of the Ray cluster has {each} CPUs for an actor", "lower --threads"

@@ -97,7 +97,7 @@ class Bench:
         with TemporaryDirectory(dir=self.folder) as scratch:
             parts, output = (Path(scratch).absolute() / name for name in ("parts", "scored"))
             runner.run(runner.script("spread", texts, parts, spread.FILES), self.threads)
-            command = spread.command(parts, output, layout, self.threads)
+            command = spread.command(parts, output, layout)
             try:
                 finished = runner.run(command, self.threads)
             except runner.ProcessFailed as error:

@@ -78,7 +78,7 @@ def records() -> dict[str, Any]:
     for number in (1, 2, 3):
         kept[f"startup/steps#{number}"] = steps
         kept[f"startup/python#{number}"] = {"seconds": 0.01}
-    for layout, seconds in (("local", 1.0), ("ray", 1.1), ("ray --threads 1", 1.25)):
+    for layout, seconds in (("local", 1.0), ("ray", 1.1), ("ray --threads 2", 1.25)):
         for number in (1, 2, 3):
             kept[f"{record(layout)}#{number}"] = {
                 "rows": ROWS, "files": 16, "steady_seconds": seconds, "seconds": seconds + 2,

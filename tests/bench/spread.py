@@ -14,12 +14,11 @@ from typing import Any
 FILES = 16
 
 
-def command(parts: Path, output: Path, layout: str, threads: int) -> list[str]:
+def command(parts: Path, output: Path, layout: str) -> list[str]:
     """Return the command that scores a folder; `layout` is what follows --engine."""
     program = str(Path(sys.executable).with_name("tweetscore"))
-    words = ["run", str(parts), "-o", str(output), "--device", "cpu", "--quiet"]
-    words += ["--engine", *layout.split()]
-    return [program, *words, *([] if "--threads" in layout else ["--threads", str(threads)])]
+    words = [program, "run", str(parts), "-o", str(output), "--device", "cpu", "--quiet"]
+    return [*words, "--engine", *layout.split()]
 
 
 def split(file: Path, folder: Path, parts: int) -> None:

@@ -10,8 +10,8 @@ LOCAL = "local"
 #: What is measured, by the words that follow --engine.
 LAYOUTS = {
     LOCAL: "local",
-    "ray": "ray, as it divides this box by itself",
-    "ray --threads 1": "ray, an actor per core",
+    "ray": "ray, an actor per core",
+    "ray --threads 2": "ray, an actor with two threads",
 }
 SHARE = 0.85  # of the local engine's steady state: what Ray is to keep
 

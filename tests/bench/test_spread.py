@@ -49,10 +49,12 @@ def test_the_page_tells_start_and_steady_state_apart() -> None:
     """A row for each layout, with its share of the local engine's rate of the same round."""
     text = page.render(results())
     assert "| local | 3 | 1,000 (1,000 to 1,000) |  | 2.0 |" in text
-    assert "| ray, an actor per core | 3 | 800 (800 to 800) | 80% (80% to 80%) | 2.0 |" in text
+    assert (
+        "| ray, an actor with two threads | 3 | 800 (800 to 800) | 80% (80% to 80%) | 2.0 |" in text
+    )
 
 
 def test_a_layout_that_does_not_run_says_why() -> None:
     """Its error stands where its figures would."""
     broken = {f"{record('ray')}#{number}": {"error": "no ray"} for number in (1, 2, 3)}
-    assert "| ray, as it divides this box by itself | no ray |" in page.render(results(**broken))
+    assert "| ray, an actor per core | no ray |" in page.render(results(**broken))

@@ -32,13 +32,14 @@ def node(cpus: int, gpus: int = 0, *, alive: bool = True) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("nodes", "device", "threads", "files", "crew"),
     [
-        ([node(2)], "auto", None, 100, Crew(1, 2, 0)),
-        ([node(2)], "auto", 1, 100, Crew(2, 1, 0)),
-        ([node(16), node(6), node(64, alive=False)], "cpu", None, 100, Crew(5, 4, 0)),
+        ([node(2)], "auto", None, 100, Crew(2, 1, 0)),
+        ([node(2)], "auto", 2, 100, Crew(1, 2, 0)),
+        ([node(16), node(6), node(64, alive=False)], "cpu", None, 100, Crew(22, 1, 0)),
+        ([node(16), node(6)], "cpu", 4, 100, Crew(5, 4, 0)),
         ([node(64)], "auto", None, 4, Crew(4, 16, 0)),
         ([node(0), node(8)], "auto", None, 1, Crew(1, 8, 0)),
         ([node(32, 8), node(64)], "auto", None, 100, Crew(8, 4, 1)),
-        ([node(32, 8)], "cpu", None, 100, Crew(8, 4, 0)),
+        ([node(32, 8)], "cpu", None, 100, Crew(32, 1, 0)),
         ([node(32, 8)], "cuda", None, 3, Crew(3, 4, 1)),
     ],
 )
