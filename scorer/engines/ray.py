@@ -158,10 +158,12 @@ def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Iterator[Outcome]:
             path, output = pairs[answer.number]
             if answer.outcome:
                 yield replace(answer.outcome, input=path, output=output)
-    except ray.exceptions.ActorDiedError as error:
+    except ray.exceptions.RayTaskError:
+        raise  # a worker that met a bug
+    except ray.exceptions.RayError as error:
         raise EngineFailed(
-            f"a worker of Ray died {_LIVES + 1} times over the same files",
-            "look into Ray's logs, often memory is short, and run the same command again",
+            f"Ray lost a worker, then {_LIVES} more over the same files ({type(error).__name__})",
+            "see whether memory is short or a node is broken, and run the same command again",
         ) from error
 
 

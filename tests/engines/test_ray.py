@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
 
 from scorer import pipeline
 from scorer.engines import ray
-from scorer.errors import GateFailed
+from scorer.errors import EngineFailed, GateFailed
 from scorer.run_options import Outcome, RunOptions
 from tests.engines.bundles import with_wrong_canary
 
@@ -143,16 +144,17 @@ def test_a_killed_driver_is_taken_up(
 ) -> None:
     """The next run scores only what was not done, and only then there is a manifest."""
     target = tmp_path / "scored"
-    program = [
-        str(Path(sys.executable).with_name("tweetscore")),
-        "run",
-        str(lake),
-        "-o",
-        str(target),
-    ]
-    with subprocess.Popen(
-        [*program, "--engine", "ray", "--threads", "1", "-v"], stderr=subprocess.PIPE, text=True
-    ) as driver:
+    program = Path(sys.executable).with_name("tweetscore")
+    with (
+        # A killed driver leaves the files of its Ray there.
+        TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
+        subprocess.Popen(
+            [program, "run", lake, "-o", target, "--engine", "ray", "-v"],
+            env=os.environ | {"TMPDIR": scratch},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as driver,
+    ):
         assert driver.stderr
         said = [driver.stderr.readline() for _ in range(3)]
         driver.kill()
@@ -165,6 +167,22 @@ def test_a_killed_driver_is_taken_up(
     assert before == {path: Path(path).stat() for path in done}
     assert written(target) == expected
     assert len(manifest(target)["files"]) == FILES  # type: ignore[arg-type]  # it is a list
+
+
+def test_a_file_that_kills_its_workers_ends_the_run(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somewhere the patience ends; what was done stays done, and there is no manifest."""
+    monkeypatch.setattr(ray, "_LIVES", 0)
+    target = tmp_path / "scored"
+    outcomes = ray.run(RunOptions((lake,), target))
+    next(outcomes)
+    for actor in actors():
+        os.kill(actor, signal.SIGKILL)
+    with pytest.raises(EngineFailed, match="Ray lost a worker, then 0 more over the same"):
+        list(outcomes)
+    assert written(target)
+    assert not (target / "_tweetscore.json").exists()
 
 
 def test_a_canary_that_fails_on_a_node_ends_the_run(
