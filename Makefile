@@ -25,7 +25,7 @@ DATA      ?= ../shared/data
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
 	@echo "make test          linters, types and all tests that need only Python and pip"
-	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler, Java or time"
+	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler, Java, Chromium, PostgreSQL or time"
 	@echo "make coverage      that every branch of the files that must not err has a test"
 	@echo "make test-long     kills, faults, races and mutants in their hundreds and thousands"
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"

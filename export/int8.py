@@ -75,6 +75,7 @@ class _Rewriter:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph = graph
         self._consumers: dict[str, list[NodeProto]] = {}
+        self._producers = {name: node for node in graph.node for name in node.output}
         for node in graph.node:
             for name in node.input:
                 self._consumers.setdefault(name, []).append(node)
@@ -139,17 +140,28 @@ class _Rewriter:
         """Put an integer product in the place of one with weights [inputs, outputs]."""
         row, scale, zero = quantized
         chain, weights = _Chain(name), product.input[1]
-        size = chain.add("Abs", [weights], "size")
-        first = self._constant("context.first", np.array([0]))
-        largest = chain.add("ReduceMax", [size, first], "largest", keepdims=0)
+        turned = self._turned(weights, chain)
+        size = chain.add("Abs", [turned], "size")
+        last = self._constant("context.last", np.array([-1]))
+        largest = chain.add("ReduceMax", [size, last], "largest", keepdims=0)
         scaled = chain.add("Mul", [largest, self._number(1 / 127)], "scaled")
         columns = chain.add("Max", [scaled, self._number(_LEAST_SCALE)], "columns")
         zeros = chain.zeros(columns, 0, np.int8)
-        whole = chain.add("QuantizeLinear", [weights, columns, zeros], "weights", axis=1)
+        # Along axis 1 the operator takes one element at a time: a session of MiniLM would need
+        # 0.10 s of 0.29 s longer to fold its constants (one core).
+        whole = chain.add("QuantizeLinear", [turned, columns, zeros], "turned_bytes", axis=0)
+        whole = chain.add("Transpose", [whole], "weights", perm=[1, 0])
         operands = [row, whole, self._number(1), columns, zero]
         result = chain.add(_PRODUCT, operands, "product", domain=_DOMAIN)
         chain.nodes.append(helper.make_node("Mul", [result, scale], [product.output[0]]))
         self._instead[product.output[0]] = chain.nodes
+
+    def _turned(self, weights: str, chain: "_Chain") -> str:
+        """Return the weights as [outputs, inputs], which is how PyTorch stores a Linear's."""
+        made_by = self._producers.get(weights)
+        if made_by is not None and made_by.op_type == "Transpose":
+            return str(made_by.input[0])
+        return chain.add("Transpose", [weights], "turned", perm=[1, 0])
 
     def _correct(self, name: str, product: NodeProto, add: NodeProto, center: str) -> None:
         """Add to the bias what centring took away."""

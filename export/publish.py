@@ -43,10 +43,22 @@ def describe(
         "base_model": training.get("base_model", {"name": "unknown", "sha256": ""}),
         "training": {key: training[key] for key in _TRAINING if key in training},
         "metrics": checkpoint.evaluation,
-        "baseline": training.get("baseline"),
+        "baseline": _baseline(checkpoint),
         "parity": [],
         "libraries": _versions(),
     }
+
+
+def _baseline(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """Return what training wrote, its shares under the names that the labels have now."""
+    baseline: dict[str, Any] | None = checkpoint.training.get("baseline")
+    known = checkpoint.config.get("id2label") or {}
+    before = [str(known[key]) for key in sorted(known, key=int)]
+    shares = (baseline or {}).get("label_shares")
+    if baseline is None or not shares or shares.keys() != set(before):
+        return baseline
+    renamed = zip(checkpoint.labels, before, strict=True)
+    return {**baseline, "label_shares": {name: shares[old] for name, old in renamed}}
 
 
 def _versions() -> dict[str, str]:

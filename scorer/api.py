@@ -161,8 +161,8 @@ class Scorer:
 
         def score(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
             pieces = ((batch, batch[text_column].cast(pl.String)) for batch in batches)
-            for batch, scores in scored(self._classifier, pieces):
-                yield frames.with_answers(batch, scores, columns)
+            for batch, answers in scored(self._classifier, pieces):
+                yield frames.with_answers(batch, answers, columns)
 
         if isinstance(frame, pl.DataFrame):
             (answered,) = score([frame])
@@ -206,8 +206,8 @@ class Scorer:
 
         columns = self._recipe.columns(all_scores, label_column, score_column)
         pieces = ((b, record_batches.texts_of(b, text_column, columns)) for b in batches)
-        for batch, scores in scored(self._classifier, pieces):
-            yield record_batches.with_answers(batch, scores, columns)
+        for batch, answers in scored(self._classifier, pieces):
+            yield record_batches.with_answers(batch, answers, columns)
 
     def __reduce__(self) -> "tuple[Callable[[Recipe], Scorer], tuple[Recipe]]":
         return unopened, (self._recipe,)

@@ -19,10 +19,13 @@
 
 A message is one line: what happened, where, and after a semicolon what to do. Anything that
 is not in this tree is a bug of ours and exits 70, but for an error of the operating system, which
-exits 74, and an interrupt: 130, or 143 when it came as SIGTERM.
+exits 74, and an interrupt: 130, or 143 when it came as SIGTERM. What was done, but fell outside a
+bound that was asked for, is no error and exits 3.
 """
 
 from typing import ClassVar
+
+OUTSIDE_BOUND = 3
 
 
 class TweetscoreError(Exception):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from scorer import keys
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
 from scorer.files.discover import failed_report_path, rejects_path, resolved
+from scorer.files.earlier import Earlier
 from scorer.files.formats import open_source
 from scorer.files.inputs import partition_keys
 from scorer.files.lock import Lock, locked
@@ -34,16 +35,12 @@ from scorer.files.source import OutputColumns, Source, input_changed
 from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover, scratch
 from scorer.files.storage import reading, writing
 from scorer.first_pass import FirstPass
+from scorer.inference.baseline import baseline_of
+from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.records import Reject
-from scorer.run_options import (
-    Model,
-    Outcome,
-    RunOptions,
-    TextClassifier,
-    renamed,
-    window_rows,
-)
+from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, renamed, window_rows
+from scorer.take_over import answers_of, find_earlier
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -120,7 +117,12 @@ class FileRun:
             tuple(self._record.warnings),
             self.error,
             self._up_to_date,
+            self._outside(),
         )
+
+    def _outside(self) -> dict[str, float]:
+        bound = self._options.fail_on_drift
+        return {} if bound is None or self.error else outside(self._report, bound)
 
     def look(self, inputs: Inodes) -> None:
         """Check all that can be checked without model and lock; no input may become an output."""
@@ -143,7 +145,9 @@ class FileRun:
         """Name the output's columns, and check that the input's format can hold them."""
         self._columns = output_columns(self._options, bundle.labels)
         self._source.check_plan(self._columns)
-        self._record.expect_labels(bundle.labels, self._columns.label_values)
+        needed = self._options.fail_on_drift is not None
+        baseline = baseline_of(bundle, required=needed)
+        self._record.expect_labels(bundle.labels, self._columns.label_values, baseline)
         self._record.note(
             model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
         )
@@ -180,9 +184,7 @@ class FileRun:
         if not self._options.incremental:
             return False
         report = report_on(self._target) or {}
-        self._up_to_date = keys.is_up_to_date(
-            report, self._record.result_key, self._options.max_rejects
-        )
+        self._up_to_date = keys.is_up_to_date(report, self._record.result_key, self._options)
         if self._up_to_date:
             self._report = report
             failed_report_path(self._target).unlink(missing_ok=True)
@@ -199,18 +201,21 @@ class FileRun:
         rows = options.chunk_rows or window_rows(classifier)
         record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
         self._hear(classifier)
-        plan = keys.resume_key(key, classifier.runtime, library_versions(), rows)
+        earlier = find_earlier(self._target, options, key["bundle"], classifier)
+        sha256 = earlier.sha256 if isinstance(earlier, Earlier) else None
+        plan = keys.resume_key(key, classifier.runtime, library_versions(), rows, sha256)
         with open_state(self._target, plan, options.resume) as state:
             if state.warning:
                 record.warnings.append(state.warning)
             with self._blaming_changes():
-                first_pass = FirstPass(self._source, classifier, state, record)
-                try:
-                    too_many = first_pass.run(
-                        rows, max_rejects=options.max_rejects, progress=progress
-                    )
-                finally:
-                    self._hear(classifier)
+                with answers_of(earlier, self._source, state.join, record) as answers:
+                    first_pass = FirstPass(self._source, classifier, state, record, answers)
+                    try:
+                        too_many = first_pass.run(
+                            rows, max_rejects=options.max_rejects, progress=progress
+                        )
+                    finally:
+                        self._hear(classifier)
                 if too_many:
                     publish_rejects(self._target, record.rejected)  # what is to be mended
                     raise self._too_many_rejects(too_many)
@@ -266,14 +271,17 @@ def _words(error: BaseException) -> str:
 
 
 def open_input(path: Path, options: RunOptions) -> Source:
-    """Open an input as the options have it; raises what `open_source` raises."""
-    return open_source(
+    """Open an input as the options have it; raises what `open_source` and `values` raise."""
+    source = open_source(
         path,
         text_column=options.text_column,
         encoding=options.encoding,
         delimiter=options.delimiter,
         limit=options.limit,
     )
+    if options.id_column is not None:
+        source.values(options.id_column)  # looks for the column at once
+    return source
 
 
 def output_columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:

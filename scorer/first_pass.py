@@ -1,20 +1,22 @@
 """The first pass over an input: read, prepare, score, keep the results.
 
 Reading and preparing the next window overlap with scoring this one, so memory is two windows.
-A window that an earlier run has scored is not scored again.
+A window that an earlier run has scored is not scored again, nor are rows whose answers an earlier
+output has.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scorer.ahead import one_ahead
+from scorer.files.earlier import Answers
 from scorer.files.rejects import reject_log
 from scorer.files.source import Source, text_digest
 from scorer.files.state import State
 from scorer.monitor.run_report import RunRecord
-from scorer.records import Reject, Scores, TextWindow
+from scorer.records import Known, Reject, Scores, TextWindow
 from scorer.run_options import TextClassifier
 
 
@@ -26,6 +28,7 @@ class _Window:
     digest: bytes
     stored: Scores | None
     prepared: Any
+    known: Known | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class FirstPass:
     classifier: TextClassifier
     state: State
     record: RunRecord
+    answers: Answers | None = None  # of an earlier output
 
     def run(
         self, rows: int, *, max_rejects: int, progress: Callable[[int], object]
@@ -72,7 +76,8 @@ class FirstPass:
                 digest = text_digest(texts.texts)
                 stored = self.state.parts.take(texts.offset, digest, len(texts.texts))
                 prepared = None if stored else self.classifier.prepare(texts.texts)
-            yield _Window(texts, digest, stored, prepared)
+                known = self.answers.known(texts) if self.answers and not stored else None
+            yield _Window(texts, digest, stored, prepared, known)
 
     def _keep(self, window: _Window) -> None:
         record = self.record
@@ -81,7 +86,14 @@ class FirstPass:
             record.add(window.stored, reused=True)
             return
         with record.stage("score"):
-            scores = self.classifier.score(window.prepared)
+            scores = self._score(window)
         with record.stage("keep"):
             self.state.parts.write(window.texts.offset, window.digest, scores)
         record.add(scores)
+
+    def _score(self, window: _Window) -> Scores:
+        known = window.known
+        if known is None:
+            return self.classifier.score(window.prepared)
+        scores = self.classifier.score(window.prepared, known)
+        return replace(scores, taken_over=int((known.label_ids >= 0).sum()))

@@ -6,9 +6,8 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from scorer.errors import DataError
-from scorer.files.columns import find_text_column
+from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns, ScoredSlice
-from scorer.records import Scores
 
 _TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
@@ -25,7 +24,7 @@ def check_columns(
         DataError: The text column is missing or no text.
         UsageError: A name that would be added is taken.
     """
-    find_text_column("the frame", list(schema), text_column, "text_column")
+    find_column("the frame", list(schema), text_column, "text_column")
     kind = schema[text_column]
     if not isinstance(kind, _TEXTS):
         raise DataError(
@@ -41,10 +40,8 @@ def added_schema(columns: OutputColumns) -> dict[str, pl.DataType]:
     return {label: pl.String(), **dict.fromkeys(scores, pl.Float32())}
 
 
-def with_answers(frame: pl.DataFrame, scores: Scores, columns: OutputColumns) -> pl.DataFrame:
+def with_answers(frame: pl.DataFrame, answers: ScoredSlice, columns: OutputColumns) -> pl.DataFrame:
     """Return a frame with the columns that scoring appends."""
-    # Nothing is stored: neither place nor digest count.
-    answers = ScoredSlice(0, b"", scores.label_ids, scores.probabilities)
     by_class = [answers.of_class(number) for number in range(len(columns.score_columns))]
     added = [answers.labels(columns.label_values), answers.best(), *by_class]
     return frame.with_columns(

@@ -1,8 +1,8 @@
-"""Two keys: is an output up to date, and may stored results be used? Pure.
+"""Three keys: is an output up to date, and may stored results or its own answers be used? Pure.
 
 The result key names what decides the answers and how they are written. The resume key adds what
 may move the last bits of a score: an output that was made by two providers, or by two versions of
-a library, is one that no single run would write.
+a library, is one that no single run would write. The score key is what both say of a text alone.
 """
 
 import hashlib
@@ -12,6 +12,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from scorer import __version__
+from scorer.files.parts import VERSION as PARTS_VERSION
+from scorer.monitor.drift import is_measured
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -45,11 +47,13 @@ def result_key(
     }
 
 
-def is_up_to_date(report: Mapping[str, Any], key: str | None, max_rejects: int) -> bool:
+def is_up_to_date(report: Mapping[str, Any], key: str | None, options: "RunOptions") -> bool:
     """Tell whether an output is what a run would write, from its report and the run's key."""
+    if options.fail_on_drift is not None and not is_measured(report):
+        return False  # an older version wrote it: what was asked for is not known
     match report:
         case {"result_key": str(found), "counters": {"rejected": int(rejected)}}:
-            return found == key and rejected <= max_rejects
+            return found == key and rejected <= options.max_rejects
     return False
 
 
@@ -58,14 +62,43 @@ def resume_key(
     runtime: "RuntimeInfo",
     libraries: Mapping[str, str],
     window_rows: int,
+    earlier: str | None = None,
 ) -> dict[str, Any]:
-    """Return what decides every bit of the stored results, and where they were cut."""
-    ran = asdict(runtime)
+    """Return what decides every bit of the stored results, and where they were cut.
+
+    Args:
+        result: The result key.
+        runtime: What runs the model.
+        libraries: The versions of what computes.
+        window_rows: Rows that are stored at a time.
+        earlier: SHA-256 of the output whose answers are taken over.
+    """
     return {
         **result,
-        "runtime": {name: ran[name] for name in _RUNTIME},
-        "libraries": {"tweetscore": __version__, **libraries},
+        **_computing(asdict(runtime), __version__, libraries),
         "window_rows": window_rows,
+        "parts": PARTS_VERSION,
+        "earlier": earlier,
+    }
+
+
+def score_key(digest: str, runtime: "RuntimeInfo", libraries: Mapping[str, str]) -> dict[str, Any]:
+    """Return what decides every bit of a text's answer."""
+    return {"bundle": digest, **_computing(asdict(runtime), __version__, libraries)}
+
+
+def recorded_score_key(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decided every bit of an output's answers, as its report tells."""
+    computing = _computing(report["runtime"], report["tool"]["version"], report["libraries"])
+    return {"bundle": report["model"]["digest"], **computing}
+
+
+def _computing(
+    runtime: Mapping[str, Any], version: str, libraries: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "runtime": {name: runtime[name] for name in _RUNTIME},
+        "libraries": {"tweetscore": version, **libraries},
     }
 
 

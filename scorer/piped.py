@@ -16,6 +16,7 @@ from scorer.errors import DataError, UsageError
 from scorer.files.discover import rejects_path
 from scorer.files.formats import EXTENSIONS, format_of
 from scorer.files.storage import reading, writing
+from scorer.remote.urls import Url
 from scorer.run_options import Outcome
 
 DASH = Path("-")
@@ -28,8 +29,8 @@ _TEXT = {".csv", ".tsv", ".ndjson", ".jsonl"}  # what a terminal can show
 class Files:
     """What a run reads and writes instead."""
 
-    inputs: tuple[Path, ...]
-    output: Path | None
+    inputs: tuple[Path | Url, ...]
+    output: Path | Url | None
     stdout: IO[bytes] | None = None  # where the output goes in the end, unless it is a file
     from_stdin: bool = False
 
@@ -48,8 +49,8 @@ class Files:
 
 @contextmanager
 def piped(
-    inputs: tuple[Path, ...],
-    output: Path | None,
+    inputs: tuple[Path | Url, ...],
+    output: Path | Url | None,
     kind: str | None,
     streams: tuple[IO[bytes], IO[bytes]],
 ) -> Iterator[Files]:
@@ -77,22 +78,27 @@ def piped(
     with TemporaryDirectory(prefix="tweetscore-") as name:
         directory = Path(name)
         if from_stdin:
-            inputs = (directory / f"stdin{_suffix(None if to_stdout else output, kind)}",)
+            spooled = directory / f"stdin{_suffix(None if to_stdout else output, kind)}"
+            inputs = (spooled,)
         if to_stdout:
-            output = directory / f"stdout{format_of(inputs[0]).suffix}"
+            output = directory / f"stdout{format_of(Path(inputs[0].name)).suffix}"
             _check_terminal(stdout, output.suffix)
         if from_stdin:
-            _keep(stdin, inputs[0])
+            _keep(stdin, spooled)
         yield Files(inputs, output, stdout if to_stdout else None, from_stdin)
 
 
-def _suffix(output: Path | None, kind: str | None) -> str:
+def _suffix(output: Path | Url | None, kind: str | None) -> str:
     """Return the extension of standard input."""
-    if output is not None and not output.is_dir():
-        named = format_of(output)
+    if output is not None and not _is_directory(output):
+        named = format_of(Path(output.name))
         if kind in {None, named.kind}:
             return named.suffix
     return EXTENSIONS[kind or "csv"]
+
+
+def _is_directory(output: Path | Url) -> bool:
+    return output.is_directory if isinstance(output, Url) else output.is_dir()
 
 
 def _check_terminal(stdout: IO[bytes], suffix: str) -> None:

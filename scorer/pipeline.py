@@ -48,7 +48,7 @@ class LocalModel:
         )
 
 
-class _SharedModel:
+class SharedModel:
     """A model that is loaded once for all inputs, or fails once for all of them."""
 
     def __init__(self, model: Model) -> None:
@@ -57,6 +57,7 @@ class _SharedModel:
 
     @cached_property
     def bundle(self) -> "Bundle":
+        """The verified bundle."""
         return self._model.bundle
 
     @cached_property
@@ -64,6 +65,7 @@ class _SharedModel:
         return self._model.load()
 
     def load(self) -> TextClassifier:
+        """Return the classifier, or raise what kept it from loading."""
         try:
             return self._classifier
         except BaseException as error:
@@ -99,7 +101,7 @@ def run(
     several = len(plan) > 1
     runs = deque(FileRun(path, output, options, several=several) for path, output in plan)
     taken = inodes(inputs.files)
-    model = _SharedModel(model_for(options))
+    model = SharedModel(model_for(options))
     yield from (Outcome(path, path, {}, error=error) for path, error in inputs.unreadable)
     try:
         for each in runs:

@@ -21,6 +21,7 @@ from scorer.files.publish import Inodes, check_owner, check_place, inodes, repor
 from scorer.files.row_count import NO_ROWS, RowCount, count_rows, sum_rows
 from scorer.files.source import Source
 from scorer.files.state import unfinished_since
+from scorer.inference.baseline import baseline_of
 from scorer.monitor.run_report import describe_input
 from scorer.pipeline import LocalModel
 from scorer.run_options import Model, RunOptions, TextClassifier
@@ -93,6 +94,7 @@ def preview(
     model = model_for(options)
     plan = plan_outputs(inputs, options.output)
     taken = inodes(inputs.files)
+    baseline_of(model.bundle, required=options.fail_on_drift is not None)
     appended = output_columns(options, model.bundle.labels).names
     looked = [_look(options, path, output, taken, model.bundle) for path, output in plan]
     if len(plan) == 1 and isinstance(looked[0].error, UsageError):
@@ -135,7 +137,7 @@ def _checked(
     source.check_plan(output_columns(options, bundle.labels))
     key = keys.result_key(describe_input(path, format=source.format), bundle, options)
     report = report_on(target) or {}
-    up_to_date = keys.is_up_to_date(report, keys.digest(key), options.max_rejects)
+    up_to_date = keys.is_up_to_date(report, keys.digest(key), options)
     if options.incremental and up_to_date:
         rows = RowCount(report["counters"]["rows"], exact=True)
         return FilePreview(path, output, "leave", source.columns, rows)

@@ -44,6 +44,7 @@ class Counters:
     equal: int = 0  # scored rows that shared the inference of another row of their window
     truncated: int = 0  # scored rows whose text was longer than the bundle's max_length
     tokens: int = 0  # of scored rows, special tokens included, after truncation
+    unknown: int = 0  # of those tokens: what the tokenizer has no word for
 
     def __add__(self, other: Self) -> Self:
         """Return the sums."""
@@ -54,6 +55,7 @@ class Counters:
             equal=self.equal + other.equal,
             truncated=self.truncated + other.truncated,
             tokens=self.tokens + other.tokens,
+            unknown=self.unknown + other.unknown,
         )
 
     @classmethod
@@ -63,12 +65,42 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Answers for rows of one window that need no model: an earlier output has them."""
+
+    label_ids: NDArray[np.int16]  # [rows]; -1 where nothing is known
+    probabilities: NDArray[np.float32]  # [rows, classes]; NaN where unknown, perhaps but the best
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """The answers for one window, in the order of its rows."""
 
     label_ids: NDArray[np.int16]  # [rows]; -1 where the text is blank
-    probabilities: NDArray[np.float32]  # [rows, classes], after temperature; NaN where blank
+    #: [rows, classes], after temperature; NaN where blank, and where another class than the best
+    #: is not known because the answer was taken over.
+    probabilities: NDArray[np.float32]
     counters: Counters
+    lengths: NDArray[np.int64]  # [tokens of the longest + 1]; scored rows by their tokens
     #: Texts that an earlier window had answered. No counter: a run that was resumed begins with
     #: an empty memory, and its counters must be those of an uninterrupted one all the same.
     remembered: int = 0
+    taken_over: int = 0  # rows whose answer an earlier output had
+
+    def answered(self) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """Return the label ids and their probabilities, of the rows that are not blank."""
+        (rows,) = np.nonzero(self.label_ids >= 0)
+        ids = self.label_ids[rows]
+        return ids, self.probabilities[rows, ids]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """What a model answered to rows that it was not trained on, and what those were like."""
+
+    rows: int
+    labels: NDArray[np.int64]  # [classes]; rows
+    score_edges: NDArray[np.float64]  # [bins + 1]; rising, from 0 to 1
+    scores: NDArray[np.int64]  # [bins]; rows by the score of their label, the last bin closed
+    lengths: NDArray[np.int64]  # [tokens of the longest + 1]; rows by their tokens
+    unknown_share: float  # of all tokens

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import polars as pl
 
 from scorer.errors import TweetscoreError, UsageError
-from scorer.records import Scores
+from scorer.records import Known, Scores
 
 if TYPE_CHECKING:
     from scorer.files.state import Resume
@@ -28,6 +28,7 @@ class RunOptions:
     inputs: tuple[Path, ...]
     output: Path | None = None
     text_column: str = "text"
+    id_column: str | None = None  # names the rows that an earlier output may have answered
     scores: Literal["label", "all"] = "label"
     label_names: tuple[str, ...] | None = None
     label_column: str = "label"
@@ -45,6 +46,7 @@ class RunOptions:
     incremental: bool = True  # leave outputs alone that are up to date
     resume: "Resume" = "auto"
     lock_wait: float = 0.0  # seconds
+    fail_on_drift: float | None = None  # population stability index
     options_from: Mapping[str, str] = field(default_factory=dict)  # option -> where it was set
 
     def as_json(self) -> dict[str, Any]:
@@ -66,6 +68,20 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     error: TweetscoreError | None = None
     up_to_date: bool = False  # the output held already what this run would have written
+    #: What has drifted too far for `fail_on_drift`, with its index; the output is complete.
+    outside: Mapping[str, float] = field(default_factory=dict)
+    url: str = ""  # of the output, where it is no file; without secrets
+    input_url: str = ""  # likewise
+
+    @property
+    def named_input(self) -> str:
+        """The input as people know it."""
+        return self.input_url or str(self.input)
+
+    @property
+    def named_output(self) -> str:
+        """The output as people know it."""
+        return self.url or str(self.output)
 
 
 class Model(Protocol):
@@ -92,8 +108,8 @@ class TextClassifier(Protocol):
     def prepare(self, texts: pl.Series) -> Any:
         """Normalise, tokenise and plan one window."""
 
-    def score(self, prepared: Any) -> Scores:
-        """Run the model on a prepared window."""
+    def score(self, prepared: Any, known: Known | None = None) -> Scores:
+        """Run the model on a prepared window, but for what is known."""
 
 
 def window_rows(classifier: TextClassifier) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from scorer.ahead import one_ahead
-from scorer.records import Counters, Scores
+from scorer.files.source import ScoredSlice
+from scorer.records import Scores
 from scorer.run_options import TextClassifier, window_rows
 
 T = TypeVar("T")
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 def scored(
     classifier: TextClassifier, pieces: Iterable[tuple[T, pl.Series]]
-) -> Iterator[tuple[T, Scores]]:
+) -> Iterator[tuple[T, ScoredSlice]]:
     """Yield each piece with the answers for its texts, in order.
 
     The pieces are read in another thread, which is at most one piece ahead. Inside a piece
@@ -42,12 +43,10 @@ def _prepared(
             yield piece, classifier.prepare(texts.slice(start, rows)), start == starts[-1]
 
 
-def _joined(windows: list[Scores]) -> Scores:
-    if len(windows) == 1:
-        return windows[0]
-    return Scores(
+def _joined(windows: list[Scores]) -> ScoredSlice:
+    return ScoredSlice(
+        offset=0,
+        digest=b"",  # nothing is stored: there is no input to hold it against
         label_ids=np.concatenate([window.label_ids for window in windows]),
         probabilities=np.concatenate([window.probabilities for window in windows]),
-        counters=Counters.total(window.counters for window in windows),
-        remembered=sum(window.remembered for window in windows),
     )

@@ -13,8 +13,10 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSC
     cls=LazyGroup,
     commands_from={
         "run": "scorer.cli.run:run",
+        "table": "scorer.cli.table:table",
         "text": "scorer.cli.text:text",
         "verify": "scorer.cli.verify:verify",
+        "report": "scorer.cli.report:report",
         "doctor": "scorer.cli.doctor:doctor",
         "config": "scorer.cli.config:config",
         "model": "scorer.cli.model:model",
@@ -22,10 +24,10 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSC
     context_settings=CONTEXT,
     epilog="Every option can also be set as TWEETSCORE_NAME in the environment, such as "
     "TWEETSCORE_DEVICE=cpu, or, those of model aside, in a file tweetscore.toml. "
-    "Exit codes: 0 done, 2 usage, 65 bad data, 66 input missing, 69 no such device, "
-    "70 a bug of ours, 73 output refused, 74 I/O error, 75 another run writes the output, "
-    "76 outside the parity gate, 78 bad model, configuration or installation, "
-    "130/143 interrupted.",
+    "Exit codes: 0 done, 2 usage, 3 done, but drifted, 65 bad data, 66 input missing, "
+    "69 no such device, 70 a bug of ours, 73 output refused, 74 I/O error, "
+    "75 another run writes the output, 76 outside the parity gate, "
+    "78 bad model, configuration or installation, 130/143 interrupted.",
 )
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def tweetscore() -> None:

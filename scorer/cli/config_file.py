@@ -159,7 +159,7 @@ class _Reader:
             raise self._wrong(problem, "correct it, or leave it out") from error
 
     def _path_of(self, value: str) -> str:
-        return value if value == "-" else str(self._path.parent / value)
+        return value if value == "-" or "://" in value else str(self._path.parent / value)
 
     def _unknown(self, what: str, name: str, known: Iterable[str]) -> InvalidConfig:
         names = sorted(set(known))

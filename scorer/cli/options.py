@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from scorer.cli.errors import DEBUG
+from scorer.remote.urls import parse_url
 from scorer.threads import limit_pools
 
 # Each option is TWEETSCORE_NAME in the environment, whichever command it belongs to.
@@ -15,6 +16,18 @@ CONTEXT = {"auto_envvar_prefix": "TWEETSCORE"}
 DEVICES = click.Choice(["auto", "cuda", "cpu", "openvino", "builtin"])
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Place(click.Path):
+    """A path, or the URL of an object."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a `Path` or a `Url`."""
+        url = parse_url(value) if isinstance(value, str) else None
+        return url or super().convert(value, param, ctx)
 
 
 class Names(click.ParamType[tuple[str, ...]]):

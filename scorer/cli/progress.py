@@ -45,8 +45,11 @@ class Progress:
 
 
 @contextmanager
-def progress(wanted: "RunOptions", files: Sequence[Path], *, hidden: bool) -> Iterator[Progress]:
-    """Show a bar on stderr while the block lasts, if somebody watches."""
+def progress(wanted: "RunOptions", files: Sequence[object], *, hidden: bool) -> Iterator[Progress]:
+    """Show a bar on stderr while the block lasts, if somebody watches.
+
+    What is not here yet, as it belongs to a URL, is counted when it comes.
+    """
     if hidden or not sys.stderr.isatty():
         yield Progress()
         return
@@ -58,7 +61,7 @@ def progress(wanted: "RunOptions", files: Sequence[Path], *, hidden: bool) -> It
         with tqdm(total=len(files), unit=" files", leave=False) as bar:
             yield Progress(bar)
         return
-    expected = expected_rows(wanted, files)
+    expected = expected_rows(wanted, [each for each in files if isinstance(each, Path)])
     total = sum(expected.values())
     with tqdm(total=total, unit=" tweets", unit_scale=True, leave=False) as bar:
         yield Progress(bar, expected)

@@ -1,7 +1,7 @@
 """`tweetscore run`: files in, the same files with scores out."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +9,20 @@ import click
 from click.core import ParameterSource
 
 from scorer.cli.config_file import config_option
-from scorer.cli.engine import Scoring, check_call, scoring
+from scorer.cli.engine import check_call, chosen
 from scorer.cli.errors import print_error
+from scorer.cli.kept_metrics import kept_metrics
 from scorer.cli.log import LoggedCommand, in_json, log_option
-from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
+from scorer.cli.options import CONTEXT, Place, answer_options, debug_option, model_options
 from scorer.cli.run_flags import file_options, output_options, process_options
 from scorer.cli.teller import Teller
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
     from scorer.piped import Files
-    from scorer.run_options import RunOptions
+    from scorer.remote import Hallway
+    from scorer.remote.urls import Url
+    from scorer.run_options import Outcome, RunOptions
 
 _ORIGINS = {
     ParameterSource.COMMANDLINE: "command line",
@@ -29,9 +32,7 @@ _ORIGINS = {
 
 
 @click.command(cls=LoggedCommand, context_settings=CONTEXT)
-@click.argument(
-    "inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT..."
-)
+@click.argument("inputs", nargs=-1, required=True, type=Place(), metavar="INPUT...")
 @file_options
 @answer_options
 @output_options
@@ -46,8 +47,9 @@ def run(
     verbose: bool,
     dry_run: bool,
     engine: str,
-    ray_address: str | None,
-    inputs: tuple[Path, ...],
+    metrics_file: Path | None,
+    work_dir: Path | None,
+    inputs: "tuple[Path | Url, ...]",
     **options: Any,
 ) -> None:
     """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
@@ -57,6 +59,8 @@ def run(
     to date is left alone; a run that was killed goes on where it was. A directory stands for all
     files below it, a quoted pattern for those that it matches.
 
+    An INPUT and -o may be URLs: s3://, gs://, az://; to read also https:// and hf://datasets/.
+
     An INPUT of - is standard input; its scores go to standard output, unless -o names a file.
 
     \b
@@ -64,26 +68,29 @@ def run(
     tweetscore run tweets.parquet -o scored.parquet --scores all
     tweetscore run mon.csv tue.csv -o scored/ --text-column body
     tweetscore run lake/ 'archive/**/*.csv.gz' -o scored/
+    tweetscore run s3://bucket/in/ -o s3://bucket/out/
     zcat tweets.ndjson.gz | tweetscore run - --format ndjson | head
     tweetscore run lake/ -o scored/ --engine ray --ray-address auto
     """
     from scorer.piped import piped
+    from scorer.remote import hallway_for
     from scorer.run_options import RunOptions
 
+    ray_address = options.pop("ray_address")
     check_call(engine, (*inputs, options["output"]), dry_run=dry_run)
     if dry_run:
         click.get_current_context().exit(_dry_run(inputs, options))
     streams = (sys.stdin.buffer, sys.stdout.buffer)
-    with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
-        wanted = RunOptions(
-            files.inputs, output=files.output, **options, options_from=_origins(options)
-        )
-        score = scoring(engine, ray_address)
-        code = _run(wanted, files, score, quiet=quiet, verbose=verbose)
-    click.get_current_context().exit(code)
+    with kept_metrics(metrics_file) as hear:
+        with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
+            hallway, paths, output = hallway_for(files.inputs, files.output, work_dir)
+            hallway = chosen(engine, ray_address, hallway)
+            wanted = RunOptions(paths, output=output, **options, options_from=_origins(options))
+            code = _run(wanted, files, hallway, hear, quiet=quiet, verbose=verbose)
+        click.get_current_context().exit(code)
 
 
-def _dry_run(inputs: tuple[Path, ...], options: dict[str, Any]) -> int:
+def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
     """Say what a run would do, and return the exit code that can be foreseen."""
     from scorer.cli.preview import show
     from scorer.piped import DASH
@@ -92,30 +99,39 @@ def _dry_run(inputs: tuple[Path, ...], options: dict[str, Any]) -> int:
 
     if options.pop("format") or DASH in (*inputs, options["output"]):
         raise UsageError("a stream cannot be looked at without being read", "name files")
-    return show(preview(RunOptions(inputs, **options)))
+    paths = tuple(each for each in inputs if isinstance(each, Path))
+    if len(paths) < len(inputs) or not isinstance(options["output"], Path | None):
+        raise UsageError("a URL cannot be looked at without being fetched", "name files")
+    return show(preview(RunOptions(paths, **options)))
 
 
 def _run(
-    wanted: "RunOptions", files: "Files", score: Scoring, *, quiet: bool, verbose: bool
+    wanted: "RunOptions",
+    files: "Files",
+    hallway: "Hallway",
+    hear: "Callable[[Outcome], object]",
+    *,
+    quiet: bool,
+    verbose: bool,
 ) -> int:
     """Run, tell what becomes of each file, and return the exit code."""
-    from scorer import pipeline
     from scorer.cli.progress import progress
 
-    found = pipeline.discover(wanted)
+    found = hallway.discover(wanted)
     teller = Teller(len(found.files), found.several, quiet=quiet, verbose=verbose)
     if found.ours:
         teller.say_skipped(found.ours)
     try:
         with progress(wanted, found.files, hidden=quiet or in_json()) as done:
-            for outcome in score(wanted, found, progress=done.hear):
+            for outcome in hallway.run(wanted, found, progress=done.hear):
+                hear(outcome)
                 done.settle(outcome)
                 teller.tell(files.deliver(outcome))
         teller.say_total(found.passed_over)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if not teller.code:
+        if not teller.failed:
             raise
         print_error(error)
     return teller.code

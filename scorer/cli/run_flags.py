@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from scorer.cli.options import all_of
+from scorer.cli.options import Place, all_of
 
 file_options = all_of(
     click.option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
-        metavar="PATH",
+        type=Place(),
+        metavar="PATH|URL",
         help="File, or directory for several inputs, or - for standard output.  [default: "
         "NAME.scored.EXT beside each]",
     ),
@@ -21,6 +21,12 @@ file_options = all_of(
         help="Of standard input.  [default: as -o is named, or csv]",
     ),
     click.option("--text-column", default="text", show_default=True, metavar="NAME"),
+    click.option(
+        "--id-column",
+        metavar="NAME",
+        help="Names the rows of a file that grows: those that the output has already, with the "
+        "same text and from the same model, are not scored again.",
+    ),
 )
 
 output_options = all_of(
@@ -87,6 +93,24 @@ process_options = all_of(
         metavar="ADDRESS",
         help="Of the cluster, or auto for the one that runs on this box.  [default: one of its "
         "own on this box, for this run]",
+    ),
+    click.option(
+        "--work-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Where what belongs to a URL lies while it is scored.  [default: ~/.cache/tweetscore]",
+    ),
+    click.option(
+        "--fail-on-drift",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="X",
+        help="Exit with 3 where a file is done but its drift (PSI) is X or more, say 0.25.",
+    ),
+    click.option(
+        "--metrics-file",
+        type=click.Path(path_type=Path),
+        metavar="X.prom",
+        help="Write figures for Prometheus' textfile collector there.",
     ),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong."),
     click.option("-v", "--verbose", is_flag=True, help="A line for each file, also of many."),

@@ -4,12 +4,13 @@ Programs that read JSON get an object for each file, however many there are.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer.cli.errors import print_error
 from scorer.cli.log import in_json, say
+from scorer.errors import OUTSIDE_BOUND
 
 if TYPE_CHECKING:
     from scorer.errors import TweetscoreError
@@ -22,7 +23,7 @@ class Teller:
     """Says what becomes of the files, and remembers the exit code."""
 
     def __init__(self, files: int, several: bool, *, quiet: bool, verbose: bool) -> None:
-        self.code = 0  # of the first file that failed
+        self.failed = 0  # exit code of the first file that failed
         self._several = several
         self._quiet = quiet
         self._for_programs = in_json()
@@ -30,6 +31,13 @@ class Teller:
         self._said: set[str] = set()
         self._fates = Counter[str]()
         self._rows = 0
+        self._drifted = 0  # files that are unlike the model's baseline
+        self._outside = False  # whether one of them is so by more than was allowed
+
+    @property
+    def code(self) -> int:
+        """The exit code so far: one that drifted does not hide one that failed."""
+        return self.failed or (OUTSIDE_BOUND if self._outside else 0)
 
     def say_skipped(self, ours: Sequence[Path]) -> None:
         """Say which of the files that were named are passed over."""
@@ -42,18 +50,20 @@ class Teller:
         """Say what became of a file, and remember its exit code."""
         fate = "failed" if outcome.error else "up to date" if outcome.up_to_date else "scored"
         self._fates[fate] += 1
-        facts = {"input": str(outcome.input), "output": str(outcome.output)}
+        facts = {"input": outcome.named_input, "output": outcome.named_output}
         for warning in outcome.warnings:
             self._warn(warning, **facts)
         facts["outcome"] = fate
         if outcome.error:
             code = self._say_error(outcome.error, facts)
-            self.code = self.code or code
+            self.failed = self.failed or code
             return
         if fate == "scored":
             self._rows += outcome.report["counters"]["rows"]
         if self._each and not self._quiet:
-            say("info", "file", _summary(outcome), **facts, **_figures(outcome), exit_code=0)
+            code = OUTSIDE_BOUND if outcome.outside else 0
+            say("info", "file", _summary(outcome), **facts, **_figures(outcome), exit_code=code)
+        self._tell_drift(outcome, facts)
 
     def say_total(self, passed_over: Sequence[tuple[str, int]]) -> None:
         """Say what became of several files together; programs hear it of a single one too."""
@@ -65,10 +75,27 @@ class Teller:
             f"{scored:,} {files} scored ({self._rows:,} rows), {up_to_date:,} up to date, "
             f"{failed:,} failed"
         )
-        skipped = ", ".join(f"{count:,} {why}" for why, count in passed_over)
+        line += f", {self._drifted:,} drifted" if self._drifted else ""
+        if skipped := ", ".join(f"{count:,} {why}" for why, count in passed_over):
+            line += f"; skipped: {skipped}"
         facts = {"scored": scored, "rows": self._rows, "up_to_date": up_to_date, "failed": failed}
-        facts |= {"skipped": sum(count for _, count in passed_over), "exit_code": self.code}
-        say("info", "total", f"{line}{skipped and f'; skipped: {skipped}'}", **facts)
+        facts |= {"drifted": self._drifted, "skipped": sum(count for _, count in passed_over)}
+        say("info", "total", line, **facts, exit_code=self.code)
+
+    def _tell_drift(self, outcome: "Outcome", facts: dict[str, str]) -> None:
+        """Say what moved too far; where that is no failure, only of a few files just scored."""
+        from scorer.monitor.drift import outside
+        from scorer.monitor.shift import LARGE
+
+        if moved := outcome.outside:
+            self._outside = True
+            what = _drift(outcome, moved, ", outside --fail-on-drift")
+            say("error", "drift", what, **facts, drift=moved, exit_code=OUTSIDE_BOUND)
+        elif not outcome.up_to_date:
+            moved = outside(outcome.report, LARGE)
+            if moved and self._each and not self._quiet:
+                say("warning", "drift", _drift(outcome, moved), **facts, drift=moved)
+        self._drifted += bool(moved)
 
     def _say_error(self, error: "TweetscoreError", facts: dict[str, str]) -> int:
         """Print an error and return its exit code; people read the very same one once."""
@@ -99,6 +126,8 @@ def _figures(outcome: "Outcome") -> dict[str, Any]:
     }
     if outcome.up_to_date:
         return figures
+    if report["taken_over"]:
+        figures["taken_over"] = report["taken_over"]["rows"]
     runtime = report["runtime"]
     return figures | {
         "seconds": round(report["seconds"]["total"], 3),
@@ -109,15 +138,29 @@ def _figures(outcome: "Outcome") -> dict[str, Any]:
 
 def _summary(outcome: "Outcome") -> str:
     """Return one line: where the rows are, how many of which label, how fast and on what."""
-    report = outcome.report
+    report, output = outcome.report, outcome.named_output
     if outcome.up_to_date:
-        return f"{outcome.output} is up to date: {report['counters']['rows']:,} rows"
+        return f"{output} is up to date: {report['counters']['rows']:,} rows"
     counters, runtime = report["counters"], report["runtime"]
     counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
     counts += [f"{name} {counters[name]:,}" for name in ("blank", "rejected") if counters[name]]
     line = (
-        f"{outcome.output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
+        f"{output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
         f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
     )
-    taken_up = report["resumed"]
-    return f"{line}; {taken_up['rows']:,} were done already" if taken_up else line
+    if taken_up := report["resumed"]:
+        line += f"; {taken_up['rows']:,} were done already"
+    match report["taken_over"]:
+        case {"why_none": str(why)}:
+            line += f"; none taken over: {why}"
+        case {"rows": int(rows)}:
+            line += f"; {rows:,} taken over"
+    return line
+
+
+def _drift(outcome: "Outcome", moved: Mapping[str, float], verdict: str = "") -> str:
+    indices = ", ".join(f"{name.replace('_', ' ')} {index:.2f}" for name, index in moved.items())
+    return (
+        f"{outcome.named_output} is complete, but its rows are unlike the model's baseline: "
+        f"{indices} (drift as PSI{verdict})"
+    )

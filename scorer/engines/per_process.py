@@ -78,9 +78,9 @@ class Task:
             DataError: The text column is missing.
             UsageError: A name that would be added is taken.
         """
-        from scorer.files.columns import find_text_column
+        from scorer.files.columns import find_column
 
-        find_text_column("the frame", names, self.text_column, "text_column")
+        find_column("the frame", names, self.text_column, "text_column")
         self.columns.check_against(names, "label_column and score_column")
 
     def score_batches(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.errors import DataError
+from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.source import OutputColumns, Source
 
@@ -38,17 +39,17 @@ class BatchPair:
     ) -> None:
         self._source = source
         self._plan = plan
-        self._scored = scored
+        self.scored = scored
         self._told: set[str] = set()  # columns known to differ
-        self._width = len(self._scored.columns) - len(plan.names)
+        self._width = len(self.scored.columns) - len(plan.names)
         self._check_appended()
 
     def _check_appended(self) -> None:
-        fields = list(self._scored.schema)[-len(self._plan.names) :]
+        fields = list(self.scored.schema)[-len(self._plan.names) :]
         wanted = [pa.string(), *[pa.float32()] * (len(self._plan.names) - 1)]
         if [(f.name, f.type) for f in fields] != list(zip(self._plan.names, wanted, strict=True)):
             raise DataError(
-                f"the last columns of {self._scored.path} are not {', '.join(self._plan.names)} "
+                f"the last columns of {self.scored.path} are not {', '.join(self._plan.names)} "
                 "with a label's and scores' types"
             )
 
@@ -56,7 +57,7 @@ class BatchPair:
         """Yield what is wrong with the schema and its metadata."""
         if self._source is None:
             return
-        ours, wanted = self._scored.schema, self._source.scored_schema(self._plan)
+        ours, wanted = self.scored.schema, self._source.scored_schema(self._plan)
         if ours.names != wanted.names:
             yield Finding("schema", "the columns are not the input's and the appended ones")
             return
@@ -75,7 +76,7 @@ class BatchPair:
 
     def output_pieces(self) -> Iterator[pa.RecordBatch]:
         """Yield the output's rows."""
-        return self._scored.rows()
+        return self.scored.rows()
 
     def cut(self, piece: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
         """Return some of the rows."""
@@ -87,9 +88,25 @@ class BatchPair:
             piece.column(self._width).validate(full=True)
         except pa.ArrowInvalid as error:
             rows = f"rows {offset + 1:,} to {offset + len(piece):,}"
-            raise DataError(f"a label in {rows} of {self._scored.path} is no text") from error
+            raise DataError(f"a label in {rows} of {self.scored.path} is no text") from error
         labels, *scores = (pl.Series(pl.from_arrow(c)) for c in piece.columns[self._width :])
         return Compared(offset, labels, tuple(scores), ())
+
+    def column(self, piece: pa.RecordBatch, name: str) -> pl.Series:
+        """Return one of its columns; times with a zone become those of UTC."""
+        check_column(self.scored.path, self.scored.columns, name)
+        cells = _unwrapped(piece.column(self.scored.columns.index(name)))
+        kind = cells.type
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            cells = cells.cast(pa.timestamp(kind.unit, "UTC"))
+        try:
+            text = cells.cast(pa.large_string())
+        except pa.ArrowException as error:
+            raise DataError(
+                f"column {name!r} of {self.scored.path} is {kind}, not text, a number or a time",
+                "name another one",
+            ) from error
+        return pl.Series(name, pl.from_arrow(text), dtype=pl.String)
 
     def differences(
         self, ours: pa.RecordBatch, theirs: pa.RecordBatch, offset: int

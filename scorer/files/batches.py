@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from scorer.errors import DataError
-from scorer.files.columns import find_text_column
+from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns, ScoredSlice
 
 WINDOW_BYTES = 64 << 20  # bytes of texts that end a window early, so that memory stays flat
@@ -34,7 +34,7 @@ def find_text(
     place: Path | str, schema: pa.Schema, name: str, option: str = "--text-column"
 ) -> int:
     """Return the number of the text column; DataError where it is missing or no text."""
-    number = find_text_column(place, schema.names, name, option)
+    number = find_column(place, schema.names, name, option)
     kind = schema.field(number).type
     if not _is_text(kind):
         raise DataError(
@@ -44,9 +44,24 @@ def find_text(
     return number
 
 
+def find_values(path: Path, schema: pa.Schema, name: str) -> int:
+    """Return the number of a column; DataError where it is missing or no text or whole numbers."""
+    number = find_column(path, schema.names, name, "--id-column")
+    kind = schema.field(number).type
+    if not _is_text(kind) and not pa.types.is_integer(_value_type(kind)):
+        raise DataError(
+            f"column {name!r} of {path} is {kind}, neither text nor whole numbers",
+            "name another with --id-column",
+        )
+    return number
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _value_type(kind)
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
@@ -58,8 +73,8 @@ def plain(column: pa.Array) -> pa.Array:
 
 
 def texts_of(column: pa.Array) -> pl.Series:
-    """Return a text column, String [rows]."""
-    return pl.Series("text", pl.from_arrow(plain(column)), dtype=pl.String)
+    """Return a text column, or whole numbers as text: String [rows]."""
+    return pl.Series("text", pl.from_arrow(plain(column))).cast(pl.String)
 
 
 def cut_texts(batches: Iterable[pl.Series], rows: int) -> Iterator[pl.Series]:

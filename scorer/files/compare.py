@@ -56,6 +56,10 @@ class Pair(Protocol[Piece]):
 
     rejects: int  # of the input, as far as it was read
 
+    @property
+    def scored(self) -> Source:
+        """The output."""
+
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the output's names, types and metadata."""
 
@@ -74,6 +78,13 @@ class Pair(Protocol[Piece]):
     def differences(self, ours: Piece, theirs: Piece, offset: int) -> Iterator[Finding]:
         """Yield where as many rows of the output are not the input's."""
 
+    def column(self, piece: Piece, name: str) -> pl.Series:
+        """Return a column of the output's rows as text, String [rows].
+
+        Asked for pieces in order, each once. Raises DataError where there is no such column, or
+        its values are no text, numbers or times.
+        """
+
 
 class Comparison:
     """Two files, of which the input may be missing."""
@@ -88,7 +99,7 @@ class Comparison:
         """
         self.input_rows = 0
         self._source = source
-        self._pair = _pair(source, output, plan, options)
+        self._pair = open_pair(source, output, plan, options)
 
     @property
     def rejects(self) -> int:
@@ -98,6 +109,10 @@ class Comparison:
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the output's names, types and metadata."""
         return self._pair.columns()
+
+    def values(self, column: str) -> Iterator[pl.Series]:
+        """Return the values of one of the output's columns in pieces, as a source does."""
+        return self._pair.scored.values(column)
 
     def rows(self) -> Iterator[Compared]:
         """Yield the output's rows in pieces; reads the input to its end too."""
@@ -124,9 +139,10 @@ class Comparison:
             yield piece
 
 
-def _pair(
+def open_pair(
     source: Source | None, output: Path, plan: OutputColumns, options: InputOptions
 ) -> "Pair[Any]":
+    """Open an output, and the input beside it if there is one, by the output's format."""
     kind = format_of(output).kind
     if kind in {"csv", "tsv"}:
         from scorer.files.csv.compare import CsvPair

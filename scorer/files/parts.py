@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from scorer.errors import InputMissing, StorageError
 from scorer.files.journal import Journal
 from scorer.files.source import ScoredSlice
 from scorer.files.storage import reading, writing
 from scorer.records import Counters, Scores
+
+VERSION = 2  # of what is stored; goes into the resume key, so that no part of another is taken
 
 
 class Parts:
@@ -39,9 +42,13 @@ class Parts:
             return None
         wanted = {"offset": offset, "digest": digest.hex(), "rows": rows}
         for entry in self._journal.entries[self._count : self._count + 1]:
-            if wanted.items() <= entry.items() and (part := self._load(entry)) is not None:
+            if wanted.items() <= entry.items() and (found := self._load(entry)) is not None:
                 self._count += 1
-                return Scores(part.label_ids, part.probabilities, Counters(**entry["counters"]))
+                part, lengths = found
+                counters, taken_over = Counters(**entry["counters"]), entry["taken_over"]
+                return Scores(
+                    part.label_ids, part.probabilities, counters, lengths, taken_over=taken_over
+                )
         # From here on another thread writes, while this one reads ahead: no second look.
         self._may_take = False
         self._journal.keep(self._count)
@@ -69,6 +76,7 @@ class Parts:
                 "part": path.name,
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "counters": asdict(scores.counters),
+                "taken_over": scores.taken_over,
             }
         )
         self._count += 1
@@ -80,13 +88,13 @@ class Parts:
             StorageError: A part is not what was written.
         """
         for entry in self._journal.entries:
-            if (part := self._load(entry)) is None:
+            if (found := self._load(entry)) is None:
                 path = self._directory / entry["part"]
                 raise StorageError(f"{path} is not what was written there", "run again")
-            yield part
+            yield found[0]
 
-    def _load(self, entry: dict[str, Any]) -> ScoredSlice | None:
-        """Return a part, or None where it is missing or not what the journal says."""
+    def _load(self, entry: dict[str, Any]) -> tuple[ScoredSlice, NDArray[np.int64]] | None:
+        """Return a part and its rows by length; None where it is not what the journal says."""
         path = self._directory / entry["part"]
         try:
             with reading(path):
@@ -110,7 +118,11 @@ def _to_bytes(offset: int, digest: bytes, scores: Scores) -> bytes:
     probabilities = pa.FixedSizeListArray.from_arrays(flat, classes)
     schema = pa.schema(
         [("label_id", pa.int16()), ("probabilities", probabilities.type)],
-        metadata={b"offset": str(offset).encode(), b"digest": digest},
+        metadata={
+            b"offset": str(offset).encode(),
+            b"digest": digest,
+            b"lengths": scores.lengths.astype("<i8").tobytes(),  # a kilobyte: tweets are short
+        },
     )
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
@@ -118,15 +130,16 @@ def _to_bytes(offset: int, digest: bytes, scores: Scores) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _from_bytes(content: bytes) -> ScoredSlice:
+def _from_bytes(content: bytes) -> tuple[ScoredSlice, NDArray[np.int64]]:
     with pa.ipc.open_file(content) as reader:
         batch = reader.get_batch(0)
     metadata = batch.schema.metadata
     ids, probabilities = batch.column(0), batch.column(1)
     flat = pl.Series(probabilities.flatten()).to_numpy()
-    return ScoredSlice(
+    part = ScoredSlice(
         offset=int(metadata[b"offset"]),
         digest=metadata[b"digest"],
         label_ids=pl.Series(ids).fill_null(-1).to_numpy(),
         probabilities=flat.reshape(len(ids), probabilities.type.list_size),
     )
+    return part, np.frombuffer(metadata[b"lengths"], "<i8").astype(np.int64)

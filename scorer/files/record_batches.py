@@ -6,7 +6,6 @@ from pyarrow import RecordBatch
 
 from scorer.files import batches
 from scorer.files.source import OutputColumns, ScoredSlice
-from scorer.records import Scores
 
 __all__ = ["RecordBatch", "texts_of", "with_answers"]
 
@@ -23,10 +22,8 @@ def texts_of(batch: RecordBatch, text_column: str, columns: OutputColumns) -> pl
     return batches.texts_of(batch.column(number))
 
 
-def with_answers(batch: RecordBatch, scores: Scores, columns: OutputColumns) -> RecordBatch:
+def with_answers(batch: RecordBatch, answers: ScoredSlice, columns: OutputColumns) -> RecordBatch:
     """Return a batch with the columns that scoring appends; schema and metadata are kept."""
-    # Nothing is stored: neither place nor digest count.
-    answers = ScoredSlice(0, b"", scores.label_ids, scores.probabilities)
     return pa.RecordBatch.from_arrays(
         [*batch.columns, *batches.added_columns(answers, columns)],
         schema=batches.scored_schema(batch.schema, columns),

@@ -3,12 +3,14 @@
 import base64
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from scorer.files.storage import writing
+from scorer.errors import DataError, InputMissing
+from scorer.files.storage import reading, writing
 from scorer.records import Reject
 
 # Made once: json.dumps would make one for each line, at half the speed.
@@ -61,3 +63,16 @@ def reject_log(path: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
             file.flush()
             if log.count:  # an empty one is never published: no reason to wait for the disk
                 os.fsync(file.fileno())
+
+
+def rejects_by_kind(path: Path) -> dict[str, int]:
+    """Return how many rejects of each kind a log holds, the most frequent first; {} without one."""
+    kinds: Counter[str] = Counter()
+    try:
+        with reading(path), path.open("rb") as file:
+            kinds.update(str(json.loads(line)["kind"]) for line in file)
+    except InputMissing:
+        return {}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path} is no file of rejects", "run again") from error
+    return dict(kinds.most_common())

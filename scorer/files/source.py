@@ -1,10 +1,10 @@
 """What a format is to the rest of the program, and what travels back to it for writing."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,18 @@ class OutputColumns:
     score_column: str
     label_values: tuple[str, ...]  # in class-id order
     score_columns: tuple[str, ...] = ()  # one per class, in class-id order, or none
+
+    @classmethod
+    def recorded(cls, report: Mapping[str, Any]) -> "OutputColumns":
+        """Return the columns that a run appended, as its report tells."""
+        options, labels = report["options"], report["labels"]
+        every = labels if options["scores"] == "all" else ()
+        return cls(
+            options["label_column"],
+            options["score_column"],
+            tuple(label["written_as"] for label in labels),
+            tuple(f"score_{label['name']}" for label in every),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -156,6 +168,16 @@ class Source(Protocol):
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
+
+    def values(self, column: str) -> Iterator[pl.Series]:
+        """Return the values of a column in pieces, for the same rows: String.
+
+        A value that is neither text nor a whole number is null, where a column can be of several
+        kinds.
+
+        Raises:
+            DataError: at once, when there is no such column, or it is of another type.
+        """
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError, before any work, where `write_scored` could not write the columns."""

@@ -6,6 +6,7 @@
     journal            one line per part that is complete
     part-*.arrow       results, one window each
     rejects.ndjson     the records that are no rows, to be published beside the output
+    join/              what the earlier output knows; the next run makes it anew
     *.tmp              what is about to become the output or its report
     report.json        the intent: written last, when OUTPUT is about to be replaced
 
@@ -63,6 +64,11 @@ class State:
     def rejects(self) -> Path:
         """Where rejects are collected."""
         return self.directory / _REJECTS
+
+    @property
+    def join(self) -> Path:
+        """Where the rows of an earlier output are looked up."""
+        return self.directory / "join"
 
 
 @contextmanager

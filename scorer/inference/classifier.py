@@ -23,12 +23,11 @@ from scorer.inference.prepare import Preparation, Prepared
 from scorer.inference.remembered import Remembered
 from scorer.inference.runtime import open_session
 from scorer.inference.runtime.machine import inspect
+from scorer.inference.runtime.near_ties import are_near
 from scorer.inference.runtime.select import Choice, Device, Precision, choices
 from scorer.inference.runtime.session import RuntimeInfo, Session
 from scorer.inference.tokens import Tokens
-from scorer.records import Scores
-
-_EXACT_DEVICES = ("builtin", "openvino")  # where an answer has the same bits in any batch
+from scorer.records import Known, Scores
 
 
 class Classifier:
@@ -53,8 +52,7 @@ class Classifier:
         self._session = session
         self._prepare = preparation or Preparation(bundle)
         # On a GPU an answer may depend on its batch, and an output on what was remembered.
-        exact = session.info.device in _EXACT_DEVICES
-        self._memory = Remembered(len(bundle.labels)) if exact else None
+        self._memory = Remembered(len(bundle.labels)) if session.info.exact else None
         bundle.verify_unchanged()
         logits = self.logits(self._prepare.prepared_canary)
         self.canary: Figures = measure(logits, self._prepare.canary, self.runtime)
@@ -127,37 +125,27 @@ class Classifier:
         self, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
     ) -> None:
         """Run the model on some of the texts, and write into their rows of `answers`."""
+        _ask(self._session, tokens, texts, answers)
+        if exact := self._session.exact:
+            _ask(exact, tokens, texts[are_near(answers[texts])], answers)
 
-        def infer(batch: Batch) -> None:
-            rows = texts[batch.rows]
-            answers[rows] = self._session.run(tokens.matrix(rows, batch.length))
-
-        batches = plan_batches(tokens.lengths[texts], self._session.token_budget)
-        # A pool for each window, and so a barrier at its end. Keeping the callers busy across
-        # windows would gain 0.6 % at 2,400 tweets/s: of a window's 7 s they idle for the 23 ms of
-        # planning, remembering and labelling, 20 ms of fsync, and 0.1 % until the last batches end.
-        pool = ThreadPoolExecutor(self._session.callers, thread_name_prefix="infer")
-        wait = True
-        try:
-            for _ in pool.map(infer, batches):
-                pass
-        except KeyboardInterrupt:
-            wait = False  # not even for the batch in hand: a device may hang
-            raise
-        finally:
-            pool.shutdown(wait, cancel_futures=True)
-
-    def score(self, prepared: Prepared) -> Scores:
+    def score(self, prepared: Prepared, known: Known | None = None) -> Scores:
         """Run the model on a prepared window.
+
+        Args:
+            prepared: What `prepare` returned.
+            known: Answers for some of the rows. They hold for all rows with the same tokens.
 
         Raises:
             DeviceUnavailable: The session fails on a batch.
             GateFailed: An answer is not a number: an overflow that no canary text has shown.
         """
         answers = self._no_answers(prepared)
-        remembered = self._answer(prepared, answers)
-        logits = answers[prepared.rows]
-        broken = (prepared.rows >= 0) & ~np.isfinite(logits).all(axis=1)
+        donors = _donors(prepared, known)
+        asked = prepared.scorable[donors[prepared.scorable] < 0]
+        remembered = self._answer(prepared.tokens, asked, answers)
+        logits, taken = answers[prepared.rows], donors[prepared.rows]
+        broken = (prepared.rows >= 0) & (taken < 0) & ~np.isfinite(logits).all(axis=1)
         if broken.any():
             raise GateFailed(
                 f"{self.runtime.provider} in {self.runtime.precision} gives answers that are not "
@@ -166,22 +154,62 @@ class Classifier:
             )
         probabilities = labels.probabilities(logits, self.bundle.temperature)
         label_ids = np.where(prepared.rows < 0, np.int16(-1), labels.label_ids(probabilities))
-        return Scores(label_ids, probabilities, prepared.counters, remembered)
+        if known is not None:
+            rows = np.flatnonzero(taken >= 0)
+            label_ids[rows] = known.label_ids[taken[rows]]
+            probabilities[rows] = known.probabilities[taken[rows]]
+        return Scores(label_ids, probabilities, prepared.counters, prepared.lengths, remembered)
 
-    def _answer(self, prepared: Prepared, answers: NDArray[np.float32]) -> int:
-        """Fill in `answers`, and return how many of them an earlier window had given."""
-        texts, memory = prepared.scorable, self._memory
+    def _answer(
+        self, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
+    ) -> int:
+        """Fill in the texts' rows of `answers`; return how many an earlier window had given."""
+        memory = self._memory
         if memory is None:
-            self._infer(prepared.tokens, texts, answers)
+            self._infer(tokens, texts, answers)
             return 0
-        tokens, known = prepared.tokens.take(texts), answers[texts]
-        remembered = memory.fill(tokens, known)
+        known = answers[texts]
+        remembered = memory.fill(tokens.take(texts), known)
         answers[texts] = known
         asked = texts[~remembered]
-        self._infer(prepared.tokens, asked, answers)
-        memory.keep(prepared.tokens.take(asked), answers[asked])
+        self._infer(tokens, asked, answers)
+        memory.keep(tokens.take(asked), answers[asked])
         return int(remembered.sum())
 
     def classify(self, texts: pl.Series) -> Scores:
         """Return label ids and probabilities for texts, in their order."""
         return self.score(self.prepare(texts))
+
+
+def _donors(prepared: Prepared, known: Known | None) -> NDArray[np.int64]:
+    """Return for each distinct text a row whose answer is known, or -1; a last -1 for blanks."""
+    donors = np.full(len(prepared.tokens.lengths) + 1, -1)
+    if known is not None:
+        (rows,) = np.nonzero((known.label_ids >= 0) & (prepared.rows >= 0))
+        donors[prepared.rows[rows]] = rows
+    return donors
+
+
+def _ask(
+    session: Session, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
+) -> None:
+    """Run one session on some of the texts, from as many threads as it takes."""
+
+    def infer(batch: Batch) -> None:
+        rows = texts[batch.rows]
+        answers[rows] = session.run(tokens.matrix(rows, batch.length))
+
+    batches = plan_batches(tokens.lengths[texts], session.token_budget)
+    # A pool for each window, and so a barrier at its end. Keeping the callers busy across
+    # windows would gain 0.6 % at 2,400 tweets/s: of a window's 7 s they idle for the 23 ms of
+    # planning, remembering and labelling, 20 ms of fsync, and 0.1 % until the last batches end.
+    pool = ThreadPoolExecutor(session.callers, thread_name_prefix="infer")
+    wait = True
+    try:
+        for _ in pool.map(infer, batches):
+            pass
+    except KeyboardInterrupt:
+        wait = False  # not even for the batch in hand: a device may hang
+        raise
+    finally:
+        pool.shutdown(wait, cancel_futures=True)

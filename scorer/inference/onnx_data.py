@@ -78,9 +78,10 @@ def read_graph(content: bytes) -> Graph:
 
 def _walk(message: memoryview, kind: str, graph: Graph) -> None:
     inner, refused = _MESSAGES.get(kind, {}), _REFUSED.get(kind, {})
+    fields = list(_fields(message))
     if kind == "Node":
-        _check_operator(message)
-    for number, value in _fields(message):
+        _check_operator(fields)
+    for number, value in fields:
         if isinstance(value, int):
             continue
         if number in refused:
@@ -88,9 +89,8 @@ def _walk(message: memoryview, kind: str, graph: Graph) -> None:
         _enter(value, inner.get(number), graph)
 
 
-def _check_operator(node: memoryview) -> None:
-    """Refuse an operator that is neither ONNX's own nor the admitted one, however often named."""
-    fields = list(_fields(node))
+def _check_operator(fields: list[_Field]) -> None:
+    """Refuse a node that is neither ONNX's own nor the admitted one, however often named."""
     domains = {_text(value) for number, value in fields if number == _DOMAIN} - {*_STANDARD}
     operators = {_text(value) for number, value in fields if number == _OPERATOR}
     if domains and (domains, operators) != ({_PRODUCT[0]}, {_PRODUCT[1]}):
@@ -206,6 +206,8 @@ def _fields(message: memoryview | int) -> Iterator[_Field]:
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    if position < len(message) and message[position] < 0x80:  # nearly all of them
+        return message[position], position + 1
     value = 0
     for index in range(10):
         if position + index >= len(message):

@@ -21,6 +21,7 @@ class Prepared:
     rows: NDArray[np.int64]  # [rows]: which of them each row is; -1 where blank
     scorable: NDArray[np.int64]  # the distinct texts that are not blank
     counters: Counters
+    lengths: NDArray[np.int64]  # [tokens of the longest + 1]; scored rows by their tokens
 
     def ids(self, row: int) -> list[int]:
         """Return the token ids of a row, special ones included; none where blank."""
@@ -52,16 +53,17 @@ class Preparation:
         rows = token_rows[text_rows]
         rows[~has_content[rows]] = -1
         (scorable,) = np.nonzero(has_content)
-        return Prepared(tokens, rows, scorable, _count(tokens, rows))
+        lengths = np.bincount(tokens.lengths[rows[rows >= 0]])
+        return Prepared(tokens, rows, scorable, self._count(tokens, rows), lengths)
 
-
-def _count(tokens: Tokens, rows: NDArray[np.int64]) -> Counters:
-    scored = rows[rows >= 0]
-    return Counters(
-        rows=len(rows),
-        scored=len(scored),
-        blank=len(rows) - len(scored),
-        equal=len(scored) - len(np.unique(scored)),
-        truncated=int(tokens.truncated[scored].sum()),
-        tokens=int(tokens.lengths[scored].sum()),
-    )
+    def _count(self, tokens: Tokens, rows: NDArray[np.int64]) -> Counters:
+        scored = rows[rows >= 0]
+        return Counters(
+            rows=len(rows),
+            scored=len(scored),
+            blank=len(rows) - len(scored),
+            equal=len(scored) - int(np.count_nonzero(np.bincount(scored))),
+            truncated=int(tokens.truncated[scored].sum()),
+            tokens=int(tokens.lengths[scored].sum()),
+            unknown=int(tokens.count(self._tokenizer.unknown_id)[scored].sum()),
+        )

@@ -32,6 +32,12 @@ class Tokens:
         """Return the ids of one text."""
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
+    def count(self, token: int | None) -> NDArray[np.int64]:
+        """Return how often each text has a token; [texts]."""
+        before = np.concatenate((np.zeros(1, np.int64), np.cumsum(self.ids == token)))
+        counts: NDArray[np.int64] = np.diff(before[self.offsets])
+        return counts
+
     def matrix(self, rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """Return the ids of texts of one length, [rows, length]."""
         places = self.offsets[rows][:, np.newaxis] + np.arange(length)
@@ -68,6 +74,9 @@ class TextTokenizer:
                 f"{bundle.max_length}",
                 "export the model again",
             )
+        word = getattr(self._tokenizer.model, "unk_token", None)
+        #: What stands for a text's parts that have no token; None where every part has one.
+        self.unknown_id = None if word is None else self._tokenizer.token_to_id(word)
         # Whatever padding and truncation the file asks for.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(bundle.max_length)

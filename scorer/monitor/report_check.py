@@ -5,9 +5,12 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
+from scorer.errors import OUTSIDE_BOUND
+from scorer.monitor.drift import outside
+from scorer.monitor.shift import psi
+
 ROUNDED = 1e-6  # how far a mean in a report may lie from the true one
 _LONGEST = 200  # characters of a message of the library
-_SUMMED = 1e-5  # how far probabilities may add up to something else than 1
 
 
 def schema() -> dict[str, Any]:
@@ -40,14 +43,17 @@ def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
     ):
         if counters[whole] != sum(counters[part] for part in parts):
             yield f"{whole} is {counters[whole]:,}, but not the sum of {' and '.join(parts)}"
-    for part in ("equal", "truncated"):
-        if counters[part] > counters["scored"]:
-            yield f"{part} is {counters[part]:,}, more than the {counters['scored']:,} scored"
+    for part, whole in (("equal", "scored"), ("truncated", "scored"), ("unknown", "tokens")):
+        if counters[part] > counters[whole]:
+            yield f"{part} is {counters[part]:,}, more than the {counters[whole]:,} {whole}"
     once = counters["scored"] - counters["equal"]
     if report["remembered"] > once:
         yield f"remembered are {report['remembered']:,} texts of {once:,}"
+    yield from _drift_contradictions(report)
     if report["labels"]:
         yield from _label_contradictions(report["labels"], counters["scored"])
+    if (taken := report["taken_over"]) and taken["rows"] > counters["scored"]:
+        yield f"taken over are {taken['rows']:,} rows of {counters['scored']:,} scored"
     yield from _story_contradictions(report, counters["rows"])
 
 
@@ -64,8 +70,26 @@ def _label_contradictions(labels: list[dict[str, Any]], scored: int) -> Iterator
     rows = sum(label["rows"] for label in labels)
     if rows != scored:
         yield f"the labels have {rows:,} rows together, {scored:,} are scored"
-    means = [label["mean_probability"] for label in labels]
-    if any((mean is None) != (scored == 0) for mean in means):
-        yield "a mean probability is there without rows, or missing"
-    elif scored and abs(sum(means) - 1) > _SUMMED:
-        yield f"the mean probabilities add up to {sum(means):.6f}"
+    for label in labels:
+        name, mean = label["name"], label["mean_probability"]
+        if (mean is None) != (label["rows"] == 0):
+            yield f"{name!r} has a mean probability without rows, or rows without one"
+        elif mean is not None and mean < 1 / len(labels) - ROUNDED:
+            yield f"the mean probability of {name!r} is {mean}, too low for the best of a row"
+
+
+def _drift_contradictions(report: Mapping[str, Any]) -> Iterator[str]:
+    counters, drift = report["counters"], report["drift"] or {"subjects": {}}
+    counted = {"unknown_tokens": counters["tokens"]}
+    for name, subject in drift["subjects"].items():
+        whole, found = counted.get(name, counters["scored"]), sum(subject["now"])
+        if found != whole:
+            yield f"the drift of {name} is of {found:,}, not of {whole:,}"
+        if len({len(subject[side]) for side in ("bins", "baseline", "now")}) > 1:
+            yield f"the drift of {name} has sides of different lengths"
+        elif abs(psi(subject["baseline"], subject["now"]) - subject["psi"]) > ROUNDED:
+            yield f"the drift of {name} is not {subject['psi']}"
+    bound = report["options"]["fail_on_drift"]
+    failed = bound is not None and bool(outside(report, bound))
+    if failed != (report["exit_code"] == OUTSIDE_BOUND):
+        yield f"the exit code is {report['exit_code']}, which the drift contradicts"

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from scorer import __version__
-from scorer.errors import exit_code
-from scorer.records import Counters, Scores
+from scorer.errors import OUTSIDE_BOUND, exit_code
+from scorer.monitor.drift import Drift, outside
+from scorer.records import Baseline, Counters, Scores
 
 SCHEMA_VERSION = 1
 _ENDS = 1 << 16  # bytes hashed at either end of the input
@@ -53,6 +54,8 @@ class RunRecord:
         self.counters = Counters()
         self.rejected = 0
         self._remembered = 0
+        self._own_rows = 0  # that no other run has scored
+        self._taken_over: dict[str, Any] | None = None
         self.warnings: list[str] = []
         self.begin()
         self._seconds: dict[str, float] = {}
@@ -61,6 +64,7 @@ class RunRecord:
             "options": dict(options), "options_from": origins,
         }  # fmt: skip
         self._labels: Sequence[tuple[str, str]] = ()
+        self._drift = Drift(None, ())
         self._rows_per_label = np.zeros(0, dtype=np.int64)
         self._probability_sums = np.zeros(0, dtype=np.float64)
 
@@ -73,8 +77,11 @@ class RunRecord:
         """Keep facts under their names: input, model, runtime, canary."""
         self._facts |= {name: dict(fact) for name, fact in facts.items()}
 
-    def expect_labels(self, names: Sequence[str], written_as: Sequence[str]) -> None:
-        """Name the classes, in id order, before scores are added."""
+    def expect_labels(
+        self, names: Sequence[str], written_as: Sequence[str], baseline: Baseline | None = None
+    ) -> None:
+        """Name the classes, in id order, and what to compare with, before scores are added."""
+        self._drift = Drift(baseline, names)
         self._labels = tuple(zip(names, written_as, strict=True))
         self._rows_per_label = np.zeros(len(names), dtype=np.int64)
         self._probability_sums = np.zeros(len(names), dtype=np.float64)
@@ -83,16 +90,25 @@ class RunRecord:
         """Note that results of an earlier run, begun at this ISO time, are used."""
         self._resumed = self._resumed or {"started": started, "windows": 0, "rows": 0}
 
+    def take_over(self, why_none: str | None) -> None:
+        """Note that answers of an earlier output are used, or why they are not."""
+        self._taken_over = {"rows": 0, "why_none": why_none}
+
     def add(self, scores: Scores, *, reused: bool = False) -> None:
         """Count one window, scored now or by the run that was resumed."""
         if reused and self._resumed:
             self._resumed["windows"] += 1
             self._resumed["rows"] += scores.counters.rows
-        answered = scores.label_ids >= 0
+        else:
+            self._own_rows += scores.counters.rows - scores.taken_over
+        if self._taken_over:
+            self._taken_over["rows"] += scores.taken_over
         self.counters += scores.counters
+        self._drift.add(scores)
         self._remembered += scores.remembered
-        self._rows_per_label += np.bincount(scores.label_ids[answered], minlength=len(self._labels))
-        self._probability_sums += scores.probabilities[answered].sum(axis=0, dtype=np.float64)
+        ids, best = scores.answered()
+        self._rows_per_label += np.bincount(ids, minlength=len(self._labels))
+        self._probability_sums += np.bincount(ids, best, minlength=len(self._labels))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -108,7 +124,12 @@ class RunRecord:
 
     def succeeded(self, output: Mapping[str, Any]) -> dict[str, Any]:
         """Return the report of a run whose output has this path, size, mtime_ns and sha256."""
-        return self._report(exit_code=0, error=None, output=dict(output))
+        report = self._report(exit_code=0, error=None, output=dict(output))
+        report["drift"] = self._drift.figures()
+        bound = self._facts["options"].get("fail_on_drift")
+        if bound is not None and outside(report, bound):
+            report["exit_code"] = OUTSIDE_BOUND
+        return report
 
     def failed(self, error: BaseException) -> dict[str, Any]:
         """Return the report of a run that ended with an error."""
@@ -117,7 +138,6 @@ class RunRecord:
 
     def _report(self, **ending: Any) -> dict[str, Any]:
         total = time.monotonic() - self._clock
-        own_rows = self.counters.rows - (self._resumed["rows"] if self._resumed else 0)
         return {
             "schema_version": SCHEMA_VERSION,
             "tool": {"name": "tweetscore", "version": __version__},
@@ -134,25 +154,25 @@ class RunRecord:
                 "rejected": self.rejected,
             },
             "remembered": self._remembered,
+            "taken_over": self._taken_over,
             "labels": self._label_figures(),
+            "drift": None,  # of all rows or of none
             "seconds": {k: round(v, 3) for k, v in {**self._seconds, "total": total}.items()},
-            "tweets_per_second": round(own_rows / total, 1) if total else None,
+            "tweets_per_second": round(self._own_rows / total, 1) if total else None,
             "peak_memory_bytes": peak_memory(),
             "libraries": dict(library_versions()),
         }
 
     def _label_figures(self) -> list[dict[str, Any]]:
-        scored = int(self._rows_per_label.sum())
-        means = self._probability_sums / scored if scored else [None] * len(self._labels)
         return [
             {
                 "name": name,
                 "written_as": written_as,
                 "rows": int(rows),
-                "mean_probability": None if mean is None else round(float(mean), 6),
+                "mean_probability": round(float(total / rows), 6) if rows else None,
             }
-            for (name, written_as), rows, mean in zip(
-                self._labels, self._rows_per_label, means, strict=True
+            for (name, written_as), rows, total in zip(
+                self._labels, self._rows_per_label, self._probability_sums, strict=True
             )
         ]
 

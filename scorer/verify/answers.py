@@ -25,8 +25,8 @@ class Answers:
         self._names = [each["written_as"] for each in self._classes]
         self._blank = 0
         self._rows_per_label: dict[str, int] = dict.fromkeys(self._names, 0)
-        self._sums = np.zeros(len(self._names))
-        self._per_class = False
+        self._sums = dict.fromkeys(self._names, 0.0)
+        self._odd = False  # a score was found that no mean can be taken of
 
     def add(self, block: Compared) -> Iterator[Finding]:
         """Count a block, and yield what is wrong in it."""
@@ -35,14 +35,19 @@ class Answers:
         values = score.fill_null(np.nan).to_numpy()
         self.rows += len(block)
         self._blank += int(blank.sum())
-        for name, count in labels.drop_nulls().value_counts().iter_rows():
+        sums = pl.col("score").cast(pl.Float64).sum()
+        by_label = pl.DataFrame({"label": labels, "score": score}).drop_nulls("label")
+        for name, count, total in by_label.group_by("label").agg(pl.len(), sums).iter_rows():
             self._rows_per_label[name] = self._rows_per_label.get(name, 0) + count
+            self._sums[name] = self._sums.get(name, 0.0) + total
         unknown = ~blank & ~labels.is_in(self._names).fill_null(value=False).to_numpy()
         yield from _found(block, "the label is none of the report's", unknown)
         for column in block.scores:
             halves = blank != column.is_null().to_numpy()
             yield from _found(block, "label and scores are not blank together", halves)
-            yield from _found(block, "a score is not from 0 to 1", _out_of_range(column))
+            odd = _out_of_range(column)
+            self._odd |= bool(odd.any())
+            yield from _found(block, "a score is not from 0 to 1", odd)
         if per_class:
             matrix = np.stack([c.fill_null(np.nan).to_numpy() for c in per_class], axis=1)
             yield from self._all_classes(block, values, matrix, ~blank)
@@ -51,9 +56,7 @@ class Answers:
         self, block: Compared, score: NDArray[np.float32], matrix: NDArray[np.float32], there: Flags
     ) -> Iterator[Finding]:
         """Hold label and score against the columns per class."""
-        self._per_class = True
         there = there & np.isfinite(matrix).all(axis=1)
-        self._sums += matrix[there].sum(axis=0, dtype=np.float64)
         off = np.abs(matrix.sum(axis=1, dtype=np.float64) - 1) > _SUMMED
         yield from _found(block, "the scores per class do not add up to 1", there & off)
         best = np.where(there[:, None], matrix, 0).argmax(axis=1)  # a tie goes to the lowest
@@ -72,23 +75,19 @@ class Answers:
         ):
             if found != self._counters[name]:
                 yield _total(f"{found:,} {words}", self._counters[name])
-        reported: dict[str, int] = {}
-        for each in self._classes:
-            name = each["written_as"]
-            reported[name] = reported.get(name, 0) + each["rows"]
-        for name, rows in reported.items():
+        for name in dict.fromkeys(self._names):  # two classes may be written as one
+            classes = [each for each in self._classes if each["written_as"] == name]
+            rows = sum(each["rows"] for each in classes)
             if (found := self._rows_per_label[name]) != rows:
                 yield _total(f"{found:,} rows labelled {name!r}", rows)
-        if self._per_class:
-            yield from self._mean_findings()
+            elif rows and not self._odd:
+                reported = sum(e["rows"] * (e["mean_probability"] or 0) for e in classes) / rows
+                yield from self._mean_findings(name, self._sums[name] / rows, reported)
 
-    def _mean_findings(self) -> Iterator[Finding]:
-        scored = max(self.rows - self._blank, 1)
-        for each, total in zip(self._classes, self._sums, strict=True):
-            mean = each["mean_probability"]
-            if abs(total / scored - (mean or 0)) > ROUNDED:
-                text = f"the mean probability of {each['name']!r} is {total / scored:.6f}"
-                yield Finding(text, f"{text}, the report says {mean}")
+    def _mean_findings(self, name: str, mean: float, reported: float) -> Iterator[Finding]:
+        if abs(mean - reported) > ROUNDED:
+            text = f"the mean probability of {name!r} is {mean:.6f}"
+            yield Finding(text, f"{text}, the report says {reported:.6f}")
 
 
 def _total(found: str, reported: int) -> Finding:

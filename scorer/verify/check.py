@@ -5,22 +5,22 @@
 Each step tells what it finds, and the next one checks what can still be checked.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer.errors import DataError, InputMissing, TweetscoreError
-from scorer.files.compare import Comparison, InputOptions
-from scorer.files.discover import rejects_path, report_path, resolved
+from scorer.files.compare import Comparison
+from scorer.files.discover import rejects_path, resolved
 from scorer.files.formats import open_source
 from scorer.files.publish import FileIdentity
-from scorer.files.source import OutputColumns, Source
+from scorer.files.source import Source
 from scorer.files.storage import reading
-from scorer.monitor.report_check import contradictions, malformed
+from scorer.monitor.report_check import contradictions
 from scorer.monitor.run_report import describe_input
 from scorer.pipeline import LocalModel
+from scorer.reported import appended_columns, reading_options, report_of
 from scorer.run_options import Model, RunOptions
 from scorer.verify.answers import Answers
 from scorer.verify.rescore import Sample, rescored
@@ -75,7 +75,7 @@ class _Check:
         self._output = output
         self._tally = Tally()
         self._missing = False
-        self._report = _report_of(output)
+        self._report = report_of(output)
         self._answers = Answers(self._report)
         self._sample = Sample(self._report["counters"]["rows"], rescore)
 
@@ -104,10 +104,10 @@ class _Check:
 
     def _input(self) -> Source | None:
         """Open the input, if it is still what was scored."""
-        described, options = self._report["input"], self._report["options"]
+        described, options = self._report["input"], reading_options(self._report)
         path = Path(described["path"])
         try:
-            source = open_source(path, **_reading_options(options))
+            source = open_source(path, **asdict(options))
             with reading(path):
                 now = describe_input(path, format=source.format)
         except TweetscoreError as error:
@@ -124,11 +124,9 @@ class _Check:
 
     def _check_rows(self, source: Source | None) -> None:
         """Read both files side by side."""
-        tally, counters, options = self._tally, self._report["counters"], self._report["options"]
-        plan = _plan(self._report)
-        comparison = Comparison(
-            source, self._output, plan, InputOptions(**_reading_options(options))
-        )
+        tally, counters = self._tally, self._report["counters"]
+        plan, options = appended_columns(self._report), reading_options(self._report)
+        comparison = Comparison(source, self._output, plan, options)
         tally.add(comparison.columns())
         for block in comparison.rows():
             tally.add(block.findings)
@@ -158,37 +156,6 @@ class _Check:
         if self._missing and len(lines) == 1:
             code = InputMissing.exit_code
         return Verdict(self._answers.rows, 0 if lines else len(self._sample.rows), lines, code)
-
-
-def _report_of(output: Path) -> dict[str, Any]:
-    """Read an output's run report."""
-    path = report_path(output)
-    with reading(output):
-        output.stat()
-    with reading(path):
-        content = path.read_bytes()
-    try:
-        report = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON", "run again") from error
-    if problem := malformed(report):
-        raise DataError(f"{path} is no run report: {problem}", "run again")
-    if report["exit_code"]:
-        raise DataError(f"{path} tells of a run that failed", "run again")
-    found: dict[str, Any] = report
-    return found
-
-
-def _reading_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in ("text_column", "encoding", "delimiter", "limit")}
-
-
-def _plan(report: Mapping[str, Any]) -> OutputColumns:
-    """Return the columns that the run appended."""
-    options, labels = report["options"], report["labels"]
-    per_class = [f"score_{label['name']}" for label in labels] if options["scores"] == "all" else []
-    values = tuple(label["written_as"] for label in labels)
-    return OutputColumns(options["label_column"], options["score_column"], values, tuple(per_class))
 
 
 def _model_options(

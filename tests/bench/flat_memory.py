@@ -1,10 +1,12 @@
 """Memory of a run over a long input, with a stub in the model's place (`make bench-memory`).
 
     python tests/bench/flat_memory.py --rows 10000000 --format both
+    python tests/bench/flat_memory.py --rows 10000000 --format both --growing
 
 The stub answers from the lengths of the texts, so what is measured is ours: reading,
 windows, parts, publishing. Resident memory is sampled by a thread; after the warm-up a line is
-fitted through the samples against the rows done. Flat memory is a slope near zero.
+fitted through the samples against the rows done. Flat memory is a slope near zero. With --growing
+the file grows by a hundredth and is scored a second time, with --id-column.
 """
 
 import os
@@ -25,7 +27,7 @@ import polars as pl
 from scorer import pipeline
 from scorer.inference.gate import Figures
 from scorer.inference.runtime.session import RuntimeInfo
-from scorer.records import Counters, Scores
+from scorer.records import Counters, Known, Scores
 from scorer.run_options import RunOptions
 
 PIECE = 500_000  # rows generated at once
@@ -39,7 +41,7 @@ class StubClassifier:
     """Labels a text by its length; costs next to nothing."""
 
     labels: tuple[str, ...] = ("negative", "neutral", "positive")
-    bundle: Any = SimpleNamespace(name="stub", version="1", digest="", labels=labels)
+    bundle: Any = SimpleNamespace(name="stub", version="1", digest="0" * 64, labels=labels)
     runtime = RuntimeInfo("Stub", "builtin", "fp32", "none", 1, "a stub")
     canary = Figures(1, 1.0, 0.0, 0.0)
     warnings: tuple[str, ...] = ()
@@ -52,15 +54,16 @@ class StubClassifier:
         """Return the lengths in bytes, 0 where blank."""
         return texts.str.len_bytes().fill_null(0)
 
-    def score(self, prepared: pl.Series) -> Scores:
-        """Label by length."""
+    def score(self, prepared: pl.Series, known: Known | None = None) -> Scores:
+        """Label by length; what is known would be the same."""
         lengths = prepared.to_numpy()
         ids = np.where(lengths == 0, -1, lengths % 3).astype(np.int16)
         probabilities = np.full((len(ids), 3), 0.25, np.float32)
         probabilities[np.arange(len(ids)), ids] = 0.5
         probabilities[ids < 0] = np.nan
         scored = int((ids >= 0).sum())
-        return Scores(ids, probabilities, Counters(len(ids), scored, len(ids) - scored))
+        counters = Counters(len(ids), scored, len(ids) - scored)
+        return Scores(ids, probabilities, counters, np.bincount(lengths[lengths > 0]))
 
 
 class Sampler(threading.Thread):
@@ -144,7 +147,7 @@ class Measured:
         )
 
 
-def measure(path: Path, rows: int) -> Measured:
+def measure(path: Path, rows: int, id_column: str | None = None) -> Measured:
     """Run the pipeline over a file, and say what it took."""
     sampler = Sampler()
 
@@ -153,13 +156,14 @@ def measure(path: Path, rows: int) -> Measured:
 
     started, before = time.monotonic(), resident()
     sampler.start()
-    (outcome,) = pipeline.run(
-        RunOptions((path,)), model_for=lambda _: StubClassifier(), progress=progress
-    )
+    options = RunOptions((path,), id_column=id_column)
+    (outcome,) = pipeline.run(options, model_for=lambda _: StubClassifier(), progress=progress)
     sampler.stop()
     seconds = time.monotonic() - started
     if outcome.error:
         raise outcome.error
+    if id_column:
+        assert outcome.report["taken_over"]["rows"], outcome.report["taken_over"]
     first_pass = [s for s in sampler.samples if s[0] < rows]
     peak = max(memory for _, memory in sampler.samples)
     return Measured(rows, seconds, slope(first_pass, rows), before, peak)
@@ -168,7 +172,8 @@ def measure(path: Path, rows: int) -> Measured:
 @click.command()
 @click.option("--rows", default=10_000_000, show_default=True)
 @click.option("--format", "suffix", type=click.Choice(["parquet", "csv", "both"]), default="both")
-def main(rows: int, suffix: str) -> None:
+@click.option("--growing", is_flag=True, help="A second night, with 1 % more rows.")
+def main(rows: int, suffix: str, growing: bool) -> None:
     """Print rows per second, the slope and the peak."""
     # Each task in a process of its own: memory that another one freed would hide ours.
     fresh = ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1)
@@ -177,6 +182,11 @@ def main(rows: int, suffix: str) -> None:
             path = Path(folder, f"tweets.{each}")
             processes.submit(write_input, path, rows).result()
             click.echo(f"{each}: {processes.submit(measure, path, rows).result()}")
+            if growing:
+                more = rows + rows // 100
+                processes.submit(write_input, path, more).result()
+                second = processes.submit(measure, path, more, "id").result()
+                click.echo(f"{each}, grown: {second}")
 
 
 if __name__ == "__main__":

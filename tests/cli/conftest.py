@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,6 +40,31 @@ def program() -> Path:
 def tweets(tmp_path: Path) -> Path:
     path = tmp_path / "tweets.csv"
     path.write_text("id,text\n007,I love this song\n008,\n009,stuck again\n", "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def baseline_bundle(tiny_bert_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny bundle with a baseline that no file of ours looks like."""
+    copy = Path(shutil.copytree(tiny_bert_bundle, tmp_path_factory.mktemp("baseline") / "bundle"))
+    path = copy / "tweetscore.json"
+    metadata = json.loads(path.read_text("utf-8"))
+    metadata["baseline"] = {
+        "rows": 3000,
+        "label_shares": dict.fromkeys(metadata["labels"], 1 / 3),
+        "score_histogram": {"edges": [0, 0.5, 1], "counts": [1500, 1500]},
+        "length_histogram": {"40": 1500, "41": 1500},
+        "unknown_token_share": 0.0,
+    }
+    path.write_text(json.dumps(metadata), "utf-8")
+    return copy
+
+
+@pytest.fixture
+def unlike(tmp_path: Path) -> Path:
+    """Return a file of enough rows that are unlike that baseline."""
+    path = tmp_path / "unlike.csv"
+    path.write_text("text\n" + "I love this song\n" * 600)
     return path
 
 

@@ -28,7 +28,9 @@ def complete(program: Path) -> Complete:
 
 
 LINES = {
-    "tweetscore ": "plain,run plain,text plain,verify plain,doctor plain,config plain,model",
+    "tweetscore ": "plain,run plain,table plain,text plain,verify plain,report plain,doctor "
+    "plain,config "
+    "plain,model",
     "tweetscore ver": "plain,verify",
     "tweetscore run ": "file,",
     "tweetscore run sam": "file,sam",
@@ -40,7 +42,7 @@ LINES = {
     "tweetscore run --config ": "file,",
     "tweetscore run --limit 0 --resume a": "plain,auto",
     "tweetscore verify ": "file,",
-    "tweetscore config ": "plain,run plain,text plain,verify plain,doctor",
+    "tweetscore config ": "plain,run plain,table plain,text plain,verify plain,report plain,doctor",
     "tweetscore config d": "plain,doctor",
     "tweetscore model ex": "plain,export",
 }

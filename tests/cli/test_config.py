@@ -237,11 +237,12 @@ def test_what_is_shown_is_a_file_that_says_the_same(invoke: Invoke, folder: Path
 def test_all_commands_that_can_be_configured_are_shown(invoke: Invoke, folder: Path) -> None:
     """Without COMMAND there is a table for each; a COMMAND that has none is a usage error."""
     tables = tomllib.loads(invoke("config").stdout)
-    assert tables == {"run": {}, "text": {}, "verify": {}, "doctor": {}}
+    assert tables == {"run": {}, "table": {}, "text": {}, "verify": {}, "report": {}, "doctor": {}}
     wrong = invoke("config", "train")
     assert wrong.exit_code == 2
     assert wrong.stderr == (
-        "tweetscore: no command 'train' has a configuration; there are run, text, verify, doctor\n"
+        "tweetscore: no command 'train' has a configuration; there are run, table, text, "
+        "verify, report, doctor\n"
     )
 
 

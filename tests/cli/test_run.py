@@ -55,6 +55,32 @@ def test_a_run_that_was_taken_up_says_what_was_done_already(
     assert invoke(*words).stderr.endswith("tweets.scored.csv is up to date: 3 rows\n")
 
 
+def test_a_growing_file_says_what_was_taken_over(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
+) -> None:
+    """Or why nothing was; the new row is in the output."""
+    words = ("run", tweets, "--device", "builtin", "--model", tiny_bert_bundle, "--id-column", "id")
+    first = invoke(*words)
+    assert first.stderr.endswith("; none taken over: there is no earlier output of ours\n")
+    with tweets.open("a", encoding="utf-8") as file:
+        file.write("010,so glad\n")
+    again = invoke(*words)
+    assert again.exit_code == 0
+    assert "4 rows" in again.stderr
+    assert again.stderr.endswith("; 2 taken over\n")
+    scored = pl.read_csv(tweets.parent / "tweets.scored.csv", infer_schema=False)
+    assert scored["id"].to_list() == ["007", "008", "009", "010"]
+
+
+def test_an_id_column_that_is_not_there_is_one_line(invoke: Invoke, tweets: Path) -> None:
+    """Exit code 65, before the model is opened."""
+    result = invoke("run", tweets, "--id-column", "tweet_id")
+    assert result.exit_code == 65
+    (line,) = result.stderr.splitlines()
+    assert "has no column 'tweet_id', only: id, text; did you mean --id-column id?" in line
+    assert not (tweets.parent / "tweets.scored.csv").exists()
+
+
 def test_columns_are_named_as_asked(invoke: Invoke, tweets: Path, tiny_bert_bundle: Path) -> None:
     """Names of labels and columns change, the columns per class keep the model's names."""
     result = invoke(

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*sorted(ROOT.glob("README*.md")), ROOT / "samples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *sorted(ROOT.glob("README*.md")),
+    ROOT / "samples" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,36 @@ def bench(folder: Path) -> Path:
     return folder
 
 
-def run(shell: str, folder: Path) -> str:
+@contextmanager
+def lake(wanted: bool) -> Iterator[dict[str, str]]:
+    """Yield the environment for commands that want a bucket `lake` with the samples, or don't."""
+    if not wanted:
+        yield {}
+        return
+    import boto3
+
+    from tests.remote.s3_server import environment, serving
+
+    with serving() as (address, _):
+        env = environment(address)
+        client = boto3.client(
+            "s3",
+            region_name=env["AWS_DEFAULT_REGION"],
+            endpoint_url=address,
+            aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+        )
+        client.create_bucket(Bucket="lake")
+        for day in (22, 23):
+            key = f"in/day=2026-11-{day}/tweets.parquet"
+            client.upload_file(ROOT / "samples/tweets.parquet", "lake", key)
+        yield env
+
+
+def run(shell: str, folder: Path, **also: str) -> str:
     """Return what a terminal 80 columns wide shows for a command."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", "COLUMNS": "80"}
+    env = {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", "COLUMNS": "80"} | also
     done = subprocess.run(
         ["sh", "-c", shell],
         cwd=folder,
@@ -94,10 +125,11 @@ def test_a_page_shows_the_truth(
     """Each command prints what stands under it; then Python sessions give what they show."""
     lines = page.read_text("utf-8").splitlines()
     monkeypatch.chdir(bench(tmp_path))
-    for command in commands(lines):
-        real = run(command.shell, tmp_path)
-        place = f"{page.relative_to(ROOT)}:{command.line}: $ {command.shell}"
-        assert matches(command.shown, real), f"{place}\nprinted:\n{real}"
+    with lake(page.name == "remote.md") as env:
+        for command in commands(lines):
+            real = run(command.shell, tmp_path, **env)
+            place = f"{page.relative_to(ROOT)}:{command.line}: $ {command.shell}"
+            assert matches(command.shown, real), f"{place}\nprinted:\n{real}"
     source = "\n\n".join("\n".join(lines[n] for n in fence) for fence in fences(lines, "pycon"))
     session = doctest.DocTestParser().get_doctest(source + "\n", {}, page.name, str(page), 0)
     assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(session).failed == 0
@@ -112,9 +144,9 @@ def test_a_wrong_output_is_seen() -> None:
 def refresh(page: Path) -> None:
     """Write the real output under each command of a page."""
     lines = page.read_text("utf-8").splitlines()
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, lake(page.name == "remote.md") as env:
         bench(Path(folder))
-        real = [(command, run(command.shell, Path(folder))) for command in commands(lines)]
+        real = [(command, run(command.shell, Path(folder), **env)) for command in commands(lines)]
     for command, output in reversed(real):
         lines[command.shown_at] = [*output.splitlines(), ""][: None if output else 0]
     page.write_text(re.sub(r"\n\n```\n", "\n```\n", "\n".join(lines) + "\n"), "utf-8")

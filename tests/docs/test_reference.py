@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from scorer.cli import tweetscore
-from scorer.errors import Terminated, TweetscoreError, exit_code
+from scorer.errors import OUTSIDE_BOUND, Terminated, TweetscoreError, exit_code
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,4 +35,4 @@ def test_every_exit_code_is_documented() -> None:
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     known = {error.exit_code for error in TweetscoreError.__subclasses__()}
     ends = (Exception(), KeyboardInterrupt(), Terminated())
-    assert known | {exit_code(error) for error in ends} <= documented
+    assert known | {OUTSIDE_BOUND} | {exit_code(error) for error in ends} <= documented

@@ -103,7 +103,11 @@ def test_without_ray_one_line_says_what_to_install(
     [
         (["a.csv", "--engine", "ray"], "writes to a directory of its own; name it with -o"),
         (["a.csv", "-o", "b.csv", "--engine", "ray"], "b.csv is a file; the engine ray needs a"),
-        (["-", "-o", "out", "--engine", "ray"], "reads and writes files, no streams; name files"),
+        (
+            ["-", "-o", "out", "--engine", "ray"],
+            "files, no streams and no URLs; name files on a file",
+        ),
+        (["s3://a/b.csv", "-o", "out", "--engine", "ray"], "no streams and no URLs"),
         (["a.csv", "--engine", "ray", "--dry-run"], "--dry-run looks at this box only"),
         (["a.csv", "--ray-address", "auto"], "--ray-address is for --engine ray"),
         (["a.csv", "-o", "linked", "--engine", "ray"], "is the input a.csv itself"),

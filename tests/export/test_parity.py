@@ -151,6 +151,7 @@ class CrossTalkStub:
     token_budget = 64
     callers = 1
     warnings: tuple[str, ...] = ()
+    exact = None
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Answer each row with the batch's mean."""

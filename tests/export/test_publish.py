@@ -135,6 +135,21 @@ def test_what_training_recorded_reaches_the_bundle(
     assert values == {"accuracy": 0.8012, "f1": 0.8, "ece": 0.02}
 
 
+def test_the_baseline_has_the_names_that_the_labels_get(
+    checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Labels that are renamed by the export are found again when drift is measured."""
+    checkpoint = Path(shutil.copytree(checkpoints("bert"), tmp_path / "checkpoint"))
+    before = json.loads((checkpoint / "config.json").read_text("utf-8"))["id2label"]
+    shares = {before[str(i)]: share for i, share in enumerate((0.2, 0.3, 0.5))}
+    training = {"baseline": {"rows": 10, "label_shares": shares}}
+    (checkpoint / "training.json").write_text(json.dumps(training), "utf-8")
+    options = ExportOptions(label_names=("z", "y", "x"))
+    export_bundle(checkpoint, tmp_path / "bundle", options)
+    found = open_bundle(tmp_path / "bundle").metadata["baseline"]
+    assert found == {"rows": 10, "label_shares": {"z": 0.2, "y": 0.3, "x": 0.5}}
+
+
 def test_the_bundle_reads_texts_as_text_for_transformers_too(
     bundles: Callable[[str], Path],
 ) -> None:

@@ -58,9 +58,9 @@ def test_two_streams_answer_as_the_model(model_type: str) -> None:
 def test_every_product_of_the_context_is_marked(model_type: str) -> None:
     """Four places a layer, and in the last one only that of keys and values."""
     split = apart(model(model_type))
+    marked = to_onnx.plain_graph(split.model)  # which runs it once
     kinds = ["down" if site.down else "other" for site in split.sites]
     assert kinds == [*["other", "other", "other", "down"] * 2, "other"]
-    marked = to_onnx.plain_graph(split.model)
     assert [node.op_type for node in marked.graph.node].count(marks.MARK) == len(kinds)
 
 
@@ -74,6 +74,19 @@ def test_a_model_that_is_not_understood_gets_no_int8_graph(
             next(copy.parameters()).mul_(1.01)
 
     monkeypatch.setitem(streams._SPLITS, "bert", wrong)
+    assert streams.split(model("bert")) is None
+
+
+def test_what_fp32_would_hide_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference smaller than the rounding of fp32, which a wide model's streams differ by."""
+    split_bert = streams._SPLITS["bert"]
+
+    def nearly_right(copy: PreTrainedModel, sites: marks.Sites) -> None:
+        split_bert(copy, sites)
+        with torch.no_grad():
+            copy.classifier.bias.add_(1e-7)  # type: ignore[union-attr, operator]
+
+    monkeypatch.setitem(streams._SPLITS, "bert", nearly_right)
     assert streams.split(model("bert")) is None
 
 

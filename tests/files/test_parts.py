@@ -16,7 +16,7 @@ from scorer.records import Counters, Scores
 def scores(*rows: tuple[int, float, float], counters: Counters | None = None) -> Scores:
     ids = np.array([row[0] for row in rows], np.int16)
     probabilities = np.array([row[1:] for row in rows], np.float32).reshape(-1, 2)
-    return Scores(ids, probabilities, counters or Counters(len(ids)))
+    return Scores(ids, probabilities, counters or Counters(len(ids)), np.arange(len(ids)) + 300)
 
 
 NAN = float("nan")
@@ -53,12 +53,13 @@ def test_parts_come_back_in_order_and_exactly(store: Callable[[], Parts]) -> Non
 
 def test_the_next_run_takes_what_was_stored(store: Callable[[], Parts]) -> None:
     """The same window gets the same scores and counters, and then new ones can follow."""
-    answer = scores((0, 0.7, 0.1), (-1, NAN, NAN), counters=Counters(2, 1, 1, 0, 1, 9))
+    answer = scores((0, 0.7, 0.1), (-1, NAN, NAN), counters=Counters(2, 1, 1, 0, 1, 9, 3))
     store().write(0, A_DIGEST, answer)
     parts = store()
     taken = parts.take(0, A_DIGEST, 2)
     assert taken is not None
     assert taken.counters == answer.counters
+    assert taken.lengths.tolist() == [300, 301]
     assert taken.probabilities.tobytes() == answer.probabilities.tobytes()
     assert parts.take(2, A_DIGEST, 1) is None
     parts.write(2, A_DIGEST, scores((1, 0.5, 0.5)))

@@ -4,14 +4,14 @@ import pytest
 
 from scorer.errors import DataError, UsageError
 from scorer.files import record_batches
-from scorer.files.source import OutputColumns
-from scorer.records import Counters, Scores
+from scorer.files.source import OutputColumns, ScoredSlice
 
 COLUMNS = OutputColumns("label", "score", ("no", "yes"), ("score_no", "score_yes"))
-SCORES = Scores(
+ANSWERS = ScoredSlice(
+    offset=0,
+    digest=b"",
     label_ids=np.array([1, -1], np.int16),
     probabilities=np.array([[0.25, 0.75], [np.nan, np.nan]], np.float32),
-    counters=Counters(rows=2),
 )
 
 
@@ -21,7 +21,7 @@ def test_answers_are_appended_and_all_else_is_kept() -> None:
     schema = pa.schema([field, ("text", pa.string())], metadata={"source": "tests"})
     batch = pa.RecordBatch.from_pydict({"id": [1, 2], "text": ["a", ""]}, schema=schema)
     assert record_batches.texts_of(batch, "text", COLUMNS).to_list() == ["a", ""]
-    scored = record_batches.with_answers(batch, SCORES, COLUMNS)
+    scored = record_batches.with_answers(batch, ANSWERS, COLUMNS)
     assert scored.schema.metadata == {b"source": b"tests"}
     assert scored.schema.field(0).equals(field, check_metadata=True)
     assert scored.to_pydict() == {

@@ -31,7 +31,9 @@ from scorer.records import Counters, Scores
 
 PLAN = {"input": {"size": 1}, "libraries": {"polars": "2.1.0"}}
 DIGEST = bytes(32)
-ONE_ROW = Scores(np.zeros(1, np.int16), np.full((1, 3), 0.5, np.float32), Counters(1, 1))
+ONE_ROW = Scores(
+    np.zeros(1, np.int16), np.full((1, 3), 0.5, np.float32), Counters(1, 1), np.array([0, 1])
+)
 
 
 @pytest.fixture

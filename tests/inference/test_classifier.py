@@ -23,7 +23,7 @@ from scorer.inference.prepare import Preparation
 from scorer.inference.runtime import cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.runtime.select import Choice, choices
-from scorer.records import Counters
+from scorer.records import Counters, Known, Scores
 
 MACHINE = inspect()
 CPU_DEVICES = list(dict.fromkeys(choice.device for choice in choices("cpu", "fp32", MACHINE))) or [
@@ -57,6 +57,8 @@ def classifier(bundle: Bundle, request: pytest.FixtureRequest) -> Classifier:
 
 class StubSession:
     """A stub: the built-in session, with its answers moved by `shift`; keeps what it was fed."""
+
+    exact = None
 
     def __init__(self, bundle: Bundle, shift: float = 0.0, **info: Any) -> None:
         self._inner = open_session(bundle, BUILTIN, MACHINE, threads=2)
@@ -137,6 +139,7 @@ def test_counters_tell_what_happened(classifier: Classifier) -> None:
     assert scores.counters == Counters(
         rows=8, scored=5, blank=3, equal=2, truncated=1, tokens=sum(lengths)
     )
+    assert scores.lengths.tolist() == np.bincount([n for n in lengths if n]).tolist()
     blank = [1, 2, 3]
     assert scores.label_ids[blank].tolist() == [-1, -1, -1]
     assert np.isnan(scores.probabilities[blank]).all()
@@ -199,6 +202,25 @@ def test_batches_run_on_several_threads(bundle: Bundle) -> None:
     session.token_budget = 1
     session.run = lambda ids: (together.wait(), run(ids))[1]  # type: ignore[method-assign]
     assert stubbed.classify(column(["a", "b !", "c ! !", "d ! ! !"])).counters.scored == 4
+
+
+def test_near_ties_of_a_window_are_decided_together(tiny_bert_bundle: Path) -> None:
+    """They are asked of the exact session, however many batches they were in, and none else."""
+    bundle = open_bundle(tiny_bert_bundle)
+    session, exact = StubSession(bundle), StubSession(bundle, shift=9.0)
+    stubbed = Classifier(bundle, session)
+    run, tied = session.run, bundle.canary().token_ids[0]
+    session.token_budget = 1  # each text is a batch
+
+    def undecided(ids: np.ndarray) -> np.ndarray:
+        return np.where(ids[:, 1:2] == tied[1], 0, run(ids) + np.array([0, 9, 0], np.float32))
+
+    session.run = undecided  # type: ignore[method-assign]
+    session.exact = exact  # type: ignore[assignment]
+    word = bundle.canary().texts[0].split()[0]
+    scores = stubbed.classify(column([f"{word} a", "b c", f"{word} d", "e f"]))
+    assert [rows for rows, _ in exact.shapes] == [2]
+    assert scores.label_ids.tolist() == [0, 1, 0, 1]
 
 
 def test_a_failure_stops_the_window(tiny_bert_bundle: Path) -> None:
@@ -380,3 +402,48 @@ def test_a_bundle_that_changes_while_it_is_loaded_is_refused(
     (bundle.directory / "model.safetensors").write_bytes(content)
     with pytest.raises(InvalidBundle, match=r"model\.safetensors changed while it was loaded"):
         Classifier.open(bundle, device="builtin")
+
+
+def known_of(scores: Scores, rows: Sequence[int], *, all_classes: bool) -> Known:
+    """Return what an earlier output says of some rows."""
+    label_ids = np.full_like(scores.label_ids, -1)
+    probabilities = np.full_like(scores.probabilities, np.nan)
+    label_ids[rows] = scores.label_ids[rows]
+    best = probabilities[rows, label_ids[rows]] = scores.probabilities[rows, label_ids[rows]]
+    assert best.all()
+    if all_classes:
+        probabilities[rows] = scores.probabilities[rows]
+    return Known(label_ids, probabilities)
+
+
+@pytest.mark.parametrize("all_classes", [True, False])
+def test_what_is_known_is_not_asked_again(bundle: Bundle, all_classes: bool) -> None:
+    """Nor are texts with the same tokens; the others have the bits that they have alone."""
+    session = StubSession(bundle)
+    classifier = Classifier(bundle, session)
+    texts = column(["so sad", None, "ugh", "so  sad", "new", "", "ugh"])
+    full = classifier.score(classifier.prepare(texts))
+    again = Classifier(bundle, session)
+    session.shapes.clear()
+    known = known_of(full, [0, 2], all_classes=all_classes)
+    found = again.score(again.prepare(texts), known)
+    assert sum(rows for rows, _ in session.shapes) == 1
+    assert found.counters == full.counters
+    assert found.label_ids.tolist() == full.label_ids.tolist()
+    rows = np.flatnonzero(full.label_ids >= 0)
+    best = full.label_ids[rows]
+    assert (found.probabilities[rows, best] == full.probabilities[rows, best]).all()
+    if all_classes:
+        assert np.array_equal(found.probabilities, full.probabilities, equal_nan=True)
+
+
+def test_a_known_answer_hides_no_broken_one(bundle: Bundle) -> None:
+    """An answer that is not a number ends the run, whatever is known of other rows."""
+    session = StubSession(bundle)
+    classifier = Classifier(bundle, session)
+    texts = column(["so sad", "ugh"])
+    known = known_of(classifier.score(classifier.prepare(texts)), [0], all_classes=True)
+    broken = Classifier(bundle, session)
+    session.shift = float("nan")
+    with pytest.raises(GateFailed, match="for 1 texts of a window"):
+        broken.score(broken.prepare(texts), known)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scorer.inference import labels
-from scorer.inference.runtime.near_ties import NEAR, NearTies
+from scorer.inference.runtime.near_ties import NEAR, NearTies, are_near
 from scorer.inference.runtime.session import RuntimeInfo
 
 FAST = RuntimeInfo("StubProvider", "builtin", "int8", "stub", 3, "a stub")
@@ -17,6 +16,7 @@ class StubSession:
 
     token_budget, callers = 64, 3
     warnings: tuple[str, ...] = ()
+    exact = None
 
     def __init__(self, info: RuntimeInfo, leads: dict[int, float]) -> None:
         self.info = info
@@ -32,41 +32,42 @@ class StubSession:
         return logits
 
 
-def texts(*first: int, length: int = 2) -> NDArray[np.int64]:
-    return np.array([[token] * length for token in first])
+def logits(*leads: float) -> NDArray[np.float32]:
+    """Return answers whose first class is ahead by the leads."""
+    return StubSession(FAST, dict(enumerate(leads))).run(np.arange(len(leads))[:, np.newaxis])
 
 
-def test_only_near_ties_are_scored_again() -> None:
+def test_near_is_what_the_gate_cannot_keep_from_turning() -> None:
     """A lead of just under the bound is near, one of just over is not, whoever is ahead."""
     near, far = NEAR - 1e-3, NEAR + 1e-3
-    fast = StubSession(FAST, {1: far, 2: near, 3: -near, 4: -far, 5: 0.9})
-    exact = StubSession(EXACT, {2: -0.5, 3: 0.5})
-    answers = NearTies(fast, exact).run(texts(1, 2, 3, 4, 5))
-    assert exact.asked == [[2, 3]]
-    leads = labels.probabilities(answers) @ np.array([1, -1])
-    np.testing.assert_allclose(leads, [far, -0.5, 0.5, -far, 0.9], atol=1e-6)
-
-
-def test_without_near_ties_the_exact_session_rests() -> None:
-    """No text, no call: an empty batch is nothing that a session can be given."""
-    exact = StubSession(EXACT, {})
-    NearTies(StubSession(FAST, {1: 0.8}), exact).run(texts(1, 1))
-    assert exact.asked == []
-
-
-def test_a_text_of_one_token_is_exact() -> None:
-    """The pooled token without a context: there is nothing that int8 could be used for."""
-    fast = StubSession(FAST, {})
-    NearTies(fast, StubSession(EXACT, {7: 0.9})).run(texts(7, length=1))
-    assert fast.asked == []
+    assert are_near(logits(far, near, -near, -far, 0.9)).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_an_answer_that_is_no_number_is_left_for_the_classifier_to_refuse() -> None:
     """It is no near tie: scoring it again would hide a broken session."""
-    exact = StubSession(EXACT, {})
-    answers = NearTies(StubSession(FAST, {1: np.nan}), exact).run(texts(1))
-    assert np.isnan(answers).all()
-    assert exact.asked == []
+    assert not are_near(logits(np.nan)).any()
+
+
+def test_a_text_of_one_token_is_exact() -> None:
+    """The pooled token without a context: there is nothing that int8 could be used for."""
+    fast, exact = StubSession(FAST, {}), StubSession(EXACT, {7: 0.9})
+    NearTies(fast, exact).run(np.array([[7]]))
+    assert (fast.asked, exact.asked) == ([], [[7]])
+
+
+def test_other_texts_are_asked_of_the_fast_session() -> None:
+    """Whoever collects the near ties of a window gets the exact one with it."""
+    fast, exact = StubSession(FAST, {7: 0.0}), StubSession(EXACT, {})
+    joined = NearTies(fast, exact)
+    joined.run(np.array([[7, 8]]))
+    assert (fast.asked, exact.asked) == ([[7]], [])
+    assert joined.exact is exact
 
 
 @pytest.mark.parametrize("attribute", ["info", "token_budget", "callers"])

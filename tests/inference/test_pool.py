@@ -207,7 +207,7 @@ def test_two_callers_that_meet_full_memory_at_once_halve_it_once(bundle: Bundle)
     class StubThatFailsInPairs:
         """Lets two batches of the first budget fail together."""
 
-        info, token_budget, callers = INFO, 64, 2
+        info, token_budget, callers, exact = INFO, 64, 2, None
         warnings: tuple[str, ...] = ()
         both = threading.Barrier(2)
 
@@ -279,7 +279,7 @@ def test_gpus_of_one_model_share_the_work(
     class StubSession:
         """Notes where it is."""
 
-        info, token_budget, callers = INFO, 64, 2
+        info, token_budget, callers, exact = INFO, 64, 2, None
 
         def __init__(self, *arguments: object) -> None:
             places.append(arguments[-1])

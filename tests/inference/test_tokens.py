@@ -106,6 +106,19 @@ def test_rows_can_be_taken(bundle: Bundle) -> None:
     assert taken.truncated.tolist() == [True, False, False]
 
 
+def test_unknown_tokens_are_counted_in_each_text(tiny_bert_bundle: Path) -> None:
+    """What the vocabulary has no piece for; not its name, which is text like any other."""
+    tokenizer = TextTokenizer(open_bundle(tiny_bert_bundle))
+    tokens = tokenizer(["I love", "☃ love ☃", "", "☃", "[UNK]"])
+    assert tokens.count(tokenizer.unknown_id).tolist() == [0, 2, 0, 1, 0]
+
+
+def test_a_tokenizer_of_bytes_knows_everything(tiny_gpt2_bundle: Path) -> None:
+    tokenizer = TextTokenizer(open_bundle(tiny_gpt2_bundle))
+    tokens = tokenizer(["☃", "", "<|endoftext|>"])
+    assert tokens.count(tokenizer.unknown_id).tolist() == [0, 0, 0]
+
+
 def test_a_tokenizer_that_cannot_be_read_is_the_bundles_fault(
     tiny_bert_bundle: Path, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ class StubOfBrokenArithmetic:
     """Answers with another sign than the real session."""
 
     warnings: tuple[str, ...] = ()
+    exact = None
 
     def __init__(self, session: Session) -> None:
         self.info, self.token_budget, self.callers = session.info, session.token_budget, 1
@@ -79,6 +80,7 @@ class StubThatStops:
     """
 
     warnings: tuple[str, ...] = ()
+    exact = None
 
     def __init__(self, session: Session, pipe: Path) -> None:
         self.info, self.token_budget, self.callers = session.info, session.token_budget, 1
@@ -131,6 +133,7 @@ class StubOfLittleMemory:
     """
 
     warnings: tuple[str, ...] = ()
+    exact = None
 
     def __init__(self, session: Session, most: int) -> None:
         self.info, self.token_budget = session.info, session.token_budget

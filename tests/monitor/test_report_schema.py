@@ -61,6 +61,8 @@ def parts(node: dict[str, Any], name: str = "") -> Iterator[tuple[str, dict[str,
     for key, child in node.get("properties", {}).items():
         yield f"{name}.{key}", child
         yield from parts(child, f"{name}.{key}")
+    if "$ref" in node:
+        yield from parts(schema()["$defs"][Path(node["$ref"]).name], name)
     if "items" in node:
         yield from parts(node["items"], f"{name}[]")
 
@@ -69,7 +71,7 @@ def test_every_property_is_described_and_every_object_closed() -> None:
     """A reader of the schema needs no other page, and a misspelt field is no report."""
     root = schema()
     for name, found in parts(root):
-        part = root["$defs"]["origin"] if "$ref" in found else found
+        part = root["$defs"][Path(found["$ref"]).name] if "$ref" in found else found
         assert part["description"].endswith("."), name
         if "object" in part.get("type", ()):
             assert part["additionalProperties"] is False, name
@@ -116,6 +118,11 @@ def test_a_resumed_run_says_what_it_took_over(tweets: Path) -> None:
     assert report["tweets_per_second"] == pytest.approx(1 / report["seconds"]["total"], rel=0.1)
     assert is_as_published(report)
     assert list(contradictions(report)) == []
+
+
+def drift_of(report: dict[str, Any], subject: str) -> dict[str, Any]:
+    found: dict[str, Any] = report["drift"]["subjects"][subject]
+    return found
 
 
 def leaves(node: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -167,11 +174,25 @@ def test_no_field_may_be_missing_or_added(good: dict[str, Any]) -> None:
         (lambda r: r["counters"].update(truncated=3), "truncated is 3"),
         (lambda r: r.update(remembered=3), "remembered are 3"),
         (lambda r: r["labels"][0].update(rows=2), "the labels have 3 rows together"),
-        (lambda r: r["labels"][0].update(mean_probability=0.9), "the mean probabilities add up"),
-        (lambda r: r["labels"][0].update(mean_probability=None), "a mean probability is there"),
+        (
+            lambda r: r["labels"][0].update(mean_probability=0.3),
+            "the mean probability of 'negative'",
+        ),
+        (
+            lambda r: r["labels"][0].update(mean_probability=None),
+            "'negative' has a mean probability",
+        ),
+        (lambda r: r["labels"][1].update(mean_probability=0.5), "'neutral' has a mean probability"),
+        (lambda r: r.update(taken_over={"rows": 3, "why_none": None}), "taken over are 3"),
         (lambda r: r["output"].update(rows=4), "the output has 4 rows"),
         (lambda r: r.update(resumed={"started": "", "windows": 1, "rows": 4}), "resumed are 4"),
         (lambda r: r.update(finished="2000"), "it finished before it started"),
+        (lambda r: r["counters"].update(unknown=7), "unknown is 7, more than the 6 tokens"),
+        (lambda r: drift_of(r, "lengths").update(psi=0.5), "the drift of lengths is not 0.5"),
+        (lambda r: drift_of(r, "labels").update(now=[9, 1, 1]), "the drift of labels is of 11"),
+        (lambda r: drift_of(r, "labels")["bins"].pop(), "the drift of labels has sides"),
+        (lambda r: drift_of(r, "unknown_tokens").update(now=[1, 1]), "the drift of unknown_tokens"),
+        (lambda r: r.update(exit_code=3), "the exit code is 3, which the drift contradicts"),
     ],
 )
 def test_numbers_that_do_not_add_up_are_named(

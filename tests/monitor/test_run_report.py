@@ -23,7 +23,8 @@ def window(*ids: int) -> Scores:
     probabilities[np.arange(len(ids)), label_ids] = 0.5
     probabilities[label_ids < 0] = np.nan
     scored = int((label_ids >= 0).sum())
-    return Scores(label_ids, probabilities, Counters(len(ids), scored, len(ids) - scored))
+    counters = Counters(len(ids), scored, len(ids) - scored)
+    return Scores(label_ids, probabilities, counters, np.array([0, 0, 0, scored]))
 
 
 @pytest.fixture
@@ -43,9 +44,9 @@ def test_windows_add_up(record: RunRecord) -> None:
     assert report["counters"]["rows"] == 4
     assert report["counters"]["blank"] == 1
     assert report["labels"] == [
-        {"name": "negative", "written_as": "N", "rows": 1, "mean_probability": 0.333333},
-        {"name": "neutral", "written_as": "0", "rows": 0, "mean_probability": 0.25},
-        {"name": "positive", "written_as": "P", "rows": 2, "mean_probability": 0.416667},
+        {"name": "negative", "written_as": "N", "rows": 1, "mean_probability": 0.5},
+        {"name": "neutral", "written_as": "0", "rows": 0, "mean_probability": None},
+        {"name": "positive", "written_as": "P", "rows": 2, "mean_probability": 0.5},
     ]
 
 

@@ -11,14 +11,23 @@ from scorer.inference.bundle import Bundle
 from scorer.inference.gate import Figures
 from scorer.inference.normalize import Normalizer
 from scorer.inference.runtime.session import RuntimeInfo
-from scorer.records import Counters, Scores
+from scorer.records import Counters, Known, Scores
+
+#: What the stub would have answered to 1,000 texts: a third of each label, all with 0.8.
+BASELINE = {
+    "rows": 999,
+    "label_shares": {"negative": 1 / 3, "neutral": 1 / 3, "positive": 1 / 3},
+    "score_histogram": {"edges": [0, 0.5, 1], "counts": [0, 999]},
+    "length_histogram": {"3": 999},
+    "unknown_token_share": 0.0,
+}
 
 
 def _stub_bundle() -> Bundle:
     return Bundle(
         directory=Path("/nowhere"),
         digest="d" * 64,
-        metadata={},
+        metadata={"baseline": BASELINE},
         name="stub",
         version="1",
         model_type="bert",
@@ -52,8 +61,8 @@ class StubClassifier:
         """Return the texts, blank ones empty."""
         return texts.fill_null("")
 
-    def score(self, prepared: pl.Series) -> Scores:
-        """Read the answers off the texts."""
+    def score(self, prepared: pl.Series, known: Known | None = None) -> Scores:
+        """Read the answers off the texts, and leave those that are known."""
         self.before_scoring()
         self.windows.append(len(prepared))
         blank = (prepared == "").to_numpy()
@@ -62,9 +71,14 @@ class StubClassifier:
         probabilities = np.full((len(ids), 3), 0.1, np.float32)
         probabilities[np.arange(len(ids)), ids] = 0.8
         probabilities[blank] = np.nan
+        if known is not None:
+            old = known.label_ids >= 0
+            ids[old], probabilities[old] = known.label_ids[old], known.probabilities[old]
         scored = int((~blank).sum())
         counters = Counters(len(ids), scored, len(ids) - scored, 0, 0, 3 * scored)
-        return Scores(np.where(blank, -1, ids).astype(np.int16), probabilities, counters)
+        lengths = np.array([0, 0, 0, scored])
+        ids = np.where(blank, -1, ids).astype(np.int16)
+        return Scores(ids, probabilities, counters, lengths)
 
 
 @pytest.fixture

@@ -1,13 +1,15 @@
 """What a run would do: found out without doing it."""
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scorer import pipeline
-from scorer.errors import DataError, OutputRefused, UsageError
+from scorer.errors import DataError, InvalidBundle, OutputRefused, UsageError
 from scorer.files.row_count import RowCount
 from scorer.preview import Preview, Probe, expected_rows, preview
 from scorer.run_options import RunOptions
@@ -71,6 +73,19 @@ def test_an_output_that_is_up_to_date_is_left_and_no_model_loaded(stub: Any, fol
     assert (found.probe, found.rows.rows, stub.loads) == (None, 0, 1)
     again = look(stub, folder, incremental=False)
     assert [each.fate for each in again.files] == ["score", "score"]
+
+
+def test_a_bound_on_drift_needs_a_baseline(stub: Any, folder: Path) -> None:
+    """A run would be refused, and so is the look; an output without drift would be scored again."""
+    list(pipeline.run(RunOptions((folder,)), model_for=lambda _: stub))
+    path = folder / "a.scored.csv.run.json"
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps(report | {"drift": None}))
+    fates = [each.fate for each in look(stub, folder, fail_on_drift=0.25).files]
+    assert fates == ["score", "leave"]
+    stub.bundle = replace(stub.bundle, metadata={})
+    with pytest.raises(InvalidBundle, match="has no baseline"):
+        look(stub, folder, fail_on_drift=0.25)
 
 
 def test_an_interrupted_run_would_go_on(stub: Any, folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from scorer import pipeline
 from scorer.errors import InvalidBundle
 from scorer.inference.runtime.session import RuntimeInfo
-from scorer.records import Scores
+from scorer.records import Known, Scores
 from scorer.run_options import RunOptions
 from scorer.verify.check import verify
 from scorer.verify.rescore import Sample
@@ -25,13 +25,13 @@ class Shifted(StubClassifier):
         self._by = np.float32(by)
         self._label = label
 
-    def score(self, prepared: pl.Series) -> Scores:
+    def score(self, prepared: pl.Series, known: Known | None = None) -> Scores:
         """Answer otherwise."""
-        found = super().score(prepared)
+        found = super().score(prepared, known)
         ids = found.label_ids
         if self._label is not None:
             ids = np.where(ids < 0, ids, np.int16(self._label)).astype(np.int16)
-        return Scores(ids, found.probabilities - self._by, found.counters)
+        return Scores(ids, found.probabilities - self._by, found.counters, found.lengths)
 
 
 @pytest.mark.parametrize(("rows", "size"), [(10, 3), (10, 10), (10, 99), (1, 1), (7, 0), (0, 5)])

@@ -143,7 +143,7 @@ PER_CLASS: list[tuple[Change, str]] = [
     (in_first(b"0.8,0.1,0.1,0.8", b"0.8,0.1,0.8,0.1"), "row 1: the label is not the most probable"),
     (in_first(b"0.8,0.1,0.1,0.8", b"0.8,0.1,0.1,NaN"), "row 1: a score is not from 0 to 1"),
     (in_first(b"0.8,0.1,0.1,0.8", b"0.8,0.1,0.1,"), "row 1: label and scores are not blank"),
-    (in_first(b"0.8,0.1,0.1,0.8", b"0.8,0.15,0.05,0.8"), "the mean probability of 'negative' is"),
+    (in_first(b"0.8,0.1,0.1,0.8", b"0.7,0.15,0.15,0.7"), "the mean probability of 'positive' is"),
 ]
 
 

@@ -54,6 +54,11 @@ class ArrowSource:
             yield TextWindow(offset, window)
             offset += len(window)
 
+    def values(self, column: str) -> Iterator[pl.Series]:
+        """Return the values of a column of text or whole numbers in pieces."""
+        number = batches.find_values(self.path, self.schema, column)
+        return (piece for held in self._read(number) for piece in self._pieces(held, 0))
+
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that Arrow can hold."""
         plan.check_against(self.columns)
@@ -186,12 +191,14 @@ def _cut(texts: pl.Series, start: int, stop: int) -> pl.Series:
 
 
 def _lengths(texts: pa.Array) -> NDArray[np.int64]:
-    """Return the bytes of each text, without taking them out of their dictionary."""
+    """Return the bytes of each text or number, without taking them out of their dictionary."""
     if pa.types.is_dictionary(texts.type):
         values = np.append(_lengths(texts.dictionary), 0)
         indices = texts.indices.cast(pa.int64()).fill_null(len(values) - 1)
         found: NDArray[np.int64] = values[indices.to_numpy(zero_copy_only=False)]
         return found
+    if pa.types.is_integer(texts.type):
+        return np.full(len(texts), 8, np.int64)
     if pa.types.is_string_view(texts.type):  # pyarrow cannot tell their lengths, polars can
         sizes = pl.Series(pl.from_arrow(texts), dtype=pl.String).str.len_bytes().to_arrow()
     else:

@@ -9,11 +9,13 @@ import pyarrow.compute as pc
 
 from scorer.errors import DataError
 from scorer.files.cells import pieces
+from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.csv.dialect import Failure, read_record
 from scorer.files.csv.records import Records
 from scorer.files.csv.source import CsvSource
 from scorer.files.csv.text import texts_of
+from scorer.files.feed import RowFeed
 from scorer.files.source import RECORD_CAP, OutputColumns, Source
 
 _CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
@@ -33,21 +35,23 @@ class CsvPair:
         self.rejects = 0
         self._source = source if isinstance(source, CsvSource) else None
         self._plan = plan
+        self._options = encoding, delimiter
+        self._feeds: dict[str, RowFeed[Records]] = {}  # of the columns that are asked for
         # Its "text" is the label: where that cell begins, the input's record has ended.
-        self._scored = CsvSource(
+        self.scored = CsvSource(
             output,
             text_column=plan.label_column,
             encoding=encoding,
             delimiter=delimiter,
             cap=RECORD_CAP + _CELLS,
         )
-        columns, appended = self._scored.columns, len(plan.names)
+        columns, appended = self.scored.columns, len(plan.names)
         if columns[-appended:] != plan.names or len(columns) == appended:
             raise DataError(f"the last columns of {output} are not {', '.join(plan.names)}")
 
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the header and the byte-order mark."""
-        if self._source and self._scored.scored_header() != self._source.scored_header(self._plan):
+        if self._source and self.scored.scored_header() != self._source.scored_header(self._plan):
             yield Finding("header", "the header is not the input's with the appended names")
 
     def input_pieces(self) -> Iterator[Records]:
@@ -58,7 +62,7 @@ class CsvPair:
 
     def output_pieces(self) -> Iterator[Records]:
         """Yield the output's records."""
-        return self._scored.rows()
+        return self.scored.rows()
 
     def cut(self, piece: Records, start: int, stop: int) -> Records:
         """Return some of the rows."""
@@ -93,7 +97,7 @@ class CsvPair:
         spans, width = piece.spans, len(self._plan.names) - 1
         if not len(piece):
             return pa.array([], pa.list_(pa.string()))
-        delimiter = chr(self._scored.dialect.delimiter)
+        delimiter = chr(self.scored.dialect.delimiter)
         rest = pieces(piece.data, spans.text_ends + 1, spans.ends, pa.string())
         cells = pc.split_pattern(rest, delimiter)
         whole = pc.equal(pc.list_value_length(cells), width)
@@ -123,10 +127,26 @@ class CsvPair:
             text = f"row {offset + at + 1:,}: the line ending is not the input's"
             yield Finding("ending", text, ending.true_count)
 
+    def column(self, piece: Records, name: str) -> pl.Series:
+        """Return one of its columns: read beside the pieces, as the text is in a first pass."""
+        if name not in self._feeds:
+            check_column(self.scored.path, self.scored.columns, name)
+            encoding, delimiter = self._options
+            source = CsvSource(
+                self.scored.path,
+                text_column=name,
+                encoding=encoding,
+                delimiter=delimiter,
+                cap=RECORD_CAP + _CELLS,
+            )
+            self._feeds[name] = RowFeed(source.rows(), Records.rows)
+        cells = [texts_of(rows) for rows in self._feeds[name].take(len(piece))]
+        return pl.concat([pl.Series("text", [], dtype=pl.String), *cells]).rename(name)
+
     def _column(self, ours: Records, theirs: Records, row: int) -> str:
         """Name the first column that differs in a row that does."""
         mine, its = self._cells(ours, row), self._cells(theirs, row)
-        names = self._scored.columns
+        names = self.scored.columns
         differing = [name for name, a, b in zip(names, mine, its, strict=False) if a != b]
         return f"column {differing[0]!r}" if differing else "the record"
 
@@ -134,5 +154,5 @@ class CsvPair:
         spans = records.spans
         start, stop = int(spans.starts[row]), int(spans.stops[row])
         line = records.data[start:stop]
-        found = read_record(line, 0, self._scored.dialect, len(line), at_end=True)
+        found = read_record(line, 0, self.scored.dialect, len(line), at_end=True)
         return [] if isinstance(found, Failure) else [line[a:b] for a, b in found.cells]

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import polars as pl
+
 from scorer.errors import DataError, UsageError
-from scorer.files.columns import find_text_column
+from scorer.files.columns import find_column
 from scorer.files.compression import read_blocks, write_blocks
 from scorer.files.csv.dialect import CR, LF, Dialect, Failure, read_record, unquoted
 from scorer.files.csv.records import Records, RecordSplitter
@@ -61,7 +63,7 @@ class CsvSource:
         byte = _delimiter(delimiter or ("\t" if self.format == "tsv" else ","))
         self.dialect = Dialect(byte, CR if b"\r" in head and b"\n" not in head else LF)
         self._header = self._read_header(head)
-        self._text_cell = find_text_column(path, self.columns, text_column)
+        self._text_cell = find_column(path, self.columns, text_column)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -83,6 +85,11 @@ class CsvSource:
             own = self._encoding.from_utf8
             rejects = tuple((at, replace(each, raw=own(each.raw))) for at, each in rejects)
         return texts_of(records), rejects
+
+    def values(self, column: str) -> Iterator[pl.Series]:
+        """Return the cells of a column in pieces, an empty one without quotes as null."""
+        cell = find_column(self.path, self.columns, column, "--id-column")
+        return map(texts_of, self._rows(cell))
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or the file's encoding cannot hold it."""
@@ -148,20 +155,23 @@ class CsvSource:
 
     def rows(self) -> Iterator[Records]:
         """Yield the records as they stand, in pieces, as far as the limit."""
+        return self._rows(self._text_cell)
+
+    def _rows(self, text_cell: int) -> Iterator[Records]:
         left = self._limit
-        for records in self._records() if left != 0 else ():
+        for records in self._records(text_cell) if left != 0 else ():
             if left is not None and len(records) >= left:
                 yield records.first(left)
                 return
             yield records
             left = None if left is None else left - len(records)
 
-    def _records(self) -> Iterator[Records]:
+    def _records(self, text_cell: int) -> Iterator[Records]:
         header = self._header.content
         splitter = RecordSplitter(
             self.dialect,
             cells=len(self.columns),
-            text_cell=self._text_cell,
+            text_cell=text_cell,
             first_line=1 + header.count(self.dialect.ending),
             cap=self._cap,
         )

@@ -5,7 +5,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorer.files.cells import Flags, decimal, joined, pieces
+from scorer.files.cells import Flags, decimal, flags, joined, pieces
 from scorer.files.csv.dialect import Dialect, quoted_if_needed
 from scorer.files.csv.records import Records
 from scorer.files.source import OutputColumns, ScoredSlice
@@ -27,7 +27,8 @@ def texts_of(records: Records) -> pl.Series:
 
 
 def _without_doubled_quotes(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
-    mask = pc.and_(pa.array(quoted), pc.match_substring(cells, '""').fill_null(False))
+    # Kleene's: a null cell is one without quotes, and does not match.
+    mask = pc.and_kleene(flags(quoted), pc.match_substring(cells, '""'))
     if not mask.true_count:
         return cells
     return pc.replace_with_mask(cells, mask, pc.replace_substring(cells.filter(mask), '""', '"'))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.files.cells import pieces
+from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.ndjson.members import spelled
 from scorer.files.ndjson.objects import Objects
@@ -35,12 +36,12 @@ class NdjsonPair:
         self._plan = plan
         # Its "text" is the label, read by the same rules as any text.
         cap = RECORD_CAP + _MEMBERS
-        self._scored = NdjsonSource(output, text_column=plan.label_column, cap=cap)
+        self.scored = NdjsonSource(output, text_column=plan.label_column, cap=cap)
         self._pattern = _pattern(plan)
 
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the byte-order mark: names belong to the lines."""
-        if self._source and self._scored.bom != self._source.bom:
+        if self._source and self.scored.bom != self._source.bom:
             yield Finding("mark", "the byte-order mark is not the input's")
 
     def input_pieces(self) -> Iterator[Objects]:
@@ -51,7 +52,7 @@ class NdjsonPair:
 
     def output_pieces(self) -> Iterator[Objects]:
         """Yield the output's rows."""
-        return self._scored.rows()
+        return self.scored.rows()
 
     def cut(self, piece: Objects, start: int, stop: int) -> Objects:
         """Return some of the rows."""
@@ -78,6 +79,17 @@ class NdjsonPair:
             wrong = nan | (score.is_null() & (spelling != "null").fill_null(value=False))
             scores.append(score.set(wrong, float("nan")).rename(name))
         return Compared(offset, piece.texts, tuple(scores), tuple(findings))
+
+    def column(self, piece: Objects, name: str) -> pl.Series:
+        """Return one of its members; null where a line has none.
+
+        Read line by line: pyarrow's parser wants values of one type, and an id may be of any.
+        """
+        check_column(self.scored.path, self.scored.columns, name)
+        lines = (_line(piece, row) for row in range(len(piece)))
+        rows = (json.loads(line, parse_int=str, parse_float=str) for line in lines)
+        cells = [_as_text(members.get(name)) for members in rows]
+        return pl.Series(name, cells, dtype=pl.String)
 
     def _found(self, piece: Objects) -> pa.StructArray:
         """Return what stands before the last brace: `members`, `score0` ...; null where unlike."""
@@ -109,6 +121,14 @@ class NdjsonPair:
             at = pc.index(ending, value=True).as_py()
             text = f"row {offset + at + 1:,}: the line ending is not the input's"
             yield Finding("ending", text, ending.true_count)
+
+
+def _as_text(value: Any) -> str | None:
+    """Return a string, with ? for half a surrogate pair; of other values, their JSON."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _pattern(plan: OutputColumns) -> str:

@@ -66,10 +66,8 @@ class ObjectReader:
     def __init__(self, keys: Keys, cap: int) -> None:
         self._keys = keys
         self._cap = cap
-        names = (keys.text, *keys.appended)
-        hidden = _SPELLED_ASCII if all(map(_is_plain, names)) else _ANY_ESCAPE
         taken = [re.escape(f'"{name}"') for name in keys.appended if _is_literal(name)]
-        self._doubtful = "|".join([_DOUBTFUL, hidden, *taken])
+        self._doubtful = "|".join([doubtful(keys.text, *keys.appended), *taken])
         schema = pa.schema([pa.field(keys.text, pa.string())])
         self._options = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
 
@@ -115,6 +113,15 @@ class ObjectReader:
         except pa.ArrowInvalid:
             return None
         return table.column(0).combine_chunks() if len(table) == regular.sum() else None
+
+
+def doubtful(*names: str) -> str:
+    """Return a regular expression for lines in which pyarrow may not find what the rules find.
+
+    Args:
+        names: Of the keys that are looked for.
+    """
+    return f"{_DOUBTFUL}|{_SPELLED_ASCII if all(map(_is_plain, names)) else _ANY_ESCAPE}"
 
 
 def _is_plain(name: str) -> bool:
@@ -167,11 +174,7 @@ class _Assembly:
         return read_line(self._lines.content(i), keys)
 
     def _texts(self, slow: list[str | None], is_row: Flags) -> pl.Series:
-        texts = self._fast
-        if slow:
-            kept = self._regular[is_row]
-            order = np.where(kept, np.cumsum(kept) - 1, len(texts) + np.cumsum(~kept) - 1)
-            texts = pa.concat_arrays([texts, pa.array(slow, pa.string())]).take(pa.array(order))
+        texts = in_order(self._fast, slow, self._regular[is_row])
         return pl.Series("text", pl.from_arrow(texts), dtype=pl.String)
 
     def _rejects(
@@ -181,6 +184,14 @@ class _Assembly:
         for i, why in lost:
             raw = _first_bytes(self._lines.content(i), self._cap)
             yield int(before[i]), Reject(self._lines.first + i, why.kind, why.reason, raw)
+
+
+def in_order(fast: pa.StringArray, slow: list[str | None], regular: Flags) -> pa.StringArray:
+    """Return the values of regular lines and of the others, each in its place."""
+    if not slow:
+        return fast
+    order = np.where(regular, np.cumsum(regular) - 1, len(fast) + np.cumsum(~regular) - 1)
+    return pa.concat_arrays([fast, pa.array(slow, pa.string())]).take(pa.array(order))
 
 
 def _first_bytes(line: bytes, cap: int) -> bytes:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import polars as pl
+
 from scorer.errors import DataError
 from scorer.files.cells import is_utf8
-from scorer.files.columns import find_text_column
+from scorer.files.columns import find_column
 from scorer.files.compression import read_blocks, write_blocks
 from scorer.files.feed import RowFeed
 from scorer.files.formats import format_of
@@ -15,6 +17,7 @@ from scorer.files.ndjson.lines import Lines, split_lines
 from scorer.files.ndjson.members import appended_members, with_members
 from scorer.files.ndjson.objects import ObjectReader, Objects
 from scorer.files.ndjson.strict import Failure, Keys, read_members
+from scorer.files.ndjson.values import values_of
 from scorer.files.source import (
     RECORD_CAP,
     OutputColumns,
@@ -54,7 +57,7 @@ class NdjsonSource:
         self.bom = _BOM if head.startswith(_BOM) else b""
         self.columns: tuple[str, ...] = self._find_columns()
         if self.columns:
-            find_text_column(path, self.columns, text_column)
+            find_column(path, self.columns, text_column)
 
     def _find_columns(self) -> tuple[str, ...]:
         """Return the keys of the first objects, in the order in which they come up.
@@ -74,6 +77,12 @@ class NdjsonSource:
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
         return cut_windows(((piece.texts, piece.rejects) for piece in self.rows()), rows)
+
+    def values(self, column: str) -> Iterator[pl.Series]:
+        """Return the values of a key in pieces: strings, and whole numbers as they are spelled."""
+        if self.columns:
+            find_column(self.path, self.columns, column, "--id-column")
+        return (values_of(rows, column) for rows in self.rows())
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when one of the first objects has a name already.

@@ -21,6 +21,7 @@ MOST_DEPTH = 200  # brackets in brackets; far from where a parser that calls its
 SPACE = b" \t\r\n"  # white space between tokens
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_WHOLE = re.compile(r"-?[0-9]+")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -114,6 +115,16 @@ def depth(line: bytes) -> int:
     brackets = np.frombuffer(_STRING.sub(b"", line).translate(None, _NO_BRACKET), np.uint8)
     opens = (brackets == ord("{")) | (brackets == ord("["))
     return int(np.cumsum(np.where(opens, 1, -1)).max(initial=0))
+
+
+def text_or_number(line: bytes, key: str) -> str | None:
+    """Return the value of a key of a row if it is a string or a whole number, else None."""
+    members = read_members(line)
+    found = [] if isinstance(members, Failure) else [v for name, v in members if name == key]
+    value = found[0] if len(found) == 1 else None
+    if isinstance(value, _Number):
+        return str(value) if _WHOLE.fullmatch(value) else None
+    return value if isinstance(value, str) and not _not_text(value) else None
 
 
 def _not_text(value: Any) -> str:

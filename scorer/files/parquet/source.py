@@ -46,6 +46,11 @@ class ParquetSource:
             yield TextWindow(offset, window)
             offset += len(window)
 
+    def values(self, column: str) -> Iterator[pl.Series]:
+        """Return the values of a column of text or whole numbers in pieces."""
+        batches.find_values(self.path, self.schema, column)
+        return (batches.texts_of(batch.column(0)) for batch in self._batches(column))
+
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that Parquet can hold."""
         plan.check_against(self.columns)
@@ -127,7 +132,7 @@ class ParquetSource:
                 end = at + plan.rows
                 for batch in file.iter_batches(plan.batch, row_groups=[group], columns=columns):
                     rows = batch.slice(0, None if self._limit is None else self._limit - at)
-                    self._check_texts(rows, at)
+                    self._check_texts(rows, name or self._text_column, at)
                     yield rows
                     at += len(rows)
                     if at == self._limit:
@@ -138,22 +143,19 @@ class ParquetSource:
                         "write it again",
                     )
 
-    def _check_texts(self, batch: pa.RecordBatch, offset: int) -> None:
+    def _check_texts(self, batch: pa.RecordBatch, name: str, offset: int) -> None:
         """Raise DataError where bytes are no UTF-8: a reader of Parquet takes them on trust."""
         try:
-            self._text_cells(batch).validate(full=True)
+            batches.plain(batch.column(batch.schema.names.index(name))).validate(full=True)
         except pa.ArrowInvalid as error:
             raise DataError(
-                f"column {self._text_column!r} of {self.path} is not UTF-8 somewhere in rows"
+                f"column {name!r} of {self.path} is not UTF-8 somewhere in rows"
                 f" {offset + 1} to {offset + len(batch)}",
                 "write it again with valid text",
             ) from error
 
-    def _text_cells(self, batch: pa.RecordBatch) -> pa.Array:
-        return batches.plain(batch.column(batch.schema.names.index(self._text_column)))
-
     def _texts(self, batch: pa.RecordBatch) -> pl.Series:
-        return batches.texts_of(self._text_cells(batch))
+        return batches.texts_of(batch.column(batch.schema.names.index(self._text_column)))
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:

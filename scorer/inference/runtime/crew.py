@@ -64,6 +64,7 @@ class Worker:
     token_budget: int
     callers: int
     warnings: tuple[str, ...] = ()
+    exact = None
     ready: Future[Any]  # the session's facts, once it is open
 
     def __init__(self, name: str) -> None:

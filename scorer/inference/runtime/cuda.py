@@ -118,6 +118,7 @@ class BoundSession:
     token_budget = TOKEN_BUDGET
     callers = CALLERS
     warnings: tuple[str, ...] = ()
+    exact = None
 
     def __init__(
         self, graph: Path, info: RuntimeInfo, providers: list[Any], buffers: Buffers

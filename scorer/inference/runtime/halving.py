@@ -16,6 +16,8 @@ class HalvingSession:
     rows may choose another kernel: that is within what is promised there (docs/guarantees.md).
     """
 
+    exact = None
+
     def __init__(self, session: Session) -> None:
         self.info: RuntimeInfo = session.info
         self.token_budget: int = session.token_budget

@@ -44,6 +44,7 @@ class HostSession:
     """A session whose provider works in host memory."""
 
     warnings: tuple[str, ...] = ()
+    exact = None
 
     def __init__(self, loaded: Loaded, info: RuntimeInfo, token_budget: int) -> None:
         self.info = info

@@ -27,6 +27,7 @@ class PoolSession:
     """A session whose batches go to whichever worker is free."""
 
     warnings: tuple[str, ...] = ()
+    exact = None
 
     def __init__(
         self, bundle: Bundle, info: RuntimeInfo, opener: Opener, places: dict[int, str]

@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+_EXACT = ("builtin", "openvino")  # the CPU's
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeInfo:
@@ -19,6 +21,11 @@ class RuntimeInfo:
     reason: str  # why this one
     devices: int = 1  # how many of them share the work
 
+    @property
+    def exact(self) -> bool:
+        """Tell whether an answer has the same bits in any batch; on a GPU it may depend on it."""
+        return self.device in _EXACT
+
 
 class Session(Protocol):
     """A loaded model; `run` may be called from `callers` threads at once."""
@@ -27,6 +34,11 @@ class Session(Protocol):
     token_budget: int  # may shrink while the session is used
     callers: int
     warnings: tuple[str, ...]  # what has happened since it was opened
+
+    @property
+    def exact(self) -> "Session | None":
+        """The session that decides this one's near ties, if it needs one (`near_ties`)."""
+        ...
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the logits [rows, classes] of token ids [rows, length]."""

@@ -1,0 +1,61 @@
+"""`tweetscore report`: outputs as one page to look at and to mail."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scorer.cli.config_file import config_option
+from scorer.cli.options import CONTEXT, debug_option
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument(
+    "outputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="OUTPUT..."
+)
+@click.option(
+    "-o",
+    "--page",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="PAGE",
+    help="HTML file to write; an earlier page is replaced.",
+)
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    metavar="EARLIER",
+    help="Output of an earlier run: which labels changed, how far all moved.",
+)
+@click.option("--date-column", metavar="NAME", help="Dates: adds a trend by day (UTC).")
+@click.option(
+    "--true-label-column",
+    metavar="NAME",
+    help="True labels: adds accuracy and calibration.",
+)
+@click.option(
+    "--id-column",
+    metavar="NAME",
+    help="What tells rows apart: shown with examples, pairs rows for --compare.",
+)
+@click.option("--no-text", is_flag=True, help="Show no texts of rows.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well.")
+@config_option
+@debug_option
+def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
+    """Make one HTML page of what a run wrote.
+
+    The page needs no network. An OUTPUT is read with its OUTPUT.run.json; 65 when it has
+    changed since. Needs the extra: pip install 'tweetscore[report]'.
+
+    \b
+    tweetscore report tweets.scored.csv -o page.html
+    tweetscore report tonight.scored.csv -o page.html --compare yesterday.scored.csv
+    """
+    from scorer.report.build import ReportOptions, make_page
+
+    options = ReportOptions(**how, show_text=not no_text)
+    made = make_page(options)
+    if not quiet:
+        size = f"{made.bytes / 1000:,.0f} kB"
+        click.echo(f"tweetscore: {options.page}: {made.rows:,} rows on a page of {size}", err=True)

@@ -1,0 +1,137 @@
+"""`tweetscore table`: a query's rows in, a table of the same database out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scorer.cli.config_file import config_option
+from scorer.cli.log import LoggedCommand, in_json, log_option, say
+from scorer.cli.options import CONTEXT, all_of, answer_options, debug_option, model_options
+
+if TYPE_CHECKING:
+    from scorer.databases.address import Address
+    from scorer.databases.options import TableOptions
+    from scorer.databases.table_run import TableOutcome
+
+_source_options = all_of(
+    click.option("--table", metavar="NAME", help="Score all rows of a table or view."),
+    click.option("--query", metavar="SQL", help="Score the rows of a SELECT."),
+    click.option("--text-column", default="text", show_default=True, metavar="NAME"),
+)
+
+_target_options = all_of(
+    click.option("--into", required=True, metavar="NAME", help="Table of the same database."),
+    click.option(
+        "--id-column",
+        metavar="NAME",
+        help="Unique in the rows; those that the table has already are replaced.",
+    ),
+    click.option("--label-column", default="label", show_default=True, metavar="NAME"),
+    click.option("--score-column", default="score", show_default=True, metavar="NAME"),
+    click.option("--overwrite", is_flag=True, help="Replace the table as a whole."),
+    click.option(
+        "--incremental/--no-incremental",
+        default=True,
+        show_default=True,
+        help="Score only texts that the table does not have under their ids.",
+    ),
+)
+
+_process_options = all_of(
+    click.option(
+        "--lock-wait",
+        type=click.FloatRange(min=0),
+        default=10,
+        show_default=True,
+        metavar="SECONDS",
+        help="Wait while others hold locks.",
+    ),
+    click.option(
+        "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a run report."
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong."),
+)
+
+
+@click.command(cls=LoggedCommand, context_settings=CONTEXT)
+@click.argument("database")
+@_source_options
+@answer_options
+@_target_options
+@model_options
+@_process_options
+@config_option
+@log_option
+@debug_option
+def table(*, database: str, quiet: bool, **options: Any) -> None:
+    """Score rows of a DuckDB, SQLite or PostgreSQL database into a table of it.
+
+    All columns of the rows come back unchanged, with a label and a score column. The table
+    changes in one transaction at the end: it is as it was before, or complete. With --id-column
+    the same command can run every night: nothing is doubled, and only what is new is scored.
+
+    \b
+    tweetscore table duckdb:///tweets.duckdb --table tweets --into scored --id-column id
+    tweetscore table sqlite:////data/tweets.db --query "SELECT * FROM tweets WHERE lang = 'en'" \\
+        --into scored --id-column id
+    tweetscore table postgresql://me@host/db --table tweets --into mart.scored --id-column id
+    """
+    from tqdm import tqdm
+
+    from scorer.databases.address import parse_address
+    from scorer.databases.table_run import score_table
+
+    address = parse_address(database)
+    wanted = _wanted(address=address, **options)
+    # disable=None: a bar on a terminal only.
+    with tqdm(
+        unit=" tweets", unit_scale=True, leave=False, disable=quiet or in_json() or None
+    ) as bar:
+        done = score_table(wanted, progress=bar.update)
+    _tell(done, f"{address.shown}: {options['into']}", quiet=quiet)
+
+
+def _wanted(
+    *, address: "Address", table: str | None, query: str | None, into: str, **options: Any
+) -> "TableOptions":
+    from scorer.databases.names import parse_table
+    from scorer.databases.options import TableOptions
+    from scorer.errors import UsageError
+    from scorer.run_options import RunOptions
+
+    if (table is None) == (query is None):
+        raise UsageError("what is to be scored is not clear", "give one of --table and --query")
+    own = {name: options.pop(name) for name in ("id_column", "overwrite", "lock_wait", "report")}
+    return TableOptions(
+        address,
+        parse_table(table) if table is not None else str(query),
+        parse_table(into),
+        RunOptions((), **options),
+        **own,
+    )
+
+
+def _tell(done: "TableOutcome", where: str, *, quiet: bool) -> None:
+    """Say what became of the rows."""
+    for warning in done.warnings:
+        say("warning", "warning", warning)
+    if quiet:
+        return
+    line = f"{where}: {done.rows:,} {'row' if done.rows == 1 else 'rows'}"
+    if done.outcome:
+        line += f", {_scored(done.outcome.report, done)}"
+    elif done.rows:
+        line += ", none of them new"
+    say("info", "table", line, rows=done.rows, scored=done.scored)
+
+
+def _scored(report: dict[str, Any], done: "TableOutcome") -> str:
+    counters, runtime = report["counters"], report["runtime"]
+    counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
+    counts += [f"blank {counters['blank']:,}"] if counters["blank"] else []
+    which = "all" if done.scored == done.rows else f"{done.scored:,}"
+    return (
+        f"{which} of them scored ({', '.join(counts)}) in {report['seconds']['total']:.1f} s "
+        f"on {runtime['device']} {runtime['precision']}"
+    )

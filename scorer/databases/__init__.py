@@ -1,0 +1,41 @@
+"""The door to databases: an address becomes a database, spoken to through its own library."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scorer.databases.address import Address
+from scorer.errors import InvalidBundle
+
+if TYPE_CHECKING:
+    from scorer.databases.engine import Database
+
+
+def open_database(address: Address, work: Path, wait: float) -> "AbstractContextManager[Database]":
+    """Return a database that is there; nothing is read before it is entered.
+
+    Args:
+        address: Which one.
+        work: An empty directory, for what is kept beside the database for a while.
+        wait: Seconds to wait for what another process has locked.
+
+    Raises:
+        InvalidBundle: the extra `databases` is not installed.
+    """
+    try:
+        if address.kind == "duckdb":
+            from scorer.databases.duckdb import DuckDB
+
+            return DuckDB(address.path, work, wait)
+        if address.kind == "sqlite":
+            from scorer.databases.sqlite import SQLite
+
+            return SQLite(address.path, work, wait)
+        from scorer.databases.postgresql import PostgreSQL
+
+        return PostgreSQL(address, wait)
+    except ModuleNotFoundError as error:
+        raise InvalidBundle(
+            f"a database needs the library {error.name}, which is not installed",
+            "pip install 'tweetscore[databases]'",
+        ) from error

@@ -1,0 +1,273 @@
+"""A query's rows on their way into a table: the hallway of `tweetscore table`.
+
+    keep the rows -> check -> rehearse -> take over answers -> texts out -> run over a file
+    -> answers in -> one transaction
+
+The rows stay in their engine, in a work area beside the database; only numbered texts come out,
+and numbered answers go back. Nothing under the table's name changes before the COMMIT.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from scorer import pipeline
+from scorer.databases import open_database
+from scorer.databases.checks import check_rows, number
+from scorer.databases.engine import Column, Database, Session, transaction
+from scorer.databases.names import TableName
+from scorer.databases.options import TableOptions
+from scorer.databases.statements import ROW, Target, Work, cleaned, difference, of_table
+from scorer.errors import DataError, OutputRefused, StorageError, TweetscoreError, UsageError
+from scorer.file_run import output_columns
+from scorer.files.publish import write_json
+from scorer.files.source import OutputColumns
+from scorer.files.spool import answers, keep_texts
+from scorer.keys import digest
+from scorer.run_options import Model, Outcome, RunOptions
+
+# What decides a row's answer, beside its text and the bundle.
+_OPTIONS = ("text_column", "scores", "label_names", "label_column", "score_column", "precision")
+
+
+@dataclass(frozen=True, slots=True)
+class TableOutcome:
+    """What became of the rows."""
+
+    rows: int
+    scored: int  # the others' answers were there already
+    outcome: Outcome | None  # of the run that scored them; None where there were none
+    report: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def score_table(
+    options: TableOptions,
+    *,
+    model_for: Callable[[RunOptions], Model] = pipeline.LocalModel,
+    progress: Callable[[int], object] = lambda _: None,
+) -> TableOutcome:
+    """Score a query's rows into a table of the same database.
+
+    Args:
+        options: What is wanted.
+        model_for: How to get the model.
+        progress: Hears each window's rows.
+
+    Raises:
+        UsageError: the rows have a column of a name that would be added.
+        DataError: text or id column do not fit, an id is missing or not unique.
+        OutputRefused: the table exists, and is not one that would be written.
+    """
+    if options.source == options.into:
+        raise UsageError(
+            f"the rows would go into their own table {options.into}", "name another with --into"
+        )
+    model = model_for(options.scoring)
+    plan = output_columns(options.scoring, model.bundle.labels)
+    with (
+        TemporaryDirectory(prefix="tweetscore-") as name,
+        open_database(options.address, Path(name), options.lock_wait) as database,
+    ):
+        return _TableRun(options, model, plan, database, Path(name)).run(progress)
+
+
+class _TableRun:
+    def __init__(
+        self,
+        options: TableOptions,
+        model: Model,
+        plan: OutputColumns,
+        database: Database,
+        directory: Path,
+    ) -> None:
+        self._options = options
+        self._model = model
+        self._plan = plan
+        self._database = database
+        self._texts = directory / "texts.arrow"
+        self._scored = directory / "scored.arrow"
+        self._work = Work(database.dialect)
+        self._key = _result_key(options.scoring, model)
+        self._target: Target
+
+    def run(self, progress: Callable[[int], object]) -> TableOutcome:
+        started = datetime.now(UTC)
+        with self._database.session() as session:
+            rows = self._keep_rows(session)
+            with suppress(_Rehearsed):
+                self._load(session, rows, 0, rehearsal=True)
+            if self._may_take_over(session):
+                session.execute(self._target.take_over_answers(*self._id_and_text()))
+            scored = session.read(
+                self._work.unanswered_texts(self._text_column),
+                lambda texts: keep_texts(texts, self._texts),
+            )
+        # The database is free while the model works.
+        outcome = self._score(progress) if scored else None
+        with self._database.session() as session:
+            if outcome:
+                names = [ROW, *(f"answer_{i}" for i in range(len(self._plan.names)))]
+                with answers(self._scored, names) as reader:
+                    session.append(reader, self._work.answers)
+            self._load(session, rows, scored)
+        report = self._report(started, rows, scored, outcome)
+        said = outcome.warnings if outcome else ()
+        return TableOutcome(rows, scored, outcome, report, (*said, *self._write(report)))
+
+    def _keep_rows(self, session: Session) -> int:
+        """Keep the rows as they are now, and check all that can be checked before scoring."""
+        source, work = self._options.source, self._work
+        query = of_table(source) if isinstance(source, TableName) else cleaned(source)
+        try:
+            session.execute(work.keep_rows(query))
+        except DataError as error:
+            asked = "--table" if isinstance(source, TableName) else "--query"
+            raise DataError(error.problem, f"check {asked}") from error
+        session.execute(work.make_answers(len(self._plan.names) - 1))
+        _, *columns = session.columns(work.rows)
+        _, *added = session.columns(work.answers)
+        check_rows(session, work, columns, self._plan, self._options)
+        self._target = Target(
+            work,
+            self._options.into,
+            tuple(columns),
+            tuple(
+                Column(name, column.kind)
+                for name, column in zip(self._plan.names, added, strict=True)
+            ),
+        )
+        return number(session, work.count_rows())
+
+    def _may_take_over(self, session: Session) -> bool:
+        """Tell whether each row of the table was scored as this run would score it."""
+        options, target = self._options, self._target
+        if options.id_column is None or options.overwrite or not options.scoring.incremental:
+            return False
+        if not session.columns(target.table) or not session.columns(target.runs):
+            return False
+        keys = session.rows(target.keys_of_runs(), target.table.parts[-1])
+        return keys == [(self._key,)] and not number(
+            session, target.count_doubles(options.id_column)
+        )
+
+    def _score(self, progress: Callable[[int], object]) -> Outcome:
+        """Run over the texts as over any file; columns have names that cannot collide."""
+        wanted = replace(
+            self._options.scoring,
+            inputs=(self._texts,),
+            output=self._scored,
+            text_column="text",
+            label_column="label",
+            score_column="score",
+        )
+        (outcome,) = pipeline.run(wanted, model_for=lambda _: self._model, progress=progress)
+        if outcome.error:
+            raise outcome.error
+        return outcome
+
+    def _load(self, session: Session, rows: int, scored: int, *, rehearsal: bool = False) -> None:
+        """Bring the table up to date; of a rehearsal, which has no answers yet, nothing stays.
+
+        A rehearsal finds out before the model works what would fail after it: a table of other
+        columns, a schema that is not there, a privilege, a lock.
+        """
+        target = self._target
+        with transaction(session, self._database.dialect):
+            self._replace_rows(session, rehearsal=rehearsal)
+            self._note_run(session, rows, scored)
+            if rehearsal:
+                raise _Rehearsed
+            if number(session, self._work.count_answered()) != rows:
+                raise StorageError(f"not every row for {target.table} has an answer", "run again")
+
+    def _replace_rows(self, session: Session, *, rehearsal: bool) -> None:
+        options, target, dialect = self._options, self._target, self._database.dialect
+        there = session.columns(target.table)
+        if not there:
+            session.execute(target.create())
+            return
+        if options.id_column is None and not options.overwrite:
+            raise OutputRefused(
+                f"the table {target.table} exists",
+                "replace it as a whole with --overwrite, or its rows by --id-column",
+            )
+        differs = difference(there, target.all_columns, folds_case=dialect.folds_case)
+        if differs and not options.overwrite:
+            raise OutputRefused(
+                f"the table {target.table} is not what would be written: {differs}",
+                "name another with --into, or replace it with --overwrite",
+            )
+        if differs:
+            session.execute(target.drop())
+            session.execute(target.create())
+            return
+        if dialect.lock:
+            session.execute(dialect.lock.format(target.table))
+        if options.overwrite:  # indexes and privileges stay
+            session.execute(target.delete_all(rehearsal=rehearsal))
+        elif options.id_column is not None:
+            session.execute(target.delete_same(options.id_column))
+        session.execute(target.insert())
+
+    def _note_run(self, session: Session, rows: int, scored: int) -> None:
+        """Note beside the table how its rows were scored."""
+        target, name = self._target, self._target.table.parts[-1]
+        if not session.columns(target.runs):
+            session.execute(target.make_runs())
+        if number(session, target.count()) == rows:  # none is left of earlier runs
+            session.execute(target.forget_runs(), name)
+        bundle = self._model.bundle
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        model = f"{bundle.name} {bundle.version}"
+        session.execute(target.note_run(), name, self._key, model, rows, scored, finished)
+
+    def _report(
+        self, started: datetime, rows: int, scored: int, outcome: Outcome | None
+    ) -> dict[str, Any]:
+        options = self._options
+        source = options.source
+        return {
+            "started": started.isoformat(timespec="milliseconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "database": options.address.shown,
+            "source": str(source),
+            "target": str(options.into),
+            "id_column": options.id_column,
+            "result_key": self._key,
+            "rows": rows,
+            "scored": scored,
+            "taken_over": rows - scored,
+            "run": outcome and {**outcome.report, "input": None, "output": None},
+        }
+
+    def _write(self, report: dict[str, Any]) -> Iterator[str]:
+        """Write the report; the table is complete by now, whatever becomes of it."""
+        if self._options.report is None:
+            return
+        try:
+            write_json(self._options.report, report)
+        except TweetscoreError as error:
+            yield f"the table is complete, but {error}"
+
+    def _id_and_text(self) -> tuple[str, str]:
+        return self._options.id_column or "", self._text_column
+
+    @property
+    def _text_column(self) -> str:
+        return self._options.scoring.text_column
+
+
+class _Rehearsed(Exception):
+    """The transaction would have done."""
+
+
+def _result_key(options: RunOptions, model: Model) -> str:
+    wanted = options.as_json()
+    return digest(
+        {"bundle": model.bundle.digest, "options": {name: wanted[name] for name in _OPTIONS}}
+    )

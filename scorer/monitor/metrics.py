@@ -1,0 +1,179 @@
+"""Figures of a run for Prometheus, as a file that node_exporter's textfile collector reads.
+
+All are gauges, also what was counted: each run begins at 0, and a counter must never fall. The
+label `run` is the file's name, because the collector takes each series from one file only.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorer import __version__
+from scorer.errors import OUTSIDE_BOUND, InvalidBundle, OutputRefused, UsageError
+from scorer.monitor.drift import MIN_ROWS
+from scorer.monitor.run_report import peak_memory
+from scorer.monitor.shift import psi
+
+_COMPLETE = (0, OUTSIDE_BOUND)  # exit codes of runs whose outputs are all there
+_LONGEST = 1 << 20  # bytes of a file of metrics that is still read
+
+#: Each metric's name, what it tells, and its labels beside `run`.
+METRICS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
+    "tweetscore_run_success": ("1 where every output is complete, else 0", ()),
+    "tweetscore_run_exit_code": ("What the command exited with", ()),
+    "tweetscore_run_end_timestamp_seconds": ("When the run ended", ()),
+    "tweetscore_last_success_timestamp_seconds": ("When a run last ended with success 1", ()),
+    "tweetscore_run_duration_seconds": ("From the start of the run to its end", ()),
+    "tweetscore_run_files": ("Files by what became of them", ("fate",)),
+    "tweetscore_run_drifted_files": ("Files whose drift is outside --fail-on-drift", ()),
+    "tweetscore_run_rows": ("Rows scored, by the model's name of their label", ("label",)),
+    "tweetscore_run_blank_rows": ("Rows without text to score", ()),
+    "tweetscore_run_truncated_rows": ("Rows whose text was longer than the model takes", ()),
+    "tweetscore_run_rejected_records": ("Records that are no rows", ()),
+    "tweetscore_run_tokens": ("Tokens of the scored rows", ()),
+    "tweetscore_run_rows_per_second": ("Rows that this run scored itself, by its duration", ()),
+    "tweetscore_run_stage_seconds": ("Seconds by stage; stages overlap", ("stage",)),
+    "tweetscore_run_peak_memory_bytes": ("Most memory that the process held at once", ()),
+    "tweetscore_run_drift_psi": ("How far all rows are from the model's baseline", ("subject",)),
+    "tweetscore_run_canary_largest_difference": ("Of a probability from PyTorch's", ()),
+    "tweetscore_run_info": (
+        "Always 1; its labels tell what ran",
+        ("version", "model", "model_version", "provider", "precision"),
+    ),
+})  # fmt: skip
+
+_Samples = Iterator[tuple[str, tuple[str, ...], float]]  # name, values of its labels, value
+
+
+class RunMetrics:
+    """Sums over the files of one run; nothing grows with their number.
+
+    Args:
+        path: Where to write them.
+
+    Raises:
+        InvalidBundle: The library that writes it is not installed.
+        OutputRefused: There is no such directory, or it is not ours to write in.
+        UsageError: The name is not one that the collector reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.suffix != ".prom":
+            raise UsageError(f"{path} is no name for --metrics-file", "let it end in .prom")
+        if find_spec("prometheus_client") is None:
+            raise InvalidBundle(
+                "--metrics-file needs the library prometheus-client, which is not installed",
+                "pip install 'tweetscore[metrics]'",
+            )
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise OutputRefused(f"{path.parent} is no directory to write in", "create it")
+        self._path = path
+        self._start = time.monotonic()
+        self._fates = Counter[str]()
+        self._outside = 0
+        self._counters = Counter[str]()
+        self._own_rows = 0
+        self._labels = Counter[str]()
+        self._seconds: dict[str, float] = {}
+        self._drift: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        self._canary = 0.0
+        self._info: dict[str, str] = {}
+
+    def add(
+        self, report: Mapping[str, Any], *, failed: bool, up_to_date: bool, outside: bool
+    ) -> None:
+        """Count one file; of one that failed or was up to date, only that it did or was."""
+        self._outside += outside
+        fate = "failed" if failed else "up_to_date" if up_to_date else "scored"
+        self._fates[fate] += 1
+        if fate != "scored":
+            return
+        self._counters.update(report["counters"])
+        self._own_rows += report["counters"]["rows"] - (report["resumed"] or {"rows": 0})["rows"]
+        self._labels.update({label["name"]: label["rows"] for label in report["labels"]})
+        for stage, seconds in report["seconds"].items():
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
+        for name, subject in report["drift"]["subjects"].items():
+            before, now = np.array([subject["baseline"], subject["now"]])
+            self._drift[name] = (before, now + (self._drift[name][1] if name in self._drift else 0))
+        self._canary = max(self._canary, report["canary"]["largest_difference"])
+        self._info = {
+            "version": __version__,
+            "model": report["model"]["name"],
+            "model_version": report["model"]["version"],
+            "provider": report["runtime"]["provider"],
+            "precision": report["runtime"]["precision"],
+        }
+
+    def write(self, exit_code: int) -> None:
+        """Replace the file, whole or not at all; raises OSError."""
+        from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+        registry, gauges = CollectorRegistry(), dict[str, Gauge]()
+        for name, labels, value in self._samples(exit_code):
+            if name not in gauges:
+                told, others = METRICS[name]
+                gauges[name] = Gauge(name, told, ("run", *others), registry=registry)
+            gauges[name].labels(self._path.stem, *labels).set(value)
+        write_to_textfile(str(self._path), registry)
+
+    def _samples(self, exit_code: int) -> _Samples:
+        """Yield what is known."""
+        now, duration = time.time(), time.monotonic() - self._start
+        success = exit_code in _COMPLETE
+        yield "tweetscore_run_success", (), success
+        yield "tweetscore_run_exit_code", (), exit_code
+        yield "tweetscore_run_end_timestamp_seconds", (), now
+        last = now if success else _last_success(self._path)
+        if last is not None:
+            yield "tweetscore_last_success_timestamp_seconds", (), last
+        yield "tweetscore_run_duration_seconds", (), duration
+        for fate in ("scored", "up_to_date", "failed"):
+            yield "tweetscore_run_files", (fate,), self._fates[fate]
+        yield "tweetscore_run_drifted_files", (), self._outside
+        yield "tweetscore_run_peak_memory_bytes", (), peak_memory()
+        yield "tweetscore_run_blank_rows", (), self._counters["blank"]
+        yield "tweetscore_run_truncated_rows", (), self._counters["truncated"]
+        yield "tweetscore_run_rejected_records", (), self._counters["rejected"]
+        yield "tweetscore_run_tokens", (), self._counters["tokens"]
+        yield "tweetscore_run_rows_per_second", (), self._own_rows / duration if duration else 0
+        if self._info:
+            yield from self._of_the_model()
+
+    def _of_the_model(self) -> _Samples:
+        """Yield what only a run that has scored a file knows."""
+        for label, rows in self._labels.items():
+            yield "tweetscore_run_rows", (label,), rows
+        for stage, seconds in self._seconds.items():
+            if stage != "total":
+                yield "tweetscore_run_stage_seconds", (stage,), seconds
+        if self._counters["scored"] >= MIN_ROWS:
+            for subject, sides in self._drift.items():
+                yield "tweetscore_run_drift_psi", (subject,), psi(*sides)
+        yield "tweetscore_run_canary_largest_difference", (), self._canary
+        yield "tweetscore_run_info", tuple(self._info.values()), 1
+
+
+def _last_success(path: Path) -> float | None:
+    """Return what the last run's file says of it; None where it says nothing that can be read."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST).decode("utf-8")
+        return next(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "tweetscore_last_success_timestamp_seconds"
+        )
+    except (OSError, ValueError, StopIteration):
+        return None

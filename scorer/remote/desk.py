@@ -1,0 +1,138 @@
+"""The work directory of one output: what is fetched, scored and not yet delivered.
+
+::
+
+    WORK/DIGEST/
+        in/[KEY=VALUE/...]NAME     the input, complete
+        in.json                    what its store said of it
+        out/NAME                   the output, its report, its state, as beside any output
+        sent.json                  the report that was delivered, and its object's tag
+
+The digest is that of the output's name, so that the next run of the same output finds what a
+killed one left. After a delivery only the lock and `sent.json` stay.
+"""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scorer.errors import InputMissing, OutputLocked, StorageError, TweetscoreError
+from scorer.files.lock import locked
+from scorer.files.publish import commit, read_report, write_json
+from scorer.files.storage import writing
+from scorer.remote.search import Input, Place
+from scorer.remote.store import Object, Stores
+from scorer.remote.urls import Url
+from scorer.remote.words import changed_meanwhile
+
+
+def default_work_directory() -> Path:
+    """Return where work is kept if nobody says otherwise."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "tweetscore"
+
+
+class Desk:
+    """Where one input becomes one output."""
+
+    def __init__(self, work: Path, source: Input, output: Place) -> None:
+        name = output.address if isinstance(output, Url) else str(output.absolute())
+        self.root = work / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        self._source = source.place
+        self._output = output
+        self._noted = self.root / "in.json"
+        self._sent = self.root / "sent.json"
+        # Under its partitions, which the run takes for columns.
+        parts = [part for part in source.below.parent.parts if "=" in part]
+        inbox = self.root.joinpath("in", *parts, source.place.name)
+        self.input = inbox if isinstance(source.place, Url) else source.place
+        self.output = self.root / "out" / output.name if isinstance(output, Url) else output
+
+    @contextmanager
+    def taken(self, wait: float) -> Iterator[None]:
+        """Hold the desk; OutputLocked if another run of this box has it."""
+        with writing(self.root):
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with locked(self.root / "desk", wait=wait):
+                yield
+        except OutputLocked as error:
+            raise OutputLocked(
+                f"another run is writing {self._output}", "wait with --lock-wait SECONDS"
+            ) from error
+
+    def fetch(self, stores: Stores) -> bool:
+        """Bring the input here; return whether it was here already."""
+        with writing(self.root):
+            (self.root / "out").mkdir(exist_ok=True)
+        if isinstance(self._source, Path):
+            return True
+        store = stores.of(self._source)
+        there = store.head(self._source)
+        if there is None:
+            raise InputMissing(f"{self._source} does not exist", "check the name")
+        if self.input.exists() and read_report(self._noted) == self._note(there):
+            return True
+        partial = self.root / "partial"
+        with writing(self.root):
+            self._noted.unlink(missing_ok=True)
+            shutil.rmtree(self.root / "in", ignore_errors=True)
+            partial.unlink(missing_ok=True)
+            self.input.parent.mkdir(parents=True)
+        store.fetch(there, partial)
+        now = store.head(self._source)
+        if now is None or (there.tag and not there.is_same(now)):
+            raise changed_meanwhile(self._source)
+        with writing(self.input):
+            # The time is a part of what the input is known by, so it must outlast a kill.
+            modified = there.modified_ns or (0 if there.tag else time.time_ns())
+            os.utime(partial, ns=(modified, modified))
+            commit(partial, self.input)
+        if there.tag:
+            write_json(self._noted, self._note(there))
+        return False
+
+    def _note(self, there: Object) -> dict[str, Any]:
+        return {"path": str(there.url), "size": there.size, "etag": there.tag}
+
+    @property
+    def tag(self) -> str:
+        """What the input's store called the content that is here; empty if it did not."""
+        return str((read_report(self._noted) or {}).get("etag", ""))
+
+    def remember(self, report: dict[str, Any], tag: str) -> None:
+        """Keep a report that was delivered, so that the next run need not fetch it."""
+        write_json(self._sent, {"tag": tag, "report": report})
+
+    def remembered(self, tag: str) -> dict[str, Any] | None:
+        """Return the report that an object of this tag holds, if it came from here."""
+        match read_report(self._sent):
+            case {"tag": str(known), "report": dict(report)} if known and known == tag:
+                return report
+        return None
+
+    def tidy(self) -> None:
+        """Remove the input and the output, which is elsewhere now."""
+        with writing(self.root):
+            self._noted.unlink(missing_ok=True)
+            for name in ("in", "out"):
+                shutil.rmtree(self.root / name, ignore_errors=True)
+
+    def in_words(self, text: str) -> str:
+        """Put the names that people know in the place of those here."""
+        if isinstance(self._output, Url):
+            text = text.replace(f"{self.output.parent}{os.sep}", str(self._output.parent))
+        if isinstance(self._source, Url):
+            text = text.replace(str(self.input), str(self._source))
+        return text
+
+    def in_their_words(self, error: TweetscoreError) -> TweetscoreError:
+        """Return an error with the names that people know; a full disk is that of this box."""
+        if isinstance(error, StorageError):
+            return error
+        return type(error)(self.in_words(error.problem), self.in_words(error.remedy))

@@ -1,0 +1,82 @@
+"""The hallway of objects: what `scorer.pipeline` is for files, for inputs or outputs elsewhere.
+
+Find the inputs (objects are listed, none is fetched); list the outputs; then each in turn: is
+it up to date? If not it is fetched, scored as a file, and delivered, before the next one comes.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from scorer.pipeline import LocalModel, SharedModel
+from scorer.remote.desk import Desk, default_work_directory
+from scorer.remote.object_run import ObjectRun
+from scorer.remote.plan import Pair, plan
+from scorer.remote.search import Found, Place, find
+from scorer.remote.store import Object, Stores
+from scorer.remote.urls import Url
+from scorer.run_options import Model, Outcome, RunOptions
+
+
+class Remote:
+    """Runs whose inputs or outputs are objects."""
+
+    def __init__(
+        self, inputs: tuple[Place, ...], output: Place | None, work: Path | None = None
+    ) -> None:
+        self._inputs = inputs
+        self._output = output
+        self._work = work or default_work_directory()
+        self._stores = Stores()
+
+    def discover(self, _: RunOptions) -> Found:
+        """Return the files and objects that a run is asked to score; nothing is fetched."""
+        return find(self._inputs, self._stores)
+
+    def run(
+        self,
+        options: RunOptions,
+        found: Found | None = None,
+        *,
+        model_for: Callable[[RunOptions], Model] = LocalModel,
+        progress: Callable[[int], object] = lambda _: None,
+    ) -> Iterator[Outcome]:
+        """Bring each input's output up to date, one after the other, and yield what became of it.
+
+        What fails for one does not keep the others from their turn; what concerns all is raised.
+        """
+        found = found or self.discover(options)
+        pairs = plan(found, self._output)
+        seen = self._look_at_outputs(pairs, several=found.several)
+        model = SharedModel(model_for(options))
+        yield from (Outcome(path, path, {}, error=error) for path, error in found.unreadable)
+        for source, output in pairs:
+            if isinstance(output, Path) and output != self._output:  # of a directory of many
+                output.parent.mkdir(parents=True, exist_ok=True)
+            desk = Desk(self._work, source, output)
+            each = ObjectRun(source, output, options, self._stores, desk, seen)
+            yield each.run(model, progress)
+
+    def _look_at_outputs(self, pairs: list[Pair], *, several: bool) -> dict[Url, Object] | None:
+        """List the outputs' directory once, instead of asking for each; None for a single one."""
+        urls = [output for _, output in pairs if isinstance(output, Url)]
+        for url in {url.host: url for url in urls}.values():
+            self._stores.writable(url).check(url)
+        if not several or not urls:
+            return None
+        seen: dict[Url, Object] = {}
+        # Only what was named as the outputs' place may be listed as a whole: it holds them alone.
+        output = self._output
+        for directory in [output] if isinstance(output, Url) else _tops(urls):
+            seen |= {each.url: each for each in self._stores.of(directory).list(directory)}
+        return seen
+
+
+def _tops(urls: list[Url]) -> list[Url]:
+    """Return the directories that hold all outputs, none of which lies in another."""
+    parents = sorted({url.parent for url in urls}, key=lambda url: (url.host, url.key))
+    tops: list[Url] = []
+    for parent in parents:
+        last = tops[-1] if tops else None
+        if not (last and parent.host == last.host and parent.key.startswith(last.key)):
+            tops.append(parent)
+    return tops

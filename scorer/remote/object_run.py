@@ -1,0 +1,200 @@
+"""One input on its way to its output, where at least one of them is an object.
+
+    take the desk -> up to date? -> whose is the output? -> fetch -> score -> deliver -> tidy up
+
+The middle is the run of a local file. Before the delivery the output is untouched; what is
+done stays on the desk, and the next run of the same output goes on there.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorer import keys, pipeline
+from scorer.errors import (
+    DeviceUnavailable,
+    GateFailed,
+    InvalidBundle,
+    OutputLocked,
+    TweetscoreError,
+    UsageError,
+)
+from scorer.files.discover import failed_report_path, report_path
+from scorer.files.publish import report_on, write_json
+from scorer.files.storage import reading
+from scorer.monitor.drift import outside
+from scorer.monitor.run_report import RunRecord, describe_input
+from scorer.remote.deliver import Delivery, describes
+from scorer.remote.desk import Desk
+from scorer.remote.search import Input, Place
+from scorer.remote.store import Object, Stores
+from scorer.remote.urls import Url
+from scorer.run_options import Model, Outcome, RunOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scorer.inference.bundle import Bundle
+
+
+_OF_ALL = (DeviceUnavailable, GateFailed, InvalidBundle)
+
+
+class ObjectRun:
+    """One input, its output, and what became of them."""
+
+    def __init__(
+        self,
+        source: Input,
+        output: Place,
+        options: RunOptions,
+        stores: Stores,
+        desk: Desk,
+        seen: "Mapping[Url, Object] | None",
+    ) -> None:
+        self._source = source
+        self._output = output
+        self._options = options
+        self._stores = stores
+        self._desk = desk
+        self._seen = seen  # what a listing said of the outputs; None where none was asked for
+        self._delivery = (
+            Delivery(stores.writable(output), output, overwrite=options.overwrite)
+            if isinstance(output, Url)
+            else None
+        )
+
+    def run(self, model: Model, progress: Callable[[int], object]) -> Outcome:
+        """Bring the output up to date.
+
+        An error of this input is in what comes back; one that concerns all inputs is raised.
+        """
+        try:
+            with self._desk.taken(self._options.lock_wait):
+                outcome = self._run(model, progress)
+        except TweetscoreError as error:
+            outcome = self._failed(error)
+            if isinstance(error, _OF_ALL):
+                raise
+        return replace(
+            outcome,
+            output=self._desk.output,
+            url=_shown(self._output),
+            input_url=_shown(self._source.place),
+            outside=self._outside(outcome),
+        )
+
+    def _outside(self, outcome: Outcome) -> dict[str, float]:
+        bound = self._options.fail_on_drift
+        return {} if bound is None or outcome.error else outside(outcome.report, bound)
+
+    def _run(self, model: Model, progress: Callable[[int], object]) -> Outcome:
+        if report := self._up_to_date(model.bundle):
+            self._forget_failure()
+            return Outcome(self._desk.input, self._desk.output, report, up_to_date=True)
+        if self._delivery:
+            self._delivery.check_owner()
+        fetched_before = self._desk.fetch(self._stores)
+        wanted = replace(
+            self._options,
+            inputs=(self._desk.input,),
+            output=self._desk.output,
+            # An output of another content with the same size and time is none of this input.
+            incremental=self._options.incremental and fetched_before,
+        )
+        (outcome,) = pipeline.run(wanted, model_for=lambda _: model, progress=progress)
+        warnings = tuple(map(self._desk.in_words, outcome.warnings))
+        outcome = replace(outcome, warnings=warnings, up_to_date=False)
+        if outcome.error:
+            return self._failed(outcome.error, outcome)
+        return replace(outcome, report=self._finish(outcome.report))
+
+    def _finish(self, report: dict[str, Any]) -> dict[str, Any]:
+        """Let the output be where it belongs, with a report that names places, not the desk."""
+        report = self._in_their_words(report)
+        if self._delivery:
+            report, tag = self._delivery.send(self._desk.output, report)
+            self._desk.remember(report, tag)
+        else:
+            write_json(report_path(self._desk.output), report)
+        self._desk.tidy()
+        return report
+
+    def _in_their_words(self, report: dict[str, Any]) -> dict[str, Any]:
+        source = report["input"]
+        if source and isinstance(self._source.place, Url):
+            tag = self._desk.tag
+            source = source | {"path": str(self._source.place)} | ({"etag": tag} if tag else {})
+        warnings = [self._desk.in_words(warning) for warning in report["warnings"]]
+        return report | {"input": source, "warnings": warnings}
+
+    def _up_to_date(self, bundle: "Bundle") -> dict[str, Any] | None:
+        """Return the report of an output that holds what this run would write."""
+        report = (self._report_there() if self._options.incremental else None) or {}
+        match report:
+            case {"input": dict(source)} if source := self._as_now(source):
+                key = keys.digest(keys.result_key(source, bundle, self._options))
+                return report if keys.is_up_to_date(report, key, self._options) else None
+        return None
+
+    def _as_now(self, source: dict[str, Any]) -> dict[str, Any]:
+        """Return what a report says of its input as the input is now; {} where it is another."""
+        place, seen = self._source.place, self._source.seen
+        if isinstance(place, Path):
+            with reading(place):
+                return describe_input(place, format=source["format"])
+        known = seen and seen.tag and (seen.size, seen.tag) == (source["size"], source.get("etag"))
+        return source if known and source["path"] == str(place) else {}
+
+    def _forget_failure(self) -> None:
+        """Remove the report of a failure that was mended."""
+        if not self._delivery:
+            failed_report_path(self._desk.output).unlink(missing_ok=True)
+        elif self._seen is None or self._delivery.failed_url in self._seen:
+            self._delivery.forget_failure()
+
+    def _report_there(self) -> dict[str, Any] | None:
+        """Return the report that describes the output as it is."""
+        if not self._delivery:
+            return report_on(self._desk.output)
+        if self._seen is None:
+            there = self._delivery.look()
+            report = self._delivery.report()[0] if there else {}
+        else:
+            there, beside = (
+                self._seen.get(u) for u in (self._delivery.url, self._delivery.report_url)
+            )
+            if there is None or beside is None:
+                return None
+            report = self._desk.remembered(beside.tag) or {}
+            if not report:
+                report, tag = self._delivery.report()
+                self._desk.remember(report, tag)
+        return report if there and describes(report, there) else None
+
+    def _failed(self, error: TweetscoreError, outcome: Outcome | None = None) -> Outcome:
+        """Tell of a failure here and beside the good output, which stays as it is."""
+        error = self._desk.in_their_words(error)
+        if outcome is None:
+            report = RunRecord(self._options.as_json(), self._options.options_from).failed(error)
+            outcome = Outcome(self._desk.input, self._desk.output, report)
+        report = self._in_their_words(outcome.report)
+        words = {"kind": type(error).__name__, "message": str(error)}
+        report |= {"error": words, "exit_code": error.exit_code}
+        # The error itself matters more than that it cannot be reported, for whatever reason.
+        with suppress(Exception):
+            if isinstance(error, (UsageError, OutputLocked)):
+                pass  # a call that makes no sense touches nothing; nor does one out of turn
+            elif self._delivery:
+                self._delivery.send_failure(report)
+                if report["counters"]["rejected"]:
+                    self._delivery.send_rejects(self._desk.output)
+            else:
+                write_json(failed_report_path(self._desk.output), report)
+        return replace(outcome, report=report, error=error)
+
+
+def _shown(place: Place) -> str:
+    return str(place) if isinstance(place, Url) else ""

@@ -1,0 +1,249 @@
+"""S3, Google Cloud Storage and Azure: the only user of obstore."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import obstore
+from obstore import exceptions
+from obstore.store import from_url
+
+from scorer.errors import InputMissing, OutputRefused, StorageError, TweetscoreError
+from scorer.files.storage import reading, writing
+from scorer.remote.calls import heard, heard_and_ended
+from scorer.remote.store import Object
+from scorer.remote.urls import Url
+from scorer.remote.words import changed_meanwhile, unreachable
+
+_RANGE = 16 << 20  # bytes fetched by one request
+_PART = 16 << 20  # bytes sent by one request; more where a file would have too many parts
+_PARTS = 9_000  # S3 admits 10,000
+_SENDERS = 4  # parts on their way at once
+_ONE_REQUEST = 32 << 20  # bytes; obstore has no conditions for what is sent in parts
+_MARK = "tweetscore-sha256"
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+\w)")
+_KINDS = {"Connect": "no connection", "Timeout": "no answer in time"}
+_KIND = re.compile(rf"kind: ({'|'.join(_KINDS)})\b")
+_DENIED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+_CLOSED = {"401 Unauthorized", "403 Forbidden"}  # where credentials are asked for, not the bucket
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
+
+
+class ObjectStore:
+    """One bucket."""
+
+    def __init__(self, bucket: Url) -> None:
+        self._bucket = bucket
+        self._options: dict[str, Any] = {
+            # A night may have a bad minute; a server that is gone should not hold it up for ever.
+            "retry_config": {"max_retries": 6, "retry_timeout": timedelta(seconds=90)},
+            "client_options": {
+                "connect_timeout": timedelta(seconds=10),
+                "read_timeout": timedelta(seconds=60),
+                "timeout": timedelta(minutes=10),
+                # Without TLS only where the environment asks for an address of that kind.
+                "allow_http": _endpoint().startswith("http://"),
+            },
+        }
+        if bucket.scheme == "s3":
+            self._options |= _aws(bucket)
+        try:
+            self._store = from_url(bucket.address, **self._options)
+        except (exceptions.BaseError, ValueError) as error:
+            why = _why(error).rpartition("error: ")[2].lower()
+            raise InputMissing(f"{bucket} cannot be opened: {why}", _REMEDY) from error
+
+    def head(self, url: Url) -> Object | None:
+        """Look at an object; None if it is not there."""
+        try:
+            with self._asking(url):
+                found = heard(obstore.get, self._store, url.key, options={"head": True})
+        except FileNotFoundError:
+            return None
+        return _object(url, found.meta, found.attributes.get(_MARK))
+
+    def list(self, url: Url) -> Iterator[Object]:
+        """Yield all objects below a directory."""
+        with self._asking(url):
+            pages = heard(obstore.list, self._store, prefix=url.key or None)
+            while page := heard(next, pages, None):
+                for meta in page:
+                    yield _object(url.with_key(meta["path"]), meta)
+
+    def fetch(self, there: Object, path: Path) -> None:
+        """Write an object's content to a new file, a range at a time, all of one version."""
+        url, size = there.url, there.size or 0
+        with writing(path), path.open("xb") as file:
+            for start in range(0, size, _RANGE):
+                file.write(self._range(there, start, min(size, start + _RANGE)))
+            if file.tell() != size:
+                raise changed_meanwhile(url)
+
+    def _range(self, there: Object, start: int, end: int) -> memoryview:
+        options: Any = {"range": (start, end)} | ({"if_match": there.tag} if there.tag else {})
+        try:
+            with self._asking(there.url):
+                return heard(self._content, there.url, options)[0]
+        except (FileNotFoundError, exceptions.PreconditionError) as error:
+            raise changed_meanwhile(there.url) from error
+
+    def check(self, url: Url) -> None:
+        """Raise OutputRefused if the bucket of an output is missing or closed to us."""
+        with self._sending(url):
+            heard(next, obstore.list(self._store, prefix=f"{url.key}/"), None)
+
+    def read(self, url: Url) -> tuple[bytes, str] | None:
+        """Return a small object and its tag."""
+        try:
+            with self._asking(url):
+                content, tag = heard(self._content, url, {})
+                return bytes(content), tag
+        except FileNotFoundError:
+            return None
+
+    def _content(self, url: Url, options: Any) -> tuple[memoryview, str]:
+        found = obstore.get(self._store, url.key, options=options)
+        return memoryview(found.bytes()), str(found.meta["e_tag"] or "")
+
+    def upload(self, path: Path, url: Url, mark: str, replaces: Object | None) -> None:
+        """Let a file's content become an object, all of it or nothing.
+
+        A small file goes in one request, which the store refuses if meanwhile something else
+        is there. Parts of a larger one are taken back when the upload fails or is interrupted.
+        """
+        try:
+            with self._sending(url):
+                if path.stat().st_size <= _ONE_REQUEST:
+                    how = {"attributes": {_MARK: mark}, "mode": _mode(replaces)}
+                    heard(self._put, url, path.read_bytes(), **how)
+                else:
+                    self._put_parts(url, path, mark)
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+            # An answer that was lost is asked for again, and then our own content is there.
+            there = self.head(url)
+            if there is None or there.mark != mark:
+                raise OutputRefused(
+                    f"somebody else wrote {url} while this run did", "run again"
+                ) from error
+
+    def _put_parts(self, url: Url, path: Path, mark: str) -> None:
+        stop = Event()
+        part = max(_PART, path.stat().st_size // _PARTS)
+        send = partial(
+            self._put, url, _blocks(path, part, stop), attributes={_MARK: mark},
+            use_multipart=True, chunk_size=part, max_concurrency=_SENDERS,
+        )  # fmt: skip
+        heard_and_ended(stop, send)
+
+    def _put(self, url: Url, content: Any, **how: Any) -> str:
+        return str(obstore.put(self._store, url.key, content, **how)["e_tag"] or "")
+
+    def write(self, content: bytes, url: Url) -> str:
+        """Write a small object, whatever is there, and return its tag."""
+        with self._sending(url):
+            return heard(self._put, url, content, attributes={"Content-Type": "application/json"})
+
+    def delete(self, url: Url) -> None:
+        """Remove an object, if it is there."""
+        with self._sending(url):
+            heard(obstore.delete, self._store, url.key)
+
+    @contextmanager
+    def _asking(self, url: Url) -> Iterator[None]:
+        """Turn what a store answers to a reader into an error of ours; not there stays as it is."""
+        try:
+            yield
+        except (FileNotFoundError, exceptions.PreconditionError, TweetscoreError):
+            raise
+        except _DENIED as error:
+            raise InputMissing(f"{url} cannot be read: {_why(error)}", _REMEDY) from error
+        except (exceptions.BaseError, ValueError) as error:
+            _check_bucket(url, error, InputMissing)
+            if _why(error) in _CLOSED:
+                raise InputMissing(f"{url} cannot be read: {_why(error)}", _REMEDY) from error
+            raise unreachable("reading", url, _why(error)) from error
+
+    @contextmanager
+    def _sending(self, url: Url) -> Iterator[None]:
+        """Turn what a store answers to a writer into an error of ours."""
+        try:
+            yield
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError, TweetscoreError):
+            raise
+        except (*_DENIED, FileNotFoundError) as error:
+            _check_bucket(url, error, OutputRefused)
+            raise OutputRefused(f"{url} cannot be written: {_why(error)}", _REMEDY) from error
+        except (exceptions.BaseError, ValueError) as error:
+            _check_bucket(url, error, OutputRefused)
+            raise unreachable("writing", url, _why(error)) from error
+
+
+_REMEDY = "check the name, the credentials and what they permit"
+
+
+def _why(error: Exception) -> str:
+    """Return a store's reason in a few words; what it says at length may hold an address."""
+    text, _, details = str(error).partition("\n\nDebug source")
+    if match := _KIND.search(details):
+        return _KINDS[match[1]]
+    for pattern in (_CODE, _STATUS):
+        if match := pattern.search(text):
+            return match[1]
+    return re.sub(r"https?://\S+", "the store", text.rpartition(" - ")[2]).strip() or "no answer"
+
+
+def _check_bucket(url: Url, error: Exception, kind: type[TweetscoreError]) -> None:
+    if _why(error) in _NO_BUCKET:
+        raise kind(f"there is no bucket {url.scheme}://{url.host}", "check the name") from error
+
+
+def _object(url: Url, meta: Any, mark: str | None = None) -> Object:
+    modified = int(meta["last_modified"].timestamp() * 1e6) * 1000
+    return Object(url, meta["size"], meta["e_tag"] or "", modified, meta["version"], mark)
+
+
+def _mode(replaces: Object | None) -> Any:
+    """Return what the store is to hold the object against that is there."""
+    if replaces is None:
+        return "create"
+    seen = {"e_tag": replaces.tag, "version": replaces.version}
+    return {name: value for name, value in seen.items() if value} or "overwrite"
+
+
+def _blocks(path: Path, size: int, stop: Event) -> Iterator[bytes]:
+    """Yield a file's content until somebody says stop: then the upload fails, and is taken back."""
+    with reading(path), path.open("rb") as file:
+        while block := file.read(size):
+            if stop.is_set():
+                raise StorageError("the upload was stopped", "run again")
+            yield block
+
+
+def _endpoint() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
+def _aws(bucket: Url) -> dict[str, Any]:
+    """Return AWS's own chain of credentials: environment, profiles, roles, the machine's."""
+    if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in {"1", "true"}:
+        return {}  # a public bucket
+    from boto3 import Session
+    from botocore.exceptions import BotoCoreError
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    try:
+        provider = Boto3CredentialProvider(Session())
+    except (BotoCoreError, ValueError) as error:
+        raise InputMissing(
+            f"there are no AWS credentials for {bucket}",
+            "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+            "AWS_SKIP_SIGNATURE=true for a public bucket",
+        ) from error
+    return {"credential_provider": provider}

@@ -1,0 +1,73 @@
+"""Which output each input has; the rules are those of local files."""
+
+from pathlib import Path
+
+from scorer.errors import UsageError
+from scorer.files.discover import default_output
+from scorer.files.formats import format_of
+from scorer.remote.search import Found, Input, Place
+from scorer.remote.store import check_writable
+from scorer.remote.urls import Url
+
+Pair = tuple[Input, Place]
+
+
+def plan(found: Found, output: Place | None) -> list[Pair]:
+    """Return each input with its output; nothing needs to exist yet.
+
+    Raises:
+        UsageError: Two inputs share an output, an output is an input, the formats differ, or
+            an output is where nothing can be written.
+    """
+    pairs = [(each, _output(each, output, several=found.several)) for each in found.files]
+    _check(pairs)
+    return pairs
+
+
+def _output(source: Input, output: Place | None, *, several: bool) -> Place:
+    if output is None:
+        return _beside(source.place)
+    if isinstance(output, Url):
+        if several or output.is_directory:
+            name = default_output(Path(source.below.name)).name
+            above = output.key.rstrip("/") + "/" if output.key else ""
+            return output.with_key(f"{above}{source.below.with_name(name)}")
+        return output
+    if several and output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file", "several inputs need a directory")
+    return output / default_output(Path(source.below)) if several or output.is_dir() else output
+
+
+def _beside(place: Place) -> Place:
+    if isinstance(place, Path):
+        return default_output(place)
+    check_writable(place)
+    return place.with_name(default_output(Path(place.name)).name)
+
+
+def _check(pairs: list[Pair]) -> None:
+    inputs = {_identity(source.place) for source, _ in pairs}
+    outputs: dict[object, Place] = {}
+    for source, output in pairs:
+        if isinstance(output, Url):
+            check_writable(output)
+        if (same := _identity(output)) in outputs:
+            raise UsageError(
+                f"{outputs[same]} and {source.place} would both be written to {output}",
+                "score them one at a time with different outputs",
+            )
+        if same in inputs:
+            raise UsageError(f"{output} is an input too", "choose another output")
+        if isinstance(output, Url) and not Path(output.name).suffix:
+            raise UsageError(f"{output} has no extension", "end it with / for a directory")
+        wanted, got = (format_of(Path(each.name)) for each in (source.place, output))
+        if (wanted.kind, wanted.compression) != (got.kind, got.compression):
+            raise UsageError(
+                f"{output} is not of the format of {source.place}",
+                f"give it the extension {wanted.suffix}, or end it with / for a directory",
+            )
+        outputs[same] = source.place
+
+
+def _identity(place: Place) -> object:
+    return place if isinstance(place, Url) else place.resolve()

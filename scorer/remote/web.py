@@ -1,0 +1,105 @@
+"""Files of web servers, for reading: the standard library's client, proxies and certificates."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import cast
+from urllib.error import HTTPError, URLError
+from urllib.parse import unquote
+from urllib.request import Request, urlopen
+
+from scorer.errors import InputMissing, UsageError
+from scorer.files.storage import writing
+from scorer.remote.store import Object
+from scorer.remote.urls import Url
+from scorer.remote.words import changed_meanwhile, unreachable
+
+_BLOCK = 1 << 20  # bytes
+_PATIENCE = 60  # seconds without a byte
+_GONE = {404, 410}
+_CLOSED = {401, 403, 407}
+
+
+class WebStore:
+    """All web servers."""
+
+    def head(self, url: Url) -> Object | None:
+        """Look at a file; None if it is not there."""
+        try:
+            with _answer(url) as response:  # not HEAD: an address may be signed for GET alone
+                return _object(url, response)
+        except FileNotFoundError:
+            return None
+
+    def list(self, url: Url) -> Iterator[Object]:
+        """Refuse: a web server has no directories."""
+        raise UsageError(f"{url} names no file", "name each file: a web server lists none")
+
+    def fetch(self, there: Object, path: Path) -> None:
+        """Write a file's content to a new file."""
+        url = there.url
+        try:
+            with _answer(url) as response, writing(path), path.open("xb") as file:
+                now = _object(url, response)
+                while block := _block(url, response):
+                    file.write(block)
+                if now.tag != there.tag or file.tell() != (now.size or file.tell()):
+                    raise changed_meanwhile(url)
+        except FileNotFoundError as error:
+            raise changed_meanwhile(url) from error
+
+
+@contextmanager
+def _answer(url: Url) -> Iterator[HTTPResponse]:
+    user, _, host = url.host.rpartition("@")
+    query = url.query and f"?{url.query}"
+    request = Request(f"{url.scheme}://{host}/{url.key.replace(' ', '%20')}{query}")  # noqa: S310 - http and https only
+    request.add_header("Accept-Encoding", "identity")
+    if user:
+        secret = base64.b64encode(unquote(user).encode()).decode("ascii")
+        request.add_unredirected_header("Authorization", f"Basic {secret}")
+    with _asking(url):
+        response = cast("HTTPResponse", urlopen(request, timeout=_PATIENCE))  # noqa: S310 - likewise
+    with response:
+        yield response
+
+
+def _block(url: Url, response: HTTPResponse) -> bytes:
+    with _asking(url):
+        return response.read(_BLOCK)
+
+
+@contextmanager
+def _asking(url: Url) -> Iterator[None]:
+    """Turn what a server answers into an error of ours; FileNotFoundError where nothing is."""
+    try:
+        yield
+    except HTTPError as error:
+        error.close()
+        if error.code in _GONE:
+            raise FileNotFoundError from error
+        if error.code in _CLOSED:
+            raise InputMissing(
+                f"{url} cannot be read: {error.code} {error.reason}",
+                "check the address",
+            ) from error
+        raise unreachable("reading", url, f"{error.code} {error.reason}") from error
+    except URLError as error:
+        raise unreachable("reading", url, _words(error.reason)) from error
+    except (HTTPException, OSError) as error:
+        raise unreachable("reading", url, _words(error)) from error
+
+
+def _words(reason: object) -> str:
+    known = reason.strerror if isinstance(reason, OSError) else None
+    return (known or str(reason) or type(reason).__name__).lower()
+
+
+def _object(url: Url, response: HTTPResponse) -> Object:
+    size, modified = response.headers["Content-Length"], response.headers["Last-Modified"]
+    tag = response.headers["ETag"] or (modified and f"{modified} {size}") or ""
+    at = modified and int(parsedate_to_datetime(modified).timestamp()) * 1_000_000_000
+    return Object(url, int(size) if size else None, tag, at or None)

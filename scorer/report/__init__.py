@@ -1,0 +1,1 @@
+"""What runs wrote, as one page that opens anywhere."""

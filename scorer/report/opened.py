@@ -1,0 +1,121 @@
+"""Outputs that are what their run reports say, and their rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scorer.errors import DataError, UsageError
+from scorer.files.discover import resolved
+from scorer.files.publish import FileIdentity
+from scorer.files.scored import ScoredRows, scored_rows
+from scorer.files.storage import reading
+from scorer.monitor.report_check import contradictions
+from scorer.report.statistics import Ids, ids_of
+from scorer.reported import appended_columns, reading_options, report_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """An output of ours that has not changed since it was written."""
+
+    path: Path
+    report: Mapping[str, Any]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels as they are written, in class order, each once."""
+        return tuple(dict.fromkeys(each["written_as"] for each in self.report["labels"]))
+
+    def rows(self, columns: Sequence[str] = ()) -> Iterator["Rows"]:
+        """Yield the rows in pieces, with other columns that are wanted."""
+        plan, options = appended_columns(self.report), reading_options(self.report)
+        numbers = {label: i for i, label in enumerate(self.labels)}
+        for piece in scored_rows(self.path, plan, options, columns):
+            ids = ids_of(piece.labels, numbers)
+            if (ids < -1).any():
+                row = piece.offset + int((ids < -1).argmax()) + 1
+                raise self._contradicted(f"the label in row {row:,} is none of the report's")
+            if not np.array_equal(piece.scores.is_null().to_numpy(), ids < 0):
+                raise self._contradicted("labels and scores are not blank together")
+            if not piece.scores.drop_nulls().is_between(0, 1).all():
+                raise self._contradicted("a score is not from 0 to 1")
+            yield Rows(piece, ids, piece.scores.fill_null(0.0).to_numpy())
+
+    def check_counts(self, per_label: Sequence[int], blank: int) -> None:
+        """Raise DataError unless the rows were as many as the report counts."""
+        reported = dict.fromkeys(self.labels, 0)
+        for each in self.report["labels"]:
+            reported[each["written_as"]] += each["rows"]
+        wanted = [*reported.values(), self.report["counters"]["blank"]]
+        if [*map(int, per_label), blank] != wanted:
+            raise self._contradicted("its rows are not as many as the report counts")
+
+    def _contradicted(self, problem: str) -> DataError:
+        return DataError(f"{self.path}: {problem}", "tweetscore verify tells more")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Consecutive rows of an output, their labels as numbers."""
+
+    piece: ScoredRows
+    ids: Ids  # [rows]; -1 where blank
+    scores: NDArray[np.float32]  # [rows]; 0 where blank
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.ids)
+
+    def cut(self, start: int, stop: int) -> "Rows":
+        """Return some of the rows."""
+        return Rows(self.piece.rows(start, stop), self.ids[start:stop], self.scores[start:stop])
+
+    def column(self, name: str) -> pl.Series:
+        """Return a column that was asked for."""
+        return self.piece.columns[name]
+
+
+def open_output(output: Path) -> Opened:
+    """Hold an output against its run report.
+
+    Raises:
+        InputMissing: The output or its report is not there.
+        DataError: The report is none, or the output is another one than it tells of.
+    """
+    path = resolved(output)
+    report = report_of(path)
+    with reading(path):
+        found = FileIdentity.of(path)
+    if found.sha256 != report["output"]["sha256"]:
+        raise DataError(
+            f"{path} has changed since its run report was written", "score it again, or restore it"
+        )
+    for problem in contradictions(report):
+        raise DataError(f"the report of {path} contradicts itself: {problem}", "score it again")
+    return Opened(path, report)
+
+
+def open_outputs(outputs: Sequence[Path]) -> list[Opened]:
+    """Open outputs that belong on one page.
+
+    Raises:
+        UsageError: One is named twice, or they have different labels.
+    """
+    opened: list[Opened] = []
+    for output in outputs:
+        each = open_output(output)
+        if any(each.path.samefile(other.path) for other in opened):
+            raise UsageError(f"{output} is named twice", "name each output once")
+        opened.append(each)
+        if each.labels != opened[0].labels:
+            raise UsageError(
+                f"{output} has the labels {', '.join(each.labels)}, "
+                f"{opened[0].path} has {', '.join(opened[0].labels)}",
+                "make a page for each",
+            )
+    return opened

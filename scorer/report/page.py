@@ -1,0 +1,157 @@
+"""Findings to one HTML file: the words and numbers of the page, and the template's rules."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from scorer import __version__
+from scorer.report import charts
+from scorer.report.compare import MOST_CHANGES, Comparison
+from scorer.report.drawing import COLOURS, Chart
+from scorer.report.examples import Examples
+from scorer.report.opened import Opened
+from scorer.report.statistics import BINS, RELIABILITY_BINS, Counts, Statistics
+
+MARKER = "<!-- written by tweetscore report -->"
+_EPOCH = date(1970, 1, 1)
+_MOST_DAYS = 400  # from the first to the last; beyond, months
+_SEMANTIC = {"negative", "neutral", "positive"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """All that a page tells."""
+
+    outputs: Sequence[Opened]
+    statistics: Statistics
+    rejects: Mapping[str, int]  # rows by kind
+    metrics: Mapping[str, Any] | None  # what the model's export measured, where it is known
+    date_column: str | None = None
+    true_column: str | None = None
+    id_column: str | None = None
+    examples: Examples | None = None  # None: texts are not to be shown
+    comparison: Comparison | None = None
+
+
+def render(findings: Findings) -> str:
+    """Return the page."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True,  # names, labels and texts are anybody's
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(_template),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"whole": _whole, "percent": _percent, "decimal": _decimal}
+    environment.filters |= {"points": _points, "name": _name, "duration": _duration}
+    return environment.get_template("page.html").render(_words(findings))
+
+
+def _template(name: str) -> str:
+    return resources.files(__package__).joinpath("templates", name).read_text("utf-8")
+
+
+def _words(found: Findings) -> dict[str, Any]:
+    """Return what the template calls by name."""
+    labels, statistics = found.outputs[0].labels, found.statistics
+    unit, periods = _periods(statistics)
+    return {
+        "marker": MARKER,
+        "version": __version__,
+        "labels": labels,
+        "colours": COLOURS,
+        "semantic": set(labels) == _SEMANTIC,
+        "found": found,
+        "statistics": statistics,
+        "counters": _sums(found.outputs),
+        "seconds": _seconds(found.outputs),
+        "unit": unit,
+        "periods": periods,
+        "edges": {"scores": BINS, "reliability": RELIABILITY_BINS},
+        "most_changes": MOST_CHANGES,
+        "warnings": [text for each in found.outputs for text in each.report["warnings"]],
+        "charts": _charts(found),
+    }
+
+
+def _sums(outputs: Sequence[Opened]) -> dict[str, int]:
+    counters = [each.report["counters"] for each in outputs]
+    return {name: sum(each[name] for each in counters) for name in counters[0]}
+
+
+def _seconds(outputs: Sequence[Opened]) -> dict[str, float]:
+    """Add up the stages of all runs, `total` last."""
+    sums: dict[str, float] = {}
+    for output in outputs:
+        for stage, seconds in output.report["seconds"].items():
+            sums[stage] = sums.get(stage, 0.0) + seconds
+    return {**{k: v for k, v in sums.items() if k != "total"}, "total": sums.get("total", 0.0)}
+
+
+def _periods(statistics: Statistics) -> tuple[str, dict[str, list[int]]]:
+    """Return `day`, or `month` for many days, and by it the rows of each label, blank last."""
+    days = statistics.days
+    span = max(days) - min(days) if days else 0
+    unit = "day" if span <= _MOST_DAYS else "month"
+    sums: dict[str, Counts] = {}
+    for number, counts in days.items():
+        day = _EPOCH + timedelta(days=number)
+        name = (day if unit == "day" else day.replace(day=1)).isoformat()
+        sums[name] = counts + sums.get(name, 0)
+    return unit, {name: counts.tolist() for name, counts in sums.items()}
+
+
+def _charts(found: Findings) -> dict[str, Chart]:
+    """Draw what there is something to draw of."""
+    labels, statistics = found.outputs[0].labels, found.statistics
+    seconds = _seconds(found.outputs)
+    drawn = {"seconds": charts.seconds({k: v for k, v in seconds.items() if k != "total"})}
+    if statistics.scored:
+        drawn["shares"] = charts.shares(labels, statistics.per_label.tolist())
+        drawn["scores"] = charts.scores(labels, statistics.histogram)
+    if statistics.truth.rows:
+        drawn["reliability"] = charts.reliability(statistics.truth)
+    unit, counts = _periods(statistics)
+    if len(counts) > 1:  # of one day there is nothing to see
+        scored = {day: rows[:-1] for day, rows in counts.items()}
+        drawn["trend"] = charts.trend(labels, scored, days=1 if unit == "day" else 30)
+    if found.comparison:
+        both = found.comparison.before.tolist(), found.comparison.now.tolist()
+        drawn["moved"] = charts.shares_moved(found.comparison.labels, *both)
+    return drawn
+
+
+def _whole(number: int) -> str:
+    return f"{number:,}"
+
+
+def _percent(part: float, whole: float = 1.0) -> str:
+    return f"{part / whole:.1%}" if whole else "\u2013"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:.1f} percentage points"
+
+
+def _decimal(number: float, digits: int = 3) -> str:
+    return f"{number:.{digits}f}"
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds as a person says them."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {left:02} s"
+
+
+def _name(path: str | Path) -> str:
+    """Return a file's name alone: where it lay is nobody's business who gets the page."""
+    return os.fsencode(Path(path).name).decode("utf-8", "replace")

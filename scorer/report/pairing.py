@@ -1,0 +1,147 @@
+"""Rows of two outputs side by side: by their order, or by a column that tells them apart.
+
+By a column, both sides are first spread over files by a hash of it, so that each part fits in
+memory however many rows there are.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scorer.errors import DataError
+from scorer.files.feed import RowFeed
+from scorer.files.storage import writing
+from scorer.report.opened import Opened, Rows
+from scorer.report.statistics import Ids
+
+_PARTS = 64
+# Two hashes of 64 bits: that two ids of a file of any size have both in common does not happen.
+_RECORD = np.dtype(
+    [("key", "<u8"), ("check", "<u8"), ("row", "<i8"), ("label", "<i8"), ("score", "<f4")]
+)
+_KEYS = ["key", "check"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Rows that are in both outputs; all arrays are [pairs]."""
+
+    rows: Ids  # of the later output, from 0
+    before: Ids  # labels of the earlier one, -1 where blank
+    now: Ids
+    scores_before: NDArray[np.float32]  # 0 where blank
+    scores_now: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Unpaired:
+    """Rows that are in no pair."""
+
+    before: int = 0  # their id is in the earlier output only
+    now: int = 0
+    no_id: int = 0  # of both outputs
+    repeated: int = 0  # of both outputs: rows whose id another row of their output has
+
+
+@dataclass
+class Pairing:
+    """The pairs as they go by; what is left over is known at the end."""
+
+    earlier: Opened
+    later: Opened
+    id_column: str | None
+    unpaired: Unpaired = field(default_factory=Unpaired)
+
+    def pairs(self) -> Iterator[Pairs]:
+        """Yield the pairs, memory flat."""
+        return self._by_order() if self.id_column is None else self._by_id(self.id_column)
+
+    def _by_order(self) -> Iterator[Pairs]:
+        feed = RowFeed(self.earlier.rows(), Rows.cut)
+        for rows in self.later.rows():
+            at = 0
+            for old in feed.take(len(rows)):
+                new = rows.cut(at, at + len(old))
+                at += len(old)
+                numbers = new.piece.offset + np.arange(len(new))
+                yield Pairs(numbers, old.ids, new.ids, old.scores, new.scores)
+
+    def _by_id(self, name: str) -> Iterator[Pairs]:
+        with TemporaryDirectory(prefix="tweetscore-") as folder:
+            old, new = Path(folder, "before"), Path(folder, "now")
+            self.unpaired.no_id = _spread(self.earlier, name, old) + _spread(self.later, name, new)
+            for part in range(_PARTS):
+                yield self._joined(_read(old, part), _read(new, part))
+
+    def _joined(self, old: pl.DataFrame, new: pl.DataFrame) -> Pairs:
+        once = pl.len().over(_KEYS) == 1
+        unpaired = self.unpaired
+        single_old, single_new = old.filter(once), new.filter(once)
+        repeats = pl.concat([side.filter(~once).select(_KEYS) for side in (old, new)])
+        unpaired.repeated += repeats.height
+        # A row whose id the other side has twice is not alone there: it is left out as a repeat.
+        before = single_old.join(repeats, on=_KEYS, how="anti")
+        now = single_new.join(repeats, on=_KEYS, how="anti")
+        unpaired.repeated += single_old.height + single_new.height - before.height - now.height
+        both = now.join(before, on=_KEYS, how="inner", suffix="_before").sort("row")
+        unpaired.before += before.height - both.height
+        unpaired.now += now.height - both.height
+        names = ("row", "label_before", "label", "score_before", "score")
+        return Pairs(*(both[each].to_numpy() for each in names))
+
+
+def same_input(one: Opened, other: Opened) -> bool:
+    """Tell whether two outputs have the same rows in the same order."""
+    known_by = ("size", "ends_sha256", "format")
+    inputs = [[each.report["input"][name] for name in known_by] for each in (one, other)]
+    rows = [each.report["counters"]["rows"] for each in (one, other)]
+    return inputs[0] == inputs[1] and rows[0] == rows[1]
+
+
+def _spread(output: Opened, name: str, folder: Path) -> int:
+    """Write an output's labels into parts by a hash of their ids; return the rows without one."""
+    missing = 0
+    with writing(folder), ExitStack() as stack:
+        folder.mkdir()
+        files = [stack.enter_context(_part(folder, i).open("wb")) for i in range(_PARTS)]
+        for rows in output.rows([name]):
+            records = _records(rows, rows.column(name))
+            missing += len(rows) - len(records)
+            _write(records, files)
+    if missing == output.report["counters"]["rows"] > 0:
+        raise DataError(f"column {name!r} of {output.path} is empty", "name another --id-column")
+    return missing
+
+
+def _records(rows: Rows, ids: pl.Series) -> NDArray[Any]:
+    there = (ids.is_not_null() & (ids != "")).to_numpy()
+    records = np.empty(len(rows), _RECORD)
+    records["key"], records["check"] = ids.hash(seed=1).to_numpy(), ids.hash(seed=2).to_numpy()
+    records["row"] = rows.piece.offset + np.arange(len(rows))
+    records["label"], records["score"] = rows.ids, rows.scores
+    kept: NDArray[Any] = records[there]
+    return kept
+
+
+def _write(records: NDArray[Any], files: Sequence[IO[bytes]]) -> None:
+    parts = (records["key"] % _PARTS).astype(np.int64)
+    order = np.argsort(parts, kind="stable")
+    bounds = np.searchsorted(parts[order], np.arange(_PARTS + 1))
+    for number, file in enumerate(files):
+        file.write(records[order[bounds[number] : bounds[number + 1]]].tobytes())
+
+
+def _read(folder: Path, part: int) -> pl.DataFrame:
+    records = np.fromfile(_part(folder, part), _RECORD)
+    return pl.DataFrame({name: np.ascontiguousarray(records[name]) for name in _RECORD.names or ()})
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f"{number:02}"

@@ -1,0 +1,96 @@
+"""May answers be taken over from the output that is about to be replaced? If so, they are found.
+
+Only where the model would give the very bits again: the same bundle, provider, precision, kind of
+CPU and versions, on a provider whose answers do not depend on the batch.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorer import keys
+from scorer.errors import DataError, InputMissing
+from scorer.files.earlier import Answers, Earlier
+from scorer.files.publish import report_on
+from scorer.files.source import Source
+from scorer.files.state import differences
+from scorer.monitor.report_check import malformed
+from scorer.monitor.run_report import RunRecord, library_versions
+from scorer.run_options import RunOptions, TextClassifier
+
+if TYPE_CHECKING:
+    from scorer.inference.runtime.session import RuntimeInfo
+
+
+def find_earlier(
+    output: Path, options: RunOptions, digest: str, classifier: TextClassifier
+) -> Earlier | str | None:
+    """Return the earlier output, or why nothing can be taken over; None where nobody asks.
+
+    Args:
+        output: The file that is about to be replaced, if it is there.
+        options: What this run is asked for.
+        digest: Of the bundle.
+        classifier: What would score the rows.
+    """
+    if options.id_column is None:
+        return None
+    report = report_on(output)
+    if report is None:
+        return "there is no earlier output of ours"
+    why_none = _unwanted(options, classifier.runtime) or _unusable(
+        report, keys.score_key(digest, classifier.runtime, library_versions()), options
+    )
+    return why_none or Earlier(output, report, options.id_column)
+
+
+def _unwanted(options: RunOptions, runtime: "RuntimeInfo") -> str:
+    """Return why no earlier output is asked; nothing where one is."""
+    if not options.incremental:
+        return "--no-incremental asks for all rows to be scored"
+    return "" if runtime.exact else "on a GPU a score may depend on its batch"
+
+
+def _unusable(report: dict[str, Any], key: dict[str, Any], options: RunOptions) -> str:
+    """Return why an earlier output does not tell what this run would; nothing where it does."""
+    if malformed(report):
+        return "the earlier output's report is not as this version writes it"
+    changed = ", ".join(differences(keys.recorded_score_key(report), key))
+    if changed:
+        return f"{changed} changed since the earlier output"
+    if options.scores == "all" and report["options"]["scores"] != "all":
+        return "the earlier output has no score for each class"
+    names = [label["written_as"] for label in report["labels"]]
+    return "two classes have one name in the earlier output" if len({*names}) < len(names) else ""
+
+
+@contextmanager
+def answers_of(
+    earlier: Earlier | str | None, source: Source, directory: Path, record: RunRecord
+) -> Iterator[Answers | None]:
+    """Yield the earlier answers for an input until the block ends, or None.
+
+    Args:
+        earlier: What `find_earlier` found, or None where it was not asked.
+        source: The input.
+        directory: A name for files that are gone when the block ends.
+        record: Is told why nothing was taken over.
+    """
+    if not isinstance(earlier, Earlier):
+        if earlier is not None:
+            record.take_over(earlier)
+        yield None
+        return
+    with record.stage("match"):
+        try:
+            answers = earlier.read(directory)
+        except (DataError, InputMissing) as error:
+            record.take_over(error.problem)
+            yield None
+            return
+    record.take_over(None)
+    with closing(answers):
+        with record.stage("match"):
+            answers.look_up(source)
+        yield answers

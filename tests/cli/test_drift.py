@@ -1,0 +1,103 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+Invoke = Callable[..., Result]
+CPU = {"TWEETSCORE_DEVICE": "builtin"}
+UNLIKE = "is complete, but its rows are unlike the model's baseline: labels "
+
+
+def test_a_large_drift_is_one_warning(invoke: Invoke, unlike: Path, baseline_bundle: Path) -> None:
+    """What moved and how far; the run is a success, and silent where it is to be."""
+    call = ("run", unlike, "--model", baseline_bundle, "--no-incremental")
+    result = invoke(*call, env=CPU)
+    _, warning = result.stderr.splitlines()
+    assert warning.startswith(f"tweetscore: warning: {unlike.with_name('unlike.scored.csv')} ")
+    assert UNLIKE in warning
+    assert ", lengths " in warning
+    assert warning.endswith(" (drift as PSI)")
+    assert result.exit_code == 0
+    quiet = invoke(*call, "-q", env=CPU)
+    assert (quiet.exit_code, quiet.output) == (0, "")
+
+
+def test_what_drifted_further_than_was_allowed_exits_3(
+    invoke: Invoke, unlike: Path, baseline_bundle: Path
+) -> None:
+    """Also with -q, after publishing, and again where nothing is left to do."""
+    call = ("run", "-q", unlike, "--model", baseline_bundle, "--fail-on-drift", "0.25")
+    for _ in range(2):
+        result = invoke(*call, env=CPU)
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"tweetscore: {unlike.with_name('unlike.scored.csv')} {UNLIKE}")
+        assert line.endswith(" (drift as PSI, outside --fail-on-drift)")
+        assert result.exit_code == 3
+    scored = unlike.with_name("unlike.scored.csv")
+    assert len(scored.read_text().splitlines()) == 601
+    assert json.loads(Path(f"{scored}.run.json").read_text())["exit_code"] == 3
+    verified = invoke("verify", scored, "--model", baseline_bundle)
+    assert verified.exit_code == 0, verified.output
+
+
+def test_a_drift_does_not_hide_a_failure(
+    invoke: Invoke, unlike: Path, baseline_bundle: Path
+) -> None:
+    """Whichever file comes first, the exit code is the failed one's."""
+    broken = unlike.with_name("broken.csv")
+    broken.write_text("words\nhi\n")
+    for names in ((unlike, broken), (broken, unlike)):
+        result = invoke(
+            "run", *names, "--model", baseline_bundle, "--fail-on-drift", "0.25", env=CPU
+        )
+        assert result.exit_code == 65
+        assert UNLIKE in result.stderr
+
+
+def test_of_many_files_those_that_drifted_are_counted(
+    invoke: Invoke, unlike: Path, baseline_bundle: Path
+) -> None:
+    """A line for each only where it fails the run."""
+    many = unlike.with_name("many")
+    many.mkdir()
+    for number in range(11):
+        shutil.copy(unlike, many / f"{number:02}.csv")
+    call = ("run", many, "--model", baseline_bundle)
+    (total,) = invoke(*call, env=CPU).stderr.splitlines()
+    assert total.endswith("11 files scored (6,600 rows), 0 up to date, 0 failed, 11 drifted")
+    result = invoke(*call, "--fail-on-drift", "0.25", env=CPU)
+    *each, total = result.stderr.splitlines()
+    assert len(each) == 11
+    assert total.endswith("0 files scored (0 rows), 11 up to date, 0 failed, 11 drifted")
+    assert result.exit_code == 3
+
+
+def test_programs_are_told_the_indices(invoke: Invoke, unlike: Path, baseline_bundle: Path) -> None:
+    """A warning, or an error with the exit code; the file's own line has that code too."""
+    call = ("run", unlike, "--model", baseline_bundle, "--log-format", "json")
+    file, drift, total = map(json.loads, invoke(*call, env=CPU).stderr.splitlines())
+    assert (drift["level"], drift["event"], file["exit_code"]) == ("warning", "drift", 0)
+    assert drift["drift"]["labels"] > 0.25
+    assert (total["drifted"], total["exit_code"]) == (1, 0)
+    again = invoke(*call, "--fail-on-drift", "0.25", env=CPU)
+    file, drift, total = map(json.loads, again.stderr.splitlines())
+    assert (drift["level"], drift["exit_code"], file["exit_code"]) == ("error", 3, 3)
+    assert (total["drifted"], total["exit_code"]) == (1, 3)
+
+
+def test_a_bound_without_a_baseline_is_one_line(
+    invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
+) -> None:
+    """The model is not usable for what was asked: 78, and no output."""
+    result = invoke("run", tweets, "--model", tiny_bert_bundle, "--fail-on-drift", "0.25", env=CPU)
+    assert result.exit_code == 78
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("tweetscore: drift cannot be measured: the model tiny-bert")
+    assert not tweets.with_name("tweets.scored.csv").exists()
+
+
+def test_a_bound_is_a_number_above_0(invoke: Invoke, tweets: Path) -> None:
+    for bound in ("0", "-1", "much"):
+        assert invoke("run", tweets, "--fail-on-drift", bound).exit_code == 2

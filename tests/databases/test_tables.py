@@ -1,0 +1,299 @@
+"""The contract of `tweetscore table`, on each engine: a stub for the model, nothing else."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scorer.databases.address import parse_address
+from scorer.databases.names import parse_table
+from scorer.databases.options import TableOptions
+from scorer.databases.table_run import TableOutcome, score_table
+from scorer.errors import (
+    DataError,
+    OutputLocked,
+    OutputRefused,
+    TweetscoreError,
+    UsageError,
+)
+from scorer.run_options import RunOptions
+from tests.databases.engines import Engine
+from tests.pipeline.conftest import StubClassifier
+
+Score = Callable[..., TableOutcome]
+
+P, L = pytest.approx(0.8), pytest.approx(0.1)  # of the stub: its label's probability, another's
+SCORED = [
+    (2, "bad -", 2, "negative", P),
+    (3, None, 3, None, None),
+    (4, "plain", None, "neutral", P),
+    (9007199254740993, "good +", 1, "positive", P),
+]
+
+
+@pytest.fixture
+def score(engine: Engine, stub: StubClassifier) -> Score:
+    """Score tweets into scored, but for what is said otherwise."""
+
+    def run(**wanted: Any) -> TableOutcome:
+        source = wanted.pop("query", None) or parse_table(wanted.pop("table", "tweets"))
+        options = TableOptions(
+            parse_address(engine.url),
+            source,
+            parse_table(wanted.pop("into", "scored")),
+            RunOptions((), **wanted.pop("scoring", {})),
+            **{"lock_wait": 0, **wanted},
+        )
+        return score_table(options, model_for=lambda _: stub)
+
+    return run
+
+
+def scored(engine: Engine, table: str = "scored") -> list[tuple[Any, ...]]:
+    return engine.rows(f"SELECT * FROM {table} ORDER BY id")  # noqa: S608  a test's own name
+
+
+def test_rows_come_back_with_label_and_score(engine: Engine, score: Score) -> None:
+    """All columns of the query as they were, then the two; blank texts have neither."""
+    done = score()
+    assert scored(engine) == SCORED
+    assert (done.rows, done.scored) == (4, 4)
+
+
+def test_a_query_with_all_scores(engine: Engine, score: Score) -> None:
+    """A semicolon and a comment at its end do no harm; classes have a column each."""
+    query = "SELECT id, text AS body FROM tweets WHERE id < 3; -- the old ones"
+    wanted = {"scores": "all", "text_column": "body", "label_names": ("A", "B", "C")}
+    with pytest.raises(DataError):  # a semicolon is no end of a query that goes on
+        score(query=query, scoring=wanted)
+    score(query=query.replace(";", ""), scoring=wanted)
+    assert scored(engine) == [(2, "bad -", "A", P, P, L, L)]
+    score(query="SELECT id, text FROM tweets WHERE id < 3 ;\n", into="again")
+    assert scored(engine, "again") == [(2, "bad -", "negative", P)]
+
+
+def test_a_second_run_changes_nothing(engine: Engine, score: Score, stub: StubClassifier) -> None:
+    """By its ids: nothing is doubled, and nothing that is there is scored again."""
+    score(id_column="id")
+    again = score(id_column="id")
+    assert scored(engine) == SCORED
+    assert (again.rows, again.scored, again.outcome) == (4, 0, None)
+    assert stub.windows == [4]
+    assert score(id_column="id", scoring={"incremental": False}).scored == 4
+    assert scored(engine) == SCORED
+
+
+def test_only_what_is_new_is_scored(engine: Engine, score: Score, stub: StubClassifier) -> None:
+    """New ids and changed texts; other columns are brought up to date, and old rows stay."""
+    score(id_column="id")
+    engine.run(
+        "UPDATE tweets SET text = 'now good +' WHERE id = 2",
+        "UPDATE tweets SET likes = 44 WHERE id = 4",
+        "INSERT INTO tweets VALUES (5, 'new -', 0)",
+        "DELETE FROM tweets WHERE id = 3",
+    )
+    done = score(id_column="id")
+    assert (done.rows, done.scored) == (4, 2)
+    assert stub.windows == [4, 2]
+    assert scored(engine) == [
+        (2, "now good +", 2, "positive", P),
+        (3, None, 3, None, None),
+        (4, "plain", 44, "neutral", P),
+        (5, "new -", 0, "negative", P),
+        SCORED[-1],
+    ]
+
+
+def test_another_model_scores_all_again(engine: Engine, score: Score, stub: StubClassifier) -> None:
+    """Until no row of the old one is left, the table's answers are not taken over."""
+    score(id_column="id")
+    stub.bundle = replace(stub.bundle, digest="e" * 64)
+    newer = "SELECT * FROM tweets WHERE id <= 3"
+    assert [score(query=newer, id_column="id").scored for _ in range(2)] == [2, 2]
+    assert score(id_column="id").scored == 4
+    assert score(id_column="id").scored == 0
+    assert scored(engine) == SCORED
+
+
+def test_texts_are_compared_byte_for_byte(engine: Engine, score: Score) -> None:
+    """Case and spaces at the end count: a normaliser may heed them."""
+    score(id_column="id")
+    engine.run(
+        "UPDATE tweets SET text = 'Plain' WHERE id = 4",
+        "UPDATE tweets SET text = 'bad - ' WHERE id = 2",
+    )
+    assert score(id_column="id").scored == 2
+
+
+def test_a_table_that_exists_is_not_replaced_unasked(engine: Engine, score: Score) -> None:
+    """Without an id column it is all or nothing; --overwrite says all."""
+    score()
+    engine.run("DELETE FROM tweets WHERE id > 2")
+    with pytest.raises(OutputRefused, match='the table "scored" exists; replace it as a whole'):
+        score()
+    assert scored(engine) == SCORED
+    score(overwrite=True)
+    assert scored(engine) == SCORED[:1]
+
+
+def test_another_table_is_refused(engine: Engine, score: Score, stub: StubClassifier) -> None:
+    """One with other columns is not ours to fill, unless as a whole; the model is not loaded."""
+    engine.run("CREATE TABLE scored (id BIGINT, note VARCHAR(9))")
+    with pytest.raises(OutputRefused, match="it has no column 'text'"):
+        score(id_column="id")
+    assert stub.loads == 0
+    assert scored(engine) == []
+    score(id_column="id", overwrite=True)
+    assert scored(engine) == SCORED
+    engine.run("ALTER TABLE scored ADD COLUMN note VARCHAR(9)")
+    with pytest.raises(OutputRefused, match="its column 'note' is not among those of the rows"):
+        score(id_column="id")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("UPDATE tweets SET id = NULL WHERE id = 4", "'id' of tweets is null in 1 row;"),
+        ("UPDATE tweets SET id = 2 WHERE id > 2", "'id' of tweets has 2 in 4 rows;"),
+    ],
+)
+def test_ids_tell_rows_apart(engine: Engine, score: Score, change: str, problem: str) -> None:
+    """One that is missing or there twice ends the run before anything is written."""
+    engine.run(change)
+    with pytest.raises(DataError, match=problem):
+        score(id_column="id")
+    assert engine.tables() == ["tweets"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "problem"),
+    [
+        ({"table": "gone"}, DataError, "gone.*; check --table"),
+        ({"query": "SELECT nothing FROM tweets"}, DataError, "nothing.*; check --query"),
+        ({"query": "DELETE FROM tweets"}, DataError, "syntax|tweets|FROM"),
+        ({"id_column": "nr"}, DataError, "tweets has no column 'nr', only: id, text, likes;"),
+        ({"scoring": {"text_column": "txt"}}, DataError, "did you mean --text-column text"),
+        ({"scoring": {"text_column": "likes"}}, DataError, "column 'likes' of tweets is"),
+        ({"scoring": {"label_column": "likes"}}, UsageError, "column 'likes' exists already"),
+        ({"into": "tweets"}, UsageError, "into their own table"),
+        ({"into": "nowhere.scored"}, TweetscoreError, "nowhere"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_said_before_any_work(
+    engine: Engine,
+    score: Score,
+    stub: StubClassifier,
+    wanted: dict[str, Any],
+    error: type[TweetscoreError],
+    problem: str,
+) -> None:
+    """In one line, without loading the model, and nothing is written."""
+    with pytest.raises(error, match=problem) as caught:
+        score(**wanted)
+    assert "\n" not in str(caught.value)
+    assert stub.loads == 0
+    assert engine.tables() == ["tweets"]
+
+
+def test_names_are_taken_literally(engine: Engine, score: Score) -> None:
+    """Quotes, dots, spaces and keywords: they are quoted wherever they go."""
+    engine.run(
+        """CREATE TABLE "my ""odd"".table" ("select" BIGINT, "a ""text"" ' $1" VARCHAR(9))""",
+        """INSERT INTO "my ""odd"".table" VALUES (1, 'good +')""",
+    )
+    done = score(
+        table='"my ""odd"".table"',
+        into='"where; DROP TABLE tweets"',
+        id_column="select",
+        scoring={"text_column": 'a "text" \' $1', "label_column": "table", "score_column": "a.b"},
+    )
+    assert done.rows == 1
+    query = 'SELECT "select", "table" FROM "where; DROP TABLE tweets"'
+    assert engine.rows(query) == [(1, "positive")]
+    assert len(engine.tables()) == 4
+
+
+def test_no_rows_make_an_empty_table(engine: Engine, score: Score, stub: StubClassifier) -> None:
+    """With all its columns, and without a model."""
+    done = score(query="SELECT * FROM tweets WHERE id = 77")
+    assert (done.rows, done.outcome, stub.loads) == (0, None, 0)
+    assert scored(engine) == []
+
+
+def test_rows_are_those_of_the_beginning(
+    engine: Engine, score: Score, stub: StubClassifier
+) -> None:
+    """While the model works others may write: the database is free, and the rows are kept."""
+    stub.before_scoring = lambda: engine.run("UPDATE tweets SET text = 'late -'")
+    score()
+    assert scored(engine) == SCORED
+
+
+def test_a_table_that_changes_meanwhile_is_refused(
+    engine: Engine, score: Score, stub: StubClassifier
+) -> None:
+    """What somebody else makes of it while the model works stays."""
+    stub.before_scoring = lambda: engine.run("CREATE TABLE scored AS SELECT 1 AS id")
+    with pytest.raises(OutputRefused, match="is not what would be written"):
+        score(id_column="id")
+    assert scored(engine) == [(1,)]
+
+
+def test_a_row_that_the_table_refuses_changes_nothing(
+    engine: Engine, score: Score, stub: StubClassifier
+) -> None:
+    """The transaction as a whole: a constraint of the table's own undoes it."""
+    score(id_column="id")
+    engine.run(
+        "CREATE UNIQUE INDEX unique_likes ON scored (likes)",
+        "INSERT INTO tweets VALUES (5, 'new +', 2)",
+        "UPDATE tweets SET text = 'changed +' WHERE id = 4",
+    )
+    with pytest.raises(DataError, match=r"(?i)unique"):
+        score(id_column="id")
+    assert scored(engine) == SCORED
+
+
+def test_a_table_of_ones_own_keeps_its_key(engine: Engine, score: Score) -> None:
+    """Made beforehand, with a primary key: rows are replaced under it."""
+    score(id_column="id")
+    engine.run("CREATE UNIQUE INDEX one ON scored (id)")
+    for _ in range(2):
+        score(id_column="id", scoring={"incremental": False})
+    assert scored(engine) == SCORED
+    score(overwrite=True)
+    assert scored(engine) == SCORED
+
+
+def test_who_holds_a_lock_is_waited_for_or_named(engine: Engine, score: Score) -> None:
+    """Another session that writes means 75, as soon as the wait is over."""
+    score(id_column="id")
+    code = f"{engine.locking()}; print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        other.stdout.readline()
+        with pytest.raises(OutputLocked, match="--lock-wait"):
+            score(id_column="id", lock_wait=0.1)
+        other.communicate(b"\n")
+    assert score(id_column="id").rows == 4
+
+
+def test_the_report_tells_the_story(engine: Engine, score: Score, tmp_path: Path) -> None:
+    """Where from, where to, how many; and how the model ran."""
+    path = tmp_path / "report.json"
+    done = score(id_column="id", report=path)
+    assert path.stat().st_size
+    assert done.report["database"] == engine.url
+    assert done.report["source"] == '"tweets"'
+    assert (done.report["rows"], done.report["scored"]) == (4, 4)
+    assert done.report["run"]["counters"]["blank"] == 1
+    blocked = score(id_column="id", report=tmp_path / "no" / "report.json")
+    (warning,) = blocked.warnings
+    assert warning.startswith("the table is complete, but ")

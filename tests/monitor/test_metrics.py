@@ -1,0 +1,122 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from scorer import pipeline
+from scorer.monitor.metrics import METRICS, RunMetrics
+from scorer.run_options import RunOptions
+from tests.monitor.prom_helpers import samples, value
+from tests.pipeline.conftest import StubClassifier
+
+ROOT = Path(__file__).parents[2]
+
+
+def report_of(path: Path, texts: list[str], **options: Any) -> dict[str, Any]:
+    path.write_text("text\n" + "".join(f"{text}\n" for text in texts))
+    run = pipeline.run(RunOptions((path,), **options), model_for=lambda _: StubClassifier())
+    (outcome,) = run
+    return outcome.report
+
+
+def add(metrics: RunMetrics, report: dict[str, Any], fate: str = "scored") -> None:
+    metrics.add(report, failed=fate == "failed", up_to_date=fate == "up_to_date", outside=False)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "nightly.prom"
+
+
+@pytest.fixture
+def written(path: Path, tmp_path: Path) -> Path:
+    """Write the metrics of two files that were scored and one that was up to date."""
+    metrics = RunMetrics(path)
+    add(metrics, report_of(tmp_path / "a.csv", ["a+", "b-", ""] * 200))
+    add(metrics, report_of(tmp_path / "b.csv", ["c+", "d,e"], max_rejects=1))
+    add(metrics, report_of(tmp_path / "c.csv", ["x"]), "up_to_date")
+    metrics.write(0)
+    return path
+
+
+def test_files_are_added_up(written: Path) -> None:
+    """Rows by label, what was no row, and what became of the files; nothing per file."""
+    assert samples(written)["tweetscore_run_rows"] == {
+        ("negative",): 200, ("neutral",): 0, ("positive",): 201,
+    }  # fmt: skip
+    assert samples(written)["tweetscore_run_files"] == {
+        ("scored",): 2, ("up_to_date",): 1, ("failed",): 0,
+    }  # fmt: skip
+    assert value(written, "run_blank_rows") == 200
+    assert value(written, "run_rejected_records") == 1
+    assert value(written, "run_tokens") == 3 * 401
+    assert value(written, "run_rows_per_second") > 0
+    assert value(written, "run_canary_largest_difference") == pytest.approx(1e-7)
+    assert {stage for (stage,) in samples(written)["tweetscore_run_stage_seconds"]} == {
+        "load", "read", "prepare", "score", "keep", "publish",
+    }  # fmt: skip
+
+
+def test_drift_is_that_of_all_rows_together(path: Path, tmp_path: Path) -> None:
+    """Files of a few rows each are compared together; below the least of rows there is none."""
+    metrics = RunMetrics(path)
+    small = report_of(tmp_path / "a.csv", ["a+", "b-", "c"] * 100)
+    add(metrics, small)
+    metrics.write(0)
+    assert "tweetscore_run_drift_psi" not in samples(path)
+    add(metrics, small)
+    metrics.write(0)
+    indices = samples(path)["tweetscore_run_drift_psi"]
+    assert set(indices) == {("labels",), ("scores",), ("lengths",), ("unknown_tokens",)}
+    assert indices["labels",] == pytest.approx(0, abs=1e-3)
+    for _ in range(9):
+        add(metrics, report_of(tmp_path / "b.csv", ["a+"] * 300))
+    metrics.write(0)
+    assert samples(path)["tweetscore_run_drift_psi"]["labels",] > 0.25
+
+
+def test_a_failure_keeps_the_time_of_the_last_success(written: Path) -> None:
+    """An alert on its age is about the outputs, whatever tonight's run said."""
+    success = value(written, "last_success_timestamp_seconds")
+    RunMetrics(written).write(74)
+    assert value(written, "last_success_timestamp_seconds") == success
+    assert value(written, "run_end_timestamp_seconds") >= success
+    assert value(written, "run_success") == 0
+    assert value(written, "run_exit_code") == 74
+    RunMetrics(written).write(3)
+    assert value(written, "run_success") == 1
+    assert value(written, "last_success_timestamp_seconds") >= success
+
+
+@pytest.mark.parametrize("content", [b"", b"{{{", b"\xff", b"tweetscore_last_success 1\n"])
+def test_a_file_that_says_nothing_of_a_success_is_replaced(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    RunMetrics(path).write(65)
+    assert "tweetscore_last_success_timestamp_seconds" not in samples(path)
+    assert value(path, "run_exit_code") == 65
+
+
+def test_nothing_lies_beside_the_file(written: Path) -> None:
+    """It was written under another name first, and all of it was there when it got its own."""
+    assert [file.name for file in written.parent.glob("*prom*")] == [written.name]
+
+
+def test_the_page_tells_of_every_metric(written: Path) -> None:
+    """docs/metrics.md has a row for each: its name, its labels, and what it tells."""
+    metrics = RunMetrics(written)
+    add(metrics, report_of(written.parent / "d.csv", ["a+"] * 600))
+    metrics.write(0)
+    assert set(samples(written)) == set(METRICS)
+    page = (ROOT / "docs/metrics.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `tweetscore_")]
+    assert rows == [
+        f"| `{name}` | {', '.join(f'`{label}`' for label in labels)} | {told} |".replace(
+            "|  |", "| |"
+        )
+        for name, (told, labels) in METRICS.items()
+    ]
+    for family in text_string_to_metric_families(written.read_text("utf-8")):
+        assert (family.type, family.documentation) == ("gauge", METRICS[family.name][0])
+        for sample in family.samples:
+            assert set(sample.labels) == {"run", *METRICS[family.name][1]}

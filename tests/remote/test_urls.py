@@ -1,0 +1,124 @@
+"""URLs are taken apart and shown without secrets; what is found by listing is safe to mirror."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scorer.errors import UsageError
+from scorer.remote.search import _matches, _why_not
+from scorer.remote.urls import Url, parse_url
+
+PIP = "run: pip install 'tweetscore[remote]'"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("s3://bucket/a b//c?.csv", "s3://bucket/a b//c?.csv"),
+        ("S3A://bucket/x.csv", "s3://bucket/x.csv"),
+        ("gcs://bucket", "gs://bucket/"),
+        ("abfss://box@account.example/x.csv", "abfss://box@account.example/x.csv"),
+        ("https://host/x.csv?sig=1#part", "https://host/x.csv?***"),
+        ("https://token@host/x.csv", "https://***@host/x.csv"),
+        ("https://user:p@ss@host:8/x.csv", "https://***@host:8/x.csv"),
+        ("hf://datasets/me/set@v1/a/x.csv", "hf://datasets/me/set@v1/a/x.csv"),
+    ],
+)
+def test_a_url_is_shown_without_secrets(text: str, shown: str) -> None:
+    """And otherwise as it was written."""
+    assert str(parse_url(text)) == shown
+
+
+@pytest.mark.parametrize("text", ["a.csv", "/a/b.csv", "-", "s3:/x", "dir/s3://x", "C:\\x"])
+def test_a_path_is_no_url(text: str) -> None:
+    """Only what begins with a scheme and two slashes is one."""
+    assert parse_url(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["ftp://x/y.csv", "s3:///y.csv", "hf://me/y.csv", "hf://datasets/me"]
+)
+def test_a_url_that_cannot_be_opened_is_a_usage_error(text: str) -> None:
+    """Before anything is asked of anybody."""
+    with pytest.raises(UsageError):
+        parse_url(text)
+
+
+def test_the_repository_is_not_a_part_of_the_path() -> None:
+    """User, name and revision lead to one place."""
+    url = parse_url("hf://datasets/me/set@v1/a/x.csv")
+    assert url == Url("hf", "datasets/me/set@v1", "a/x.csv")
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "expected"),
+    [
+        ("a.csv", "*.csv", True),
+        ("b/a.csv", "*.csv", False),
+        ("b/a.csv", "**/*.csv", True),
+        ("a.csv", "**/*.csv", True),
+        ("b/c/d/a.csv", "b/**/a.csv", True),
+        ("b/c/a.csv", "b", True),
+        ("b/.c/a.csv", "b", False),
+        ("b/.c/a.csv", "b/.*", True),
+        ("_tmp/a.csv", "**/*", False),
+        ("_day=1/a.csv", "**/*", True),
+        ("b/c", "b/c/*", False),
+    ],
+)
+def test_a_pattern_means_what_it_means_in_a_directory(
+    path: str, pattern: str, expected: bool
+) -> None:
+    """A directory that it matches stands for all below it; hidden ones are asked for by name."""
+    assert _matches(path.split("/"), pattern.split("/")) is expected
+
+
+@pytest.mark.parametrize("key", ["../x.csv", "a/../../x.csv", "a//x.csv", "./x.csv"])
+def test_a_name_that_would_lead_out_of_the_output_is_no_input(key: str) -> None:
+    """Whoever fills the bucket does not choose where we write."""
+    assert _why_not(key.split("/"), ("**", "*")) == "of unusable name"
+
+
+def test_local_files_load_nothing_of_it() -> None:
+    """Neither a client nor the room's own modules, but for the one that knows a URL."""
+    program = (
+        "import sys; sys.argv = ['tweetscore', 'run', 'none.csv']\n"
+        "from scorer.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted(m for m in sys.modules if m.startswith('scorer.remote')))\n"
+        "print({'obstore', 'boto3', 'huggingface_hub', 'urllib.request'} & set(sys.modules))\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["['scorer.remote', 'scorer.remote.urls']", "set()"]
+
+
+def test_a_url_is_not_looked_at_beforehand(tmp_path: Path) -> None:
+    """Of what must be fetched first a dry run can say nothing, and it says so."""
+    program = "from scorer.cli import main; main()"
+    command = [sys.executable, "-c", program, "run", "s3://b/x.csv", "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "tweetscore: a URL cannot be looked at without being fetched; name files\n",
+    )
+
+
+def test_a_missing_extra_is_one_line_with_what_to_install(tmp_path: Path) -> None:
+    """Exit code 78."""
+    program = (
+        "import sys; sys.modules['obstore'] = None; sys.argv = ['tweetscore', 'run', 's3://b/x.csv']\n"
+        "from scorer.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (
+        78,
+        f"tweetscore: s3:// needs obstore, which is not installed; {PIP}\n",
+    )

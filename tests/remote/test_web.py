@@ -1,0 +1,148 @@
+"""Inputs from web servers, on a real one: http.server on loopback."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from scorer.errors import InputMissing, StorageError, UsageError
+from scorer.remote import web
+from tests.remote.conftest import run
+
+CSV = "id,text\n1,good+\n"
+PASSWORD = "Basic " + "dXNlcjpwdw=="  # user:pw
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a folder; /closed asks for a password, /short ends before its end."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        if self.path.startswith("/closed") and self.headers["Authorization"] != PASSWORD:
+            self.send_error(401)
+        elif self.path.startswith("/short"):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(CSV.encode())
+        elif self.path.startswith("/broken"):
+            self.send_error(503)
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    folder = tmp_path / "site"
+    (folder / "closed").mkdir(parents=True)
+    for name in ("a.csv", "closed/a.csv", "with space.csv"):
+        (folder / name).write_text(CSV)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder)) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_of_a_web_server_is_scored_once(stub: Any, site: str, tmp_path: Path) -> None:
+    """The second time it is up to date; changed, it is scored again."""
+    output = tmp_path / "a.scored.csv"
+    source = f"http://{site}/a.csv?X-Signature=secret"
+    (outcome,) = run(stub, source, output=output)
+    assert outcome.error is None
+    assert output.read_text() == "id,text,label,score\n1,good+,positive,0.8\n"
+    assert run(stub, source, output=output)[0].up_to_date
+    assert run(stub, source.replace("secret", "tomorrows"), output=output)[0].up_to_date
+    (tmp_path / "site/a.csv").write_text(CSV + "2,bad-\n")
+    assert not run(stub, source, output=output)[0].up_to_date
+    assert "bad-,negative" in output.read_text()
+
+
+def test_secrets_are_in_no_line_and_no_report(stub: Any, site: str, tmp_path: Path) -> None:
+    """Neither a signature nor a password, whether the run succeeds or fails."""
+    output = tmp_path / "out.csv"
+    source = f"http://user:pw@{site}/closed/a.csv?token=SECRET"
+    (outcome,) = run(stub, source, output=output)
+    assert outcome.error is None
+    assert outcome.report["input"]["path"] == f"http://***@{site}/closed/a.csv?***"
+    (outcome,) = run(stub, source, output=tmp_path / "other.csv", text_column="tweet")
+    assert f"http://***@{site}/closed/a.csv?*** has no column 'tweet'" in str(outcome.error)
+    with pytest.raises(InputMissing) as caught:
+        run(stub, source.replace("user:pw", "user:PASSWORD"), output=output)
+    assert str(caught.value) == (
+        f"http://***@{site}/closed/a.csv?*** cannot be read: 401 Unauthorized; check the address"
+    )
+    written = [path.read_text() for path in tmp_path.rglob("*.json")]
+    assert len(written) >= 3
+    assert not [text for text in written if "SECRET" in text or "pw@" in text]
+
+
+def test_a_name_is_what_the_address_means(stub: Any, site: str, tmp_path: Path) -> None:
+    """Percent signs are undone, for the extension and for the output's name."""
+    (outcome,) = run(stub, f"http://{site}/with%20space.csv", output=tmp_path)
+    assert outcome.output == tmp_path / "with space.scored.csv"
+    assert outcome.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "words"),
+    [
+        ("none.csv", InputMissing, "/none.csv does not exist; check the name"),
+        ("broken.csv", StorageError, "/broken.csv failed: 503 Service Unavailable; run again"),
+        ("closed/", UsageError, "name each file: a web server lists none"),
+    ],
+)
+def test_what_is_not_there_is_one_line(
+    stub: Any, site: str, tmp_path: Path, path: str, kind: type[Exception], words: str
+) -> None:
+    """With the address, and before the model is loaded."""
+    with pytest.raises(kind) as caught:
+        run(stub, f"http://{site}/{path}", output=tmp_path / "x.csv")
+    assert words in str(caught.value)
+    assert stub.loads == 0
+
+
+def test_an_answer_that_is_cut_off_is_no_input(stub: Any, site: str, tmp_path: Path) -> None:
+    """What came of it is not scored, and the run can be repeated."""
+    (outcome,) = run(stub, f"http://{site}/short.csv", output=tmp_path / "x.csv")
+    assert outcome.error is not None
+    assert outcome.error.exit_code in {65, 74}
+    assert not (tmp_path / "x.csv").exists()
+    failed = json.loads((tmp_path / "x.csv.run.failed.json").read_text())
+    assert failed["error"]["message"] == str(outcome.error)
+
+
+def test_a_server_that_is_gone_is_an_io_error(stub: Any, tmp_path: Path) -> None:
+    """With the address that could not be reached."""
+    with pytest.raises(StorageError) as caught:
+        run(stub, "http://127.0.0.1:9/a.csv", output=tmp_path / "x.csv")
+    assert str(caught.value) == (
+        "reading http://127.0.0.1:9/a.csv failed: connection refused; "
+        "run again when the network is well"
+    )
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(
+    stub: Any, site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is asked before and after."""
+    real = web._block
+
+    def change(*arguments: Any) -> bytes:
+        (tmp_path / "site/a.csv").write_text(CSV + "2,bad-\n")
+        return real(*arguments)
+
+    monkeypatch.setattr(web, "_block", change)
+    (outcome,) = run(stub, f"http://{site}/a.csv", output=tmp_path / "x.csv")
+    assert str(outcome.error).startswith(f"http://{site}/a.csv changed while it was fetched; ")
