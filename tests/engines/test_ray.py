@@ -31,11 +31,9 @@ TWEETS = 27_481
 FILES = 12
 
 
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory, count: Callable[[int, int], int]) -> Path:
-    """Return a tree of files in three formats and of many sizes."""
-    folder = tmp_path_factory.mktemp("ray") / "lake"
-    frame = pl.read_csv(TRAIN, columns=["text"]).head(count(1_500, TWEETS)).with_row_index("id")
+def make_lake(folder: Path, tweets: int) -> Path:
+    """Write a tree of files in three formats and of many sizes."""
+    frame = pl.read_csv(TRAIN, columns=["text"]).head(tweets).with_row_index("id")
     share = frame.height // (FILES * (FILES + 1) // 2)
     for number in range(FILES):
         day = folder / f"day={number % 3}"
@@ -51,12 +49,20 @@ def lake(tmp_path_factory: pytest.TempPathFactory, count: Callable[[int, int], i
     return folder
 
 
-@pytest.fixture(scope="module")
-def expected(lake: Path) -> dict[str, bytes]:
+def score_locally(lake: Path, folder: Path) -> dict[str, bytes]:
     """Return what the local engine writes, by the names of the outputs."""
-    folder = lake.with_name("local")
     assert not [o.error for o in pipeline.run(RunOptions((lake,), folder)) if o.error]
     return written(folder)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory, count: Callable[[int, int], int]) -> Path:
+    return make_lake(tmp_path_factory.mktemp("ray") / "lake", count(1_500, TWEETS))
+
+
+@pytest.fixture(scope="module")
+def expected(lake: Path) -> dict[str, bytes]:
+    return score_locally(lake, lake.with_name("local"))
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -98,11 +104,11 @@ def ancestors(pid: int, parents: dict[int, int]) -> Iterator[int]:
         yield pid
 
 
-def test_two_actors_write_what_one_box_writes(
-    lake: Path, expected: dict[str, bytes], tmp_path: Path
-) -> None:
+@pytest.mark.timeout(1200)  # all of the tweets, twice
+def test_two_actors_write_what_one_box_writes(tmp_path: Path) -> None:
     """Every output has the local engine's bytes, a report, and a place in the manifest."""
-    target = tmp_path / "scored"
+    lake, target = make_lake(tmp_path / "lake", TWEETS), tmp_path / "scored"
+    expected = score_locally(lake, tmp_path / "local")
     outcomes = list(ray.run(RunOptions((lake,), target, threads=1)))
     assert written(target) == expected
     assert len(expected) == len(outcomes) == FILES
@@ -114,8 +120,10 @@ def test_two_actors_write_what_one_box_writes(
     files = known["files"]
     assert isinstance(files, list)
     assert {file["output"] for file in files} == expected.keys()
-    assert sum(file["rows"] for file in files) == sum(
-        o.report["counters"]["rows"] for o in outcomes
+    assert (
+        TWEETS
+        == sum(file["rows"] for file in files)
+        == sum(o.report["counters"]["rows"] for o in outcomes)
     )
     assert {outcome.report["canary"]["label_agreement"] for outcome in outcomes} == {1.0}
     assert {outcome.report["runtime"]["threads"] for outcome in outcomes} == {1}
@@ -167,6 +175,19 @@ def test_a_killed_driver_is_taken_up(
     assert before == {path: Path(path).stat() for path in done}
     assert written(target) == expected
     assert len(manifest(target)["files"]) == FILES  # type: ignore[arg-type]  # it is a list
+
+
+def test_a_driver_that_is_told_to_stop_says_so(lake: Path, tmp_path: Path) -> None:
+    """SIGTERM ends the run with 143, although Ray has a handler of its own."""
+    program = Path(sys.executable).with_name("tweetscore")
+    command = [program, "run", lake, "-o", tmp_path / "scored", "--engine", "ray", "-v"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
+        assert driver.stderr
+        driver.stderr.readline()
+        driver.terminate()
+        assert "interrupted; nothing is half-written" in driver.stderr.read()
+    assert driver.returncode == 143
+    assert not (tmp_path / "scored" / "_tweetscore.json").exists()
 
 
 def test_a_file_that_kills_its_workers_ends_the_run(
