@@ -64,8 +64,8 @@ class Scorer:
         InvalidBundle: The model cannot be used.
         DeviceUnavailable: The device asked for is not there.
         GateFailed: The answers on this device differ from PyTorch's.
-        UsageError: There are more or fewer names than labels; or this process was forked from
-            one that had opened a model.
+        UsageError: There are more or fewer names than labels, or no such device, precision or
+            number of threads; or this process was forked from one that had opened a model.
     """
 
     def __init__(

@@ -50,7 +50,13 @@ class FileRun:
     """One input, its output, and what became of them."""
 
     def __init__(
-        self, path: Path, output: Path, options: RunOptions, *, several: bool = False
+        self,
+        path: Path,
+        output: Path,
+        options: RunOptions,
+        *,
+        several: bool = False,
+        outdated: bool = False,
     ) -> None:
         self.error: TweetscoreError | None = None
         self.interrupt: KeyboardInterrupt | None = None  # one that came after the commit
@@ -59,6 +65,7 @@ class FileRun:
         self._target = resolved(output)  # a link stays one: what it points to is replaced
         self._options = options
         self._several = several  # whether others have their turn too
+        self._outdated = outdated  # whether an output that is there is known to be out of date
         self._record = RunRecord(options.as_json(), options.options_from)
         self._report: dict[str, Any] = {}
         self._up_to_date = False
@@ -181,7 +188,7 @@ class FileRun:
 
     def _is_up_to_date(self) -> bool:
         """Take over the report of an output that holds what this run would write."""
-        if not self._options.incremental:
+        if self._outdated or not self._options.incremental:
             return False
         report = report_on(self._target) or {}
         self._up_to_date = keys.is_up_to_date(report, self._record.result_key, self._options)

@@ -84,6 +84,7 @@ def run(
     *,
     model_for: Callable[[RunOptions], Model] = LocalModel,
     progress: Callable[[int], object] = lambda _: None,
+    outdated: bool = False,
 ) -> Iterator[Outcome]:
     """Bring each input's output up to date, one after the other, and yield what became of it.
 
@@ -95,11 +96,14 @@ def run(
         inputs: What `discover` found, where the caller has asked already.
         model_for: How to get the model.
         progress: Hears each window's rows.
+        outdated: No output is up to date, even if its input has the size and time that it had.
     """
     inputs = inputs or discover(options)
     plan = plan_outputs(inputs, options.output)
     several = len(plan) > 1
-    runs = deque(FileRun(path, output, options, several=several) for path, output in plan)
+    runs = deque(
+        FileRun(path, output, options, several=several, outdated=outdated) for path, output in plan
+    )
     taken = inodes(inputs.files)
     model = SharedModel(model_for(options))
     yield from (Outcome(path, path, {}, error=error) for path, error in inputs.unreadable)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, get_args
 
-from scorer.errors import InvalidBundle
+from scorer.errors import InvalidBundle, UsageError
 
 if TYPE_CHECKING:
     from scorer.files.source import OutputColumns
@@ -42,11 +42,18 @@ class Recipe:
 
         Raises:
             InvalidBundle: The model cannot be used.
-            UsageError: There are more or fewer names than labels.
+            UsageError: There are more or fewer names than labels; or there is no such device,
+                precision or number of threads.
         """
         from scorer.inference.bundle import open_bundle
+        from scorer.inference.runtime.select import Device, Precision
         from scorer.run_options import renamed
 
+        # A misspelt "cuda" must not mean the CPU.
+        _require_one_of("device", device, get_args(Device))
+        _require_one_of("precision", precision, get_args(Precision))
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}", "ask for 1 or more, or leave it out")
         bundle = open_bundle(None if model is None else Path(model))
         recipe = cls(
             # Resolved: another process may work in another directory.
@@ -84,3 +91,8 @@ class Recipe:
                 "put the same bundle and the same release of tweetscore on every machine",
             )
         return bundle
+
+
+def _require_one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UsageError(f"{name} is {value!r}", f"choose one of {', '.join(known)}")

@@ -1,5 +1,6 @@
 """Options that several commands share, and how they are spelled."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,19 @@ class Names(click.ParamType[tuple[str, ...]]):
         if not all(names):
             self.fail(f"{value!r} has an empty name", param, ctx)
         return names
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; what Python calls inf and nan is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; nan would pass each bound, and nothing is above or below it."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 def _limit_pools(_: click.Context, __: click.Parameter, value: int | None) -> int | None:

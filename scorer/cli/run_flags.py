@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from scorer.cli.options import Place, all_of
+from scorer.cli.options import FiniteRange, Place, all_of
 
 file_options = all_of(
     click.option(
@@ -75,7 +75,7 @@ process_options = all_of(
     ),
     click.option(
         "--lock-wait",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         default=0,
         show_default=True,
         metavar="SECONDS",
@@ -102,7 +102,7 @@ process_options = all_of(
     ),
     click.option(
         "--fail-on-drift",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         metavar="X",
         help="Exit with 3 where a file is done but its drift (PSI) is X or more, say 0.25.",
     ),

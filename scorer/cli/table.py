@@ -7,7 +7,14 @@ import click
 
 from scorer.cli.config_file import config_option
 from scorer.cli.log import LoggedCommand, in_json, log_option, say
-from scorer.cli.options import CONTEXT, all_of, answer_options, debug_option, model_options
+from scorer.cli.options import (
+    CONTEXT,
+    FiniteRange,
+    all_of,
+    answer_options,
+    debug_option,
+    model_options,
+)
 
 if TYPE_CHECKING:
     from scorer.databases.address import Address
@@ -41,7 +48,7 @@ _target_options = all_of(
 _process_options = all_of(
     click.option(
         "--lock-wait",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         default=10,
         show_default=True,
         metavar="SECONDS",

@@ -24,7 +24,7 @@ def check_rows(
         UsageError: they have a column of a name that would be added.
         DataError: text or id column do not fit, an id is missing or not unique.
     """
-    fold = str.lower if work.dialect.folds_case else str
+    fold = work.dialect.folded
     added = {fold(name): name for name in plan.names}
     plan.check_against(added.get(fold(column.name), column.name) for column in columns)
     _check_text(session, work, columns, options)

@@ -53,6 +53,7 @@ class DuckDB:
         begin="BEGIN",
         lock=None,  # the file is one process's
         folds_case=True,
+        home="main",
     )
 
     def __init__(self, path: Path, work: Path, wait: float) -> None:

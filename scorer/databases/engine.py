@@ -37,6 +37,18 @@ class Dialect:
     begin: str  # a transaction that writes
     lock: str | None  # keeps other writers from a table, where a transaction does not
     folds_case: bool  # whether names that differ in case are one
+    home: str  # the schema of tables that are named without one, unless somebody chose another
+
+    def folded(self, name: str) -> str:
+        """Return the same for all spellings of a name."""
+        return name.lower() if self.folds_case else name
+
+    def are_same(self, one: TableName, other: TableName) -> bool:
+        """Tell whether two names are one table's."""
+        first, second = (
+            tuple(map(self.folded, (self.home, *name.parts)[-2:])) for name in (one, other)
+        )
+        return first == second
 
 
 class Session(Protocol):

@@ -50,6 +50,7 @@ class PostgreSQL:
         begin="BEGIN",
         lock="LOCK TABLE {} IN EXCLUSIVE MODE",
         folds_case=False,
+        home="public",
     )
 
     def __init__(self, address: Address, wait: float) -> None:

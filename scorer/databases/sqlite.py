@@ -40,6 +40,7 @@ class SQLite:
         begin="BEGIN IMMEDIATE",
         lock=None,  # one transaction writes at a time
         folds_case=True,
+        home="main",
     )
 
     def __init__(self, path: Path, work: Path, wait: float) -> None:

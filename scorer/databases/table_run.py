@@ -63,10 +63,6 @@ def score_table(
         DataError: text or id column do not fit, an id is missing or not unique.
         OutputRefused: the table exists, and is not one that would be written.
     """
-    if options.source == options.into:
-        raise UsageError(
-            f"the rows would go into their own table {options.into}", "name another with --into"
-        )
     model = model_for(options.scoring)
     plan = output_columns(options.scoring, model.bundle.labels)
     with (
@@ -97,6 +93,7 @@ class _TableRun:
 
     def run(self, progress: Callable[[int], object]) -> TableOutcome:
         started = datetime.now(UTC)
+        self._check_source()
         with self._database.session() as session:
             rows = self._keep_rows(session)
             with suppress(_Rehearsed):
@@ -118,6 +115,13 @@ class _TableRun:
         report = self._report(started, rows, scored, outcome)
         said = outcome.warnings if outcome else ()
         return TableOutcome(rows, scored, outcome, report, (*said, *self._write(report)))
+
+    def _check_source(self) -> None:
+        source, into = self._options.source, self._options.into
+        if isinstance(source, TableName) and self._database.dialect.are_same(source, into):
+            raise UsageError(
+                f"the rows would go into their own table {into}", "name another with --into"
+            )
 
     def _keep_rows(self, session: Session) -> int:
         """Keep the rows as they are now, and check all that can be checked before scoring."""
@@ -150,7 +154,7 @@ class _TableRun:
             return False
         if not session.columns(target.table) or not session.columns(target.runs):
             return False
-        keys = session.rows(target.keys_of_runs(), target.table.parts[-1])
+        keys = session.rows(target.keys_of_runs(), self._name)
         return keys == [(self._key,)] and not number(
             session, target.count_doubles(options.id_column)
         )
@@ -216,7 +220,7 @@ class _TableRun:
 
     def _note_run(self, session: Session, rows: int, scored: int) -> None:
         """Note beside the table how its rows were scored."""
-        target, name = self._target, self._target.table.parts[-1]
+        target, name = self._target, self._name
         if not session.columns(target.runs):
             session.execute(target.make_runs())
         if number(session, target.count()) == rows:  # none is left of earlier runs
@@ -256,6 +260,11 @@ class _TableRun:
 
     def _id_and_text(self) -> tuple[str, str]:
         return self._options.id_column or "", self._text_column
+
+    @property
+    def _name(self) -> str:
+        """The target as it is called beside it: its keys must be found under each spelling."""
+        return self._database.dialect.folded(self._target.table.parts[-1])
 
     @property
     def _text_column(self) -> str:

@@ -97,14 +97,14 @@ class ObjectRun:
         if self._delivery:
             self._delivery.check_owner()
         fetched_before = self._desk.fetch(self._stores)
-        wanted = replace(
-            self._options,
-            inputs=(self._desk.input,),
-            output=self._desk.output,
+        wanted = replace(self._options, inputs=(self._desk.input,), output=self._desk.output)
+        (outcome,) = pipeline.run(
+            wanted,
+            model_for=lambda _: model,
+            progress=progress,
             # An output of another content with the same size and time is none of this input.
-            incremental=self._options.incremental and fetched_before,
+            outdated=not fetched_before,
         )
-        (outcome,) = pipeline.run(wanted, model_for=lambda _: model, progress=progress)
         warnings = tuple(map(self._desk.in_words, outcome.warnings))
         outcome = replace(outcome, warnings=warnings, up_to_date=False)
         if outcome.error:

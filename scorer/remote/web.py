@@ -4,11 +4,11 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
 from typing import cast
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from urllib.request import Request, urlopen
 
 from scorer.errors import InputMissing, UsageError
@@ -21,6 +21,7 @@ _BLOCK = 1 << 20  # bytes
 _PATIENCE = 60  # seconds without a byte
 _GONE = {404, 410}
 _CLOSED = {401, 403, 407}
+_AS_IT_IS = "%/:?#[]@!$&'()*+,;=~"  # of an address; people also write spaces and letters like ñ
 
 
 class WebStore:
@@ -55,8 +56,9 @@ class WebStore:
 @contextmanager
 def _answer(url: Url) -> Iterator[HTTPResponse]:
     user, _, host = url.host.rpartition("@")
-    query = url.query and f"?{url.query}"
-    request = Request(f"{url.scheme}://{host}/{url.key.replace(' ', '%20')}{query}")  # noqa: S310 - http and https only
+    path = quote(url.key + (url.query and f"?{url.query}"), safe=_AS_IT_IS)
+    with _asking(url):
+        request = Request(f"{url.scheme}://{host}/{path}")  # noqa: S310 - http and https only
     request.add_header("Accept-Encoding", "identity")
     if user:
         secret = base64.b64encode(unquote(user).encode()).decode("ascii")
@@ -89,6 +91,8 @@ def _asking(url: Url) -> Iterator[None]:
         raise unreachable("reading", url, f"{error.code} {error.reason}") from error
     except URLError as error:
         raise unreachable("reading", url, _words(error.reason)) from error
+    except (InvalidURL, ValueError) as error:  # whose words may be all of the address
+        raise UsageError(f"{url} is no address of a file", "check its host and port") from error
     except (HTTPException, OSError) as error:
         raise unreachable("reading", url, _words(error)) from error
 
@@ -101,5 +105,13 @@ def _words(reason: object) -> str:
 def _object(url: Url, response: HTTPResponse) -> Object:
     size, modified = response.headers["Content-Length"], response.headers["Last-Modified"]
     tag = response.headers["ETag"] or (modified and f"{modified} {size}") or ""
-    at = modified and int(parsedate_to_datetime(modified).timestamp()) * 1_000_000_000
-    return Object(url, int(size) if size else None, tag, at or None)
+    return Object(url, int(size) if size else None, tag, _nanoseconds(modified))
+
+
+def _nanoseconds(modified: str | None) -> int | None:
+    """Return a time since 1970; None where a server says nothing that is one, say 0 or -1."""
+    try:
+        seconds = int(parsedate_to_datetime(modified or "").timestamp())
+    except (ValueError, OverflowError):
+        return None
+    return seconds * 1_000_000_000 if seconds > 0 else None

@@ -1,6 +1,7 @@
 import doctest
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,6 +61,22 @@ def test_labels_can_be_named(tiny_bert_bundle: Path) -> None:
     assert set(named.score(TEXTS)["label"]) <= {"N", "0", "P"}
     with pytest.raises(UsageError, match="2 label names for 3 labels"):
         Scorer(tiny_bert_bundle, labels=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"device": "gpu"}, "device is 'gpu'; choose one of auto, cuda, cpu, openvino, builtin"),
+        ({"precision": "fp61"}, "precision is 'fp61'; choose one of auto, fp32, bf16, fp16, int8"),
+        ({"threads": 0}, "threads is 0; ask for 1 or more, or leave it out"),
+    ],
+)
+def test_what_there_is_not_is_refused(
+    tiny_bert_bundle: Path, arguments: dict[str, Any], says: str
+) -> None:
+    """A misspelt device is none, as on the command line, and not the CPU."""
+    with pytest.raises(UsageError, match=f"^{says}$"):
+        Scorer(tiny_bert_bundle, **arguments)
 
 
 @pytest.mark.usefixtures("tiny_embedded")

@@ -99,5 +99,5 @@ def test_a_bound_without_a_baseline_is_one_line(
 
 
 def test_a_bound_is_a_number_above_0(invoke: Invoke, tweets: Path) -> None:
-    for bound in ("0", "-1", "much"):
+    for bound in ("0", "-1", "much", "nan", "inf"):
         assert invoke("run", tweets, "--fail-on-drift", bound).exit_code == 2

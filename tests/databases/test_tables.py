@@ -200,6 +200,29 @@ def test_what_cannot_be_is_said_before_any_work(
     assert engine.tables() == ["tweets"]
 
 
+def test_a_table_is_its_own_under_each_spelling(engine: Engine, score: Score) -> None:
+    """With its schema, and in another case where the engine takes that for one name."""
+    into = "public.tweets" if engine.name == "postgresql" else "MAIN.Tweets"
+    with pytest.raises(UsageError, match="into their own table"):
+        score(into=into, overwrite=True)
+    assert engine.tables() == ["tweets"]
+
+
+def test_answers_of_another_model_are_found_under_each_spelling(
+    engine: Engine, score: Score, stub: StubClassifier
+) -> None:
+    """A row that a run wrote by another spelling of the table is not taken for this model's."""
+    if engine.name == "postgresql":  # there the two are two tables
+        return
+    score(id_column="id")
+    first = stub.bundle
+    stub.bundle = replace(first, digest="b" * 64)
+    score(into="SCORED", query="SELECT * FROM tweets WHERE id < 3", id_column="id")
+    stub.bundle = first
+    done = score(id_column="id")
+    assert done.scored == done.rows
+
+
 def test_names_are_taken_literally(engine: Engine, score: Score) -> None:
     """Quotes, dots, spaces and keywords: they are quoted wherever they go."""
     engine.run(

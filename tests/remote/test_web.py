@@ -19,7 +19,7 @@ PASSWORD = "Basic " + "dXNlcjpwdw=="  # user:pw
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; /closed asks for a password, /short ends before its end."""
+    """Serves a folder; /closed asks for a password, /short ends too soon, /odd has no time."""
 
     def do_GET(self) -> None:
         """Answer."""
@@ -35,6 +35,11 @@ class Handler(SimpleHTTPRequestHandler):
         else:
             super().do_GET()
 
+    def send_header(self, keyword: str, value: str) -> None:
+        """Send a time of change, or what some servers say instead."""
+        odd = keyword == "Last-Modified" and self.path.startswith("/odd")
+        super().send_header(keyword, "0" if odd else value)
+
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
@@ -43,7 +48,7 @@ class Handler(SimpleHTTPRequestHandler):
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     folder = tmp_path / "site"
     (folder / "closed").mkdir(parents=True)
-    for name in ("a.csv", "closed/a.csv", "with space.csv"):
+    for name in ("a.csv", "closed/a.csv", "with space.csv", "a\u00f1o.csv", "odd.csv"):
         (folder / name).write_text(CSV)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -67,6 +72,20 @@ def test_a_file_of_a_web_server_is_scored_once(stub: Any, site: str, tmp_path: P
     (tmp_path / "site/a.csv").write_text(CSV + "2,bad-\n")
     assert not run(stub, source, output=output)[0].up_to_date
     assert "bad-,negative" in output.read_text()
+
+
+def test_a_file_that_grew_keeps_the_answers_of_an_output_here(
+    stub: Any, site: str, tmp_path: Path
+) -> None:
+    """With --id-column, as for a file; the report says what was asked for."""
+    output = tmp_path / "a.scored.csv"
+    run(stub, f"http://{site}/a.csv", output=output)
+    (tmp_path / "site/a.csv").write_text(CSV + "2,bad-\n")
+    (outcome,) = run(stub, f"http://{site}/a.csv", output=output, id_column="id")
+    assert outcome.report["taken_over"] == {"rows": 1, "why_none": None}
+    assert outcome.report["options"]["incremental"]
+    lines = ["id,text,label,score", "1,good+,positive,0.8", "2,bad-,negative,0.8"]
+    assert output.read_text().splitlines() == lines
 
 
 def test_secrets_are_in_no_line_and_no_report(stub: Any, site: str, tmp_path: Path) -> None:
@@ -93,6 +112,28 @@ def test_a_name_is_what_the_address_means(stub: Any, site: str, tmp_path: Path) 
     (outcome,) = run(stub, f"http://{site}/with%20space.csv", output=tmp_path)
     assert outcome.output == tmp_path / "with space.scored.csv"
     assert outcome.output.exists()
+
+
+@pytest.mark.parametrize(
+    "path", ["with space.csv", "a\u00f1o.csv", "a.csv?sig=a b\u00f1", "odd.csv"]
+)
+def test_an_address_may_be_written_as_people_do(
+    stub: Any, site: str, tmp_path: Path, path: str
+) -> None:
+    """With spaces and letters; and a time of change that is none does not matter."""
+    (outcome,) = run(stub, f"http://{site}/{path}", output=tmp_path / "x.csv")
+    assert outcome.error is None
+    assert (tmp_path / "x.csv").read_text().endswith("1,good+,positive,0.8\n")
+
+
+@pytest.mark.parametrize("host", ["[::1", "a..b", "127.0.0.1:x"])
+def test_no_address_is_an_error_in_the_call(stub: Any, tmp_path: Path, host: str) -> None:
+    """Without what is secret in it."""
+    with pytest.raises(UsageError) as caught:
+        run(stub, f"http://{host}/a.csv?sig=SECRET", output=tmp_path / "x.csv")
+    assert str(caught.value) == (
+        f"http://{host}/a.csv?*** is no address of a file; check its host and port"
+    )
 
 
 @pytest.mark.parametrize(
