@@ -180,8 +180,8 @@ def test_a_killed_driver_is_taken_up(
 def test_a_driver_that_is_told_to_stop_says_so(lake: Path, tmp_path: Path) -> None:
     """SIGTERM ends the run with 143, although Ray has a handler of its own."""
     program = Path(sys.executable).with_name("tweetscore")
-    command = [program, "run", lake, "-o", tmp_path / "scored", "--engine", "ray", "-v"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
+    words = ["run", str(lake), "-o", str(tmp_path / "scored"), "--engine", "ray", "-v"]
+    with subprocess.Popen([program, *words], stderr=subprocess.PIPE, text=True) as driver:
         assert driver.stderr
         driver.stderr.readline()
         driver.terminate()
