@@ -114,12 +114,12 @@ model: $(DEV)
 
 # Daft without what it depends on: it admits no pyarrow that tweetscore does, and works with it.
 $(ENGINES): $(DEV)
-	$(PIP) --editable '.[spark,export,dev]'
+	$(PIP) --editable '.[ray,spark,export,dev]'
 	$(PIP) --no-deps daft
 	@touch $@
 
 $(PEERS): $(DEV)
-	$(PIP) --editable '.[bench,export,dev]'
+	$(PIP) --editable '.[bench,ray,export,dev]'
 	@touch $@
 
 # On a quiet box. What is measured stays measured: interrupted, it goes on where it was.

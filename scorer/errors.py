@@ -7,7 +7,8 @@
     ├── DataError           65   the input's content cannot be scored
     ├── InputMissing        66   the input is not there
     ├── DeviceUnavailable   69   the device or provider asked for is not there
-    │   └── DeviceFull      69   its memory cannot hold a batch
+    │   ├── DeviceFull      69   its memory cannot hold a batch
+    │   └── EngineFailed    69   the cluster loses its workers again and again
     ├── OutputRefused       73   the output cannot be created, or is not ours to replace
     ├── StorageError        74   reading or writing failed half-way
     ├── OutputLocked        75   another run is writing the output
@@ -74,6 +75,10 @@ class DeviceUnavailable(TweetscoreError):
 
 class DeviceFull(DeviceUnavailable):
     """The device's memory cannot hold a batch; it may hold a smaller one."""
+
+
+class EngineFailed(DeviceUnavailable):
+    """The cluster loses its workers again and again; what they had done is done."""
 
 
 class OutputRefused(TweetscoreError):

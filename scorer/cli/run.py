@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from scorer.cli.config_file import config_option
+from scorer.cli.engine import check_call, chosen
 from scorer.cli.errors import print_error
 from scorer.cli.kept_metrics import kept_metrics
 from scorer.cli.log import LoggedCommand, in_json, log_option
@@ -45,6 +46,7 @@ def run(
     quiet: bool,
     verbose: bool,
     dry_run: bool,
+    engine: str,
     metrics_file: Path | None,
     work_dir: Path | None,
     inputs: "tuple[Path | Url, ...]",
@@ -68,17 +70,21 @@ def run(
     tweetscore run lake/ 'archive/**/*.csv.gz' -o scored/
     tweetscore run s3://bucket/in/ -o s3://bucket/out/
     zcat tweets.ndjson.gz | tweetscore run - --format ndjson | head
+    tweetscore run lake/ -o scored/ --engine ray --ray-address auto
     """
     from scorer.piped import piped
     from scorer.remote import hallway_for
     from scorer.run_options import RunOptions
 
+    ray_address = options.pop("ray_address")
+    check_call(engine, (*inputs, options["output"]), dry_run=dry_run)
     if dry_run:
         click.get_current_context().exit(_dry_run(inputs, options))
     streams = (sys.stdin.buffer, sys.stdout.buffer)
     with kept_metrics(metrics_file) as hear:
         with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
             hallway, paths, output = hallway_for(files.inputs, files.output, work_dir)
+            hallway = chosen(engine, ray_address, hallway)
             wanted = RunOptions(paths, output=output, **options, options_from=_origins(options))
             code = _run(wanted, files, hallway, hear, quiet=quiet, verbose=verbose)
         click.get_current_context().exit(code)

@@ -82,6 +82,19 @@ process_options = all_of(
         help="Wait while another run writes the output.",
     ),
     click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="ray spreads the files over a Ray cluster; -o is then a directory.",
+    ),
+    click.option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="Of the cluster, or auto for the one that runs on this box.  [default: one of its "
+        "own on this box, for this run]",
+    ),
+    click.option(
         "--work-dir",
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from tests.bench import runner, store
+from tests.bench import runner, spread, store
 from tests.bench.bars import AUTO, LONG_RUNS, long_run
 from tests.bench.cells import (
     GPT2,
@@ -31,11 +31,12 @@ from tests.bench.cells import (
     in_alternation,
     main_cells,
 )  # fmt: skip
+from tests.bench.spread_page import LAYOUTS, record
 from tests.bench.store import Store
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
-PARTS = ("minilm", "gpt2", "limits", "startup", "scaling")
+PARTS = ("minilm", "gpt2", "limits", "startup", "scaling", "ray")
 QUICK = {"minilm": 500, "gpt2": 50}
 QUICK_SAMPLE = 50  # rows for choosing a batch size
 MEDIUM = 10_000  # rows: between the start's and the table's
@@ -82,6 +83,26 @@ class Bench:
         self._rounds([*one_thread, *more_rows], 1)
         for rows in LONG_RUNS[: 1 if self.quick else None]:
             self.store.once(long_run(rows), partial(self._long, rows))
+
+    def ray(self) -> None:
+        """Measure files that Ray hands to actors, beside the local engine on the same files."""
+        for number in range(1, self.rounds + 1):
+            for layout in LAYOUTS:
+                name = f"{record(layout)}#{number}"
+                self._say(name)
+                self.store.once(name, partial(self._spread, layout))
+
+    def _spread(self, layout: str) -> dict[str, Any]:
+        texts = self.prepared(MINILM) / f"tweets-{self.rows(MINILM)}.parquet"
+        with TemporaryDirectory(dir=self.folder) as scratch:
+            parts, output = (Path(scratch).absolute() / name for name in ("parts", "scored"))
+            runner.run(runner.script("spread", texts, parts, spread.FILES), self.threads)
+            command = spread.command(parts, output, layout)
+            try:
+                finished = runner.run(command, self.threads)
+            except runner.ProcessFailed as error:
+                return {"error": str(error)}
+            return {**spread.read(output), "seconds": finished.seconds}
 
     def rows(self, model: Model) -> int:
         """Return the tweets of a model's table."""
@@ -181,14 +202,17 @@ def main(only: tuple[str, ...], quick: bool, folder: Path) -> None:
         "limits": bench.limits,
         "startup": bench.startup,
         "scaling": bench.scaling,
+        "ray": bench.ray,
     }
     for name in only or PARTS:
         parts[name]()
     # Only now: what the page needs is large, and the processes that are measured are over.
-    from tests.bench import page
+    from tests.bench import page, scaling_page
 
     target = folder if only or quick else ROOT / "docs"
     page.write(target, bench.store.key, bench.store.records)
+    if target == ROOT / "docs":
+        scaling_page.write()
     click.echo(f"bench: wrote {target / 'benchmarks.md'}", err=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.bench.cells import BASELINE, CONTENDERS, GPT2, MINILM, START_ROWS, Cell, Contender, Model
 from tests.bench.figures import Results, Spread, ratios, spread
+from tests.bench.spread_page import LOCAL, SHARE, rates
 
 AUTO = CONTENDERS["tweetscore-auto"]
 FP32 = CONTENDERS["tweetscore-fp32"]
@@ -37,6 +38,7 @@ def judge(results: Results) -> list[Bar]:
         _start(results),
         _growth(results),
         _gemm_share(results),
+        _spread(results),
     ]
 
 
@@ -120,6 +122,16 @@ def _start(results: Results) -> Bar:
     allowed = 2 * median(run["phases"]["score"] for run in runs)
     allowed += median(step["import onnxruntime"] for step in steps)
     return Bar(claim, f"{seconds:.2f} s of {allowed:.2f} s", seconds <= allowed)
+
+
+def _spread(results: Results) -> Bar:
+    claim = f"Ray's steady state: at least {SHARE:.0%} of the local engine's tweets per second"
+    local, ray = (rates(results, layout) for layout in (LOCAL, "ray"))
+    if not local or not ray:
+        return Bar(claim, "not measured", None)
+    share = ratios(ray, local)
+    measured = f"{share.median:.0%} ({share.low:.0%} to {share.high:.0%})"
+    return Bar(claim, measured, share.median >= SHARE)
 
 
 def long_run(rows: int) -> str:

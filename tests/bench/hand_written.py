@@ -6,6 +6,7 @@ from typing import Any
 from tests.bench.bars import AUTO, LONG_RUNS, long_run
 from tests.bench.cells import CONTENDERS, MINILM, START_ROWS, Cell, Contender
 from tests.bench.figures import Results
+from tests.bench.spread_page import record
 
 ROWS = 1000
 THREADS = 2
@@ -77,6 +78,11 @@ def records() -> dict[str, Any]:
     for number in (1, 2, 3):
         kept[f"startup/steps#{number}"] = steps
         kept[f"startup/python#{number}"] = {"seconds": 0.01}
+    for layout, seconds in (("local", 1.0), ("ray", 1.1), ("ray --threads 2", 1.25)):
+        for number in (1, 2, 3):
+            kept[f"{record(layout)}#{number}"] = {
+                "rows": ROWS, "files": 16, "steady_seconds": seconds, "seconds": seconds + 2,
+            }  # fmt: skip
     for rows in LONG_RUNS:
         kept[long_run(rows)] = {
             "rows": rows, "seconds": 1e-6 * rows, "slope": 0.01, "before_bytes": 1 << 20,

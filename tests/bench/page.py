@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench import bars, store
+from tests.bench import bars, spread_page, store
 from tests.bench.cells import CONTENDERS, MINILM, MODELS, OURS, START_ROWS, Cell, Contender, Model
 from tests.bench.figures import Results, Spread, ratios, spread
+from tests.bench.markdown import table
 
 NAME = "benchmarks"
 VERDICTS = {True: "yes", False: "**no**", None: ""}
@@ -42,15 +43,10 @@ def render(results: Results) -> str:
         _stages(results),
         _start(results),
         _scaling(results),
+        spread_page.section(results),
         _versions(results),
     ]
     return "\n\n".join("\n".join(lines) for lines in map(list, sections) if lines) + "\n"
-
-
-def _rows(head: str, *rows: str) -> Iterator[str]:
-    yield head
-    yield "|" + "---|" * (head.count("|") - 1)
-    yield from rows
 
 
 def _head(results: Results) -> Iterator[str]:
@@ -90,7 +86,7 @@ def _head(results: Results) -> Iterator[str]:
 
 def _bars(results: Results) -> Iterator[str]:
     yield from ("## What it is to reach", "")
-    yield from _rows(
+    yield from table(
         "| | measured | reached |",
         *(f"| {bar.claim} | {bar.measured} | {VERDICTS[bar.met]} |" for bar in bars.judge(results)),
     )
@@ -108,7 +104,7 @@ def _table(results: Results, model: Model) -> Iterator[str]:
     )
     yield ""
     times = " | ".join(f"{bars.option(ours)} is" for ours in OURS)
-    yield from _rows(
+    yield from table(
         "| | rounds | batch | tweets/s | tokens/s | padding | labels agree | largest difference "
         f"| peak MiB | one row, s | {times} |",
         *(_table_row(results, model, each, about["tokens"]) for each in CONTENDERS.values()),
@@ -157,7 +153,7 @@ def _limits(results: Results) -> Iterator[str]:
         found = results.records[f"limits/{model.name}"]
         yield ""
         shares = {ours: bars.gemm_shares(results, model, ours) for ours in OURS}
-        yield from _rows(
+        yield from table(
             f"| {model.name} | limit | " + " | ".join(map(bars.option, OURS)) + " |",
             *(
                 f"| products in {name} | {peak / 1e12:.2f} T/s | "
@@ -191,7 +187,7 @@ def _stages(results: Results) -> Iterator[str]:
     )
     yield ""
     names = ("load", "read", "prepare", "score", "keep", "publish")
-    yield from _rows(
+    yield from table(
         f"| | on | {' | '.join(names)} | process | other than inference, once loaded |",
         *(
             f"| {bars.option(ours)} | {_where(each[0])} | "
@@ -238,7 +234,7 @@ def _start(results: Results) -> Iterator[str]:
         for name in ("read", "prepare", "score", "keep", "publish")
     }
     whole = median(run["seconds"] for run in runs)
-    yield from _rows(
+    yield from table(
         "| step | milliseconds |",
         *(f"| {name} | {1000 * seconds:,.0f} |" for name, seconds in (before | after).items()),
         f"| whole process | {1000 * whole:,.0f} |",
@@ -261,7 +257,7 @@ def _scaling(results: Results) -> Iterator[str]:
         yield ""
     yield "From 100,000 rows on a stub stands in for the model: the cost is that of all the rest."
     yield ""
-    yield from _rows(
+    yield from table(
         "| rows | model | seconds | microseconds per row | peak MiB | bytes that a row adds |",
         *_model_rows(results),
         *(

@@ -23,10 +23,18 @@ PREPARED = (
     "export", "scorer/bundled", "scorer/inference", "tests/bench/inputs.py",
     "tests/bench/reference.py", "tests/export/full_size_gpt2.py",
 )  # fmt: skip
-SHOWN = ("__main__.py", "bars.py", "figures.py", "page.py", "plot.py")
+SHOWN = (
+    "__main__.py",
+    "bars.py",
+    "figures.py",
+    "page.py",
+    "plot.py",
+    "spread_page.py",
+    "markdown.py",
+)
 LIBRARIES = (
     "ctranslate2", "numpy", "onnxruntime", "onnxruntime-ep-openvino", "onnxruntime-gpu", "openvino",
-    "optimum", "optimum-onnx", "polars", "pyarrow", "tokenizers", "torch", "transformers",
+    "optimum", "optimum-onnx", "polars", "pyarrow", "ray", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 

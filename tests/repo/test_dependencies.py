@@ -48,7 +48,7 @@ def test_the_scorer_imports_what_it_declares() -> None:
     Daft has no extra: it admits no pyarrow that the core does.
     """
     extras = PROJECT["optional-dependencies"]
-    names = ("databases", "metrics", "remote", "report", "spark")
+    names = ("databases", "metrics", "ray", "remote", "report", "spark")
     doors = [line for name in names for line in extras[name]]
     brought = {"botocore", "daft"}  # the first is a part of boto3, which pins it
     assert imported("scorer") - brought == modules([*PROJECT["dependencies"], *doors])
@@ -113,7 +113,7 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
         pin.name.lower(): Version(str(pin.specifier).removeprefix("==")) for pin in constraints()
     }
     extras = PROJECT["optional-dependencies"]
-    names = ("databases", "export", "bench", "metrics", "remote", "report", "dev", "spark")
+    names = ("databases", "export", "bench", "metrics", "ray", "remote", "report", "dev", "spark")
     for line in chain(PROJECT["dependencies"], *(extras[name] for name in names)):
         wanted = Requirement(line)
         # Another platform's (one box has one runtime), and an extra of our own.

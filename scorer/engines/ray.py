@@ -1,0 +1,249 @@
+"""Ray: the files of a run, spread over a cluster's actors by Ray Data.
+
+Ray starts actors, hands each of them one file after the other, and replaces those that die. What
+an actor does with a file is what one box does (`ray_actor`), so every output has the bytes that the
+local engine writes. The manifest that names them all comes last.
+"""
+
+import os
+import pickle
+import signal
+import socket
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
+from scorer.engines.ray_crew import Crew
+from scorer.engines.ray_manifest import NAME, Manifest
+from scorer.errors import DeviceUnavailable, EngineFailed, InvalidBundle, UsageError
+from scorer.files.discover import plan_outputs
+from scorer.files.inputs import Inputs, find_inputs
+from scorer.files.lock import locked
+from scorer.files.publish import inodes
+from scorer.files.storage import writing
+from scorer.recipe import Recipe
+from scorer.run_options import Outcome, RunOptions
+from scorer.threads import available_cpus
+
+Pairs = Sequence[tuple[Path, Path]]
+
+_TASKS = 10_000  # that Ray is given; with more files a task has several
+_LIVES = 5  # times that a task is tried again because its actor died: a file may be what kills it
+_KNOCK = 10.0  # seconds for a cluster to answer
+_ZOMBIE = 60.0  # seconds that an actor of a driver that died may hold an output's lock
+# No report to Ray's makers. What it logs to its files is enough; errors come as exceptions.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DATA_LOG_LEVEL": "ERROR",
+}
+_STORE = 100 << 20  # bytes of Ray's object store on one box: only names and reports go through it
+
+
+def run(
+    options: RunOptions,
+    inputs: Inputs | None = None,
+    *,
+    address: str | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Iterator[Outcome]:
+    """Bring each input's output up to date, many at a time, and yield what became of it.
+
+    As `scorer.pipeline.run`, but the order is that in which files are done.
+
+    Args:
+        options: What is wanted; `output` is a directory that all nodes see, as they see the inputs.
+        inputs: What `find_inputs` found, where the caller has asked already.
+        address: Of a Ray cluster; None: that of RAY_ADDRESS, or one on this box for this run.
+        progress: Hears each file's rows.
+
+    Raises:
+        DeviceUnavailable: There is no cluster, or none with the device.
+        EngineFailed: Workers died again and again.
+        GateFailed: The model's answers on some node are not what they should be.
+        InvalidBundle: Ray or the model cannot be used, or a node has other versions.
+        OutputLocked: Another such run writes into the directory.
+        UsageError: There is no output directory, or an output is an input.
+    """
+    folder = _folder(options)
+    found = replace(inputs or find_inputs(options.inputs), several=True)
+    pairs = plan_outputs(found, folder)
+    _check_inodes(found.files, pairs)
+    recipe, bundle = Recipe.of(
+        options.model,
+        device=options.device,
+        precision=options.precision,
+        labels=options.label_names,
+    )
+    manifest = Manifest(
+        folder, model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
+    )
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / NAME, wait=options.lock_wait) as lock, _connected(address) as ray:
+        crew = Crew.of(ray.nodes(), options.device, options.threads, len(pairs))
+        manifest.engine = {"name": "ray", "version": ray.__version__, **crew.as_json()}
+        for path, error in found.unreadable:
+            manifest.failed += 1
+            yield Outcome(path, path, {}, error=error)
+        job = Job(_for_actors(options, folder, crew), recipe, versions(), folder / NAME)
+        for outcome in _score(ray, pairs, job, crew):
+            manifest.add(outcome)
+            progress(0 if outcome.error else outcome.report["counters"]["rows"])
+            yield outcome
+        if not manifest.failed:
+            lock.check()
+            manifest.publish()
+
+
+def _folder(options: RunOptions) -> Path:
+    if options.output is None:
+        raise UsageError("the engine ray writes to a directory of its own", "name it with -o")
+    if options.output.exists() and not options.output.is_dir():
+        raise UsageError(f"{options.output} is a file", "the engine ray needs a directory")
+    return options.output.absolute()
+
+
+def _check_inodes(files: Sequence[Path], pairs: Pairs) -> None:
+    """Let no output be an input under another name; an actor knows its own input only."""
+    taken = inodes(files)
+    for identity, output in inodes(output for _, output in pairs).items():
+        if path := taken.get(identity):
+            raise UsageError(f"{output} is the input {path} itself", "choose another output")
+
+
+def _for_actors(options: RunOptions, folder: Path, crew: Crew) -> RunOptions:
+    """Return the options with absolute paths: an actor works in another directory."""
+    return replace(
+        options,
+        inputs=(),
+        output=folder,
+        model=options.model and options.model.absolute(),
+        threads=crew.threads,
+        lock_wait=max(options.lock_wait, _ZOMBIE),
+    )
+
+
+def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Iterator[Outcome]:
+    """Yield what becomes of each file, as it is done; what is wrong with the model is raised."""
+    rows = [
+        {"number": number, "input": os.fsencode(path.absolute()), "output": os.fsencode(output)}
+        for number, (path, output) in _in_order(pairs)
+    ]
+    tasks = ray.data.from_items(rows, override_num_blocks=min(len(rows), _TASKS))
+    with warnings.catch_warnings():
+        # Ray is about to name each option of an actor, but has no name yet for these two.
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
+        answers = tasks.map(
+            FileScorer,
+            fn_constructor_args=(pickle.dumps(job), crew.threads),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1, max_size=crew.actors, initial_size=crew.actors
+            ),
+            num_cpus=crew.threads,
+            num_gpus=crew.gpus,
+            max_restarts=-1,
+            max_task_retries=_LIVES,
+        )
+    try:
+        for row in answers.iter_rows():
+            answer: Answer = pickle.loads(row["answer"])  # noqa: S301 - from our own actor
+            if answer.error:
+                raise answer.error
+            path, output = pairs[answer.number]
+            if answer.outcome:
+                yield replace(answer.outcome, input=path, output=output)
+    except ray.exceptions.RayTaskError:
+        raise  # a worker that met a bug
+    except ray.exceptions.RayError as error:
+        raise EngineFailed(
+            f"Ray lost a worker, then {_LIVES} more over the same files ({type(error).__name__})",
+            "see whether memory is short or a node is broken, and run the same command again",
+        ) from error
+
+
+def _in_order(pairs: Pairs) -> list[tuple[int, tuple[Path, Path]]]:
+    """Return the pairs, numbered, the largest first; those that share a task from all sizes.
+
+    The last to be done are then small ones, and no node is left alone with a large one.
+    """
+    sizes = [_size(path) for path, _ in pairs]
+    order = sorted(range(len(pairs)), key=lambda number: -sizes[number])
+    tasks = min(len(pairs), _TASKS)
+    return [(n, pairs[n]) for task in range(tasks) for n in order[task::tasks]]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # whoever opens it says why that cannot be done
+        return 0
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
+    """Give the module ray, connected to a cluster; one on this box ends with the block."""
+    os.environ |= _QUIET
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise InvalidBundle(
+            f"the engine ray needs the library {error.name}, which is not installed",
+            "pip install 'tweetscore[ray]'",
+        ) from error
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    with TemporaryDirectory(prefix="tweetscore-ray-", ignore_cleanup_errors=True) as scratch:
+        try:
+            with _hushed():
+                _connect(ray, address or os.environ.get("RAY_ADDRESS"), scratch)
+            if signal.getsignal(signal.SIGTERM) is not on_sigterm:
+                signal.signal(signal.SIGTERM, on_sigterm)  # Ray's would end the process with 1
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = context.print_on_execution_start = False
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Let Ray's native half say nothing on stderr, where it would announce its log level."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as null:
+        os.dup2(null.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _connect(ray: Any, address: str | None, scratch: str) -> None:
+    """Connect to a cluster, or start one on this box, which keeps its files in `scratch`."""
+    said = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None or address == "local":
+        ray.init(
+            "local",
+            num_cpus=available_cpus(),
+            object_store_memory=_STORE,
+            include_dashboard=False,
+            _temp_dir=scratch,
+            **said,
+        )
+        return
+    try:
+        if ":" in address:  # Ray itself would knock for a quarter of an hour
+            host, _, port = address.rpartition("/")[2].rpartition(":")
+            socket.create_connection((host, int(port)), _KNOCK).close()
+        ray.init(address, **said)
+    except (OSError, RuntimeError, ValueError) as error:
+        problem = str(error).partition("\n")[0]
+        raise DeviceUnavailable(
+            f"no Ray cluster answers at {address}: {problem}", "check --ray-address"
+        ) from error
