@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, overload
 import polars as pl
 
 from scorer import frames
+from scorer.errors import UsageError
 from scorer.inference.classifier import Classifier
 from scorer.recipe import Recipe
 from scorer.run_options import renamed, window_rows
@@ -100,7 +101,12 @@ class Scorer:
 
         Label and score are null where a text is blank. `all_scores` adds `score_NAME` for
         each class of the model.
+
+        Raises:
+            UsageError: It is a single text, whose letters would each be scored.
         """
+        if isinstance(texts, str):
+            raise UsageError("a single text is no sequence of texts", "put it into a list")
         column = pl.Series("text", texts, dtype=pl.String)
         return self.score_frame(column.to_frame(), all_scores=all_scores)
 
@@ -250,7 +256,12 @@ def predict_sentiment(text: str, labels: Literal["es", "en"] | Sequence[str] = "
         text: A tweet.
         labels: Spanish ("es") or English ("en") names, or names of your own in the order
             negative, neutral, positive.
+
+    Raises:
+        UsageError: No such language, or not as many names as labels.
     """
+    if isinstance(labels, str) and labels not in _NAMES:
+        raise UsageError(f"there are no labels in {labels!r}", f"take one of {', '.join(_NAMES)}")
     scorer = _embedded()
     names = renamed(scorer.labels, _NAMES[labels] if isinstance(labels, str) else labels)
     _, label, score = scorer.score([text]).row(0)
