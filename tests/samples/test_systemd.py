@@ -123,11 +123,11 @@ class Box:
         (folder / f"{name}.conf").write_text(text)
 
     def _readable(self) -> str:
-        """Return the settings without which an unknown user could not read a Python in /root."""
-        needed = {ROOT, Path(sys.base_prefix), Path(sys.prefix)}
-        homes = [path for path in needed if Path("/root") in path.parents]
-        settings = ["ProtectHome=tmpfs", *(f"BindReadOnlyPaths={path}" for path in homes)]
-        return "\n".join(settings if homes else [])
+        """Return the settings that show the unit a checkout and a Python in a home or in /tmp."""
+        needed = sorted({ROOT, Path(sys.base_prefix), Path(sys.prefix)})
+        hidden = [path for path in needed if path.parts[1] in {"root", "home", "tmp"}]
+        binds = [f"BindReadOnlyPaths={path}" for path in hidden]
+        return "\n".join(["ProtectHome=tmpfs", *binds] if hidden else [])
 
 
 @pytest.fixture
