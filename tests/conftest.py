@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,11 @@ CANARY_TEXTS = (
     "one two three four five six seven eight nine ten " * 12,
 )
 MAX_LENGTH = 48
+
+
+def pytest_configure() -> None:
+    """Hear of SIGINT as at a terminal: a job in a shell's background inherits it as ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
