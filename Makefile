@@ -49,7 +49,7 @@ test: lint
 	@echo "Not run here (file: tests), see make test-ci and make check-gpu:"
 	@$(BIN)/pytest -qq --collect-only -m "ci or gpu"
 
-# Ray has once ended a process in which it was started for the fourth time, without a word: each of
+# Ray has once ended a process in which it was started for the sixth time, without a word: each of
 # its tests has a process of its own, as each run has.
 RAY := tests/engines/test_ray.py
 
