@@ -104,7 +104,7 @@ def _save_graphs(
     Args:
         stage: Holds the model.
         model_type: Of its configuration.
-        calibration: Token ids of texts, from which int8 learns where its zeros lie.
+        calibration: Token ids of texts, from which int8 learns how large its features are.
 
     Returns:
         What the metadata says of them: their names, and whether the last layer is pruned.
@@ -120,10 +120,10 @@ def _save_graphs(
         "fp32": precision.full_precision_graph(plain, weights),
         "fp16": precision.half_precision_graph(plain, weights),
     }
-    if apart := streams.split(whole):
-        sites = streams.calibrated(apart, calibration)
-        marked = int8.int8_graph(to_onnx.plain_graph(apart.model), sites)
-        graphs["int8"] = precision.full_precision_graph(marked, weights, int8.is_center)
+    if apart := streams.split(whole, calibration):
+        marked = to_onnx.plain_graph(apart.model)  # which runs it, and so meets its sites
+        quantized = int8.int8_graph(marked, [*apart.sites])
+        graphs["int8"] = precision.full_precision_graph(quantized, weights)
     for kind, graph in graphs.items():
         precision.write_graph(graph, stage / GRAPHS[kind])
     return {"graphs": {kind: GRAPHS[kind] for kind in graphs}, "pruned": model is not whole}

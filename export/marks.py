@@ -17,14 +17,14 @@ _ONE_SIDED = ("gelu", "gelu_new", "relu")
 class Site:
     """A place where context is multiplied with weights."""
 
-    down: bool  # before the product that leads back from the wide inner layer
+    width: int
     one_sided: bool  # behind an activation that gives nothing below -0.17
-    total: torch.Tensor = field(default_factory=lambda: torch.zeros(1))  # [width], of all rows
-    rows: int = 0
+    squares: torch.Tensor = field(default_factory=lambda: torch.zeros(1))  # [width], their sum
+    rows: int = 0  # that are in it
 
-    def mean(self) -> torch.Tensor:
-        """Return the mean row that came by, [width]."""
-        return self.total / max(self.rows, 1)
+    def sizes(self) -> torch.Tensor:
+        """Return the root mean square of each feature over the rows that came by, [width]."""
+        return (self.squares / max(self.rows, 1)).sqrt().expand(self.width)
 
 
 class _Mark(torch.autograd.Function):
@@ -55,15 +55,15 @@ class Sites:
         """Begin a forward pass."""
         self._next = 0
 
-    def mark(self, context: torch.Tensor, *, down: bool = False) -> torch.Tensor:
-        """Return what was given, marked; `down` tells what `Site.down` means."""
+    def mark(self, context: torch.Tensor, *, activated: bool = False) -> torch.Tensor:
+        """Return what was given, marked; `activated` if the activation function gave it."""
         if self._next == len(self._sites):
-            self._sites.append(Site(down, down and self._one_sided))
+            self._sites.append(Site(context.shape[-1], activated and self._one_sided))
         site = self._sites[self._next]
         self._next += 1
         if self.recording:
-            rows = context.detach().reshape(-1, context.shape[-1])
-            site.total = site.total + rows.sum(0)
+            rows = context.detach().reshape(-1, site.width)
+            site.squares = site.squares + rows.square().sum(0)
             site.rows += len(rows)
         marked: torch.Tensor = _Mark.apply(context)  # type: ignore[no-untyped-call]  # torch's
         return marked

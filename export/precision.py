@@ -8,7 +8,6 @@ a Cast widens each one when the graph is loaded.
 
 import json
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,24 +53,19 @@ def save_weights(model: Any, directory: Path) -> None:
     model.half().save_pretrained(directory, safe_serialization=True, max_shard_size="1TB")
 
 
-def full_precision_graph(
-    plain: onnx.ModelProto,
-    weights: Path,
-    is_own: Callable[[str], bool] = lambda _: False,
-) -> onnx.ModelProto:
+def full_precision_graph(plain: onnx.ModelProto, weights: Path) -> onnx.ModelProto:
     """Return the graph with its weights replaced by references into `weights`.
 
     Args:
         plain: The graph with its weights.
         weights: The file that they are in.
-        is_own: Tells by its name a large constant that is the graph's own.
 
     Raises:
         ValueError: A weight of the graph is not in the file, or not with the same values.
     """
     places = _places(weights)
     _check_values(plain, weights, places)
-    return _link(plain, places, is_own)
+    return _link(plain, places)
 
 
 def half_precision_graph(plain: onnx.ModelProto, weights: Path) -> onnx.ModelProto:
@@ -120,18 +114,14 @@ def _check_values(graph: onnx.ModelProto, weights: Path, places: dict[str, _Plac
                 raise ValueError(f"{initializer.name} differs between graph and {weights.name}")
 
 
-def _link(
-    graph: onnx.ModelProto,
-    places: dict[str, _Place],
-    is_own: Callable[[str], bool] = lambda _: False,
-) -> onnx.ModelProto:
+def _link(graph: onnx.ModelProto, places: dict[str, _Place]) -> onnx.ModelProto:
     linked = onnx.ModelProto()
     linked.CopyFrom(graph)
     initializers, casts = [], []
     for tensor in graph.graph.initializer:
         place = places.get(tensor.name)
         if place is None:
-            initializers.append(tensor if is_own(tensor.name) else _constant(tensor))
+            initializers.append(_constant(tensor))
         elif tensor.data_type == TensorProto.FLOAT16:
             initializers.append(_reference(tensor.name, place))
         else:

@@ -7,6 +7,10 @@ size. So the model is rewritten into two streams that meet only in attention. Th
 go along as its context, and what they are multiplied with is marked for `export.int8`. In the
 last layer the context gives keys and values and nothing else, as in `export.prune`.
 
+On the way the context's features are scaled and its inner units grouped, as `export.equalize`
+chooses. A key's bias changes no answer, since all keys of a query have it; a value's is added
+once, behind attention, whose weights sum to one.
+
 The rewriting is exact; `split` compares with the model that it was given. There is no padding
 in the batches that are served, so there is no mask either.
 """
@@ -16,16 +20,19 @@ import logging
 import math
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions as _Encoded
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from export.marks import Site, Sites
+from export.affine import Affine
+from export.equalize import Equalized, equalized, unchanged
+from export.marks import Sites
 from export.prune import largest_difference
 
 _log = logging.getLogger(__name__)
@@ -35,22 +42,37 @@ _log = logging.getLogger(__name__)
 # not known here moves some model's. In fp64 the one is below 1e-13 and the other still there.
 _TOLERANCE = 1e-9
 
-Linear = Callable[[torch.Tensor], torch.Tensor]
-
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """The parts of a transformer layer that take part."""
 
-    query: Linear
-    key: Linear
-    value: Linear
-    out: Linear
-    up: Linear
-    down: Linear
-    activation: Linear
-    attention_norm: Linear
-    output_norm: Linear
+    query: Affine
+    key: Affine
+    value: Affine
+    out: Affine
+    up: Affine
+    down: Affine
+    activation: Callable[[torch.Tensor], torch.Tensor]
+    attention_norm: torch.nn.LayerNorm
+    output_norm: torch.nn.LayerNorm
+
+    def folded(self, gain: torch.Tensor) -> "_Layer":
+        """Return the layer with values multiplied by `gain`, and their bias behind attention."""
+        return replace(
+            self,
+            value=self.value.scaled(gain),
+            out=self.out.of_scaled(gain).plus(self.out.linear(self.value.bias)),
+        )
+
+    def entered(self, gain: torch.Tensor) -> "_Layer":
+        """Return the layer for context whose features come multiplied by `gain`."""
+        return replace(
+            self,
+            query=self.query.of_scaled(gain),
+            key=self.key.of_scaled(gain),
+            value=self.value.of_scaled(gain),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,58 +91,62 @@ class Split:
     sites: Sites  # known after a forward pass
 
 
-def calibrated(apart: Split, texts: Sequence[Sequence[int]]) -> Sequence[Site]:
-    """Return the sites with the means over the given texts' token ids, each text alone."""
-    apart.sites.recording = True
-    with torch.inference_mode():
-        for ids in texts:
-            if len(ids) > 1:  # one token is the pooled one, and has no context
-                one = torch.tensor([ids])
-                apart.model(input_ids=one, attention_mask=torch.ones_like(one))
-    apart.sites.recording = False
-    return tuple(apart.sites)
-
-
-def split(model: PreTrainedModel) -> Split | None:
-    """Return a copy of the model in two streams.
+def split(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> Split | None:
+    """Return a copy of the model in two streams, equalized for texts like the given token ids.
 
     Nothing is returned where the copy's answers differ by more than `_TOLERANCE`: a setting of
     the model that is not known here.
     """
+    chosen = _choose(model, texts)
     exact = copy.deepcopy(model).double()
-    difference = largest_difference(_apart(exact).model, exact, padded=False)
+    difference = largest_difference(_apart(exact, chosen).model, exact, padded=False)
     if difference <= _TOLERANCE:
-        return _apart(model)
+        return _apart(model, chosen)
     _log.warning("no int8 graph: logits in two streams would differ by %.1e", difference)
     return None
 
 
-def _apart(model: PreTrainedModel) -> Split:
+def _choose(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[Equalized]:
+    """Look at each text alone, in two streams that change nothing."""
+    config = model.config
+    layers = config.num_hidden_layers
+    plain = _apart(model, [unchanged(config.hidden_size)] * layers)
+    plain.sites.recording = True
+    with torch.inference_mode():
+        for ids in texts:
+            if len(ids) > 1:  # one token is the pooled one, and has no context
+                one = torch.tensor([ids])
+                plain.model(input_ids=one, attention_mask=torch.ones_like(one))
+    return equalized(plain.sites, layers)
+
+
+def _apart(model: PreTrainedModel, chosen: Sequence[Equalized]) -> Split:
     activations = ("hidden_act", "activation", "activation_function")
     sites = Sites(next(getattr(model.config, a) for a in activations if hasattr(model.config, a)))
     copied = copy.deepcopy(model)
-    _SPLITS[model.config.model_type](copied, sites)
+    chosen = [each.to(model.dtype) for each in chosen]
+    _SPLITS[model.config.model_type](copied, sites, chosen)
     return Split(copied, sites)
 
 
-def _split_bert(model: Any, sites: Sites) -> None:
+def _split_bert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
     """Patch BERT and RoBERTa: the encoder gives the pooled token and no other."""
     encoder = model.base_model.encoder
     layers = [
         _Layer(
-            query=layer.attention.self.query,
-            key=layer.attention.self.key,
-            value=layer.attention.self.value,
-            out=layer.attention.output.dense,
-            up=layer.intermediate.dense,
-            down=layer.output.dense,
+            query=Affine.of_linear(layer.attention.self.query),
+            key=Affine.of_linear(layer.attention.self.key),
+            value=Affine.of_linear(layer.attention.self.value),
+            out=Affine.of_linear(layer.attention.output.dense),
+            up=Affine.of_linear(layer.intermediate.dense),
+            down=Affine.of_linear(layer.output.dense),
             activation=layer.intermediate.intermediate_act_fn,
             attention_norm=layer.attention.output.LayerNorm,
             output_norm=layer.output.LayerNorm,
         )
         for layer in encoder.layer
     ]
-    streams = _PostNorm(layers, _heads(model.config), sites)
+    streams = _PostNorm(layers, chosen, _heads(model.config), sites)
 
     def forward(_: Any, hidden: torch.Tensor, *__: Any, **___: Any) -> _Encoded:
         return _encoded(streams(hidden))
@@ -128,23 +154,23 @@ def _split_bert(model: Any, sites: Sites) -> None:
     encoder.forward = types.MethodType(forward, encoder)
 
 
-def _split_distilbert(model: Any, sites: Sites) -> None:
+def _split_distilbert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
     transformer = model.base_model.transformer
     layers = [
         _Layer(
-            query=layer.attention.q_lin,
-            key=layer.attention.k_lin,
-            value=layer.attention.v_lin,
-            out=layer.attention.out_lin,
-            up=layer.ffn.lin1,
-            down=layer.ffn.lin2,
+            query=Affine.of_linear(layer.attention.q_lin),
+            key=Affine.of_linear(layer.attention.k_lin),
+            value=Affine.of_linear(layer.attention.v_lin),
+            out=Affine.of_linear(layer.attention.out_lin),
+            up=Affine.of_linear(layer.ffn.lin1),
+            down=Affine.of_linear(layer.ffn.lin2),
             activation=layer.ffn.activation,
             attention_norm=layer.sa_layer_norm,
             output_norm=layer.output_layer_norm,
         )
         for layer in transformer.layer
     ]
-    streams = _PostNorm(layers, _heads(model.config), sites)
+    streams = _PostNorm(layers, chosen, _heads(model.config), sites)
 
     def forward(_: Any, x: torch.Tensor, *__: Any, **___: Any) -> _Encoded:
         return _encoded(streams(x))
@@ -161,6 +187,7 @@ class _PostNorm:
     """Layers that normalise after each sum, in two streams: an encoder's."""
 
     layers: Sequence[_Layer]
+    chosen: Sequence[Equalized]
     heads: _Heads
     sites: Sites
 
@@ -168,36 +195,59 @@ class _PostNorm:
         """Return the pooled token [rows, 1, width] of [rows, tokens, width]."""
         self.sites.start()
         pooled, context = hidden[:, :1], hidden[:, 1:]
-        *layers, last = self.layers
-        for layer in layers:
-            marked = self.sites.mark(context)
-            keys = torch.cat([layer.key(pooled), layer.key(marked)], dim=1)
-            values = torch.cat([layer.value(pooled), layer.value(marked)], dim=1)
+        *others, last = (
+            (layer.folded(chosen.attended), chosen)
+            for layer, chosen in zip(self.layers, self.chosen, strict=True)
+        )
+        for layer, chosen in others:
+            inside = layer.entered(chosen.entering)
+            marked = self.sites.mark(context * chosen.entering)
+            keys, values = _seen(layer, pooled, inside, marked)
+            attended = self.sites.mark(_attend(inside.query(marked), keys, values, self.heads))
             pooled = self._pool(layer, pooled, keys, values)
-            attended = layer.out(
-                self.sites.mark(_attend(layer.query(marked), keys, values, self.heads))
-            )
-            context = layer.attention_norm(attended + context)
-            raised = layer.activation(layer.up(self.sites.mark(context)))
-            lowered = layer.down(self.sites.mark(raised, down=True))
-            context = layer.output_norm(lowered + context)
-        marked = self.sites.mark(context)
-        keys = torch.cat([last.key(pooled), last.key(marked)], dim=1)
-        values = torch.cat([last.value(pooled), last.value(marked)], dim=1)
-        return self._pool(last, pooled, keys, values)
+            context = layer.attention_norm(layer.out(attended) + context)
+            raised = self.sites.mark(context * chosen.raising)
+            context = layer.output_norm(_inner(layer, chosen, raised, self.sites) + context)
+        layer, chosen = last
+        marked = self.sites.mark(context * chosen.entering)
+        inside = layer.entered(chosen.entering)
+        return self._pool(layer, pooled, *_seen(layer, pooled, inside, marked))
 
     def _pool(
         self, layer: _Layer, pooled: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
     ) -> torch.Tensor:
         attended = layer.out(_attend(layer.query(pooled), keys, values, self.heads))
         pooled = layer.attention_norm(attended + pooled)
-        return layer.output_norm(layer.down(layer.activation(layer.up(pooled))) + pooled)
+        lowered = layer.down(layer.activation(layer.up(pooled)))
+        result: torch.Tensor = layer.output_norm(lowered + pooled)
+        return result
 
 
-def _split_gpt2(model: Any, sites: Sites) -> None:
+def _seen(
+    layer: _Layer, pooled: torch.Tensor, inside: _Layer, marked: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return keys and values [rows, tokens, width], without biases: the pooled token's first."""
+    keys = torch.cat([layer.key.linear(pooled), inside.key.linear(marked)], dim=1)
+    values = torch.cat([layer.value.linear(pooled), inside.value.linear(marked)], dim=1)
+    return keys, values
+
+
+def _inner(layer: _Layer, chosen: Equalized, marked: torch.Tensor, sites: Sites) -> torch.Tensor:
+    """Return what the wide inner layer makes of context that comes multiplied by a gain."""
+    up = layer.up.of_scaled(chosen.raising)
+    if not chosen.groups:
+        return layer.down(layer.activation(up(marked)))
+    lowered = layer.down.bias
+    for units in chosen.groups:
+        inner = sites.mark(layer.activation(up.to_some(units)(marked)), activated=True)
+        lowered = layer.down.of_some(units).linear(inner) + lowered
+    return lowered
+
+
+def _split_gpt2(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
     """Patch GPT-2: the last token sees all others, and none of them sees it."""
     transformer, config = model.base_model, model.config
-    layers, heads = [_gpt2_layer(block, config) for block in transformer.h], _heads(config)
+    heads = _heads(config)
 
     def forward(
         model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, **_: Any
@@ -207,57 +257,56 @@ def _split_gpt2(model: Any, sites: Sites) -> None:
         hidden = transformer.wte(input_ids) + transformer.wpe(position)
         pooled, context = hidden[:, -1:], hidden[:, :-1]
         later = position[None, :-1] > position[:-1, None]
-        for layer in layers[:-1]:
-            marked, normal = sites.mark(layer.attention_norm(context)), layer.attention_norm(pooled)
-            keys, values = layer.key(marked), layer.value(marked)
-            attended = _attend(layer.query(marked), keys, values, heads, later)
-            pooled = _gpt2_pool(layer, pooled, normal, keys, values, heads)
+        for block, gains in zip(transformer.h, chosen, strict=True):
+            layer = _gpt2_layer(block, config).folded(gains.attended)
+            marked = sites.mark(_scaled(layer.attention_norm, gains.entering)(context))
+            inside = layer.entered(gains.entering)
+            keys, values = inside.key.linear(marked), inside.value.linear(marked)
+            pooled = _gpt2_pool(layer, pooled, keys, values, heads)
+            if block is transformer.h[-1]:
+                break
+            attended = _attend(inside.query(marked), keys, values, heads, later)
             context = context + layer.out(sites.mark(attended))
-            raised = layer.activation(layer.up(sites.mark(layer.output_norm(context))))
-            context = context + layer.down(sites.mark(raised, down=True))
-        last = layers[-1]
-        marked, normal = sites.mark(last.attention_norm(context)), last.attention_norm(pooled)
-        keys, values = last.key(marked), last.value(marked)
-        pooled = _gpt2_pool(last, pooled, normal, keys, values, heads)
+            raised = sites.mark(_scaled(layer.output_norm, gains.raising)(context))
+            context = context + _inner(layer, gains, raised, sites)
         return SequenceClassifierOutput(logits=model.score(transformer.ln_f(pooled))[:, 0])
 
     model.forward = types.MethodType(forward, model)
 
 
 def _gpt2_layer(block: Any, config: Any) -> _Layer:
-    width = config.n_embd
-    weight, bias = block.attn.c_attn.weight, block.attn.c_attn.bias
+    """Return a block's parts; to be called under the tracer, which must see the parameters."""
 
-    def part(number: int) -> Linear:
-        columns = slice(number * width, (number + 1) * width)
-        return lambda x: x @ weight[:, columns] + bias[columns]
+    def affine(convolution: Any, part: slice = slice(None)) -> Affine:
+        return Affine(convolution.weight[:, part].T, convolution.bias[part])
 
-    def whole(convolution: Any) -> Linear:
-        return lambda x: x @ convolution.weight + convolution.bias
-
+    parts = [slice(i * config.n_embd, (i + 1) * config.n_embd) for i in range(3)]
+    query, key, value = (affine(block.attn.c_attn, part) for part in parts)
     return _Layer(
-        query=part(0),
-        key=part(1),
-        value=part(2),
-        out=whole(block.attn.c_proj),
-        up=whole(block.mlp.c_fc),
-        down=whole(block.mlp.c_proj),
+        query=query,
+        key=key,
+        value=value,
+        out=affine(block.attn.c_proj),
+        up=affine(block.mlp.c_fc),
+        down=affine(block.mlp.c_proj),
         activation=ACT2FN[config.activation_function],
         attention_norm=block.ln_1,
         output_norm=block.ln_2,
     )
 
 
+def _scaled(norm: Any, gain: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a normalisation whose results are multiplied by `gain`."""
+    weight, bias = norm.weight * gain, norm.bias * gain
+    return lambda x: functional.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
+
+
 def _gpt2_pool(
-    layer: _Layer,
-    pooled: torch.Tensor,
-    normal: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    heads: _Heads,
+    layer: _Layer, pooled: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, heads: _Heads
 ) -> torch.Tensor:
-    keys = torch.cat([keys, layer.key(normal)], dim=1)
-    values = torch.cat([values, layer.value(normal)], dim=1)
+    normal = layer.attention_norm(pooled)
+    keys = torch.cat([keys, layer.key.linear(normal)], dim=1)
+    values = torch.cat([values, layer.value.linear(normal)], dim=1)
     pooled = pooled + layer.out(_attend(layer.query(normal), keys, values, heads))
     return pooled + layer.down(layer.activation(layer.up(layer.output_norm(pooled))))
 
@@ -287,7 +336,7 @@ def _heads(config: Any) -> _Heads:
     return _Heads(number, config.hidden_size // number)
 
 
-_SPLITS: dict[str, Callable[[Any, Sites], None]] = {
+_SPLITS: dict[str, Callable[[Any, Sites, Sequence[Equalized]], None]] = {
     "bert": _split_bert,
     "roberta": _split_bert,
     "distilbert": _split_distilbert,
