@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 TOKENS = (1024, 2048, 4096)  # rows of the left matrix
 SECONDS = 0.4  # of trying each
@@ -30,7 +31,8 @@ def limits(folder: Path, rows: int, threads: int, width: int) -> dict[str, Any]:
     texts = folder / f"normalised-{rows}.parquet"
     return {
         "gemm": {
-            "fp32": _layer(width, _torch_product(torch.float32)),
+            "fp32 (PyTorch)": _layer(width, _torch_product(torch.float32)),
+            "fp32 (ONNX Runtime)": _layer(width, _onnxruntime_fp32(threads)),
             "bf16": _layer(width, _torch_product(torch.bfloat16)),
             "int8 (PyTorch)": _layer(width, _torch_int8),
             "int8 (ONNX Runtime)": _layer(width, _onnxruntime_int8(threads)),
@@ -87,31 +89,50 @@ def _torch_int8(tokens: int, inner: int, outer: int) -> Callable[[], object]:
     return lambda: torch._int_mm(left, right)
 
 
-def _onnxruntime_int8(threads: int) -> Product:
+def _onnxruntime_fp32(threads: int) -> Product:
     def product(tokens: int, inner: int, outer: int) -> Callable[[], object]:
-        import onnxruntime
-        from onnx import TensorProto, helper, numpy_helper
-
         random = np.random.default_rng(0)
-        weight = random.integers(-127, 127, (inner, outer)).astype(np.int8)
-        node = helper.make_node("MatMulInteger", ["left", "right"], ["product"])
-        graph = helper.make_graph(
-            [node],
-            "product",
-            [helper.make_tensor_value_info("left", TensorProto.UINT8, [tokens, inner])],
-            [helper.make_tensor_value_info("product", TensorProto.INT32, [tokens, outer])],
-            [numpy_helper.from_array(weight, "right")],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        left = random.integers(0, 255, (tokens, inner)).astype(np.uint8)
-        return lambda: session.run(None, {"left": left})
+        left = random.standard_normal((tokens, inner), np.float32)
+        right = random.standard_normal((inner, outer), np.float32)
+        return _onnxruntime("MatMul", left, right, threads)
 
     return product
+
+
+def _onnxruntime_int8(threads: int) -> Product:
+    def product(tokens: int, inner: int, outer: int) -> Callable[[], object]:
+        random = np.random.default_rng(0)
+        left = random.integers(0, 255, (tokens, inner)).astype(np.uint8)
+        right = random.integers(-127, 127, (inner, outer)).astype(np.int8)
+        return _onnxruntime("MatMulInteger", left, right, threads)
+
+    return product
+
+
+def _onnxruntime(
+    operator: str, left: NDArray[Any], right: NDArray[Any], threads: int
+) -> Callable[[], object]:
+    """Return a product with `right` as a constant, as weights are."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    whole = np.issubdtype(left.dtype, np.integer)
+    result = TensorProto.INT32 if whole else TensorProto.FLOAT
+    kind = helper.np_dtype_to_tensor_dtype(left.dtype)
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["left", "right"], ["product"])],
+        "product",
+        [helper.make_tensor_value_info("left", kind, left.shape)],
+        [helper.make_tensor_value_info("product", result, [len(left), right.shape[1]])],
+        [numpy_helper.from_array(right, "right")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(None, {"left": left})
 
 
 def _tokenizer(folder: Path, texts: Path) -> float:

@@ -187,9 +187,9 @@ def test_a_batch_that_the_device_cannot_hold_is_halved(bundle: Bundle) -> None:
     assert (session.token_budget, session.warnings) == (cpu.TOKEN_BUDGET, ())
     batch = ids(41, 13)
     assert session.run(batch).tobytes() == plain.run(batch).tobytes()
-    assert session.token_budget == 64
+    assert session.token_budget == cpu.TOKEN_BUDGET // 16
     assert session.warnings == (
-        "the GPU's memory ran out: batches are now of at most 64 tokens instead of 1,024",
+        "the GPU's memory ran out: batches are now of at most 96 tokens instead of 1,536",
     )
 
 
