@@ -41,7 +41,9 @@ class StubClassifier:
     """Labels a text by its length; costs next to nothing."""
 
     labels: tuple[str, ...] = ("negative", "neutral", "positive")
-    bundle: Any = SimpleNamespace(name="stub", version="1", digest="0" * 64, labels=labels)
+    bundle: Any = SimpleNamespace(
+        name="stub", version="1", digest="0" * 64, labels=labels, metadata={}
+    )
     runtime = RuntimeInfo("Stub", "builtin", "fp32", "none", 1, "a stub")
     canary = Figures(1, 1.0, 0.0, 0.0)
     warnings: tuple[str, ...] = ()

@@ -1,0 +1,22 @@
+"""The long files of the benchmark, in short: what stands in for the model must fit the pipeline."""
+
+from pathlib import Path
+
+import pytest
+
+from scorer import pipeline
+from scorer.run_options import RunOptions
+from tests.bench import flat_memory
+
+ROWS = 5_000
+
+
+@pytest.mark.parametrize("name", ["tweets.parquet", "tweets.csv"])
+def test_the_stub_scores_a_file_through_the_whole_pipeline(tmp_path: Path, name: str) -> None:
+    """So that no change of the pipeline is first noticed in the middle of a benchmark."""
+    path = tmp_path / name
+    flat_memory.write_input(path, ROWS)
+    stub = flat_memory.StubClassifier()
+    (outcome,) = pipeline.run(RunOptions((path,)), model_for=lambda _: stub)
+    assert outcome.error is None
+    assert outcome.report["counters"]["rows"] == ROWS
