@@ -32,6 +32,20 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """How far answers may be from PyTorch's."""
+
+    agreement: float  # least share of equal labels
+    difference: float  # largest, of any probability
+
+    def admits(self, runs: Sequence[Mapping[str, Any]]) -> bool:
+        """Judge by the worst run."""
+        agreed = min(run["agreement"] for run in runs)
+        furthest = max(run["max_difference"] for run in runs)
+        return bool(agreed >= self.agreement and furthest <= self.difference)
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Records by name, as the store keeps them."""
 
@@ -70,11 +84,15 @@ class Results:
         runs = self.cell(self.main(model, contender))
         return [record["rows"] / record["seconds"] for record in runs]
 
-    def best_peer(self, model: Model, arithmetic: str | None = None) -> Contender | None:
-        """Return the peer with the highest median, of one arithmetic or of any."""
+    def best_peer(
+        self, model: Model, arithmetic: str | None = None, *, within: Gate | None = None
+    ) -> Contender | None:
+        """Return the peer with the highest median, of those that fit what is asked."""
         medians = {
             peer: median(rates)
             for peer in PEERS
-            if arithmetic in (None, peer.arithmetic) and (rates := self.rates(model, peer))
+            if arithmetic in (None, peer.arithmetic)
+            and (rates := self.rates(model, peer))
+            and (within is None or within.admits(self.cell(self.main(model, peer))))
         }
         return max(medians, key=lambda peer: medians[peer], default=None)
