@@ -1,5 +1,7 @@
 """What calibration chooses: gains and groups."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import PreTrainedModel
@@ -68,12 +70,12 @@ def test_sizes_are_those_of_all_rows_of_the_context() -> None:
     whole: PreTrainedModel = model("bert")
     split = streams._apart(whole, [equalize.unchanged(whole.config.hidden_size)] * 3)
     split.sites.recording = True
-    embeddings = split.model.base_model.embeddings  # the first site takes what they give
+    embeddings: Any = split.model.base_model.embeddings  # the first site takes what they give
     rows = []
     with torch.inference_mode():
         for ids in map(torch.tensor, TEXTS):
             split.model(input_ids=ids[None], attention_mask=torch.ones_like(ids[None]))
-            rows.append(embeddings(ids[None])[0, 1:])  # type: ignore[operator]
+            rows.append(embeddings(ids[None])[0, 1:])
     first, *_ = split.sites
     torch.testing.assert_close(first.sizes(), torch.cat(rows).square().mean(0).sqrt())
     assert first.rows == sum(len(ids) - 1 for ids in TEXTS)
