@@ -17,10 +17,9 @@ in the batches that are served, so there is no mask either.
 
 import copy
 import logging
-import math
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,6 +31,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from export.affine import Affine
 from export.equalize import Equalized, equalized, unchanged
+from export.layers import Heads, Layer, PostNorm, attend, feed_forward, heads_of
 from export.marks import Sites
 from export.prune import largest_difference
 
@@ -41,46 +41,6 @@ _log = logging.getLogger(__name__)
 # another order: in fp32 that moves a logit of GPT-2 small by 1.4e-5, as much as a setting that is
 # not known here moves some model's. In fp64 the one is below 1e-13 and the other still there.
 _TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """The parts of a transformer layer that take part."""
-
-    query: Affine
-    key: Affine
-    value: Affine
-    out: Affine
-    up: Affine
-    down: Affine
-    activation: Callable[[torch.Tensor], torch.Tensor]
-    attention_norm: torch.nn.LayerNorm
-    output_norm: torch.nn.LayerNorm
-
-    def folded(self, gain: torch.Tensor) -> "_Layer":
-        """Return the layer with values multiplied by `gain`, and their bias behind attention."""
-        return replace(
-            self,
-            value=self.value.scaled(gain),
-            out=self.out.of_scaled(gain).plus(self.out.linear(self.value.bias)),
-        )
-
-    def entered(self, gain: torch.Tensor) -> "_Layer":
-        """Return the layer for context whose features come multiplied by `gain`."""
-        return replace(
-            self,
-            query=self.query.of_scaled(gain),
-            key=self.key.of_scaled(gain),
-            value=self.value.of_scaled(gain),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Heads:
-    """How attention divides a token's features."""
-
-    number: int
-    width: int  # of each head
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +93,7 @@ def _split_bert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
     """Patch BERT and RoBERTa: the encoder gives the pooled token and no other."""
     encoder = model.base_model.encoder
     layers = [
-        _Layer(
+        Layer(
             query=Affine.of_linear(layer.attention.self.query),
             key=Affine.of_linear(layer.attention.self.key),
             value=Affine.of_linear(layer.attention.self.value),
@@ -146,7 +106,7 @@ def _split_bert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
         )
         for layer in encoder.layer
     ]
-    streams = _PostNorm(layers, chosen, _heads(model.config), sites)
+    streams = PostNorm(layers, chosen, heads_of(model.config), sites)
 
     def forward(_: Any, hidden: torch.Tensor, *__: Any, **___: Any) -> _Encoded:
         return _encoded(streams(hidden))
@@ -157,7 +117,7 @@ def _split_bert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
 def _split_distilbert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
     transformer = model.base_model.transformer
     layers = [
-        _Layer(
+        Layer(
             query=Affine.of_linear(layer.attention.q_lin),
             key=Affine.of_linear(layer.attention.k_lin),
             value=Affine.of_linear(layer.attention.v_lin),
@@ -170,7 +130,7 @@ def _split_distilbert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> 
         )
         for layer in transformer.layer
     ]
-    streams = _PostNorm(layers, chosen, _heads(model.config), sites)
+    streams = PostNorm(layers, chosen, heads_of(model.config), sites)
 
     def forward(_: Any, x: torch.Tensor, *__: Any, **___: Any) -> _Encoded:
         return _encoded(streams(x))
@@ -182,72 +142,10 @@ def _encoded(pooled: Any) -> _Encoded:  # torch's names for a tensor are not tra
     return _Encoded(last_hidden_state=pooled)
 
 
-@dataclass(frozen=True, slots=True)
-class _PostNorm:
-    """Layers that normalise after each sum, in two streams: an encoder's."""
-
-    layers: Sequence[_Layer]
-    chosen: Sequence[Equalized]
-    heads: _Heads
-    sites: Sites
-
-    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return the pooled token [rows, 1, width] of [rows, tokens, width]."""
-        self.sites.start()
-        pooled, context = hidden[:, :1], hidden[:, 1:]
-        *others, last = (
-            (layer.folded(chosen.attended), chosen)
-            for layer, chosen in zip(self.layers, self.chosen, strict=True)
-        )
-        for layer, chosen in others:
-            inside = layer.entered(chosen.entering)
-            marked = self.sites.mark(context * chosen.entering)
-            keys, values = _seen(layer, pooled, inside, marked)
-            attended = self.sites.mark(_attend(inside.query(marked), keys, values, self.heads))
-            pooled = self._pool(layer, pooled, keys, values)
-            context = layer.attention_norm(layer.out(attended) + context)
-            raised = self.sites.mark(context * chosen.raising)
-            context = layer.output_norm(_inner(layer, chosen, raised, self.sites) + context)
-        layer, chosen = last
-        marked = self.sites.mark(context * chosen.entering)
-        inside = layer.entered(chosen.entering)
-        return self._pool(layer, pooled, *_seen(layer, pooled, inside, marked))
-
-    def _pool(
-        self, layer: _Layer, pooled: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
-    ) -> torch.Tensor:
-        attended = layer.out(_attend(layer.query(pooled), keys, values, self.heads))
-        pooled = layer.attention_norm(attended + pooled)
-        lowered = layer.down(layer.activation(layer.up(pooled)))
-        result: torch.Tensor = layer.output_norm(lowered + pooled)
-        return result
-
-
-def _seen(
-    layer: _Layer, pooled: torch.Tensor, inside: _Layer, marked: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return keys and values [rows, tokens, width], without biases: the pooled token's first."""
-    keys = torch.cat([layer.key.linear(pooled), inside.key.linear(marked)], dim=1)
-    values = torch.cat([layer.value.linear(pooled), inside.value.linear(marked)], dim=1)
-    return keys, values
-
-
-def _inner(layer: _Layer, chosen: Equalized, marked: torch.Tensor, sites: Sites) -> torch.Tensor:
-    """Return what the wide inner layer makes of context that comes multiplied by a gain."""
-    up = layer.up.of_scaled(chosen.raising)
-    if not chosen.groups:
-        return layer.down(layer.activation(up(marked)))
-    lowered = layer.down.bias
-    for units in chosen.groups:
-        inner = sites.mark(layer.activation(up.to_some(units)(marked)), activated=True)
-        lowered = layer.down.of_some(units).linear(inner) + lowered
-    return lowered
-
-
 def _split_gpt2(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
     """Patch GPT-2: the last token sees all others, and none of them sees it."""
     transformer, config = model.base_model, model.config
-    heads = _heads(config)
+    heads = heads_of(config)
 
     def forward(
         model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, **_: Any
@@ -265,16 +163,16 @@ def _split_gpt2(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
             pooled = _gpt2_pool(layer, pooled, keys, values, heads)
             if block is transformer.h[-1]:
                 break
-            attended = _attend(inside.query(marked), keys, values, heads, later)
+            attended = attend(inside.query(marked), keys, values, heads, later)
             context = context + layer.out(sites.mark(attended))
             raised = sites.mark(_scaled(layer.output_norm, gains.raising)(context))
-            context = context + _inner(layer, gains, raised, sites)
+            context = context + feed_forward(layer, gains, raised, sites)
         return SequenceClassifierOutput(logits=model.score(transformer.ln_f(pooled))[:, 0])
 
     model.forward = types.MethodType(forward, model)
 
 
-def _gpt2_layer(block: Any, config: Any) -> _Layer:
+def _gpt2_layer(block: Any, config: Any) -> Layer:
     """Return a block's parts; to be called under the tracer, which must see the parameters."""
 
     def affine(convolution: Any, part: slice = slice(None)) -> Affine:
@@ -282,7 +180,7 @@ def _gpt2_layer(block: Any, config: Any) -> _Layer:
 
     parts = [slice(i * config.n_embd, (i + 1) * config.n_embd) for i in range(3)]
     query, key, value = (affine(block.attn.c_attn, part) for part in parts)
-    return _Layer(
+    return Layer(
         query=query,
         key=key,
         value=value,
@@ -302,38 +200,13 @@ def _scaled(norm: Any, gain: torch.Tensor) -> Callable[[torch.Tensor], torch.Ten
 
 
 def _gpt2_pool(
-    layer: _Layer, pooled: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, heads: _Heads
+    layer: Layer, pooled: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, heads: Heads
 ) -> torch.Tensor:
     normal = layer.attention_norm(pooled)
     keys = torch.cat([keys, layer.key.linear(normal)], dim=1)
     values = torch.cat([values, layer.value.linear(normal)], dim=1)
-    pooled = pooled + layer.out(_attend(layer.query(normal), keys, values, heads))
+    pooled = pooled + layer.out(attend(layer.query(normal), keys, values, heads))
     return pooled + layer.down(layer.activation(layer.up(layer.output_norm(pooled))))
-
-
-def _attend(
-    queries: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    heads: _Heads,
-    hidden: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Return [rows, queries, width] from [rows, tokens, width]; `hidden` is what none may see."""
-
-    def parts(x: torch.Tensor) -> torch.Tensor:
-        # Only the rows are asked of the tensor: each size that is costs the graph eight operators.
-        return x.view(x.shape[0], -1, heads.number, heads.width).transpose(1, 2)
-
-    weights = parts(queries) @ parts(keys).transpose(-1, -2) / math.sqrt(heads.width)
-    if hidden is not None:
-        weights = weights.masked_fill(hidden, torch.finfo(weights.dtype).min)
-    attended = (weights.softmax(-1) @ parts(values)).transpose(1, 2)
-    return attended.reshape(queries.shape[0], -1, heads.number * heads.width)
-
-
-def _heads(config: Any) -> _Heads:
-    number = config.num_attention_heads  # which all families' configurations know by this name
-    return _Heads(number, config.hidden_size // number)
 
 
 _SPLITS: dict[str, Callable[[Any, Sites, Sequence[Equalized]], None]] = {
