@@ -31,6 +31,8 @@ _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
     "RAYON_NUM_THREADS",
 )
+# A Python that is not told otherwise keeps what it has compiled, and buffers what it writes.
+_UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 
 
 class ProcessFailed(Exception):
@@ -53,7 +55,7 @@ def run(command: Sequence[str], threads: int) -> Finished:
         ProcessFailed: It did not end with 0, or not in time.
     """
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in _UNUSUAL},
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "true",
