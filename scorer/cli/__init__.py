@@ -4,7 +4,7 @@ import click
 
 from scorer import __version__
 from scorer.cli.group import LazyGroup
-from scorer.cli.streams import end_if_interrupted, prepare_process
+from scorer.cli.streams import end, prepare_process
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSCORE"}
 
@@ -46,5 +46,6 @@ def main() -> None:
     try:
         tweetscore(prog_name="tweetscore")
     except SystemExit as ending:
-        end_if_interrupted(ending.code)
+        if ending.code is None or isinstance(ending.code, int):
+            end(ending.code or 0)
         raise

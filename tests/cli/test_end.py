@@ -1,0 +1,52 @@
+"""How the process ends: quickly, with what was registered done and all output out."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Buffered, as where nobody says otherwise.
+_BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+_PROGRAM = """
+import atexit, sys
+from scorer.cli.streams import end
+
+class Model:
+    def __del__(self):
+        sys.stdout.write("taken apart")
+
+model = Model()
+atexit.register(sys.stdout.write, "cleaned up")
+sys.stdout.write("said, ")
+end({code})
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(0, "said, cleaned up"), (65, "said, cleaned up"), (143, "said, ")]
+)
+def test_an_ending_process_cleans_up_and_takes_no_model_apart(code: int, said: str) -> None:
+    """After an interrupt it does not even clean up."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _PROGRAM.format(code=code)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, said, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux")
+@pytest.mark.parametrize(("code", "expected"), [(0, 74), (65, 65)])
+def test_output_that_cannot_be_written_is_no_success(code: int, expected: int) -> None:
+    """What is still to be flushed does not get lost with exit code 0."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", _PROGRAM.format(code=code)],
+            stdout=full,
+            env=_BUFFERED,
+            check=False,
+        )
+    assert ended.returncode == expected
