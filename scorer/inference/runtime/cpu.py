@@ -1,8 +1,6 @@
 """ONNX Runtime's built-in CPU provider: runs everywhere in fp32, and in int8 with VNNI."""
 
-import ctypes
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle
@@ -56,15 +54,4 @@ def _open(bundle: Bundle, precision: str, info: RuntimeInfo) -> HostSession:
         raise InvalidBundle(
             f"{graph} cannot be loaded ({one_line(error)})", "export the model again"
         ) from error
-    _give_back()
     return HostSession(loaded, info, TOKEN_BUDGET)
-
-
-def _give_back() -> None:
-    """Return to the system what folding a graph's constants has used and freed.
-
-    glibc keeps it for the next who asks, and nobody will: 175 MiB behind MiniLM's int8 graph,
-    1.4 GiB behind GPT-2's. Other C libraries have no such function.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -1,7 +1,8 @@
 """What the sessions of all providers share, and the one for those in host memory."""
 
+import ctypes
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,18 @@ def load(
     session = onnxruntime.InferenceSession(
         str(graph), settings, providers=providers, enable_fallback=0
     )
+    _give_back()
     return Loaded(graph, session)
+
+
+def _give_back() -> None:
+    """Return to the system what folding a graph's constants has used and freed.
+
+    glibc keeps it for the next who asks, and nobody will: 175 MiB behind MiniLM's int8 graph,
+    60 MiB with OpenVINO, 1.4 GiB behind GPT-2's int8. Other C libraries have no such function.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def constant_inputs(loaded: Loaded) -> dict[str, int]:
