@@ -1,0 +1,48 @@
+"""Graphs without a mask: for batches of one length, and only where that changes nothing."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from onnx import ModelProto
+
+from export import prune, to_onnx, unmask
+from tests.export.test_prune import model
+
+
+def inputs(graph: ModelProto) -> set[str]:
+    return {node.name for node in graph.graph.input}
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+def test_an_encoder_without_its_mask_answers_as_before(model_type: str) -> None:
+    """Bit for bit, pruned or not, and its graph asks for no mask."""
+    whole = model(model_type)
+    for masked in (whole, prune.prune(whole)):
+        unmasked = unmask.unmask(masked)
+        assert prune.largest_difference(unmasked, masked, padded=False) == 0
+        assert prune.largest_difference(unmasked, masked) > prune.TOLERANCE
+        assert "attention_mask" in inputs(to_onnx.plain_graph(masked))
+        assert "attention_mask" not in inputs(to_onnx.plain_graph(unmasked))
+
+
+@pytest.mark.parametrize("model_type", ["distilbert", "gpt2"])
+def test_other_models_keep_theirs(model_type: str) -> None:
+    """Their attention needs one."""
+    whole = model(model_type)
+    assert unmask.unmask(whole) is whole
+
+
+def test_a_model_that_is_changed_by_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the reason: no graph is better than a wrong one."""
+
+    def wrong(whole: Any) -> Any:
+        copied = deepcopy(whole)
+        with torch.no_grad():
+            copied.classifier.bias.add_(0.1)
+        return copied
+
+    monkeypatch.setattr(unmask, "deepcopy", wrong)
+    with pytest.raises(ValueError, match=r"without its mask the model's logits differ by 1\.0e-01"):
+        unmask.unmask(model("bert"))
