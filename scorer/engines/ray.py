@@ -9,9 +9,10 @@ import os
 import pickle
 import signal
 import socket
+import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,8 @@ Pairs = Sequence[tuple[Path, Path]]
 _TASKS = 10_000  # that Ray is given; with more files a task has several
 _LIVES = 5  # times that a task is tried again because its actor died: a file may be what kills it
 _KNOCK = 10.0  # seconds for a cluster to answer
+_THREADS = ("StreamingExecutor", "iter_threaded")  # Ray Data's, which use Ray
+_STEP = 30.0  # seconds that such a thread may need to notice that it is not wanted any more
 _ZOMBIE = 60.0  # seconds that an actor of a driver that died may hold an output's lock
 # No report to Ray's makers. What it logs to its files is enough; errors come as exceptions.
 _QUIET = {
@@ -92,10 +95,11 @@ def run(
             manifest.failed += 1
             yield Outcome(path, path, {}, error=error)
         job = Job(_for_actors(options, folder, crew), recipe, versions(), folder / NAME)
-        for outcome in _score(ray, pairs, job, crew):
-            manifest.add(outcome)
-            progress(0 if outcome.error else outcome.report["counters"]["rows"])
-            yield outcome
+        with closing(_score(ray, pairs, job, crew)) as outcomes:
+            for outcome in outcomes:
+                manifest.add(outcome)
+                progress(0 if outcome.error else outcome.report["counters"]["rows"])
+                yield outcome
         if not manifest.failed:
             lock.check()
             manifest.publish()
@@ -129,7 +133,7 @@ def _for_actors(options: RunOptions, folder: Path, crew: Crew) -> RunOptions:
     )
 
 
-def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Iterator[Outcome]:
+def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Generator[Outcome, None, None]:
     """Yield what becomes of each file, as it is done; what is wrong with the model is raised."""
     rows = [
         {"number": number, "input": os.fsencode(path.absolute()), "output": os.fsencode(output)}
@@ -150,8 +154,9 @@ def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Iterator[Outcome]:
             max_restarts=-1,
             max_task_retries=_LIVES,
         )
+    listed: Any = iter(answers.iter_rows())
     try:
-        for row in answers.iter_rows():
+        for row in listed:
             answer: Answer = pickle.loads(row["answer"])  # noqa: S301 - from our own actor
             if answer.error:
                 raise answer.error
@@ -165,6 +170,20 @@ def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Iterator[Outcome]:
             f"Ray lost a worker, then {_LIVES} more over the same files ({type(error).__name__})",
             "see whether memory is short or a node is broken, and run the same command again",
         ) from error
+    finally:
+        _stop(listed)
+
+
+def _stop(listed: Any) -> None:
+    """End Ray Data's iterator over rows, and wait for its threads.
+
+    One of them that asks Ray for something after Ray has been shut down has it end this process,
+    with code 1 and without a word.
+    """
+    listed.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith(_THREADS):
+            thread.join(_STEP)
 
 
 def _in_order(pairs: Pairs) -> list[tuple[int, tuple[Path, Path]]]:

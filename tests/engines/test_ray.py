@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -214,5 +215,7 @@ def test_a_canary_that_fails_on_a_node_ends_the_run(
     options = RunOptions((lake,), tmp_path / "scored", model=bundle, precision="fp32")
     with pytest.raises(GateFailed, match="fp32"):
         list(ray.run(options))
+    # What still runs would use Ray, which is gone, and would have the process ended for it.
+    assert not [each.name for each in threading.enumerate() if each.name.startswith(ray._THREADS)]
     assert written(tmp_path / "scored") == {}
     assert not (tmp_path / "scored" / "_tweetscore.json").exists()
