@@ -65,10 +65,12 @@ def _either_cpu(
     if precision == "bf16":
         return openvino
     exact = openvino + _builtin("fp32", machine, f"{why}; OpenVINO could not be used")
-    # On AMX bf16 is faster, and without a second session.
-    if precision == "auto" and int8_proven and machine.instruction_set != "amx":
-        return (*_int8(machine, why), *exact)
-    return exact
+    if precision != "auto" or not int8_proven:
+        return exact
+    # On AMX bf16 is faster, and without a second session: MiniLM 2,100 tweets/s, against 1,070.
+    # A model whose bf16 is outside the gate still has int8: GPT-2 225, against 85 in fp32.
+    faster = sum(choice.precision == "bf16" for choice in exact)
+    return (*exact[:faster], *_int8(machine, why), *exact[faster:])
 
 
 def _cuda(precision: Precision, machine: Machine) -> tuple[Choice, ...]:
