@@ -16,7 +16,7 @@ import pytest
 
 # argv: where to report, code to run instead of the program (or nothing), the program's words.
 PROGRAM = """
-import json, socket, sys
+import atexit, json, socket, sys
 from pathlib import Path
 
 REFUSED = {f"socket.{name}" for name in (
@@ -37,20 +37,22 @@ def no_routes():
 report, code, *words = sys.argv[1:]
 sys.argv[1:] = words
 before = no_routes()
-try:
-    if code:
-        exec(code)
-    else:
-        sys.addaudithook(guard)
-        from scorer.cli import main
-        main()
-finally:
+
+@atexit.register
+def write_report():
     Path(report).write_text(json.dumps({
         "refused": refused,
         "unroutable": no_routes() - before,
         "interfaces": [name for _, name in socket.if_nameindex()],
         "modules": sorted({name.partition(".")[0] for name in sys.modules}),
     }))
+
+if code:
+    exec(code)
+else:
+    sys.addaudithook(guard)
+    from scorer.cli import main
+    main()
 """
 NAMESPACE = ("unshare", "--map-root-user", "--net", "--")
 # What fetches, or reports home. tokenizers and polars have clients of their own in native code.
