@@ -37,7 +37,9 @@ _TASKS = 10_000  # that Ray is given; with more files a task has several
 _LIVES = 5  # times that a task is tried again because its actor died: a file may be what kills it
 _KNOCK = 10.0  # seconds for a cluster to answer
 _THREADS = ("StreamingExecutor", "iter_threaded")  # Ray Data's, which use Ray
-_STEP = 30.0  # seconds that such a thread may need to notice that it is not wanted any more
+# Seconds for such a thread to notice that it is not wanted; after an interrupt one may turn in an
+# idle loop until the exception is gone, and asks Ray for nothing there.
+_STEP = 1.0
 _ZOMBIE = 60.0  # seconds that an actor of a driver that died may hold an output's lock
 # No report to Ray's makers. What it logs to its files is enough; errors come as exceptions.
 _QUIET = {
