@@ -52,7 +52,8 @@ def _load_config(precision: str, threads: int) -> str:
                 # AMX, 2,000 tokens of texts of 10, 20 and 40: 71, 66 and 67 ms, against 98, 77, 85.
                 "SNIPPETS_MODE": "DISABLE",
                 # Compiled kernels that are kept: each size of batch needs a dozen, of up to 1 MiB.
-                # After 27,480 tweets 841 MiB instead of 1,499, and no slower.
+                # After 27,480 tweets 841 MiB instead of 1,499, in 12.7 and 13.8 s instead of 11.5
+                # and 12.0 (two runs each, on a box that varies by a fifth): memory is the promise.
                 "CPU_RUNTIME_CACHE_CAPACITY": "100",
             }
         }
