@@ -109,13 +109,14 @@ def _save_graphs(
     Returns:
         What the metadata says of them: their names, and whether the last layer is pruned.
     """
-    from export import int8, precision, prune, streams, to_onnx, unmask
+    from export import int8, precision, prune, streams, to_onnx, unmask, untwist
     from export.publish import GRAPHS
     from export.reference import load_model
 
     whole = load_model(stage, attention=to_onnx.ATTENTION[model_type])
     model = prune.prune(whole)
-    plain, weights = to_onnx.plain_graph(unmask.unmask(model)), stage / precision.WEIGHTS_NAME
+    plain = untwist.untwist(to_onnx.plain_graph(unmask.unmask(model)))
+    weights = stage / precision.WEIGHTS_NAME
     graphs = {
         "fp32": precision.full_precision_graph(plain, weights),
         "fp16": precision.half_precision_graph(plain, weights),

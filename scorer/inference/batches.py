@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 class Batch:
     """Rows of one token length that go through the model together."""
 
-    rows: NDArray[np.int64]  # ascending
+    rows: NDArray[np.int64]  # ascending; the last one again where the batch is filled up
     length: int  # tokens per row
 
 
-def plan_batches(lengths: NDArray[np.int64], token_budget: int) -> list[Batch]:
+def plan_batches(
+    lengths: NDArray[np.int64], token_budget: int, *, alike: bool = False
+) -> list[Batch]:
     """Place every row in exactly one batch of at most `token_budget` tokens.
 
     A row longer than the budget is a batch of its own. The longest come first: memory peaks
@@ -27,6 +29,8 @@ def plan_batches(lengths: NDArray[np.int64], token_budget: int) -> list[Batch]:
     Args:
         lengths: Tokens per row, each at least 1: an empty row must never reach a model.
         token_budget: Rows times length that a batch may hold.
+        alike: Give all batches of a length one size, for a session that compiles each new one:
+            there are no more of them, and the last one is filled up with its last row.
     """
     if len(lengths) == 0:
         return []
@@ -38,5 +42,17 @@ def plan_batches(lengths: NDArray[np.int64], token_budget: int) -> list[Batch]:
     for rows in np.split(order, starts[1:]):
         length = int(lengths[rows[0]])
         size = max(1, token_budget // length)
-        batches += [Batch(rows[i : i + size], length) for i in range(0, len(rows), size)]
+        batches += [Batch(each, length) for each in (_alike if alike else _full)(rows, size)]
     return batches
+
+
+def _full(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut rows into pieces of `size`, the last of what remains."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _alike(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut rows into as many pieces, all of one size, the last filled up with its last row."""
+    pieces = -(-len(rows) // size)
+    size = -(-len(rows) // pieces)
+    return _full(np.pad(rows, (0, pieces * size - len(rows)), "edge"), size)

@@ -217,7 +217,7 @@ def _ask(
         rows = texts[batch.rows]
         answers[rows] = session.run(tokens.matrix(rows, batch.length))
 
-    batches = plan_batches(tokens.lengths[texts], session.token_budget)
+    batches = plan_batches(tokens.lengths[texts], session.token_budget, alike=session.info.compiles)
     # A pool for each window, and so a barrier at its end. Keeping the callers busy across
     # windows would gain 0.6 % at 2,400 tweets/s: of a window's 7 s they idle for the 23 ms of
     # planning, remembering and labelling, 20 ms of fsync, and 0.1 % until the last batches end.

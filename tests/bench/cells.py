@@ -16,7 +16,7 @@ ROUNDS = 3
 START_ROWS = 1000  # of the run whose start is taken apart
 OUR_MODULE = "peers.tweetscore"
 #: A process that takes longer than this in the first round has had its only one, unless it is ours.
-SLOW_SECONDS = 75.0
+SLOW_SECONDS = 60.0
 
 Arithmetic = Literal["fp32", "bf16", "int8", "auto"]
 

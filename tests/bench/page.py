@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench import bars, spread_page, store
+from tests.bench import bars, cells, spread_page, store
 from tests.bench.cells import CONTENDERS, MINILM, MODELS, OURS, START_ROWS, Cell, Contender, Model
 from tests.bench.figures import Results, Spread, ratios, spread
 from tests.bench.markdown import table
+from tests.bench.tuning import BUDGETS
 
 NAME = "benchmarks"
 VERDICTS = {True: "yes", False: "**no**", None: ""}
@@ -58,8 +59,8 @@ def _head(results: Results) -> Iterator[str]:
     yield (
         f"One box ({machine['cpu']}; {', '.join(machine['instructions'])}; "
         f"{machine['memory_gib']} GiB), threads for everybody: {machine['threads']}, in "
-        "alternation (A B C, A B C). A contender that took more than 75 s in the first round "
-        "had no other, unless it was tweetscore."
+        "alternation (A B C, A B C). A contender that took more than "
+        f"{cells.SLOW_SECONDS:.0f} s in the first round had no other, unless it was tweetscore."
     )
     yield ""
     yield (
@@ -69,7 +70,8 @@ def _head(results: Results) -> Iterator[str]:
         "gets them raw and normalises them in its own. Conversions of the model to a peer's "
         "format are made beforehand, with that engine's own tools, from the same weights. All "
         "cut a text at the same number of tokens. *Sorted* means by number of tokens, in "
-        "batches of at most 512, 1,024 or 2,048 tokens, padding included: what proved quickest "
+        f"batches of at most {', '.join(f'{each:,}' for each in BUDGETS[:-1])} or {BUDGETS[-1]:,} "
+        "tokens, padding included: what proved quickest "
         "for this engine and model on this box just before (column *batch*). Only tweetscore "
         "leaves out padding, the last layer's unused rows and equal texts."
     )

@@ -48,7 +48,7 @@ def test_every_batch_size_is_tried_and_the_quickest_taken(
     def infer(batches: Batches, _: np.ndarray) -> None:
         largest = max(sum(len(batches.ids[row]) for row in rows) for rows in batches.rows)
         tried.append(largest)
-        now[0] += {500: 3.0, 1000: 1.0, 2000: 2.0}.get(largest, 0.0)
+        now[0] += {500: 3.0, 1000: 1.0, 2000: 2.0, 4000: 4.0}.get(largest, 0.0)
 
     monkeypatch.setattr(tuning, "tokenize", lambda *_: ids)
     monkeypatch.setattr("tests.bench.tuning.time.monotonic", lambda: now[0])
@@ -56,5 +56,5 @@ def test_every_batch_size_is_tried_and_the_quickest_taken(
     (tmp_path / "model.json").write_text('{"labels": ["a", "b"], "pad_token_id": 0}')
     job = Job(tmp_path, tmp_path / "texts.parquet", tmp_path / "none", 1, "fp32", {})
     found = tuning.tune(SimpleNamespace(load=lambda _: infer), job)
-    assert found == {"budget": 1024, "seconds": {512: 3.0, 1024: 1.0, 2048: 2.0}}
-    assert tried[1:] == [500, 1000, 2000] * 2
+    assert found == {"budget": 1024, "seconds": {512: 3.0, 1024: 1.0, 2048: 2.0, 4096: 4.0}}
+    assert tried[1:] == [500, 1000, 2000, 4000] * 2

@@ -16,7 +16,7 @@ import numpy as np
 
 from tests.bench.peers.common import Job, read_texts, sorted_batches, tokenize
 
-BUDGETS = (512, 1024, 2048)  # most tokens of a batch, padding included
+BUDGETS = (512, 1024, 2048, 4096)  # most tokens of a batch, padding included
 TRIES = 2
 
 
