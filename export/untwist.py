@@ -3,7 +3,8 @@
 transformers turns the keys [texts, tokens, heads, width] into [texts, heads, width, tokens] in one
 step, which takes every number from another row. Here they become [texts, heads, tokens, width]
 first, as queries and values do, and then change their last two axes, which a matrix product does
-by itself: OpenVINO's and ONNX Runtime's take its second factor either way.
+by itself: OpenVINO's and ONNX Runtime's take its second factor either way. GPT-2 scales its keys
+between the two, and is left as it is: the products are 86 % of its time.
 """
 
 import onnx

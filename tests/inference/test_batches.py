@@ -1,5 +1,7 @@
 """The planner places every row once, in batches of one length."""
 
+from itertools import zip_longest
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,6 +52,34 @@ def test_the_longest_come_first_and_always_the_same_way(lengths: np.ndarray, bud
     ]
     order = [(-batch.length, row) for batch in first for row in batch.rows.tolist()]
     assert order == sorted(order)
+
+
+@given(LENGTHS, BUDGETS)
+def test_batches_alike_have_one_size_for_each_length(lengths: np.ndarray, budget: int) -> None:
+    """As many as otherwise, within the budget; only the last repeats a row, and only its last."""
+    plan = plan_batches(lengths, budget, alike=True)
+    assert [b.length for b in plan] == [b.length for b in plan_batches(lengths, budget)]
+    rows: list[int] = []
+    for batch, after in zip_longest(plan, plan[1:]):
+        assert len(batch.rows) * batch.length <= budget or len(batch.rows) == 1
+        own = np.unique(batch.rows).tolist()
+        filling = batch.rows[len(own) :].tolist()
+        assert filling == own[-1:] * len(filling)
+        if after is not None and after.length == batch.length:
+            assert not filling
+            assert len(after.rows) == len(batch.rows)
+        rows += own
+    assert sorted(rows) == list(range(len(lengths)))
+
+
+@pytest.mark.parametrize(
+    ("count", "pieces"),
+    [(4, [[0, 1, 2, 3]]), (5, [[0, 1, 2], [3, 4, 4]]), (9, [[0, 1, 2], [3, 4, 5], [6, 7, 8]])],
+)
+def test_batches_alike_are_as_small_as_can_be(count: int, pieces: list[list[int]]) -> None:
+    """Of four rows at most: what is computed twice is less than a row per batch."""
+    plan = plan_batches(np.full(count, 10), 40, alike=True)
+    assert [batch.rows.tolist() for batch in plan] == pieces
 
 
 @pytest.mark.parametrize(

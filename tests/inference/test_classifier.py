@@ -205,6 +205,21 @@ def test_batches_run_on_several_threads(bundle: Bundle) -> None:
     assert stubbed.classify(column(["a", "b !", "c ! !", "d ! ! !"])).counters.scored == 4
 
 
+@pytest.mark.parametrize(("device", "sizes"), [("builtin", [5, 2]), ("openvino", [4, 4])])
+def test_a_session_that_compiles_gets_batches_of_one_size(
+    bundle: Bundle, device: str, sizes: list[int]
+) -> None:
+    """Seven texts of one length, of which five are within the budget."""
+    session = StubSession(bundle, device=device)
+    stubbed = Classifier(bundle, session)
+    texts = column(["!" * (row + 1) + "?" * (7 - row) for row in range(7)])
+    (length,) = {*stubbed.prepare(texts).tokens.lengths.tolist()}
+    session.token_budget = 5 * length
+    session.shapes.clear()
+    stubbed.classify(texts)
+    assert sorted(session.shapes, reverse=True) == [(size, length) for size in sizes]
+
+
 def test_near_ties_of_a_window_are_decided_together(tiny_bert_bundle: Path) -> None:
     """They are asked of the exact session, however many batches they were in, and none else."""
     bundle = open_bundle(tiny_bert_bundle)
