@@ -1,12 +1,12 @@
-"""What is checked of a query's rows before the model works."""
+"""What is checked of a query's rows, and of the tables they go into, before the model works."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from scorer.databases.engine import Column, Session
 from scorer.databases.options import TableOptions
-from scorer.databases.statements import Work
-from scorer.errors import DataError
+from scorer.databases.statements import RUNS_COLUMNS, Target, Work
+from scorer.errors import DataError, OutputRefused
 from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns
 
@@ -31,6 +31,23 @@ def check_rows(
     if options.id_column is not None:
         names = [column.name for column in columns]
         _check_ids(session, work, names, options.id_column, options.place)
+
+
+def has_runs(session: Session, target: Target) -> bool:
+    """Tell whether the table of runs is there.
+
+    Raises:
+        OutputRefused: A table of its name is, and is somebody else's.
+    """
+    fold = target.work.dialect.folded
+    there = [column.name for column in session.columns(target.runs)]
+    if there and {*map(fold, there)} != {*RUNS_COLUMNS}:
+        raise OutputRefused(
+            f"the table {target.runs} is not one of tweetscore's: its columns are "
+            f"{', '.join(there)}",
+            "rename it, or put the scores into another schema: tweetscore keeps its runs there",
+        )
+    return bool(there)
 
 
 def number(session: Session, statement: str) -> int:

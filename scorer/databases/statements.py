@@ -12,6 +12,7 @@ from scorer.databases.names import TableName, quoted
 
 ROW = "tweetscore_row"
 RUNS = "tweetscore_runs"
+RUNS_COLUMNS = ("target", "result_key", "model", "all_rows", "scored_rows", "finished")
 
 
 def of_table(table: TableName) -> str:
@@ -163,11 +164,10 @@ class Target:
 
     def make_runs(self) -> str:
         """Make the table of runs."""
-        text = self.work.dialect.text
-        return (
-            f"CREATE TABLE {self.runs} (target {text}, result_key {text}, model {text}, "
-            f"all_rows BIGINT, scored_rows BIGINT, finished {text})"
-        )
+        text, count = self.work.dialect.text, "BIGINT"
+        kinds = (text, text, text, count, count, text)
+        columns = (f"{name} {kind}" for name, kind in zip(RUNS_COLUMNS, kinds, strict=True))
+        return f"CREATE TABLE {self.runs} ({', '.join(columns)})"
 
     def keys_of_runs(self) -> str:
         """Return the keys that the table's rows were scored under."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from scorer import __version__, pipeline
 from scorer.databases import open_database
-from scorer.databases.checks import check_rows, number
+from scorer.databases.checks import check_rows, has_runs, number
 from scorer.databases.engine import Column, Database, Session, transaction
 from scorer.databases.names import TableName
 from scorer.databases.options import TableOptions
@@ -153,7 +153,7 @@ class _TableRun:
         options, target = self._options, self._target
         if options.id_column is None or options.overwrite or not options.scoring.incremental:
             return False
-        if not session.columns(target.table) or not session.columns(target.runs):
+        if not session.columns(target.table) or not has_runs(session, target):
             return False
         keys = session.rows(target.keys_of_runs(), self._name)
         return keys == [(self._key,)] and not number(
@@ -222,7 +222,7 @@ class _TableRun:
     def _note_run(self, session: Session, rows: int, scored: int) -> None:
         """Note beside the table how its rows were scored."""
         target, name = self._target, self._name
-        if not session.columns(target.runs):
+        if not has_runs(session, target):
             session.execute(target.make_runs())
         if number(session, target.count()) == rows:  # none is left of earlier runs
             session.execute(target.forget_runs(), name)

@@ -167,6 +167,20 @@ def test_another_table_is_refused(engine: Engine, score: Score, stub: StubClassi
         score(id_column="id")
 
 
+@pytest.mark.parametrize("columns", ["id BIGINT", "target TEXT, result_key TEXT, note TEXT"])
+def test_a_table_of_runs_that_is_somebody_elses_is_refused(
+    engine: Engine, score: Score, stub: StubClassifier, columns: str
+) -> None:
+    """By its name, before any work, whether ours would be made or read; it stays as it was."""
+    engine.run(f"CREATE TABLE tweetscore_runs ({columns})")
+    for wanted in ({}, {"id_column": "id"}):
+        with pytest.raises(OutputRefused, match='the table "tweetscore_runs" is not one of'):
+            score(**wanted)
+    assert stub.loads == 0
+    assert sorted(engine.tables()) == ["tweets", "tweetscore_runs"]
+    assert engine.rows("SELECT * FROM tweetscore_runs") == []
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
