@@ -70,6 +70,7 @@ class ParityReport:
     measured: tuple[Measured, ...]
     graph_check: Measured | None  # the fp16 graph on the CPU: says nothing about a GPU
     passed_over: tuple[str, ...]  # sessions that are here but not usable, and why
+    outside: tuple[dict[str, str], ...]  # of these, what is outside the gate: for the bundle
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +91,7 @@ def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> Pa
     truth = _truth(bundle, reference, [*bundle.canary().texts, *texts])
     require_spread(truth.probabilities, bundle.labels)
     machine = inspect()
-    measured, passed_over = [], []
+    measured, passed_over, outside = [], [], []
     for choice in available(machine, int8="int8" in bundle.metadata["graphs"]):
         try:
             session = open_session(bundle, choice, machine)
@@ -100,11 +101,24 @@ def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> Pa
             if choice.precision == "fp32" and isinstance(error, GateFailed):
                 raise
             passed_over.append(f"{choice.device} in {choice.precision}: {error.problem}")
+            if isinstance(error, GateFailed):
+                outside.append(_place(choice, machine))
             continue
         measured.append(Measured(session.info, figures))
     return ParityReport(
-        tuple(measured), _check_fp16_graph(bundle, truth, machine), tuple(passed_over)
+        tuple(measured),
+        _check_fp16_graph(bundle, truth, machine),
+        tuple(passed_over),
+        tuple(outside),
     )
+
+
+def _place(choice: Choice, machine: Machine) -> dict[str, str]:
+    return {
+        "device": choice.device,
+        "precision": choice.precision,
+        "architecture": machine.architecture(choice.device),
+    }
 
 
 def available(machine: Machine, *, int8: bool) -> Iterator[Choice]:

@@ -71,7 +71,8 @@ def add_parity(metadata: Mapping[str, Any], report: ParityReport) -> dict[str, A
     """Return the metadata with figures, those of a GPU graph on a CPU set apart."""
     measured = [{**entry.record(), "measured": True} for entry in report.measured]
     checks = [{**entry.record(), "measured": False} for entry in [report.graph_check] if entry]
-    return {**metadata, "parity": measured, "graph_checks": checks}
+    outside = [*report.outside]
+    return {**metadata, "parity": measured, "graph_checks": checks, "outside_gate": outside}
 
 
 def write_metadata(stage: Path, metadata: Mapping[str, Any]) -> None:

@@ -18,13 +18,13 @@ from scorer.inference import labels
 from scorer.inference.batches import Batch, plan_batches
 from scorer.inference.bundle import Bundle
 from scorer.inference.canary import measure
-from scorer.inference.gate import Figures, is_proven
+from scorer.inference.gate import Figures, is_proven, was_outside
 from scorer.inference.prepare import Preparation, Prepared
 from scorer.inference.remembered import Remembered
 from scorer.inference.runtime import open_session
 from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.runtime.near_ties import are_near
-from scorer.inference.runtime.select import Choice, Device, Precision, choices
+from scorer.inference.runtime.select import Choice, Device, Precision, choices, without
 from scorer.inference.runtime.session import RuntimeInfo, Session
 from scorer.inference.tokens import Tokens
 from scorer.records import Known, Scores
@@ -188,15 +188,28 @@ def foreseen(bundle: Bundle, device: Device, precision: Precision) -> dict[str, 
     """
     machine = inspect()
     first = _choices(bundle, device, precision, machine)[0]
-    kind = machine.gpus[0].architecture if first.device == "cuda" else machine.instruction_set
+    kind = machine.architecture(first.device)
     return {"device": first.device, "precision": first.precision, "instruction_set": kind}
 
 
 def _choices(
     bundle: Bundle, device: Device, precision: Precision, machine: Machine
 ) -> tuple[Choice, ...]:
+    """Return what to try; of `auto` nothing that the bundle is known to fail in: it takes time."""
     proven = is_proven(bundle.metadata, "int8")
-    return choices(device, precision, machine, int8_proven=proven)
+    tried = choices(device, precision, machine, int8_proven=proven)
+    if precision != "auto":
+        return tried
+    return without(
+        tried,
+        [
+            each
+            for each in tried
+            if was_outside(
+                bundle.metadata, each.device, each.precision, machine.architecture(each.device)
+            )
+        ],
+    )
 
 
 def _donors(prepared: Prepared, known: Known | None) -> NDArray[np.int64]:

@@ -60,6 +60,15 @@ def is_proven(metadata: Mapping[str, Any], precision: str) -> bool:
     )
 
 
+def was_outside(
+    metadata: Mapping[str, Any], device: str, precision: str, architecture: str
+) -> bool:
+    """Tell whether a bundle's export met a precision outside the gate on such a device."""
+    entries = metadata.get("outside_gate")
+    met = {"device": device, "precision": precision, "architecture": architecture}
+    return isinstance(entries, list) and met in entries
+
+
 def compare(probabilities: NDArray[np.floating], reference: NDArray[np.floating]) -> Figures:
     """Compare [texts, classes] probabilities with the reference's, of the same shape."""
     if probabilities.shape != reference.shape or len(reference) == 0:

@@ -12,9 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from export import parity, publish
 from export.reference import Reference
-from scorer.errors import GateFailed
+from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.gate import Figures
+from scorer.inference.runtime.machine import inspect
+from scorer.inference.runtime.session import RuntimeInfo, Session
 
 INFO = RuntimeInfo("StubProvider", "builtin", "fp32", "stub", 1, "a stub")
 
@@ -137,6 +139,31 @@ def test_the_reference_must_use_every_class_with_a_spread(
     """Answers without variety are no evidence."""
     with pytest.raises(GateFailed, match="prove nothing"):
         parity.require_spread(np.array(probabilities, np.float32), ["no", "yes"])
+
+
+def test_what_is_outside_the_gate_is_told_to_the_bundle(
+    copy: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is not fp32: no start on such a box tries it again. Other troubles are not of it."""
+    bundle, reference = reopened(copy("bert"))
+    measure, here = parity.measure, inspect()
+    errors = {"int8": GateFailed("far off", "-"), "bf16": DeviceUnavailable("broken", "-")}
+
+    def judge(bundle: Bundle, session: Session, truth: parity.Truth) -> Figures:
+        if error := errors.get(session.info.precision):
+            raise error
+        return measure(bundle, session, truth)
+
+    monkeypatch.setattr(parity, "measure", judge)
+    offered = [(each.device, each.precision) for each in parity.available(here, int8=True)]
+    report = parity.check(bundle, reference)
+    expected = [
+        {"device": device, "precision": precision, "architecture": here.instruction_set}
+        for device, precision in offered
+        if precision == "int8"
+    ]
+    assert publish.add_parity({}, report)["outside_gate"] == expected
+    assert len(report.passed_over) == sum(precision in errors for _, precision in offered)
 
 
 def test_answers_with_variety_are_evidence() -> None:

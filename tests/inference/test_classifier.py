@@ -264,6 +264,27 @@ def with_canary(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, **changes: Any)
     monkeypatch.setattr(Bundle, "canary", lambda _: changed)
 
 
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([{"device": "openvino", "precision": "bf16", "architecture": "amx"}], "fp32"),
+        ([{"device": "openvino", "precision": "bf16", "architecture": "avx512-bf16"}], "bf16"),
+        ([{"device": "openvino"}], "bf16"),
+        ("openvino bf16 amx", "bf16"),
+        (None, "bf16"),
+    ],
+)
+def test_auto_does_not_try_what_the_export_found_outside_the_gate(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, entries: object, expected: str
+) -> None:
+    """On a box of that kind; by its name it is tried all the same. Other entries say nothing."""
+    monkeypatch.setattr(hallway, "inspect", lambda: AMX)
+    metadata = {**bundle.metadata, "outside_gate": entries, "parity": []}
+    told = dataclasses.replace(bundle, metadata=metadata)
+    assert hallway.foreseen(told, "auto", "auto")["precision"] == expected
+    assert hallway.foreseen(told, "auto", "bf16")["precision"] == "bf16"
+
+
 def test_fp32_outside_the_gate_is_76(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """A difference of 1e-3, which other precisions may have, breaks the promise of fp32."""
     with_canary(bundle, monkeypatch, logits=bundle.canary().logits * np.float32(1.01))

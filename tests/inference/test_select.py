@@ -6,7 +6,7 @@ import pytest
 
 from scorer.errors import DeviceUnavailable
 from scorer.inference.runtime.machine import Gpu, Machine
-from scorer.inference.runtime.select import Device, Precision, choices
+from scorer.inference.runtime.select import Device, Precision, choices, without
 
 INTEL = Machine(2, "avx2", "", (), "no NVIDIA driver (libcuda.so.1 was not found)")
 AMX = dataclasses.replace(INTEL, instruction_set="amx")
@@ -69,6 +69,18 @@ def test_int8_comes_before_fp32_where_it_is_proven(
     """It takes VNNI and a model whose int8 is within the gate; bf16 through AMX is faster."""
     tried = choices(device, precision, machine, int8_proven=True)
     assert ", ".join(f"{choice.device} {choice.precision}" for choice in tried) == expected
+
+
+def test_what_the_export_found_outside_the_gate_is_left_out() -> None:
+    """The others keep their order, and say why they are first."""
+    bf16, *others = choices("auto", "auto", AMX, int8_proven=True)
+    tried = without((bf16, *others), [bf16])
+    assert [(c.device, c.precision) for c in tried] == [(c.device, c.precision) for c in others]
+    for choice in tried:
+        assert choice.reason.endswith(
+            "; openvino in bf16 was outside the gate at the model's export"
+        )
+    assert without((bf16, *others), []) == (bf16, *others)
 
 
 def test_int8_that_is_not_proven_has_to_be_asked_for() -> None:

@@ -41,7 +41,7 @@ def open_session(
         provider=provider,
         device=choice.device,
         precision=choice.precision,
-        instruction_set=machine.gpus[0].architecture if on_gpu else machine.instruction_set,
+        instruction_set=machine.architecture(choice.device),
         threads=threads or machine.cpus,
         reason=f"{choice.reason}{_left_out(machine) if on_gpu else ''}",
         devices=len(alike(machine.gpus)) if on_gpu else 1,

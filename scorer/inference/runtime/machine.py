@@ -50,6 +50,10 @@ class Machine:
     gpus: tuple[Gpu, ...]
     no_gpu_reason: str  # empty if there is one
 
+    def architecture(self, device: str) -> str:
+        """Return what decides which kernels run: the GPU's, or the CPU's instruction set."""
+        return self.gpus[0].architecture if device == "cuda" else self.instruction_set
+
 
 def inspect() -> Machine:
     """Look at this box; takes a few milliseconds."""

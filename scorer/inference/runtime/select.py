@@ -4,7 +4,8 @@
 used only when it is asked for. Between the two CPU providers it may fall.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scorer.errors import DeviceUnavailable
@@ -52,6 +53,17 @@ def choices(
         return _builtin(precision, machine, "asked for by name", int8_proven)
     why = "the CPU was asked for" if device == "cpu" else machine.no_gpu_reason
     return _either_cpu(precision, machine, why, int8_proven)
+
+
+def without(tried: Collection[Choice], outside: Collection[Choice]) -> tuple[Choice, ...]:
+    """Leave out what the model's export found outside the gate on such a box, and say so."""
+    said = "".join(
+        f"; {choice.device} in {choice.precision} was outside the gate at the model's export"
+        for choice in outside
+    )
+    return tuple(
+        replace(choice, reason=choice.reason + said) for choice in tried if choice not in outside
+    )
 
 
 def _either_cpu(
