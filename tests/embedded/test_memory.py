@@ -5,6 +5,10 @@ import sys
 
 import pytest
 
+from scorer.inference.runtime.machine import no_openvino_reason
+
+needs_openvino = pytest.mark.skipif(bool(no_openvino_reason()), reason=no_openvino_reason())
+
 # In a process of its own: here the C library may have kept anything.
 _PROGRAM = """
 import ctypes, os
@@ -27,7 +31,10 @@ print((opened - resident()) >> 20)
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps it and can be asked")
 @pytest.mark.parametrize(
     ("module", "opener", "precision"),
-    [("cpu", "open_builtin", "int8"), ("openvino", "open_openvino", "fp32")],
+    [
+        ("cpu", "open_builtin", "int8"),
+        pytest.param("openvino", "open_openvino", "fp32", marks=needs_openvino),
+    ],
 )
 def test_opening_a_session_leaves_little_that_is_free_and_kept(
     module: str, opener: str, precision: str
@@ -66,6 +73,7 @@ print((after(range(72, 12, -1)) - first) >> 20)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@needs_openvino
 def test_openvino_does_not_keep_all_shapes_that_it_has_met() -> None:
     """120 shapes in, another 120: 320 MiB if it kept what it compiled for each, 70 as it is."""
     done = subprocess.run(
