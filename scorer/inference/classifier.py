@@ -200,15 +200,14 @@ def _choices(
     tried = choices(device, precision, machine, int8_proven=proven)
     if precision != "auto":
         return tried
-    return without(
-        tried,
-        [
-            each
-            for each in tried
-            if was_outside(
-                bundle.metadata, each.device, each.precision, machine.architecture(each.device)
-            )
-        ],
+    return without(tried, [each for each in tried if _was_outside(bundle, each, machine)])
+
+
+def _was_outside(bundle: Bundle, choice: Choice, machine: Machine) -> bool:
+    """Tell so of anything but fp32, which is what is left in the end, whatever a bundle says."""
+    architecture = machine.architecture(choice.device)
+    return choice.precision != "fp32" and was_outside(
+        bundle.metadata, choice.device, choice.precision, architecture
     )
 
 

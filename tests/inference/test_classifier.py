@@ -267,7 +267,14 @@ def with_canary(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, **changes: Any)
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ([{"device": "openvino", "precision": "bf16", "architecture": "amx"}], "fp32"),
+        (
+            [
+                {"device": device, "precision": precision, "architecture": "amx"}
+                for device in ("openvino", "builtin")
+                for precision in ("bf16", "fp32")
+            ],
+            "fp32",
+        ),
         ([{"device": "openvino", "precision": "bf16", "architecture": "avx512-bf16"}], "bf16"),
         ([{"device": "openvino"}], "bf16"),
         ("openvino bf16 amx", "bf16"),
