@@ -8,6 +8,7 @@ import pytest
 
 from scorer.inference.runtime.machine import no_openvino_reason
 
+# Its plugin lists Intel's CPUs only: elsewhere there is no session that could be looked at.
 needs_openvino = pytest.mark.skipif(bool(no_openvino_reason()), reason=no_openvino_reason())
 
 # In a process of its own: here the C library may have kept anything.
@@ -76,7 +77,7 @@ print((after(range(72, 12, -1)) - first) >> 20, os.environ.get("ONEDNN_PRIMITIVE
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @needs_openvino
 @pytest.mark.parametrize(
-    ("capacity", "least", "most"), [(None, -100, 40), ("1024", 20, 150)], ids=["ours", "theirs"]
+    ("capacity", "least", "most"), [(None, -100, 40), ("1024", 40, 150)], ids=["ours", "theirs"]
 )
 def test_openvino_does_not_keep_all_shapes_that_it_has_met(
     capacity: str | None, least: int, most: int

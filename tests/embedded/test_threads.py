@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from scorer.inference.runtime.machine import no_openvino_reason
+from tests.embedded.test_memory import needs_openvino
 
 _PROGRAM = """
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ for task in Path("/proc/self/task").iterdir():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.skipif(bool(no_openvino_reason()), reason=no_openvino_reason())
+@needs_openvino
 def test_openvinos_threads_are_pinned_to_no_core() -> None:
     """Each process would pin its own to the same first cores, and leave the others idle."""
     done = subprocess.run(
