@@ -22,12 +22,12 @@ class Reference:
         loader: Any = AutoTokenizer
         self._tokenizer = loader.from_pretrained(directory, local_files_only=True)
         self._model: Any = load_model(directory)
-        self._max_length = max_length
+        self.max_length = max_length
         self._alone: dict[str, NDArray[np.float32]] = {}
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of normalised texts, truncated, special tokens included."""
-        encoded = self._tokenizer(list(texts), truncation=True, max_length=self._max_length)
+        encoded = self._tokenizer(list(texts), truncation=True, max_length=self.max_length)
         ids: list[list[int]] = encoded["input_ids"]
         return ids
 
@@ -47,7 +47,7 @@ class Reference:
 
     def _encode(self, batch: list[str]) -> dict[str, Any]:
         encoded = self._tokenizer(
-            batch, truncation=True, max_length=self._max_length, padding=True, return_tensors="pt"
+            batch, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
         )
         # Not the token types: DistilBERT takes none, and for BERT they are 0 anyway.
         return {name: encoded[name] for name in ("input_ids", "attention_mask")}

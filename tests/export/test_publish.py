@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def test_the_canary_holds_what_pytorch_answers(bundles: Callable[[str], Path]) -
     assert reference.token_ids([text])[0] == list(canary.token_ids[row])
     assert len(canary.token_ids[row]) == bundle.max_length
     assert reference.logits([text])[0].tolist() == canary.logits[row].tolist()
+
+
+def test_the_canary_has_few_lengths(bundles: Callable[[str], Path]) -> None:
+    """Or a session that compiles each would be at it for longer than at scoring."""
+    bundle = open_bundle(bundles("bert"))
+    lengths = Counter(len(row) for row in bundle.canary().token_ids)
+    few = {length for length, texts in lengths.items() if texts > 3}
+    assert few == {3, 4, 6, 8, 10, 12, 15, 19, 24, 33, bundle.max_length}
+    assert len(lengths) < 20  # of some texts no start has one of them
+    assert len(set(bundle.canary().texts)) == 256
 
 
 def _series(text: str) -> pl.Series:
