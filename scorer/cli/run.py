@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from scorer.cli.config_file import config_option
-from scorer.cli.engine import check_call, chosen
+from scorer.cli.engine import Here, OnRay, check_call, chosen
 from scorer.cli.errors import print_error
 from scorer.cli.kept_metrics import kept_metrics
 from scorer.cli.log import LoggedCommand, in_json, log_option
@@ -20,7 +20,6 @@ from scorer.errors import UsageError
 
 if TYPE_CHECKING:
     from scorer.piped import Files
-    from scorer.remote import Hallway
     from scorer.remote.urls import Url
     from scorer.run_options import Outcome, RunOptions
 
@@ -83,8 +82,8 @@ def run(
     streams = (sys.stdin.buffer, sys.stdout.buffer)
     with kept_metrics(metrics_file) as hear:
         with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
-            hallway, paths, output = hallway_for(files.inputs, files.output, work_dir)
-            hallway = chosen(engine, ray_address, hallway)
+            local, paths, output = hallway_for(files.inputs, files.output, work_dir)
+            hallway = chosen(engine, ray_address, local)
             wanted = RunOptions(paths, output=output, **options, options_from=_origins(options))
             code = _run(wanted, files, hallway, hear, quiet=quiet, verbose=verbose)
         click.get_current_context().exit(code)
@@ -108,7 +107,7 @@ def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
 def _run(
     wanted: "RunOptions",
     files: "Files",
-    hallway: "Hallway",
+    hallway: Here | OnRay,
     hear: "Callable[[Outcome], object]",
     *,
     quiet: bool,

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scorer.remote.urls import Url
 
 if TYPE_CHECKING:
-    from scorer.run_options import Outcome, RunOptions
+    from scorer.run_options import Model, Outcome, RunOptions
 
 
 class Hallway(Protocol):
-    """What the command line needs of `scorer.pipeline`, or of what stands in its place."""
+    """`scorer.pipeline`, or what stands in its place."""
 
     def discover(self, options: "RunOptions", /) -> Any:
         """Return what a run is asked to score."""
 
     def run(
-        self, options: "RunOptions", found: Any, /, *, progress: Callable[[int], object]
+        self,
+        options: "RunOptions",
+        found: Any,
+        /,
+        *,
+        model_for: "Callable[[RunOptions], Model]",
+        progress: Callable[[int], object],
     ) -> Iterator["Outcome"]:
         """Bring each output up to date and yield what became of it."""
 

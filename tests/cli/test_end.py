@@ -50,3 +50,35 @@ def test_output_that_cannot_be_written_is_no_success(code: int, expected: int) -
             check=False,
         )
     assert ended.returncode == expected
+
+
+_RUN = """
+import sys
+from scorer import pipeline
+from scorer.cli import main
+from tests.crash.stub import StubClassifier
+
+class Stub(StubClassifier):
+    def __del__(self):
+        sys.stdout.write("taken apart")
+
+pipeline.LocalModel = lambda _: Stub("notes")
+sys.argv = ["tweetscore", "run", "tweets.csv", "--quiet"]
+main()
+"""
+
+
+def test_a_runs_model_is_not_taken_apart_before_the_end(tmp_path: Path) -> None:
+    """Nothing lets go of it when the last file is done."""
+    tmp_path.joinpath("tweets.csv").write_text("text\nso good\n")
+    where = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    ended = subprocess.run(
+        [sys.executable, "-c", _RUN],
+        cwd=tmp_path,
+        env=where,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert tmp_path.joinpath("tweets.scored.csv").exists()
