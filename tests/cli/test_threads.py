@@ -100,3 +100,25 @@ def test_threads_reach_the_pools_before_the_libraries_are_loaded() -> None:
         [sys.executable, "-c", script], env=clean, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "1 1 1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("environment", "least"), [({}, 1), ({"OPENBLAS_NUM_THREADS": "2"}, 2)])
+def test_numpy_starts_no_threads_unless_somebody_wants_them(
+    environment: dict[str, str], least: int
+) -> None:
+    """They would spin for nothing, on every core of the box."""
+    script = (
+        "import os; from scorer.cli.streams import prepare_process\n"
+        "prepare_process()\n"
+        "import numpy; print(len(os.listdir('/proc/self/task')))"
+    )
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) == least
