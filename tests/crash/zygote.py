@@ -103,7 +103,7 @@ def _become(request: dict[str, Any]) -> None:
 
 def _patch(request: dict[str, Any]) -> None:
     stub = StubClassifier(**request["stub"])
-    pipeline.LocalModel = stub.opened
+    vars(pipeline)["LocalModel"] = stub.opened
     versions: dict[str, str] = request["versions"]
     run_report.library_versions.cache_clear()
     metadata.version = lambda distribution_name: (
