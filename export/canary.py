@@ -1,6 +1,7 @@
 """The canary: texts of our own with PyTorch's answers, which every run scores first."""
 
 import json
+import re
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,12 @@ from scorer.inference.normalize import Normalizer
 _TEXTS = Path(__file__).with_name("canary_texts.json")
 # Tokens of a text. OpenVINO compiles for each length that it meets, and every run pays for it: with
 # some sixty lengths most of a canary's time was that.
-_LENGTHS = frozenset((3, 4, 6, 8, 10, 12, 15, 19, 24, 33))
+_LENGTHS = (3, 4, 6, 8, 10, 12, 15, 19, 24, 33, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
 def make_canary(reference: Reference, normalizer: Normalizer) -> dict[str, Any]:
     """Return the content of ``canary.json``: texts, token ids, fp32 logits of each text alone."""
-    whole: list[str] = json.loads(_TEXTS.read_text(encoding="utf-8"))
-    texts = [_cut(text, reference, normalizer) for text in whole]
+    texts = [_cut(text, reference, normalizer) for text in _whole_texts()]
     normalized = normalizer(pl.Series(texts, dtype=pl.String)).to_list()
     return {
         "texts": texts,
@@ -28,12 +28,23 @@ def make_canary(reference: Reference, normalizer: Normalizer) -> dict[str, Any]:
     }
 
 
+def calibration(reference: Reference, normalizer: Normalizer) -> list[list[int]]:
+    """Return token ids of the whole texts, from which int8 learns how large its features are."""
+    return reference.token_ids(normalizer(_whole_texts()).to_list())
+
+
+def _whole_texts() -> pl.Series:
+    texts: list[str] = json.loads(_TEXTS.read_text(encoding="utf-8"))
+    return pl.Series(texts, dtype=pl.String)
+
+
 def _cut(text: str, reference: Reference, normalizer: Normalizer) -> str:
-    """Return the longest start of a text that has one of few lengths, or all of it if none has.
+    """Return the text's longest start, in whole words, of one of few lengths, or all of it.
 
     What fills the model stays, so that truncation and the last position have their proof.
     """
-    starts = [text[:end] for end in range(len(text), 0, -1)]
+    ends = [word.end() for word in re.finditer(r"\S+", text)]
+    starts = [text, *(text[:end] for end in reversed(ends))]
     ids = reference.token_ids(normalizer(pl.Series(starts, dtype=pl.String)).to_list())
     fitting = (len(row) in {*_LENGTHS, reference.max_length} for row in ids)
     return next(compress(starts, fitting), text)

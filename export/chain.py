@@ -56,9 +56,9 @@ def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Expo
     with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
         normalizer = _save_model(checkpoint, stage)
         reference = Reference(stage, checkpoint.max_length)
-        known = canary.make_canary(reference, normalizer)
-        publish.write_json(stage / "canary.json", known)
-        graphs = _save_graphs(stage, checkpoint.model_type, known["token_ids"])
+        publish.write_json(stage / "canary.json", canary.make_canary(reference, normalizer))
+        texts = canary.calibration(reference, normalizer)
+        graphs = _save_graphs(stage, checkpoint.model_type, texts)
         metadata = publish.describe(checkpoint, normalizer, options.name, options.version, graphs)
         publish.write_metadata(stage, metadata)
         report = parity.check(open_bundle(stage), reference, options.parity_texts)

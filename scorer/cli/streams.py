@@ -25,8 +25,8 @@ def prepare_process() -> None:
 
 
 def keep(model: object) -> None:
-    """Hold a model until the process ends: nothing else does once its run is done."""
-    _kept.append(model)
+    """Hold the last model until the process ends: nothing else does once its run is done."""
+    _kept[:] = [model]
 
 
 def end(code: int) -> NoReturn:

@@ -13,6 +13,7 @@ from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns, ScoredSlice
 
 WINDOW_BYTES = 64 << 20  # bytes of texts that end a window early, so that memory stays flat
+_MOST_BYTES = 2**31 - 1  # of an array's texts, with offsets of 32 bits
 _MOST_WORDS = 200  # letters of what pyarrow says about damage
 
 # What pyarrow raises for damaged files, its own exceptions and Python's.
@@ -75,7 +76,7 @@ def plain(column: pa.Array) -> pa.Array:
 
 def texts_of(column: pa.Array) -> pl.Series:
     """Return a text column, or whole numbers as text: String [rows]."""
-    # As a batch: polars' way for a single array loads pyarrow.compute, 40 ms before the first row.
+    # As a batch: for a single array polars loads pyarrow.compute, 40 ms before the first row.
     return pl.DataFrame(pa.record_batch([plain(column)], ["text"])).to_series().cast(pl.String)
 
 
@@ -119,7 +120,10 @@ def added_columns(part: ScoredSlice, plan: OutputColumns) -> list[pa.Array]:
 
 
 def _narrow(texts: pa.LargeStringArray) -> pa.StringArray:
-    """Return one window's labels with offsets of 32 bits; pyarrow's cast loads pyarrow.compute."""
+    """Return texts with offsets of 32 bits; pyarrow's cast would load pyarrow.compute."""
     validity, offsets, data = texts.buffers()
-    narrow = np.frombuffer(offsets, np.int64, len(texts) + 1, 8 * texts.offset).astype(np.int32)
-    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(narrow), data, validity, offset=0)
+    wide = np.frombuffer(offsets, np.int64, texts.offset + len(texts) + 1)
+    if wide[-1] > _MOST_BYTES:
+        return texts.cast(pa.string())  # which says what is wrong
+    narrow = pa.py_buffer(wide.astype(np.int32))
+    return pa.StringArray.from_buffers(len(texts), narrow, data, validity, offset=texts.offset)

@@ -81,4 +81,4 @@ def test_a_runs_model_is_not_taken_apart_before_the_end(tmp_path: Path) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    assert tmp_path.joinpath("tweets.scored.csv").exists()
+    assert "load" in tmp_path.joinpath("notes").read_text()

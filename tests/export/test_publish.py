@@ -12,6 +12,7 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
+from export import canary as canary_maker
 from export import parity
 from export.card import model_card
 from export.chain import ExportOptions, export_bundle
@@ -67,11 +68,23 @@ def test_the_canary_holds_what_pytorch_answers(bundles: Callable[[str], Path]) -
 def test_the_canary_has_few_lengths(bundles: Callable[[str], Path]) -> None:
     """Or a session that compiles each would be at it for longer than at scoring."""
     bundle = open_bundle(bundles("bert"))
-    lengths = Counter(len(row) for row in bundle.canary().token_ids)
-    few = {length for length, texts in lengths.items() if texts > 3}
-    assert few == {3, 4, 6, 8, 10, 12, 15, 19, 24, 33, bundle.max_length}
-    assert len(lengths) < 20  # of some texts no start has one of them
-    assert len(set(bundle.canary().texts)) == 256
+    canary = bundle.canary()
+    lengths = Counter(len(row) for row in canary.token_ids)
+    common = {length for length, texts in lengths.items() if texts > 6}
+    assert common == {3, 4, 6, 8, 10, 12, 15, 19, 24, 33, 48, bundle.max_length}
+    assert len(lengths) < 30  # not every text has a word that ends there
+    assert len(set(canary.texts)) > 250  # two may have one start
+    assert {"[CLS]", "<s>", "</s>", "<|endoftext|>"} <= set(" ".join(canary.texts).split())
+
+
+def test_int8_learns_from_whole_texts(bundles: Callable[[str], Path]) -> None:
+    """What the canary is cut to must not change a model's answers."""
+    bundle = open_bundle(bundles("bert"))
+    reference = Reference(bundle.directory, bundle.max_length)
+    whole = canary_maker.calibration(reference, bundle.normalizer)
+    cut = [list(row) for row in bundle.canary().token_ids]
+    assert sum(map(len, whole)) > sum(map(len, cut))
+    assert all(len(mine) >= len(theirs) for mine, theirs in zip(whole, cut, strict=True))
 
 
 def _series(text: str) -> pl.Series:
