@@ -134,8 +134,8 @@ def _from_bytes(content: bytes) -> tuple[ScoredSlice, NDArray[np.int64]]:
     with pa.ipc.open_file(content) as reader:
         batch = reader.get_batch(0)
     metadata = batch.schema.metadata
-    # As a batch: for a single array polars loads pyarrow.compute, for 40 ms. Without metadata, since
-    # it reads that, too, and a digest is no UTF-8.
+    # As a batch: for a single array polars loads pyarrow.compute, for 40 ms. And without metadata,
+    # which it would read, too: a digest is no UTF-8.
     columns = pl.DataFrame(batch.replace_schema_metadata(None))
     part = ScoredSlice(
         offset=int(metadata[b"offset"]),
