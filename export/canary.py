@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ _LENGTHS = (3, 4, 6, 8, 10, 12, 15, 19, 24, 33, 48, 64, 96, 128, 192, 256, 384, 
 
 def make_canary(reference: Reference, normalizer: Normalizer) -> dict[str, Any]:
     """Return the content of ``canary.json``: texts, token ids, fp32 logits of each text alone."""
-    texts = [_cut(text, reference, normalizer) for text in _whole_texts()]
+    texts: list[str] = []
+    for text in _whole_texts():
+        starts = _starts(text, reference, normalizer)
+        texts.append(next((start for start in starts if start not in texts), text))
     normalized = normalizer(pl.Series(texts, dtype=pl.String)).to_list()
     return {
         "texts": texts,
@@ -38,13 +42,12 @@ def _whole_texts() -> pl.Series:
     return pl.Series(texts, dtype=pl.String)
 
 
-def _cut(text: str, reference: Reference, normalizer: Normalizer) -> str:
-    """Return the text's longest start, in whole words, of one of few lengths, or all of it.
+def _starts(text: str, reference: Reference, normalizer: Normalizer) -> Iterator[str]:
+    """Return the text's starts, in whole words, of one of few lengths, the longest first.
 
     What fills the model stays, so that truncation and the last position have their proof.
     """
     ends = [word.end() for word in re.finditer(r"\S+", text)]
     starts = [text, *(text[:end] for end in reversed(ends))]
     ids = reference.token_ids(normalizer(pl.Series(starts, dtype=pl.String)).to_list())
-    fitting = (len(row) in {*_LENGTHS, reference.max_length} for row in ids)
-    return next(compress(starts, fitting), text)
+    return compress(starts, (len(row) in {*_LENGTHS, reference.max_length} for row in ids))
