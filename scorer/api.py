@@ -18,6 +18,7 @@ import polars as pl
 from scorer import frames
 from scorer.errors import UsageError
 from scorer.inference.classifier import Classifier
+from scorer.inference.opening import open_classifier
 from scorer.recipe import Recipe
 from scorer.run_options import renamed, window_rows
 from scorer.streams import scored
@@ -229,7 +230,7 @@ class Scorer:
     def _opened(self, bundle: "Bundle") -> Classifier:
         refuse_a_fork()
         device, precision = self._recipe.device, self._recipe.precision
-        return Classifier.open(
+        return open_classifier(
             bundle, device=device, precision=precision, threads=self._recipe.threads
         )
 

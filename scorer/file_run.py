@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from scorer import keys
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
 from scorer.files.discover import failed_report_path, rejects_path, resolved
-from scorer.files.earlier import Earlier
 from scorer.files.formats import open_source
 from scorer.files.inputs import partition_keys
 from scorer.files.lock import Lock, locked
@@ -34,13 +33,11 @@ from scorer.files.publish import (
 from scorer.files.source import OutputColumns, Source, input_changed
 from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover, scratch
 from scorer.files.storage import reading, writing
-from scorer.first_pass import FirstPass
 from scorer.inference.baseline import baseline_of
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.records import Reject
 from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, renamed, window_rows
-from scorer.take_over import answers_of, find_earlier
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -204,6 +201,11 @@ class FileRun:
         lock: Lock,
         progress: Callable[[int], object],
     ) -> None:
+        # What needs polars, which `open_classifier` has loaded beside the session.
+        from scorer.files.earlier import Earlier
+        from scorer.first_pass import FirstPass
+        from scorer.take_over import answers_of, find_earlier
+
         options, record = self._options, self._record
         rows = options.chunk_rows or window_rows(classifier)
         record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))

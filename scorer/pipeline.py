@@ -37,10 +37,10 @@ class LocalModel:
 
     def load(self) -> TextClassifier:
         """Open a session and prove it on the canary."""
-        from scorer.inference.classifier import Classifier
+        from scorer.inference.opening import open_classifier
 
         options = self._options
-        return Classifier.open(
+        return open_classifier(
             self.bundle,
             device=options.device,
             precision=options.precision,

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
+    import polars as pl
 
 CsvRejectKind = Literal["open-quote", "text-after-quote", "field-count"]
 NdjsonRejectKind = Literal[
@@ -30,7 +32,7 @@ class TextWindow:
     """Consecutive rows of one input: what is tokenised and batched together."""
 
     offset: int  # of the first row in the input, rejects not counted
-    texts: pl.Series  # String, one per row; null where the cell is null
+    texts: "pl.Series"  # String, one per row; null where the cell is null
     rejects: tuple[Reject, ...] = ()  # met while this window was read
 
 

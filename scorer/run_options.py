@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import polars as pl
-
 from scorer.errors import TweetscoreError, UsageError
 from scorer.records import Known, Scores
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from scorer.files.state import Resume
     from scorer.inference.bundle import Bundle
     from scorer.inference.gate import Figures
@@ -105,7 +105,7 @@ class TextClassifier(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What the user should know of the model so far."""
 
-    def prepare(self, texts: pl.Series) -> Any:
+    def prepare(self, texts: "pl.Series") -> Any:
         """Normalise, tokenise and plan one window."""
 
     def score(self, prepared: Any, known: Known | None = None) -> Scores:

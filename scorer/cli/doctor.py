@@ -31,7 +31,7 @@ def doctor(*, model: Path | None, **choice: Any) -> None:
     tweetscore doctor --device cuda
     """
     from scorer.inference.bundle import open_bundle
-    from scorer.inference.classifier import Classifier
+    from scorer.inference.opening import open_classifier
     from scorer.inference.runtime.machine import inspect
     from scorer.monitor.run_report import library_versions
 
@@ -42,7 +42,7 @@ def doctor(*, model: Path | None, **choice: Any) -> None:
     _say_machine(inspect())
     bundle = open_bundle(model)
     _say_model(bundle)
-    _say_choice(Classifier.open(bundle, **choice))
+    _say_choice(open_classifier(bundle, **choice))
 
 
 def _say(topic: str, words: str) -> None:

@@ -278,7 +278,7 @@ class _Rehearsed(Exception):
 
 def _result_key(options: RunOptions, model: Model) -> str:
     """Return what decides each bit of a row's answer, as far as it is known without the model."""
-    from scorer.inference.classifier import foreseen
+    from scorer.inference.opening import foreseen
 
     wanted = options.as_json()
     return digest(

@@ -97,10 +97,10 @@ class _Model:
 
     @cached_property
     def _classifier(self) -> "TextClassifier":
-        from scorer.inference.classifier import Classifier
+        from scorer.inference.opening import open_classifier
 
         options = self._job.options
-        return Classifier.open(
+        return open_classifier(
             self.bundle,
             device=options.device,
             precision=options.precision,

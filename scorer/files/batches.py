@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from scorer.errors import DataError
 from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns, ScoredSlice
+
+if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
+    import polars as pl
 
 WINDOW_BYTES = 64 << 20  # bytes of texts that end a window early, so that memory stays flat
 _MOST_BYTES = 2**31 - 1  # of an array's texts, with offsets of 32 bits
@@ -74,14 +77,18 @@ def plain(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def texts_of(column: pa.Array) -> pl.Series:
+def texts_of(column: pa.Array) -> "pl.Series":
     """Return a text column, or whole numbers as text: String [rows]."""
+    import polars as pl
+
     # As a batch: for a single array polars loads pyarrow.compute, 40 ms before the first row.
     return pl.DataFrame(pa.record_batch([plain(column)], ["text"])).to_series().cast(pl.String)
 
 
-def cut_texts(batches: Iterable[pl.Series], rows: int) -> Iterator[pl.Series]:
+def cut_texts(batches: "Iterable[pl.Series]", rows: int) -> "Iterator[pl.Series]":
     """Cut texts anew, each time that there are enough rows or bytes of them."""
+    import polars as pl
+
     held: list[pl.Series] = []
     count = size = 0
     for batch in batches:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -110,6 +109,8 @@ class Parts:
 
 
 def _to_bytes(offset: int, digest: bytes, scores: Scores) -> bytes:
+    import polars as pl  # here and below: a run loads it, 0.1 s, while its session is loaded
+
     classes = scores.probabilities.shape[1]
     # Through polars: pyarrow's own conversions load pandas, where it is installed, for 0.2 s.
     ids = pl.Series(scores.label_ids)
@@ -131,6 +132,8 @@ def _to_bytes(offset: int, digest: bytes, scores: Scores) -> bytes:
 
 
 def _from_bytes(content: bytes) -> tuple[ScoredSlice, NDArray[np.int64]]:
+    import polars as pl
+
     with pa.ipc.open_file(content) as reader:
         batch = reader.get_batch(0)
     metadata = batch.schema.metadata

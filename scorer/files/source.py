@@ -4,15 +4,17 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
+
+if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
+    import polars as pl
 
 RECORD_CAP = 1 << 20  # bytes of UTF-8 in a record or line of a text format
 
@@ -79,28 +81,30 @@ class ScoredSlice:
         """Return the number of rows."""
         return len(self.label_ids)
 
-    def best(self) -> pl.Series:
+    def best(self) -> "pl.Series":
         """Return the probability of each row's label, Float32 [rows], null where blank."""
-        if not len(self):
-            return pl.Series("score", [], dtype=pl.Float32)
         picked = np.take_along_axis(
             self.probabilities, np.maximum(self.label_ids, 0)[:, None].astype(np.intp), axis=1
         )
         return self._null_where_blank("score", picked[:, 0])
 
-    def of_class(self, number: int) -> pl.Series:
+    def of_class(self, number: int) -> "pl.Series":
         """Return the probability of one class, Float32 [rows], null where blank."""
         return self._null_where_blank("score", self.probabilities[:, number])
 
-    def labels(self, values: tuple[str, ...]) -> pl.Series:
+    def labels(self, values: tuple[str, ...]) -> "pl.Series":
         """Return the labels' names, String [rows], null where blank."""
+        import polars as pl
+
         known = pl.Series("label", values, dtype=pl.String)
         ids = self._null_where_blank("label", self.label_ids).cast(pl.UInt32)
         return known.gather(ids)
 
     def _null_where_blank(
         self, name: str, values: NDArray[np.int16] | NDArray[np.float32]
-    ) -> pl.Series:
+    ) -> "pl.Series":
+        import polars as pl
+
         blank = pl.Series(self.label_ids < 0, dtype=pl.Boolean)
         column = pl.Series(name, np.ascontiguousarray(values))
         return pl.select(pl.when(~blank).then(column).alias(name)).to_series()
@@ -113,11 +117,11 @@ class TextDigest:
         self._lengths = hashlib.blake2b(digest_size=16)
         self._bytes = hashlib.blake2b(digest_size=16)
 
-    def update(self, texts: pl.Series) -> None:
+    def update(self, texts: "pl.Series") -> None:
         """Add a String series; null and '' are told apart."""
         if texts.is_empty():
             return
-        lengths = texts.str.len_bytes().cast(pl.Int64).fill_null(-1)
+        lengths = texts.str.len_bytes().cast(int).fill_null(-1)
         self._lengths.update(lengths.to_numpy().tobytes())
         self._bytes.update(texts.str.join("", ignore_nulls=True).item().encode())
 
@@ -126,7 +130,7 @@ class TextDigest:
         return self._lengths.digest() + self._bytes.digest()
 
 
-def text_digest(texts: pl.Series) -> bytes:
+def text_digest(texts: "pl.Series") -> bytes:
     """Return the digest of one window's texts."""
     digest = TextDigest()
     digest.update(texts)
@@ -169,7 +173,7 @@ class Source(Protocol):
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
 
-    def values(self, column: str) -> Iterator[pl.Series]:
+    def values(self, column: str) -> "Iterator[pl.Series]":
         """Return the values of a column in pieces, for the same rows: String.
 
         A value that is neither text nor a whole number is null, where a column can be of several

@@ -8,7 +8,8 @@ records, and is of a kind that cannot run code.
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.inference import untrusted
+from scorer.inference.config_data import verify_config
 from scorer.inference.normalize import VERSION as NORMALIZER_VERSION
 from scorer.inference.normalize import Normalizer
 from scorer.inference.tokenizer_data import MAX_TOKENS, verify_tokenizer
-from scorer.inference.untrusted import Stamp, Weights, invalid, is_name, is_unicode, is_whole, shown
+from scorer.inference.untrusted import Stamp, invalid, is_name, is_unicode, is_whole, shown
 
 METADATA_NAME = "tweetscore.json"
 SCHEMA_VERSION = 1
@@ -33,11 +35,6 @@ _MIN_LENGTH, _MAX_LENGTH = 3, 4_096
 _MAX_CANARY_TEXTS = 4_096  # ours has 256, and every run scores them
 _TEMPERATURES = (0.01, 100.0)
 _REQUIRED_FILES = ("config.json", "tokenizer.json", "canary.json", "model.safetensors")
-# The tensors with a row per token id, and with a row per position.
-_TABLES = {
-    kind: tuple(f"{kind}.embeddings.{rows}_embeddings.weight" for rows in ("word", "position"))
-    for kind in ("bert", "distilbert", "roberta")
-} | {"gpt2": ("transformer.wte.weight", "transformer.wpe.weight")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,10 +150,27 @@ def _verified(directory: Path) -> Bundle:
     metadata_path = directory / METADATA_NAME
     raw = untrusted.read_bytes(metadata_path)
     metadata = _Metadata(metadata_path, untrusted.parse_json(metadata_path, raw))
-    stamps = untrusted.verify_directory(directory, METADATA_NAME, metadata.files())
-    bundle = metadata.bundle(hashlib.sha256(raw).hexdigest(), stamps)
+    files = metadata.files()
+    untrusted.check_directory(directory, METADATA_NAME, files)
+    # Hashing leaves the interpreter free, and takes as long as what is checked meanwhile: 50 ms.
+    pool = ThreadPoolExecutor(1, thread_name_prefix="hash")
+    try:
+        hashed = pool.submit(untrusted.verify_hashes, directory, files)
+        bundle = _checked(metadata, hashlib.sha256(raw).hexdigest())
+    except InvalidBundle:
+        hashed.result()  # a damaged file is called that, whatever its damage looks like
+        raise
+    finally:
+        pool.shutdown(wait=False)  # an interrupt does not wait for gigabytes
+    return replace(bundle, stamps=hashed.result())
+
+
+def _checked(metadata: "_Metadata", digest: str) -> Bundle:
+    """Check what the files say; small ones are held against their hashes as they are read."""
+    bundle = metadata.bundle(digest)
+    directory = bundle.directory
     weights = untrusted.read_weights(directory / "model.safetensors")
-    tokens = _check_config(bundle, weights)
+    tokens = verify_config(bundle, weights)
     for graph in metadata.graphs().values():
         untrusted.verify_graph(directory / graph, bundle.read(graph), weights)
     verify_tokenizer(directory / "tokenizer.json", bundle.read("tokenizer.json"), tokens)
@@ -171,7 +185,7 @@ class _Metadata:
     path: Path
     content: dict[str, Any]
 
-    def bundle(self, digest: str, stamps: Mapping[str, Stamp]) -> Bundle:
+    def bundle(self, digest: str) -> Bundle:
         return Bundle(
             directory=self.path.parent,
             digest=digest,
@@ -184,7 +198,6 @@ class _Metadata:
             pad_token_id=self._integer("pad_token_id", 0, 2**31),
             temperature=self._temperature(),
             normalizer=self._normalizer(),
-            stamps=stamps,
         )
 
     def files(self) -> dict[str, str]:
@@ -265,36 +278,3 @@ class _Metadata:
         if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
             raise invalid(self.path, f"needs {key}: an object of texts")
         return value
-
-
-def _check_config(bundle: Bundle, weights: Weights) -> int:
-    """Hold ``config.json`` against ``tweetscore.json`` and the weights: other tools believe it.
-
-    Returns:
-        How many tokens the model knows.
-    """
-    path = bundle.directory / "config.json"
-    config = untrusted.parse_json(path, bundle.read(path.name))
-    if config.get("model_type") != bundle.model_type:
-        raise invalid(
-            path, f"has model_type {shown(config.get('model_type'))}, not {bundle.model_type}"
-        )
-    if "auto_map" in config:
-        raise invalid(path, "asks for code of its own (auto_map), which is not allowed")
-    names = config.get("id2label")
-    if names != {str(i): label for i, label in enumerate(bundle.labels)}:
-        raise invalid(path, f"has id2label {shown(names)}, not the labels of {METADATA_NAME}")
-    words, places = (weights.shapes.get(name, (0,)) for name in _TABLES[bundle.model_type])
-    tokens = config.get("vocab_size")
-    if not is_whole(tokens, 1, 2**31) or words[0] != tokens:
-        raise invalid(path, f"has vocab_size {shown(tokens)}, and the weights have {words[0]} rows")
-    positions = config.get("n_positions", config.get("max_position_embeddings"))
-    if not is_whole(positions, 1, 2**31) or places[0] != positions:
-        raise invalid(path, f"has {shown(positions)} positions, and the weights have {places[0]}")
-    # RoBERTa numbers its positions from pad_token_id + 1.
-    reserved = bundle.pad_token_id + 1 if bundle.model_type == "roberta" else 0
-    if bundle.max_length > places[0] - reserved:
-        raise invalid(path, f"has {places[0]} positions, too few for {bundle.max_length} tokens")
-    if bundle.pad_token_id >= words[0]:
-        raise invalid(path, f"has {words[0]} tokens, and {bundle.pad_token_id} is not one of them")
-    return words[0]

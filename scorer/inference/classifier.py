@@ -7,24 +7,20 @@ The pipeline, the export's parity check and the Python API all go through here.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scorer.errors import DeviceUnavailable, GateFailed
+from scorer.errors import GateFailed
 from scorer.inference import labels
 from scorer.inference.batches import Batch, plan_batches
 from scorer.inference.bundle import Bundle
 from scorer.inference.canary import measure
-from scorer.inference.gate import Figures, is_proven, was_outside
+from scorer.inference.gate import Figures
 from scorer.inference.prepare import Preparation, Prepared
 from scorer.inference.remembered import Remembered
-from scorer.inference.runtime import open_session
-from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.runtime.near_ties import are_near
-from scorer.inference.runtime.select import Choice, Device, Precision, choices, without
 from scorer.inference.runtime.session import RuntimeInfo, Session
 from scorer.inference.tokens import Tokens
 from scorer.records import Known, Scores
@@ -40,7 +36,7 @@ class Classifier:
         warnings: Sequence[str] = (),
         preparation: Preparation | None = None,
     ) -> None:
-        """Prove the session and keep it; `open` chooses one for this box.
+        """Prove the session and keep it; `open_classifier` chooses one for this box.
 
         Raises:
             GateFailed: The answers differ from PyTorch's by more than the gate allows.
@@ -56,50 +52,6 @@ class Classifier:
         bundle.verify_unchanged()
         logits = self.logits(self._prepare.prepared_canary)
         self.canary: Figures = measure(logits, self._prepare.canary, self.runtime)
-
-    @classmethod
-    def open(
-        cls,
-        bundle: Bundle,
-        *,
-        device: Device = "auto",
-        precision: Precision = "auto",
-        threads: int | None = None,
-    ) -> Self:
-        """Take the fastest provider and precision of this box that pass the gate.
-
-        What was passed over, and why, is in `warnings`.
-
-        Raises:
-            DeviceUnavailable: What was asked for is not there.
-            GateFailed: The answers differ from PyTorch's, and nothing slower is left to try.
-            InvalidBundle: The tokenizer or the graph cannot be loaded.
-        """
-        machine = inspect()
-        tried = _choices(bundle, device, precision, machine)
-        *preferred, last = tried
-        # Loading a graph leaves the interpreter free: the tokenizer is loaded meanwhile.
-        pool = ThreadPoolExecutor(1, thread_name_prefix="load")
-        try:
-            ready = {tried[0]: pool.submit(open_session, bundle, tried[0], machine, threads)}
-            preparation = Preparation(bundle)
-        finally:
-            pool.shutdown(wait=False)  # an interrupt must not wait for the graph
-
-        def session(choice: Choice) -> Session:
-            if choice in ready:
-                return ready.pop(choice).result()  # not kept while another graph is loaded
-            return open_session(bundle, choice, machine, threads)
-
-        warnings: list[str] = []
-        for choice in preferred:
-            try:
-                return cls(bundle, session(choice), warnings, preparation)
-            except (DeviceUnavailable, GateFailed) as error:
-                warnings.append(
-                    f"{choice.device} in {choice.precision} is not used: {error.problem}"
-                )
-        return cls(bundle, session(last), warnings, preparation)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -178,37 +130,6 @@ class Classifier:
     def classify(self, texts: pl.Series) -> Scores:
         """Return label ids and probabilities for texts, in their order."""
         return self.score(self.prepare(texts))
-
-
-def foreseen(bundle: Bundle, device: Device, precision: Precision) -> dict[str, str]:
-    """Return what `Classifier.open` tries first here: what decides the last bits of an answer.
-
-    Raises:
-        DeviceUnavailable: What was asked for is not there.
-    """
-    machine = inspect()
-    first = _choices(bundle, device, precision, machine)[0]
-    kind = machine.architecture(first.device)
-    return {"device": first.device, "precision": first.precision, "instruction_set": kind}
-
-
-def _choices(
-    bundle: Bundle, device: Device, precision: Precision, machine: Machine
-) -> tuple[Choice, ...]:
-    """Return what to try; of `auto` nothing that the bundle is known to fail in: it takes time."""
-    proven = is_proven(bundle.metadata, "int8")
-    tried = choices(device, precision, machine, int8_proven=proven)
-    if precision != "auto":
-        return tried
-    return without(tried, [each for each in tried if _was_outside(bundle, each, machine)])
-
-
-def _was_outside(bundle: Bundle, choice: Choice, machine: Machine) -> bool:
-    """Tell so of anything but fp32, which is what is left in the end, whatever a bundle says."""
-    architecture = machine.architecture(choice.device)
-    return choice.precision != "fp32" and was_outside(
-        bundle.metadata, choice.device, choice.precision, architecture
-    )
 
 
 def _donors(prepared: Prepared, known: Known | None) -> NDArray[np.int64]:

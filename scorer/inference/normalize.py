@@ -19,9 +19,10 @@ texts of the column. A change of any rule is a new version.
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import polars as pl
+if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
+    import polars as pl
 
 VERSION = 1
 
@@ -49,7 +50,7 @@ class Normalizer:
     emoji: Literal["words", "keep"] = "keep"
     version: int = VERSION
 
-    def __call__(self, texts: pl.Series) -> pl.Series:
+    def __call__(self, texts: "pl.Series") -> "pl.Series":
         """Return the texts normalised: String, same length, null where the input is null."""
         texts = _replace_found(texts, "&", _ENTITY, html.unescape)
         texts = (
@@ -68,8 +69,8 @@ class Normalizer:
 
 
 def _replace_found(
-    texts: pl.Series, hint: str, pattern: str, replacement: Callable[[str], str]
-) -> pl.Series:
+    texts: "pl.Series", hint: str, pattern: str, replacement: Callable[[str], str]
+) -> "pl.Series":
     """Replace each distinct match of a pattern by a function of it.
 
     Python sees a match once per column, not once per row. The longest match comes first,

@@ -9,7 +9,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from itertools import pairwise
@@ -95,21 +95,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return parse_json(path, read_bytes(path))
 
 
-def verify_directory(
-    directory: Path, metadata_name: str, hashes: Mapping[str, str]
-) -> dict[str, Stamp]:
-    """Check that the directory holds the listed files as they were hashed, and no code.
-
-    Returns:
-        What tells each listed file from one that takes its place.
-    """
-    for name in hashes:
+def check_directory(directory: Path, metadata_name: str, names: Iterable[str]) -> None:
+    """Check that the directory holds the named files, of sane sizes, and nothing that is code."""
+    names = set(names)
+    for name in sorted(names):
         if not _FILE_NAME.fullmatch(name):
             raise invalid(directory / metadata_name, f"lists {shown(name)}, not a plain file name")
     for entry in sorted(directory.iterdir()):
-        _check_entry(entry, listed=entry.name in hashes)
-    for name in hashes:  # all of them before the first long read
+        _check_entry(entry, listed=entry.name in names)
+    for name in sorted(names):
         _check_status(directory / name, _status(directory / name))
+
+
+def verify_hashes(directory: Path, hashes: Mapping[str, str]) -> dict[str, Stamp]:
+    """Check that the files are as they were hashed.
+
+    Returns:
+        What tells each file from one that takes its place.
+    """
     return {name: _check_hash(directory / name, digest) for name, digest in hashes.items()}
 
 

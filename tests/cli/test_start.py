@@ -92,3 +92,18 @@ def test_a_run_over_parquet_does_not_load_pyarrows_functions(tmp_path: Path) -> 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
     assert pl.read_parquet(tmp_path / "tweets.scored.parquet")["label"].null_count() == 1
+
+
+def test_a_run_over_parquet_chooses_its_session_before_it_loads_polars(tmp_path: Path) -> None:
+    """Importing polars takes 0.1 s, while a session is loaded; text goes through it only then."""
+    source = tmp_path / "tweets.parquet"
+    pl.DataFrame({"text": ["so good", None, "plain"]}).write_parquet(source)
+    code = (
+        "import sys; from scorer.cli import tweetscore; from scorer.inference import opening\n"
+        "inspect = opening.inspect\n"
+        "def told(): print('polars' in sys.modules); return inspect()\n"
+        "opening.inspect = told\n"
+        f"tweetscore(['run', {str(source)!r}, '--quiet'], standalone_mode=False)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scorer import pipeline
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
+from scorer.inference.opening import open_classifier
 from scorer.inference.prepare import Prepared
 from scorer.inference.remembered import Remembered
 from scorer.inference.runtime.machine import inspect
@@ -59,7 +60,7 @@ class Opened:
 @cache
 def opened(way: str, threads: int) -> Classifier:
     choice: Choice = WAYS[way]
-    return Classifier.open(
+    return open_classifier(
         open_bundle(), device=choice.device, precision=choice.precision, threads=threads
     )
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scorer.inference.bundle import open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.gate import MIN_LABEL_AGREEMENT, compare
+from scorer.inference.opening import open_classifier
 from scorer.inference.runtime import cuda
 from scorer.inference.runtime.cuda import PROVIDER, BoundSession, Buffers, open_gpu
 from scorer.inference.runtime.halving import HalvingSession
@@ -41,7 +42,7 @@ ROWS = 200_000
 @pytest.fixture(scope="module", params=["fp32", "fp16"])
 def classifier(request: pytest.FixtureRequest) -> Classifier:
     """Open the embedded bundle on the GPU, which passes the gate or fails the test."""
-    opened = Classifier.open(open_bundle(), device="cuda", precision=request.param)
+    opened = open_classifier(open_bundle(), device="cuda", precision=request.param)
     assert opened.runtime.provider == PROVIDER
     return opened
 
@@ -95,7 +96,7 @@ def test_a_second_run_gives_the_same(classifier: Classifier) -> None:
 
 def test_gpu_and_cpu_agree(classifier: Classifier) -> None:
     """A box that loses its GPU, and is told to go on with its CPU, gives the same labels."""
-    on_cpu = Classifier.open(classifier.bundle, device="cpu", precision="fp32")
+    on_cpu = open_classifier(classifier.bundle, device="cpu", precision="fp32")
     texts = pl.read_csv(SAMPLES / "tweets.csv")["text"]
     here, there = (one.classify(texts).probabilities for one in (classifier, on_cpu))
     assert compare(here, there).label_agreement >= MIN_LABEL_AGREEMENT

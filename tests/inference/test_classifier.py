@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DeviceUnavailable, GateFailed, InvalidBundle
-from scorer.inference import classifier as hallway
+from scorer.inference import opening, prepare
 from scorer.inference.bundle import Bundle, Canary, open_bundle
 from scorer.inference.classifier import Classifier
+from scorer.inference.opening import open_classifier
 from scorer.inference.prepare import Preparation
 from scorer.inference.runtime import cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
@@ -53,7 +54,7 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
 @pytest.fixture(scope="module", params=CPU_DEVICES)
 def classifier(bundle: Bundle, request: pytest.FixtureRequest) -> Classifier:
     # On a CPU with AMX `auto` would mean bf16.
-    return Classifier.open(bundle, device=request.param, precision="fp32", threads=2)
+    return open_classifier(bundle, device=request.param, precision="fp32", threads=2)
 
 
 class StubSession:
@@ -126,7 +127,7 @@ def test_temperature_flattens_and_keeps_labels(bundle: Bundle) -> None:
     """A higher temperature gives the same labels with less certainty."""
     hot = dataclasses.replace(bundle, temperature=5.0)
     warm, flat = (
-        Classifier.open(b, device="builtin").classify(column(TWEETS)) for b in (bundle, hot)
+        open_classifier(b, device="builtin").classify(column(TWEETS)) for b in (bundle, hot)
     )
     assert warm.label_ids.tolist() == flat.label_ids.tolist()
     assert (flat.probabilities.max(axis=1) < warm.probabilities.max(axis=1)).all()
@@ -285,18 +286,18 @@ def test_auto_does_not_try_what_the_export_found_outside_the_gate(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, entries: object, expected: str
 ) -> None:
     """On a box of that kind; by its name it is tried all the same. Other entries say nothing."""
-    monkeypatch.setattr(hallway, "inspect", lambda: AMX)
+    monkeypatch.setattr(opening, "inspect", lambda: AMX)
     metadata = {**bundle.metadata, "outside_gate": entries, "parity": []}
     told = dataclasses.replace(bundle, metadata=metadata)
-    assert hallway.foreseen(told, "auto", "auto")["precision"] == expected
-    assert hallway.foreseen(told, "auto", "bf16")["precision"] == "bf16"
+    assert opening.foreseen(told, "auto", "auto")["precision"] == expected
+    assert opening.foreseen(told, "auto", "bf16")["precision"] == "bf16"
 
 
 def test_fp32_outside_the_gate_is_76(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """A difference of 1e-3, which other precisions may have, breaks the promise of fp32."""
     with_canary(bundle, monkeypatch, logits=bundle.canary().logits * np.float32(1.01))
     with pytest.raises(GateFailed, match="CPUExecutionProvider in fp32 differs from PyTorch"):
-        Classifier.open(bundle, device="builtin")
+        open_classifier(bundle, device="builtin")
 
 
 def test_other_token_ids_are_76(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +305,7 @@ def test_other_token_ids_are_76(bundle: Bundle, monkeypatch: pytest.MonkeyPatch)
     ids: Canary = bundle.canary()
     with_canary(bundle, monkeypatch, token_ids=((1, 2, 3), *ids.token_ids[1:]))
     with pytest.raises(GateFailed, match=r"1 of 10 canary texts .* other token ids") as failure:
-        Classifier.open(bundle, device="builtin")
+        open_classifier(bundle, device="builtin")
     assert "tokenizers" in failure.value.remedy
 
 
@@ -319,8 +320,8 @@ def stub_sessions(
             raise DeviceUnavailable("a stub is not there", "use a real one")
         return StubSession(bundle, shift, device=choice.device, precision=choice.precision)
 
-    monkeypatch.setattr(hallway, "inspect", lambda: AMX)
-    monkeypatch.setattr(hallway, "open_session", opener)
+    monkeypatch.setattr(opening, "inspect", lambda: AMX)
+    monkeypatch.setattr(opening, "open_session", opener)
 
 
 SHIFTS: dict[str, float | None] = {"openvino bf16": 1e-4, "openvino fp32": 0.0, "builtin fp32": 0.0}
@@ -352,7 +353,7 @@ def test_auto_takes_the_next_slower_one_and_says_so(
 ) -> None:
     """Outside the gate or not loadable: passed over with a warning that names it."""
     stub_sessions(bundle, monkeypatch, SHIFTS | changes)
-    opened = Classifier.open(bundle)
+    opened = open_classifier(bundle)
     assert f"{opened.runtime.device} {opened.runtime.precision}" == used
     assert [warning.partition(" is not used")[0] for warning in opened.warnings] == warnings
 
@@ -374,9 +375,9 @@ def test_the_tokenizer_is_loaded_while_the_graph_is(
             both.wait()
             super().__init__(bundle)
 
-    monkeypatch.setattr(hallway, "open_session", opener)
-    monkeypatch.setattr(hallway, "Preparation", Waiting)
-    assert Classifier.open(bundle, device="builtin").canary.label_agreement == 1
+    monkeypatch.setattr(opening, "open_session", opener)
+    monkeypatch.setattr(prepare, "Preparation", Waiting)
+    assert open_classifier(bundle, device="builtin").canary.label_agreement == 1
 
 
 def test_a_precision_asked_for_by_name_is_not_replaced(
@@ -385,7 +386,7 @@ def test_a_precision_asked_for_by_name_is_not_replaced(
     """bf16 that leaves the gate, asked for by name, is 76 and nothing else."""
     stub_sessions(bundle, monkeypatch, SHIFTS | {"openvino bf16": 1.0})
     with pytest.raises(GateFailed, match="in bf16"):
-        Classifier.open(bundle, precision="bf16")
+        open_classifier(bundle, precision="bf16")
 
 
 def test_a_visible_gpu_is_never_left_for_the_cpu(
@@ -393,28 +394,28 @@ def test_a_visible_gpu_is_never_left_for_the_cpu(
 ) -> None:
     """`auto` with an NVIDIA device whose CUDA does not run is 69, not a slow night."""
     machine = dataclasses.replace(MACHINE, gpus=(Gpu("H100", "sm_90", 2**36),), no_gpu_reason="")
-    monkeypatch.setattr(hallway, "inspect", lambda: machine)
+    monkeypatch.setattr(opening, "inspect", lambda: machine)
 
     def no_provider() -> None:
         raise cuda._unusable("libcudnn.so.9 is missing")
 
     monkeypatch.setattr(cuda, "_require_provider", no_provider)
     with pytest.raises(DeviceUnavailable, match=r"libcudnn\.so\.9") as refusal:
-        Classifier.open(bundle)
+        open_classifier(bundle)
     assert "tweetscore[cuda]" in refusal.value.remedy
-    assert Classifier.open(bundle, device="builtin").runtime.device == "builtin"
+    assert open_classifier(bundle, device="builtin").runtime.device == "builtin"
 
 
 def test_opening_and_scoring_are_silent(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
     """Neither Python nor the native libraries write to the user's terminal."""
-    Classifier.open(bundle).classify(column(TWEETS))
+    open_classifier(bundle).classify(column(TWEETS))
     assert capfd.readouterr() == ("", "")
 
 
 def test_the_canary_is_normalised_like_any_text(tiny_gpt2_bundle: Path) -> None:
     """Its texts are raw: entities and link targets are in the file, not in the ids."""
     content = json.loads((tiny_gpt2_bundle / "canary.json").read_bytes())
-    raw = Classifier.open(open_bundle(tiny_gpt2_bundle), device="builtin")
+    raw = open_classifier(open_bundle(tiny_gpt2_bundle), device="builtin")
     prepared = raw.prepare(column(content["texts"]))
     assert any("&amp;" in text for text in content["texts"])
     assert [prepared.ids(row) for row in range(prepared.counters.rows)] == content["token_ids"]
@@ -445,7 +446,7 @@ def test_a_bundle_that_changes_while_it_is_loaded_is_refused(
     content = (bundle.directory / "model.safetensors").read_bytes()
     (bundle.directory / "model.safetensors").write_bytes(content)
     with pytest.raises(InvalidBundle, match=r"model\.safetensors changed while it was loaded"):
-        Classifier.open(bundle, device="builtin")
+        open_classifier(bundle, device="builtin")
 
 
 def known_of(scores: Scores, rows: Sequence[int], *, all_classes: bool) -> Known:

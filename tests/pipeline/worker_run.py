@@ -6,7 +6,7 @@ Arguments: an opener of `tests.inference.worker_openers`, the number of workers,
 import sys
 
 from scorer.cli import main
-from scorer.inference import classifier
+from scorer.inference import opening
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime import cpu
 from scorer.inference.runtime.halving import HalvingSession
@@ -25,5 +25,5 @@ def open_workers(bundle: Bundle, opener: str, workers: int) -> Session:
 if __name__ == "__main__":
     _, name, number, *arguments = sys.argv
     sys.argv[1:] = arguments
-    vars(classifier)["open_session"] = lambda bundle, *_: open_workers(bundle, name, int(number))
+    vars(opening)["open_session"] = lambda bundle, *_: open_workers(bundle, name, int(number))
     main()

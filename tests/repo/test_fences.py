@@ -93,7 +93,7 @@ ROOMS = {
         *BASE,
         "scorer.file_run.output_columns",
         "scorer.files",
-        "scorer.inference.classifier.foreseen",
+        "scorer.inference.opening.foreseen",
         "scorer.keys.digest",
         "scorer.monitor.run_report.library_versions",
         "scorer.pipeline",
@@ -116,7 +116,7 @@ ROOMS = {
         "scorer.file_run",
         "scorer.files",
         "scorer.inference.bundle",
-        "scorer.inference.classifier",
+        "scorer.inference.opening",
         "scorer.run_options",
     ],
     "scorer/file_run.py": [

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,6 +18,9 @@ from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_of
 from scorer.files.storage import reading, writing
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
+
+if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
+    import polars as pl
 
 _CODECS = {0: "none", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
 
@@ -46,7 +49,7 @@ class ParquetSource:
             yield TextWindow(offset, window)
             offset += len(window)
 
-    def values(self, column: str) -> Iterator[pl.Series]:
+    def values(self, column: str) -> "Iterator[pl.Series]":
         """Return the values of a column of text or whole numbers in pieces."""
         batches.find_values(self.path, self.schema, column)
         return (batches.texts_of(batch.column(0)) for batch in self._batches(column))
@@ -154,7 +157,7 @@ class ParquetSource:
                 "write it again with valid text",
             ) from error
 
-    def _texts(self, batch: pa.RecordBatch) -> pl.Series:
+    def _texts(self, batch: pa.RecordBatch) -> "pl.Series":
         return batches.texts_of(batch.column(batch.schema.names.index(self._text_column)))
 
     @contextmanager

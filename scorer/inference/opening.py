@@ -1,0 +1,94 @@
+"""Which session a bundle gets on this box; a classifier is opened here, and proven on it.
+
+The libraries that texts go through, polars first of all, take 0.1 s to be imported, and a bundle's
+tokenizer as long to be loaded. Both happen beside the session, whose loading leaves the
+interpreter free: so this module itself imports none of them.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from scorer.errors import DeviceUnavailable, GateFailed
+from scorer.inference.bundle import Bundle
+from scorer.inference.gate import is_proven, was_outside
+from scorer.inference.runtime import open_session
+from scorer.inference.runtime.machine import Machine, inspect
+from scorer.inference.runtime.select import Choice, Device, Precision, choices, without
+from scorer.inference.runtime.session import Session
+
+if TYPE_CHECKING:
+    from scorer.inference.classifier import Classifier
+
+
+def open_classifier(
+    bundle: Bundle,
+    *,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+) -> "Classifier":
+    """Take the fastest provider and precision of this box that pass the gate.
+
+    What was passed over, and why, is in the classifier's `warnings`.
+
+    Raises:
+        DeviceUnavailable: What was asked for is not there.
+        GateFailed: The answers differ from PyTorch's, and nothing slower is left to try.
+        InvalidBundle: The tokenizer or the graph cannot be loaded.
+    """
+    machine = inspect()
+    tried = _choices(bundle, device, precision, machine)
+    *preferred, last = tried
+    pool = ThreadPoolExecutor(1, thread_name_prefix="load")
+    try:
+        ready = {tried[0]: pool.submit(open_session, bundle, tried[0], machine, threads)}
+        from scorer.inference.classifier import Classifier
+        from scorer.inference.prepare import Preparation
+
+        preparation = Preparation(bundle)
+    finally:
+        pool.shutdown(wait=False)  # an interrupt must not wait for the graph
+
+    def session(choice: Choice) -> Session:
+        if choice in ready:
+            return ready.pop(choice).result()  # not kept while another graph is loaded
+        return open_session(bundle, choice, machine, threads)
+
+    warnings: list[str] = []
+    for choice in preferred:
+        try:
+            return Classifier(bundle, session(choice), warnings, preparation)
+        except (DeviceUnavailable, GateFailed) as error:
+            warnings.append(f"{choice.device} in {choice.precision} is not used: {error.problem}")
+    return Classifier(bundle, session(last), warnings, preparation)
+
+
+def foreseen(bundle: Bundle, device: Device, precision: Precision) -> dict[str, str]:
+    """Return what `open_classifier` tries first here: what decides the last bits of an answer.
+
+    Raises:
+        DeviceUnavailable: What was asked for is not there.
+    """
+    machine = inspect()
+    first = _choices(bundle, device, precision, machine)[0]
+    kind = machine.architecture(first.device)
+    return {"device": first.device, "precision": first.precision, "instruction_set": kind}
+
+
+def _choices(
+    bundle: Bundle, device: Device, precision: Precision, machine: Machine
+) -> tuple[Choice, ...]:
+    """Return what to try; of `auto` nothing that the bundle is known to fail in: it takes time."""
+    proven = is_proven(bundle.metadata, "int8")
+    tried = choices(device, precision, machine, int8_proven=proven)
+    if precision != "auto":
+        return tried
+    return without(tried, [each for each in tried if _was_outside(bundle, each, machine)])
+
+
+def _was_outside(bundle: Bundle, choice: Choice, machine: Machine) -> bool:
+    """Tell so of anything but fp32, which is what is left in the end, whatever a bundle says."""
+    architecture = machine.architecture(choice.device)
+    return choice.precision != "fp32" and was_outside(
+        bundle.metadata, choice.device, choice.precision, architecture
+    )
