@@ -37,10 +37,11 @@ _MOST_DIMENSIONS = 8
 # Nothing else: ONNX Runtime reads references of its own kind from other keys.
 _PLACE = {b"location", b"offset", b"length"}
 _NUMBER = re.compile(rb"[0-9]{1,18}")
+_ONE_BYTE = 0x80  # a varint below it is its own value
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _LARGEST_NUMBER = 2**29 - 1  # of a field
 
-_Field = tuple[int, "memoryview | int"]
+_Field = tuple[int, bytes | int]
 
 
 class UnfitGraphError(ValueError):
@@ -72,11 +73,11 @@ def read_graph(content: bytes) -> Graph:
         UnfitGraphError: The bytes are no ONNX model, or it has something that no bundle needs.
     """
     graph = Graph()
-    _walk(memoryview(content), "Model", graph)
+    _walk(content, "Model", graph)
     return graph
 
 
-def _walk(message: memoryview, kind: str, graph: Graph) -> None:
+def _walk(message: bytes, kind: str, graph: Graph) -> None:
     inner, refused = _MESSAGES.get(kind, {}), _REFUSED.get(kind, {})
     fields = list(_fields(message))
     if kind == "Node":
@@ -86,7 +87,8 @@ def _walk(message: memoryview, kind: str, graph: Graph) -> None:
             continue
         if number in refused:
             raise UnfitGraphError(f"holds {refused[number]}, which no bundle needs")
-        _enter(value, inner.get(number), graph)
+        if number in inner:
+            _enter(value, inner[number], graph)
 
 
 def _check_operator(fields: list[_Field]) -> None:
@@ -100,28 +102,28 @@ def _check_operator(fields: list[_Field]) -> None:
         )
 
 
-def _enter(message: memoryview, kind: str | None, graph: Graph) -> None:
+def _enter(message: bytes, kind: str, graph: Graph) -> None:
     if kind == "Tensor":
         graph.places.extend(_places(message))
     elif kind == "Input":
         graph.inputs.update(_signature(message))
     elif kind == "Output":
         graph.outputs.update(_signature(message))
-    elif kind:
+    else:
         _walk(message, kind, graph)
 
 
-def _signature(message: memoryview) -> dict[str, int]:
+def _signature(message: bytes) -> dict[str, int]:
     """Return the name and the element type of an input or output; 0 for what is no tensor."""
     fields = list(_fields(message))
     name = _last(fields, _NAME)
     kind = _last(fields, _TYPE)
     for number in (1, 1):  # the type's tensor type, and of that the elements' type
-        kind = _last(_fields(kind), number) if isinstance(kind, memoryview) else 0
+        kind = _last(_fields(kind), number) if isinstance(kind, bytes) else 0
     return {_text(name): kind if isinstance(kind, int) else 0}
 
 
-def _places(message: memoryview) -> Iterator[ExternalData]:
+def _places(message: bytes) -> Iterator[ExternalData]:
     """Yield where a tensor keeps its data, unless that is the graph itself."""
     fields = list(_fields(message))
     elements = _elements(fields)
@@ -145,35 +147,35 @@ def _elements(fields: list[_Field]) -> int:
     return math.prod(shape)  # a negative one is a huge one here
 
 
-def _place(entries: list[memoryview | int]) -> ExternalData:
+def _place(entries: list[bytes | int]) -> ExternalData:
     pairs = [dict(_fields(entry)) for entry in entries]
-    values = {bytes(_bytes(p.get(_KEY, 0))): bytes(_bytes(p.get(_VALUE, 0))) for p in pairs}
+    values = {_bytes(p.get(_KEY, 0)): _bytes(p.get(_VALUE, 0)) for p in pairs}
     # Without a length the reader would take "the rest of the file": not admitted here.
     if values.keys() != _PLACE or len(pairs) != len(_PLACE):
         raise UnfitGraphError("has a tensor without a location, an offset and a length, once each")
     if not _NUMBER.fullmatch(values[b"offset"]) or not _NUMBER.fullmatch(values[b"length"]):
         raise UnfitGraphError("has a tensor whose offset or length is no number")
-    location = _text(memoryview(values[b"location"]))
+    location = _text(values[b"location"])
     return ExternalData(location, int(values[b"offset"]), int(values[b"length"]))
 
 
-def _last(fields: "Iterator[_Field] | list[_Field]", number: int) -> memoryview | int:
+def _last(fields: "Iterator[_Field] | list[_Field]", number: int) -> bytes | int:
     """Return what a field holds that can be there once; protobuf's readers take the last."""
-    result: memoryview | int = 0
+    result: bytes | int = 0
     for each, value in fields:
         result = value if each == number else result
     return result
 
 
-def _bytes(value: memoryview | int) -> memoryview:
-    return memoryview(b"") if isinstance(value, int) else value
+def _bytes(value: bytes | int) -> bytes:
+    return b"" if isinstance(value, int) else value
 
 
-def _text(value: memoryview | int) -> str:
-    return bytes(_bytes(value)).decode("utf-8", errors="backslashreplace")
+def _text(value: bytes | int) -> str:
+    return _bytes(value).decode("utf-8", errors="backslashreplace")
 
 
-def _packed(message: memoryview) -> list[int]:
+def _packed(message: bytes) -> list[int]:
     values, position = [], 0
     while position < len(message):
         value, position = _varint(message, position)
@@ -181,40 +183,44 @@ def _packed(message: memoryview) -> list[int]:
     return values
 
 
-def _fields(message: memoryview | int) -> Iterator[_Field]:
+def _fields(message: bytes | int) -> Iterator[_Field]:
     """Yield the number and the content of each field that holds bytes or a varint."""
     message, position = _bytes(message), 0
-    while position < len(message):
-        key, position = _varint(message, position)
+    end = len(message)
+    while position < end:
+        # Nearly all keys and sizes have one byte. Looked for here: three graphs take 38 ms, not 60.
+        key, position = message[position], position + 1
+        if key >= _ONE_BYTE:
+            key, position = _varint(message, position - 1)
         number, wire = key >> 3, key & 7
         if not 0 < number <= _LARGEST_NUMBER:  # ONNX Runtime cuts it to one that counts
             raise _malformed(f"it has a field with the number {number}")
-        if wire == _VARINT:
+        if wire == _BYTES:  # nearly all of them
+            start = position + 1
+            if position == end or (size := message[position]) >= _ONE_BYTE:
+                size, start = _varint(message, position)
+            position = start + size
+            if position <= end:
+                yield number, message[start:position]
+        elif wire == _VARINT:
             value, position = _varint(message, position)
             yield number, value
         elif wire in (_FIXED64, _FIXED32):
             position += 8 if wire == _FIXED64 else 4
-        elif wire == _BYTES:
-            size, start = _varint(message, position)
-            position = start + size
-            if position <= len(message):
-                yield number, message[start:position]
         else:
             raise _malformed(f"it has a field of the unknown wire type {wire}")
-    if position != len(message):
+    if position != end:
         raise _malformed("it ends in the middle of a field")
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    if position < len(message) and message[position] < 0x80:  # nearly all of them
-        return message[position], position + 1
+def _varint(message: bytes, position: int) -> tuple[int, int]:
     value = 0
     for index in range(10):
         if position + index >= len(message):
             break
         byte = message[position + index]
         value |= (byte & 0x7F) << (7 * index)
-        if byte & 0x80 == 0:
+        if byte < _ONE_BYTE:
             return value, position + index + 1
     raise _malformed("it ends in the middle of a number")
 

@@ -26,6 +26,9 @@ _MIB = 1024 * 1024
 # else might be what tools unpickle, import or run.
 _MAX_BYTES = {".json": 16 * _MIB, ".onnx": 4 * _MIB, ".safetensors": 8192 * _MIB}
 _MAX_BYTES |= {".md": 16 * _MIB, ".txt": 16 * _MIB, "": 16 * _MIB}
+# Between two pieces hashing waits for the interpreter, up to 5 ms where Python is busy: with pieces
+# of 256 KiB it took 150 ms beside the other checks, instead of 50.
+_HASHED_AT_ONCE = 8 * _MIB
 # A safetensors file: 8 bytes with the header's length, the header, the tensors.
 _LENGTH_FIELD = 8
 _MAX_HEADER = 8 * _MIB
@@ -117,8 +120,13 @@ def verify_hashes(directory: Path, hashes: Mapping[str, str]) -> dict[str, Stamp
 
 
 def _check_hash(path: Path, digest: str) -> Stamp:
+    found = hashlib.sha256()
     with _open(path) as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+        size = os.fstat(file.fileno()).st_size
+        piece = memoryview(bytearray(min(size, _HASHED_AT_ONCE)))
+        while count := file.readinto(piece):
+            found.update(piece[:count])
+        if found.hexdigest() != digest:
             raise _unlike_its_hash(path)
         return _stamp(os.fstat(file.fileno()))
 
