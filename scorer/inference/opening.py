@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference.bundle import Bundle
 from scorer.inference.gate import is_proven, was_outside
-from scorer.inference.runtime import open_session
+from scorer.inference.runtime import load_provider, open_session
 from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.runtime.select import Choice, Device, Precision, choices, without
 from scorer.inference.runtime.session import Session
@@ -39,6 +39,7 @@ def open_classifier(
     machine = inspect()
     tried = _choices(bundle, device, precision, machine)
     *preferred, last = tried
+    load_provider(tried[0].device)  # now: the session would share the interpreter with polars
     pool = ThreadPoolExecutor(1, thread_name_prefix="load")
     try:
         ready = {tried[0]: pool.submit(open_session, bundle, tried[0], machine, threads)}

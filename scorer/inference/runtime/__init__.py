@@ -28,14 +28,7 @@ def open_session(
         DeviceUnavailable: The provider cannot be loaded on this box.
         InvalidBundle: The graph cannot be loaded at all.
     """
-    from scorer.inference.runtime import cpu, cuda, openvino
-
-    providers: dict[str, tuple[str, Callable[[Bundle, RuntimeInfo], Session]]] = {
-        "cuda": (cuda.PROVIDER, cuda.open_cuda),
-        "openvino": (openvino.PROVIDER, openvino.open_openvino),
-        "builtin": (cpu.PROVIDER, cpu.open_builtin),
-    }
-    provider, opener = providers[choice.device]
+    provider, opener = load_provider(choice.device)
     on_gpu = choice.device == "cuda"
     info = RuntimeInfo(
         provider=provider,
@@ -47,6 +40,21 @@ def open_session(
         devices=len(alike(machine.gpus)) if on_gpu else 1,
     )
     return opener(bundle, info)
+
+
+def load_provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session]]:
+    """Import what a device of `select.choices` needs; return its provider and what opens it."""
+    if device == "cuda":
+        from scorer.inference.runtime import cuda
+
+        return cuda.PROVIDER, cuda.open_cuda
+    if device == "openvino":
+        from scorer.inference.runtime import openvino
+
+        return openvino.PROVIDER, openvino.open_openvino
+    from scorer.inference.runtime import cpu
+
+    return cpu.PROVIDER, cpu.open_builtin
 
 
 def _left_out(machine: Machine) -> str:
