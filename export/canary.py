@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
-from itertools import compress
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,15 @@ from export.reference import Reference
 from scorer.inference.normalize import Normalizer
 
 _TEXTS = Path(__file__).with_name("canary_texts.json")
-# Tokens of a text. OpenVINO compiles for each length that it meets, and every run pays for it: with
-# some sixty lengths most of a canary's time was that.
-_LENGTHS = (3, 4, 6, 8, 10, 12, 15, 19, 24, 33, 48, 64, 96, 128, 192, 256, 384, 512)
+# Tokens of a text, besides those that fill the model. Every run scores the canary first, and
+# OpenVINO compiles for each length that it meets: with sixty lengths that was most of the time.
+_LENGTHS = (5, 8, 13, 22, 32)
+_CONTROL = re.compile(r"</?s>|\[[A-Z]+\]|<\|\w+\|>")  # what a tokenizer must take for words here
 
 
 def make_canary(reference: Reference, normalizer: Normalizer) -> dict[str, Any]:
     """Return the content of ``canary.json``: texts, token ids, fp32 logits of each text alone."""
-    texts: list[str] = []
-    for text in _whole_texts():
-        starts = _starts(text, reference, normalizer)
-        texts.append(next((start for start in starts if start not in texts), text))
+    texts = _cut(reference, normalizer)
     normalized = normalizer(pl.Series(texts, dtype=pl.String)).to_list()
     return {
         "texts": texts,
@@ -34,20 +32,57 @@ def make_canary(reference: Reference, normalizer: Normalizer) -> dict[str, Any]:
 
 def calibration(reference: Reference, normalizer: Normalizer) -> list[list[int]]:
     """Return token ids of the whole texts, from which int8 learns how large its features are."""
-    return reference.token_ids(normalizer(_whole_texts()).to_list())
+    return _token_ids(_whole_texts(), reference, normalizer)
 
 
-def _whole_texts() -> pl.Series:
+def _token_ids(texts: list[str], reference: Reference, normalizer: Normalizer) -> list[list[int]]:
+    return reference.token_ids(normalizer(pl.Series(texts, dtype=pl.String)).to_list())
+
+
+def _whole_texts() -> list[str]:
     texts: list[str] = json.loads(_TEXTS.read_text(encoding="utf-8"))
-    return pl.Series(texts, dtype=pl.String)
+    return texts
 
 
-def _starts(text: str, reference: Reference, normalizer: Normalizer) -> Iterator[str]:
-    """Return the text's starts, in whole words, of one of few lengths, the longest first.
+def _cut(reference: Reference, normalizer: Normalizer) -> list[str]:
+    """Return the texts, each cut to a start in whole words that no other text has become.
 
-    What fills the model stays, so that truncation and the last position have their proof.
+    Of the lengths that it can have, the one that has had the fewest tokens so far: all lengths get
+    as much work, and few texts are long.
     """
-    ends = [word.end() for word in re.finditer(r"\S+", text)]
-    starts = [text, *(text[:end] for end in reversed(ends))]
-    ids = reference.token_ids(normalizer(pl.Series(starts, dtype=pl.String)).to_list())
-    return compress(starts, (len(row) in {*_LENGTHS, reference.max_length} for row in ids))
+    texts = _whole_texts()
+    every = [_starts(text, reference, normalizer) for text in texts]
+    common = {*_LENGTHS, reference.max_length}
+    rare = _covering([starts.keys() for starts in every if common.isdisjoint(starts)])
+    taken: set[str] = set()
+    tokens: Counter[int] = Counter()
+    # The shortest first: what is the start of another one can itself become nothing longer.
+    for place in sorted(range(len(texts)), key=lambda place: len(texts[place])):
+        fresh = {length: start for length, start in every[place].items() if start not in taken}
+        lengths = fresh.keys() & common or fresh.keys() & rare or fresh.keys()
+        length = min(lengths, key=lambda length: (tokens[length], -length))
+        texts[place] = fresh[length]
+        taken.add(fresh[length])
+        tokens[length] += length
+    return texts
+
+
+def _starts(text: str, reference: Reference, normalizer: Normalizer) -> dict[int, str]:
+    """Return the text's longest start, in whole words, of each number of tokens.
+
+    What fills the model is there whole, so that truncation and the last position have their proof,
+    and so is all that looks like a control token.
+    """
+    least = max((token.end() for token in _CONTROL.finditer(text)), default=0)
+    ends = [word.end() for word in re.finditer(r"\S+", text) if word.end() >= least]
+    starts = [*(text[:end] for end in ends), text]
+    return dict(zip(map(len, _token_ids(starts, reference, normalizer)), starts, strict=True))
+
+
+def _covering(choices: Collection[Collection[int]]) -> set[int]:
+    """Return few numbers, of which each of the choices has one."""
+    found: set[int] = set()
+    while left := [each for each in choices if found.isdisjoint(each)]:
+        counts = Counter(number for each in left for number in each)
+        found.add(max(counts, key=lambda number: (counts[number], number)))
+    return found
