@@ -15,7 +15,7 @@ from scorer.inference.normalize import Normalizer
 _TEXTS = Path(__file__).with_name("canary_texts.json")
 # Tokens of a text, besides those that fill the model. Every run scores the canary first, and
 # OpenVINO compiles for each length that it meets: with sixty lengths that was most of the time.
-_LENGTHS = (5, 8, 13, 22, 32)
+_LENGTHS = (5, 8, 13, 24)
 _CONTROL = re.compile(r"</?s>|\[[A-Z]+\]|<\|\w+\|>")  # what a tokenizer must take for words here
 
 
@@ -45,14 +45,14 @@ def _whole_texts() -> list[str]:
 
 
 def _cut(reference: Reference, normalizer: Normalizer) -> list[str]:
-    """Return the texts, each cut to a start in whole words that no other text has become.
+    """Return the texts, each cut to a start that no other text has become.
 
     Of the lengths that it can have, the one that has had the fewest tokens so far: all lengths get
     as much work, and few texts are long.
     """
     texts = _whole_texts()
-    every = [_starts(text, reference, normalizer) for text in texts]
     common = {*_LENGTHS, reference.max_length}
+    every = [_starts(text, common, reference, normalizer) for text in texts]
     rare = _covering([starts.keys() for starts in every if common.isdisjoint(starts)])
     taken: set[str] = set()
     tokens: Counter[int] = Counter()
@@ -67,16 +67,23 @@ def _cut(reference: Reference, normalizer: Normalizer) -> list[str]:
     return texts
 
 
-def _starts(text: str, reference: Reference, normalizer: Normalizer) -> dict[int, str]:
-    """Return the text's longest start, in whole words, of each number of tokens.
+def _starts(
+    text: str, common: set[int], reference: Reference, normalizer: Normalizer
+) -> dict[int, str]:
+    """Return the text's longest start of each number of tokens: in whole words, where that does.
 
     What fills the model is there whole, so that truncation and the last position have their proof,
     and so is all that looks like a control token.
     """
     least = max((token.end() for token in _CONTROL.finditer(text)), default=0)
-    ends = [word.end() for word in re.finditer(r"\S+", text) if word.end() >= least]
-    starts = [*(text[:end] for end in ends), text]
-    return dict(zip(map(len, _token_ids(starts, reference, normalizer)), starts, strict=True))
+    starts: dict[int, str] = {}
+    for piece in (r"\S+", r"."):
+        ends = [found.end() for found in re.finditer(piece, text) if found.end() >= least]
+        cut = [*(text[:end] for end in ends), text]
+        starts |= zip(map(len, _token_ids(cut, reference, normalizer)), cut, strict=True)
+        if not common.isdisjoint(starts):
+            break
+    return starts
 
 
 def _covering(choices: Collection[Collection[int]]) -> set[int]:
