@@ -15,7 +15,7 @@ from scorer.inference.normalize import Normalizer
 _TEXTS = Path(__file__).with_name("canary_texts.json")
 # Tokens of a text, besides those that fill the model. Every run scores the canary first, and
 # OpenVINO compiles for each length that it meets: with sixty lengths that was most of the time.
-_LENGTHS = (5, 8, 13, 24)
+_LENGTHS = (5, 8, 13, 22, 48)
 _CONTROL = re.compile(r"</?s>|\[[A-Z]+\]|<\|\w+\|>")  # what a tokenizer must take for words here
 
 
@@ -32,14 +32,15 @@ def make_canary(reference: Reference, normalizer: Normalizer) -> dict[str, Any]:
 
 def calibration(reference: Reference, normalizer: Normalizer) -> list[list[int]]:
     """Return token ids of the whole texts, from which int8 learns how large its features are."""
-    return _token_ids(_whole_texts(), reference, normalizer)
+    return _token_ids(whole_texts(), reference, normalizer)
 
 
 def _token_ids(texts: list[str], reference: Reference, normalizer: Normalizer) -> list[list[int]]:
     return reference.token_ids(normalizer(pl.Series(texts, dtype=pl.String)).to_list())
 
 
-def _whole_texts() -> list[str]:
+def whole_texts() -> list[str]:
+    """Return the texts before they are cut: what an export is held against, too."""
     texts: list[str] = json.loads(_TEXTS.read_text(encoding="utf-8"))
     return texts
 
@@ -48,16 +49,17 @@ def _cut(reference: Reference, normalizer: Normalizer) -> list[str]:
     """Return the texts, each cut to a start that no other text has become.
 
     Of the lengths that it can have, the one that has had the fewest tokens so far: all lengths get
-    as much work, and few texts are long.
+    as much work, and few texts are long. The one of the most different words stays as it is.
     """
-    texts = _whole_texts()
+    texts = whole_texts()
     common = {*_LENGTHS, reference.max_length}
     every = [_starts(text, common, reference, normalizer) for text in texts]
     rare = _covering([starts.keys() for starts in every if common.isdisjoint(starts)])
     taken: set[str] = set()
     tokens: Counter[int] = Counter()
+    prose = max(range(len(texts)), key=lambda place: len({*texts[place].split()}))
     # The shortest first: what is the start of another one can itself become nothing longer.
-    for place in sorted(range(len(texts)), key=lambda place: len(texts[place])):
+    for place in sorted({*range(len(texts))} - {prose}, key=lambda place: len(texts[place])):
         fresh = {length: start for length, start in every[place].items() if start not in taken}
         lengths = fresh.keys() & common or fresh.keys() & rare or fresh.keys()
         length = min(lengths, key=lambda length: (tokens[length], -length))
@@ -72,14 +74,20 @@ def _starts(
 ) -> dict[int, str]:
     """Return the text's longest start of each number of tokens: in whole words, where that does.
 
-    What fills the model is there whole, so that truncation and the last position have their proof,
-    and so is all that looks like a control token.
+    What the normaliser changes and what looks like a control token is in all of them, as it is in
+    the text; what fills the model is there whole: the proof of each must not be cut off.
     """
-    least = max((token.end() for token in _CONTROL.finditer(text)), default=0)
     starts: dict[int, str] = {}
     for piece in (r"\S+", r"."):
-        ends = [found.end() for found in re.finditer(piece, text) if found.end() >= least]
-        cut = [*(text[:end] for end in ends), text]
+        cut = [text[: found.end()] for found in re.finditer(piece, text)]
+        *normalized, whole = normalizer(pl.Series([*cut, text], dtype=pl.String)).to_list()
+        lost = [text[len(start) :] for start in cut]
+        cut = [
+            start
+            for start, clean, end in zip(cut, normalized, lost, strict=True)
+            if clean + end == whole and not _CONTROL.search(end)
+        ]
+        cut.append(text)
         starts |= zip(map(len, _token_ids(cut, reference, normalizer)), cut, strict=True)
         if not common.isdisjoint(starts):
             break

@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from export.canary import whole_texts
 from export.reference import Reference
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference import labels
@@ -83,12 +84,14 @@ class Truth:
 
 
 def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> ParityReport:
-    """Hold every session of this box against PyTorch, on the canary's texts and on `texts`.
+    """Hold every session of this box against PyTorch.
+
+    On the canary's texts, as they were before they were cut, too, and on `texts`.
 
     Raises:
         GateFailed: With the figure that lies outside.
     """
-    truth = _truth(bundle, reference, [*bundle.canary().texts, *texts])
+    truth = _truth(bundle, reference, [*bundle.canary().texts, *whole_texts(), *texts])
     require_spread(truth.probabilities, bundle.labels)
     machine = inspect()
     measured, passed_over, outside = [], [], []

@@ -161,12 +161,19 @@ def _verified(directory: Path) -> Bundle:
         hashed.result()  # a damaged file is called that, whatever its damage looks like
         raise
     finally:
-        pool.shutdown(wait=False)  # an interrupt does not wait for gigabytes
-    return replace(bundle, stamps=hashed.result())
+        pool.shutdown(wait=False)  # the command's end does not wait for gigabytes
+    stamps = hashed.result()
+    if not bundle.stamps.items() <= stamps.items():
+        raise invalid(directory / "model.safetensors", "changed while it was read", "run again")
+    return replace(bundle, stamps=stamps)
 
 
 def _checked(metadata: "_Metadata", digest: str) -> Bundle:
-    """Check what the files say; small ones are held against their hashes as they are read."""
+    """Check what the files say; small ones are held against their hashes as they are read.
+
+    Returns:
+        The bundle with the stamp of its weights, of which only the header was read.
+    """
     bundle = metadata.bundle(digest)
     directory = bundle.directory
     weights = untrusted.read_weights(directory / "model.safetensors")
@@ -175,7 +182,7 @@ def _checked(metadata: "_Metadata", digest: str) -> Bundle:
         untrusted.verify_graph(directory / graph, bundle.read(graph), weights)
     verify_tokenizer(directory / "tokenizer.json", bundle.read("tokenizer.json"), tokens)
     bundle.canary()
-    return bundle
+    return replace(bundle, stamps={weights.path.name: weights.stamp})
 
 
 @dataclass(frozen=True, slots=True)

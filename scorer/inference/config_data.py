@@ -35,7 +35,7 @@ def verify_config(bundle: "Bundle", weights: Weights) -> int:
     names = config.get("id2label")
     if names != {str(i): label for i, label in enumerate(bundle.labels)}:
         raise invalid(path, f"has id2label {shown(names)}, not the labels of tweetscore.json")
-    words, places = (weights.shapes.get(name, (0,)) for name in _TABLES[bundle.model_type])
+    words, places = (weights.shapes.get(name) or (0,) for name in _TABLES[bundle.model_type])
     tokens = config.get("vocab_size")
     if not is_whole(tokens, 1, 2**31) or words[0] != tokens:
         raise invalid(path, f"has vocab_size {shown(tokens)}, and the weights have {words[0]} rows")

@@ -5,13 +5,14 @@ tokenizer as long to be loaded. Both happen beside the session, whose loading le
 interpreter free: so this module itself imports none of them.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference.bundle import Bundle
 from scorer.inference.gate import is_proven, was_outside
-from scorer.inference.runtime import load_provider, open_session
+from scorer.inference.runtime import open_session, prepared
 from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.runtime.select import Choice, Device, Precision, choices, without
 from scorer.inference.runtime.session import Session
@@ -39,16 +40,20 @@ def open_classifier(
     machine = inspect()
     tried = _choices(bundle, device, precision, machine)
     *preferred, last = tried
-    load_provider(tried[0].device)  # now: the session would share the interpreter with polars
+    # polars sets this when it is imported: by then it has to be there, see `prepared`.
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "")
     pool = ThreadPoolExecutor(1, thread_name_prefix="load")
-    try:
-        ready = {tried[0]: pool.submit(open_session, bundle, tried[0], machine, threads)}
-        from scorer.inference.classifier import Classifier
-        from scorer.inference.prepare import Preparation
+    # What the session needs is imported first: it would share the interpreter with polars.
+    with prepared(tried[0].device):
+        try:
+            ready = {tried[0]: pool.submit(open_session, bundle, tried[0], machine, threads)}
+            from scorer.inference.classifier import Classifier
+            from scorer.inference.prepare import Preparation
 
-        preparation = Preparation(bundle)
-    finally:
-        pool.shutdown(wait=False)  # an interrupt must not wait for the graph
+            preparation = Preparation(bundle)
+            wait(ready.values())
+        finally:
+            pool.shutdown(wait=False)  # an interrupt must not wait for the graph
 
     def session(choice: Choice) -> Session:
         if choice in ready:

@@ -220,12 +220,14 @@ class Weights:
     start: int  # first byte of the tensors
     end: int  # the byte after the last
     shapes: Mapping[str, tuple[int, ...]]
+    stamp: Stamp  # of the file that was read
 
 
 def read_weights(path: Path) -> Weights:
     """Read the header of a safetensors file and check that the file is as it says."""
     with _open(path) as file:
-        size = os.fstat(file.fileno()).st_size
+        status = os.fstat(file.fileno())
+        size = status.st_size
         length = int.from_bytes(file.read(_LENGTH_FIELD), "little")
         if not 0 < length <= min(size - _LENGTH_FIELD, _MAX_HEADER):
             raise invalid(path, "is not a safetensors file")
@@ -240,7 +242,8 @@ def read_weights(path: Path) -> Weights:
     bounds = [(0, 0), *places, (size - start, size - start)]
     if any(before[1] != after[0] for before, after in pairwise(bounds)):
         raise invalid(path, "has tensors that overlap, or do not fill it to its end")
-    return Weights(path, start, size, {name: shape for name, (shape, _, _) in tensors.items()})
+    shapes = {name: shape for name, (shape, _, _) in tensors.items()}
+    return Weights(path, start, size, shapes, _stamp(status))
 
 
 def _tensor(entry: Any) -> tuple[tuple[int, ...], int, int]:

@@ -2,8 +2,9 @@
 
     python -m tests.bench.startup BUNDLE DEVICE PRECISION THREADS
 
-Its steps are those of `tweetscore run` in its order, with a clock around each. What the run does
-once it has a model is in its own report.
+Its steps are those of `tweetscore run`, with a clock around each, one after the other. The run has
+some beside each other: hashes beside the bundle's other checks, polars and the tokenizer beside the
+session. What it does once it has a model is in its own report.
 """
 
 import json

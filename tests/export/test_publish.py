@@ -70,11 +70,14 @@ def test_the_canary_has_few_lengths(bundles: Callable[[str], Path]) -> None:
     bundle = open_bundle(bundles("bert"))
     canary = bundle.canary()
     lengths = Counter(len(row) for row in canary.token_ids)
-    common = {5, 8, 13, 24, bundle.max_length}
-    assert len(lengths) < 15  # a single short word has only its own
+    common = {5, 8, 13, 22, 48, bundle.max_length}
+    assert len(lengths) < 20  # a single short word has only its own
     work = [length * lengths[length] for length in common - {bundle.max_length}]
     assert max(work) < 1.5 * min(work)
     assert sum(length * texts for length, texts in lengths.items()) < 3_500
+    late = [token for row in canary.token_ids for token in row[24:]]
+    assert len(late) > 500
+    assert len(set(late)) > 100
     assert len(set(canary.texts)) == 256
     assert {"[CLS]", "<s>", "</s>", "<|endoftext|>"} <= set(" ".join(canary.texts).split())
 

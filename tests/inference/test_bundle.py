@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.inference import untrusted
 from scorer.inference.bundle import open_bundle
+from scorer.inference.config_data import verify_config
 from scorer.inference.normalize import Normalizer
 
 Change = Callable[[Path], None]
@@ -80,6 +83,39 @@ def test_one_changed_byte_is_found(bundle: Path, name: str) -> None:
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(InvalidBundle, match=rf"{name} does not have the sha256"):
+        open_bundle(bundle)
+
+
+def test_a_damaged_header_of_the_weights_is_called_damage(bundle: Path) -> None:
+    """Its hash says more than what the header looks like, however long it takes to compute."""
+    path = bundle / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[8] ^= 1  # the brace that opens the header
+    path.write_bytes(content)
+    with pytest.raises(InvalidBundle, match=r"model\.safetensors does not have the sha256"):
+        open_bundle(bundle)
+
+
+def test_the_weights_that_were_checked_are_those_that_were_hashed(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file may take their place in between, even one with the right hash."""
+    read, verify, swapped = untrusted.read_weights, untrusted.verify_hashes, threading.Event()
+
+    def swap(path: Path) -> untrusted.Weights:
+        weights = read(path)
+        shutil.copyfile(path, twin := path.with_suffix(".twin"))
+        twin.replace(path)
+        swapped.set()
+        return weights
+
+    def late(*arguments: Any) -> Any:
+        assert swapped.wait(30)
+        return verify(*arguments)
+
+    monkeypatch.setattr(untrusted, "read_weights", swap)
+    monkeypatch.setattr(untrusted, "verify_hashes", late)
+    with pytest.raises(InvalidBundle, match=r"model\.safetensors changed while it was read"):
         open_bundle(bundle)
 
 
@@ -253,6 +289,14 @@ def test_a_graph_stays_inside_the_weights(
     record(bundle, "model.onnx")
     with pytest.raises(InvalidBundle, match=problem):
         open_bundle(bundle)
+
+
+def test_a_table_without_dimensions_has_no_rows(bundle: Path) -> None:
+    """A tensor may be a single number, and none of those can be looked up."""
+    weights = untrusted.read_weights(bundle / "model.safetensors")
+    shapes = {**weights.shapes, "bert.embeddings.word_embeddings.weight": ()}
+    with pytest.raises(InvalidBundle, match="and the weights have 0 rows"):
+        verify_config(open_bundle(bundle), replace(weights, shapes=shapes))
 
 
 def test_weights_that_are_no_safetensors(bundle: Path) -> None:

@@ -1,7 +1,8 @@
 """ONNX Runtime sessions, one module per provider. ONNX Runtime is loaded on first use."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime.machine import Machine, alike
@@ -28,7 +29,7 @@ def open_session(
         DeviceUnavailable: The provider cannot be loaded on this box.
         InvalidBundle: The graph cannot be loaded at all.
     """
-    provider, opener = load_provider(choice.device)
+    provider, opener = _provider(choice.device)
     on_gpu = choice.device == "cuda"
     info = RuntimeInfo(
         provider=provider,
@@ -42,8 +43,24 @@ def open_session(
     return opener(bundle, info)
 
 
-def load_provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session]]:
-    """Import what a device of `select.choices` needs; return its provider and what opens it."""
+@contextmanager
+def prepared(device: str) -> Iterator[None]:
+    """Import what a device of `select.choices` needs, and set what its libraries look up.
+
+    For who opens a session in a thread of its own: C's environment must not grow while another
+    thread reads it.
+    """
+    _provider(device)
+    if device != "openvino":
+        yield
+        return
+    from scorer.inference.runtime.openvino import few_primitives
+
+    with few_primitives():
+        yield
+
+
+def _provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session]]:
     if device == "cuda":
         from scorer.inference.runtime import cuda
 

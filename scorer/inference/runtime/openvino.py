@@ -36,7 +36,7 @@ def open_openvino(bundle: Bundle, info: RuntimeInfo) -> HostSession:
         settings.add_provider_for_devices(
             [_cpu_device()], {"load_config": _load_config(info.precision, info.threads)}
         )
-        with _few_primitives():
+        with few_primitives():
             loaded = load(bundle.graph("fp32"), settings, None)
     except Exception as error:  # the libraries' errors have no common base of their own
         raise DeviceUnavailable(
@@ -72,7 +72,7 @@ def _load_config(precision: str, threads: int) -> str:
 
 
 @contextmanager
-def _few_primitives() -> Iterator[None]:
+def few_primitives() -> Iterator[None]:
     """Bound what oneDNN keeps of compiled kernels beside OpenVINO, unless somebody has.
 
     It asks when it compiles its first one, and would keep 1,024: after 27,480 tweets in bf16 on AMX
