@@ -226,8 +226,7 @@ def _start(results: Results) -> Iterator[str]:
     yield (
         f"`tweetscore run` on {START_ROWS:,} tweets. What is before the first row was timed "
         "step by step in a fresh process, with every file in the page cache; a run has some of "
-        "these beside each other: hashes beside the bundle's other checks, polars and the "
-        "tokenizer beside the session. What is after the first row is from the run report."
+        "these beside each other. What is after the first row is from the run report."
     )
     yield ""
     before = {"start Python": median(each["seconds"] for each in python)}
