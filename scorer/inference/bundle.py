@@ -152,7 +152,7 @@ def _verified(directory: Path) -> Bundle:
     metadata = _Metadata(metadata_path, untrusted.parse_json(metadata_path, raw))
     files = metadata.files()
     untrusted.check_directory(directory, METADATA_NAME, files)
-    # Hashing leaves the interpreter free, and takes as long as what is checked meanwhile: 50 ms.
+    # Hashing leaves the interpreter free, and takes about as long as what is checked meanwhile.
     pool = ThreadPoolExecutor(1, thread_name_prefix="hash")
     try:
         hashed = pool.submit(untrusted.verify_hashes, directory, files)

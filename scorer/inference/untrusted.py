@@ -26,8 +26,8 @@ _MIB = 1024 * 1024
 # else might be what tools unpickle, import or run.
 _MAX_BYTES = {".json": 16 * _MIB, ".onnx": 4 * _MIB, ".safetensors": 8192 * _MIB}
 _MAX_BYTES |= {".md": 16 * _MIB, ".txt": 16 * _MIB, "": 16 * _MIB}
-# Between two pieces hashing waits for the interpreter, up to 5 ms where Python is busy: with pieces
-# of 256 KiB it took 150 ms beside the other checks, instead of 50.
+# Between two pieces hashing waits for the interpreter, up to 5 ms where Python is busy: to open the
+# embedded bundle took 156 ms with pieces of 1 MiB, 122 with these, in the median of four.
 _HASHED_AT_ONCE = 8 * _MIB
 # A safetensors file: 8 bytes with the header's length, the header, the tensors.
 _LENGTH_FIELD = 8

@@ -61,6 +61,7 @@ def prepared(device: str) -> Iterator[None]:
 
 
 def _provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session]]:
+    """Import a device's module, and with it ONNX Runtime; return its provider and what opens it."""
     if device == "cuda":
         from scorer.inference.runtime import cuda
 
