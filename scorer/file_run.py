@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from scorer import keys
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
 from scorer.files.discover import failed_report_path, rejects_path, resolved
-from scorer.files.formats import open_source
 from scorer.files.inputs import partition_keys
 from scorer.files.lock import Lock, locked
 from scorer.files.publish import (
@@ -36,8 +35,9 @@ from scorer.files.storage import reading, writing
 from scorer.inference.baseline import baseline_of
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
+from scorer.one_input import open_input, output_columns
 from scorer.records import Reject
-from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, renamed, window_rows
+from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, window_rows
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -277,24 +277,3 @@ class FileRun:
 
 def _words(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-
-
-def open_input(path: Path, options: RunOptions) -> Source:
-    """Open an input as the options have it; raises what `open_source` and `values` raise."""
-    source = open_source(
-        path,
-        text_column=options.text_column,
-        encoding=options.encoding,
-        delimiter=options.delimiter,
-        limit=options.limit,
-    )
-    if options.id_column is not None:
-        source.values(options.id_column)  # looks for the column at once
-    return source
-
-
-def output_columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:
-    """Return the columns to append; without labels, those that are known before the model is."""
-    names = renamed(labels, options.label_names) if labels else ()
-    per_class = tuple(f"score_{label}" for label in labels) if options.scores == "all" else ()
-    return OutputColumns(options.label_column, options.score_column, names, per_class)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal
 
 from scorer import keys
 from scorer.errors import DataError, TweetscoreError, UsageError
-from scorer.file_run import open_input, output_columns
 from scorer.files.discover import plan_outputs, rejects_path, resolved
 from scorer.files.inputs import Inputs, find_inputs, partition_keys
 from scorer.files.publish import Inodes, check_owner, check_place, inodes, report_on
@@ -23,6 +22,7 @@ from scorer.files.source import Source
 from scorer.files.state import unfinished_since
 from scorer.inference.baseline import baseline_of
 from scorer.monitor.run_report import describe_input
+from scorer.one_input import open_input, output_columns
 from scorer.pipeline import LocalModel
 from scorer.run_options import Model, RunOptions, TextClassifier
 

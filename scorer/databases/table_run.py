@@ -23,12 +23,12 @@ from scorer.databases.names import TableName
 from scorer.databases.options import TableOptions
 from scorer.databases.statements import ROW, Target, Work, cleaned, difference, of_table
 from scorer.errors import DataError, OutputRefused, StorageError, TweetscoreError, UsageError
-from scorer.file_run import output_columns
 from scorer.files.publish import write_json
 from scorer.files.source import OutputColumns
 from scorer.files.spool import answers, keep_texts
 from scorer.keys import digest
 from scorer.monitor.run_report import library_versions
+from scorer.one_input import output_columns
 from scorer.run_options import Model, Outcome, RunOptions
 
 # What decides a row's answer, beside its text and the bundle.
