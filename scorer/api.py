@@ -174,7 +174,7 @@ class Scorer:
         if isinstance(frame, pl.DataFrame):
             (answered,) = score([frame])
             return answered
-        rows = window_rows(self._classifier)
+        rows = window_rows(self._classifier.runtime.device)
         return frames.scored_lazily(frame, text_column, columns, score, rows)
 
     def score_batches(

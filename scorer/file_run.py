@@ -1,6 +1,6 @@
 """One input on its way to its output.
 
-    look -> lock -> recover -> up to date? -> first pass -> second pass -> commit -> tidy up
+    look -> lock -> recover -> up to date? -> load -> first pass -> second pass -> commit -> tidy up
 
 Everything before the commit leaves the output as it was and can be taken up by the next run;
 nothing after it can make the run fail.
@@ -8,15 +8,15 @@ nothing after it can make the run fail.
 
 import os
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer import keys
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
-from scorer.files.discover import failed_report_path, rejects_path, resolved
+from scorer.files.discover import failed_report_path, rejects_path, resolved, state_directory
 from scorer.files.inputs import partition_keys
 from scorer.files.lock import Lock, locked
 from scorer.files.publish import (
@@ -37,9 +37,10 @@ from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.one_input import open_input, output_columns
 from scorer.records import Reject
-from scorer.run_options import Model, Outcome, RunOptions, TextClassifier, window_rows
+from scorer.run_options import Loaded, Model, Outcome, RunOptions, TextClassifier, window_rows
 
 if TYPE_CHECKING:
+    from scorer.first_pass import Windows
     from scorer.inference.bundle import Bundle
 
 
@@ -67,6 +68,7 @@ class FileRun:
         self._report: dict[str, Any] = {}
         self._up_to_date = False
         self._described: dict[str, Any] = {}
+        self._key: dict[str, Any] = {}
         self._inode: os.stat_result | None = None  # of the complete file, before it has its name
         self._source: Source
         self._columns: OutputColumns
@@ -83,8 +85,9 @@ class FileRun:
                 yield
         except BaseException as error:
             if self._is_published():
+                words = "interrupted" if isinstance(error, KeyboardInterrupt) else error
                 self._record.warnings.append(
-                    f"{self._output} is complete, but not all is tidy ({_words(error)}); "
+                    f"{self._output} is complete, but not all is tidy ({words}); "
                     "the next run sees to it"
                 )
                 self.interrupt = error if isinstance(error, KeyboardInterrupt) else None
@@ -160,24 +163,22 @@ class FileRun:
         """Bring the output up to date, under its lock."""
         with locked(self._target, wait=self._options.lock_wait) as lock:
             recover(self._target)
-            key = self._find_key(model.bundle)
+            self._find_key(model.bundle)
             if self._is_up_to_date():
                 return
             self.look(inputs)  # what was found before the lock may be different now
             check_owner(self._target, overwrite=self._options.overwrite)
             self.expect(model.bundle)
             with self._record.stage("load"):
-                classifier = model.load()
-            self._record.begin()
-            self._run(classifier, key, lock, progress)
+                loaded = model.load()
+            self._run(model, loaded, lock, progress)
 
-    def _find_key(self, bundle: "Bundle") -> dict[str, Any]:
-        """Return the key of what the output will hold."""
+    def _find_key(self, bundle: "Bundle") -> None:
+        """Find the key of what the output will hold."""
         self._described = self._describe()
-        key = keys.result_key(self._described, bundle, self._options)
+        self._key = keys.result_key(self._described, bundle, self._options)
         self._record.note(input=self._described)
-        self._record.result_key = keys.digest(key)
-        return key
+        self._record.result_key = keys.digest(self._key)
 
     def _describe(self) -> dict[str, Any]:
         with reading(self._input):
@@ -195,34 +196,56 @@ class FileRun:
         return self._up_to_date
 
     def _run(
+        self, model: Model, loaded: Loaded, lock: Lock, progress: Callable[[int], object]
+    ) -> None:
+        from scorer.first_pass import Windows  # needs polars, which `load` has loaded meanwhile
+
+        rows = self._options.chunk_rows or window_rows(loaded.device)
+        with closing(Windows(self._source, loaded, self._record, rows)) as windows:
+            classifier = self._proven(model, loaded, windows)
+            self._record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
+            self._hear(classifier)
+            self._both_passes(classifier, windows, lock, progress)
+
+    def _proven(self, model: Model, loaded: Loaded, windows: "Windows") -> TextClassifier:
+        """Prove the model; in one go with the first window, if that is to be scored for sure."""
+        options, record = self._options, self._record
+        may_be_known = options.id_column is not None or state_directory(self._target).exists()
+        # On a GPU an answer may depend on its batch: there the canary stays alone.
+        if may_be_known or options.resume == "require" or loaded.device == "cuda":
+            with record.stage("load"):
+                classifier = model.prove()
+            record.begin()
+            return classifier
+        record.begin()
+        with self._blaming_changes():
+            return windows.prove(model, options.max_rejects)
+
+    def _both_passes(
         self,
         classifier: TextClassifier,
-        key: Mapping[str, Any],
+        windows: "Windows",
         lock: Lock,
         progress: Callable[[int], object],
     ) -> None:
-        # What needs polars, which `open_classifier` has loaded beside the session.
         from scorer.files.earlier import Earlier
         from scorer.first_pass import FirstPass
         from scorer.take_over import answers_of, find_earlier
 
         options, record = self._options, self._record
-        rows = options.chunk_rows or window_rows(classifier)
-        record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
-        self._hear(classifier)
-        earlier = find_earlier(self._target, options, key["bundle"], classifier)
+        earlier = find_earlier(self._target, options, self._key["bundle"], classifier)
         sha256 = earlier.sha256 if isinstance(earlier, Earlier) else None
-        plan = keys.resume_key(key, classifier.runtime, library_versions(), rows, sha256)
+        plan = keys.resume_key(
+            self._key, classifier.runtime, library_versions(), windows.rows, sha256
+        )
         with open_state(self._target, plan, options.resume) as state:
             if state.warning:
                 record.warnings.append(state.warning)
             with self._blaming_changes():
                 with answers_of(earlier, self._source, state.join, record) as answers:
-                    first_pass = FirstPass(self._source, classifier, state, record, answers)
+                    first_pass = FirstPass(windows, classifier, state, record, answers)
                     try:
-                        too_many = first_pass.run(
-                            rows, max_rejects=options.max_rejects, progress=progress
-                        )
+                        too_many = first_pass.run(options.max_rejects, progress)
                     finally:
                         self._hear(classifier)
                 if too_many:
@@ -273,7 +296,3 @@ class FileRun:
             lock.check()
             declare(target, self._report)
             self._inode = temporary.stat()
-
-
-def _words(error: BaseException) -> str:
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)

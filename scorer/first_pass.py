@@ -5,10 +5,11 @@ A window that an earlier run has scored is not scored again, nor are rows whose 
 output has.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from scorer.ahead import one_ahead
 from scorer.files.earlier import Answers
@@ -17,11 +18,14 @@ from scorer.files.source import Source, text_digest
 from scorer.files.state import State
 from scorer.monitor.run_report import RunRecord
 from scorer.records import Known, Reject, Scores, TextWindow
-from scorer.run_options import TextClassifier
+from scorer.run_options import Loaded, Model, TextClassifier
+
+if TYPE_CHECKING:
+    from scorer.files.parts import Parts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Window:
+class Window:
     """One window as it comes from the reading thread: with old scores, or ready for the model."""
 
     texts: TextWindow
@@ -31,30 +35,79 @@ class _Window:
     known: Known | None
 
 
+class Windows:
+    """An input's windows of `rows` rows, read and prepared one ahead in a thread of its own."""
+
+    def __init__(self, source: Source, loaded: Loaded, record: RunRecord, rows: int) -> None:
+        self.rows = rows
+        self.encoding = source.encoding
+        self._source = source
+        self._loaded = loaded
+        self._record = record
+        self._windows: Generator[Window] | None = None
+        self._first: list[Window] = []
+
+    def prove(self, model: Model, max_rejects: int) -> TextClassifier:
+        """Prove the model in one go with the first window, for which nothing can be stored.
+
+        One with more rejects than are allowed is not scored.
+        """
+        self._windows = one_ahead(self._prepared(None, None))
+        self._first = list(islice(self._windows, 1))
+        scored = (each for each in self._first if len(each.texts.rejects) <= max_rejects)
+        with self._record.stage("score"):
+            return model.prove(*(each.prepared for each in scored))
+
+    def all(self, parts: "Parts", answers: Answers | None) -> Iterator[Window]:
+        """Yield all of them; what was stored, or is known from an earlier output, is with them."""
+        if self._windows is None:
+            self._windows = one_ahead(self._prepared(parts, answers))
+        while self._first:
+            yield self._first.pop()
+        yield from self._windows
+
+    def close(self) -> None:
+        """Read no further."""
+        if self._windows is not None:
+            self._windows.close()
+
+    def _prepared(self, parts: "Parts | None", answers: Answers | None) -> Iterator[Window]:
+        windows = self._source.windows(self.rows)
+        while True:
+            with self._record.stage("read"):
+                texts = next(windows, None)
+            if texts is None:
+                return
+            with self._record.stage("prepare"):
+                digest = text_digest(texts.texts)
+                stored = parts.take(texts.offset, digest, len(texts.texts)) if parts else None
+                prepared = None if stored else self._loaded.prepare(texts.texts)
+                known = answers.known(texts) if answers and not stored else None
+            yield Window(texts, digest, stored, prepared, known)
+
+
 @dataclass(frozen=True, slots=True)
 class FirstPass:
     """What takes part."""
 
-    source: Source
+    windows: Windows
     classifier: TextClassifier
     state: State
     record: RunRecord
     answers: Answers | None = None  # of an earlier output
 
-    def run(
-        self, rows: int, *, max_rejects: int, progress: Callable[[int], object]
-    ) -> Reject | None:
-        """Score all windows of `rows` rows that no earlier run has scored.
+    def run(self, max_rejects: int, progress: Callable[[int], object]) -> Reject | None:
+        """Score all windows that no earlier run has scored.
 
         Returns:
             The first reject, if there are more than allowed: then reading stopped there.
         """
         first: Reject | None = None
         with (
-            reject_log(self.state.rejects, self.source.encoding) as rejects,
-            closing(one_ahead(self._windows(rows))) as windows,
+            closing(self.windows) as windows,
+            reject_log(self.state.rejects, windows.encoding) as rejects,
         ):
-            for window in windows:
+            for window in windows.all(self.state.parts, self.answers):
                 rejects.add(window.texts.rejects)
                 self.record.rejected = rejects.count
                 first = first or next(iter(window.texts.rejects), None)
@@ -64,22 +117,7 @@ class FirstPass:
                 progress(len(window.texts.texts))
         return None
 
-    def _windows(self, rows: int) -> Iterator[_Window]:
-        """Read and prepare windows; runs one window ahead, in a thread of its own."""
-        windows = self.source.windows(rows)
-        while True:
-            with self.record.stage("read"):
-                texts = next(windows, None)
-            if texts is None:
-                return
-            with self.record.stage("prepare"):
-                digest = text_digest(texts.texts)
-                stored = self.state.parts.take(texts.offset, digest, len(texts.texts))
-                prepared = None if stored else self.classifier.prepare(texts.texts)
-                known = self.answers.known(texts) if self.answers and not stored else None
-            yield _Window(texts, digest, stored, prepared, known)
-
-    def _keep(self, window: _Window) -> None:
+    def _keep(self, window: Window) -> None:
         record = self.record
         if window.stored is not None:
             record.resumed_from(self.state.started)
@@ -91,7 +129,7 @@ class FirstPass:
             self.state.parts.write(window.texts.offset, window.digest, scores)
         record.add(scores)
 
-    def _score(self, window: _Window) -> Scores:
+    def _score(self, window: Window) -> Scores:
         known = window.known
         if known is None:
             return self.classifier.score(window.prepared)

@@ -9,17 +9,19 @@ publishes it, and a run that is killed anywhere is taken up by the next one.
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scorer.file_run import FileRun
 from scorer.files.discover import plan_outputs
 from scorer.files.inputs import Inputs, find_inputs
 from scorer.files.publish import inodes
-from scorer.run_options import Model, Outcome, RunOptions, TextClassifier
+from scorer.run_options import Loaded, Model, Outcome, RunOptions, TextClassifier
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
+    from scorer.inference.opening import Candidate
 
 
 class LocalModel:
@@ -35,25 +37,34 @@ class LocalModel:
 
         return open_bundle(self._options.model)
 
-    def load(self) -> TextClassifier:
-        """Open a session and prove it on the canary."""
-        from scorer.inference.opening import open_classifier
+    @cached_property
+    def _candidate(self) -> "Candidate":
+        from scorer.inference.opening import load
 
         options = self._options
-        return open_classifier(
+        return load(
             self.bundle,
             device=options.device,
             precision=options.precision,
             threads=options.threads,
         )
 
+    def load(self) -> "Candidate":
+        """Load the session that is tried first, and what prepares texts for it."""
+        return self._candidate
+
+    def prove(self, first: Any = None) -> TextClassifier:
+        """Prove the session on the canary, in the batches of a first window if there is one."""
+        return self._candidate.prove(first)
+
 
 class SharedModel:
-    """A model that is loaded once for all inputs, or fails once for all of them."""
+    """A model that is loaded and proven once for all inputs, or fails once for all of them."""
 
     def __init__(self, model: Model) -> None:
         self.error: BaseException | None = None
         self._model = model
+        self._classifier: TextClassifier | None = None
 
     @cached_property
     def bundle(self) -> "Bundle":
@@ -61,13 +72,24 @@ class SharedModel:
         return self._model.bundle
 
     @cached_property
-    def _classifier(self) -> TextClassifier:
+    def _loaded(self) -> Loaded:
         return self._model.load()
 
-    def load(self) -> TextClassifier:
-        """Return the classifier, or raise what kept it from loading."""
-        try:
+    def load(self) -> Loaded:
+        """Return the model, or raise what kept it from loading."""
+        with self._failing_for_all():
+            return self._loaded
+
+    def prove(self, first: Any = None) -> TextClassifier:
+        """Return the classifier, or raise what it failed with; only the first one asks for it."""
+        with self._failing_for_all():
+            self._classifier = self._classifier or self._model.prove(first)
             return self._classifier
+
+    @contextmanager
+    def _failing_for_all(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException as error:
             self.error = error
             raise

@@ -157,7 +157,7 @@ def _checked(
 def _probe(model: Model, source: Source) -> Probe:
     """Load the model and let it score the first rows of an input."""
     begin = time.monotonic()
-    classifier = model.load()
+    classifier = model.prove()
     loaded = time.monotonic()
     window = next(source.windows(PROBE_ROWS), None)
     if window is not None:

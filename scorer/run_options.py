@@ -91,8 +91,27 @@ class Model(Protocol):
     def bundle(self) -> "Bundle":
         """What the model is."""
 
-    def load(self) -> "TextClassifier":
-        """Return the classifier, the same one each time."""
+    def load(self) -> "Loaded":
+        """Load it: its texts can be prepared, and it has not proven itself."""
+
+    def prove(self, first: Any = None) -> "TextClassifier":
+        """Return the classifier, proven on the canary.
+
+        Args:
+            first: A prepared window, the first to be scored. Where the canary is still to be
+                scored, its texts go through the model in the same batches.
+        """
+
+
+class Loaded(Protocol):
+    """What can be had of a model before it has proven itself."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs: `cuda`, `openvino` or `builtin`."""
+
+    def prepare(self, texts: "pl.Series") -> Any:
+        """Normalise and tokenise one window."""
 
 
 class TextClassifier(Protocol):
@@ -106,15 +125,15 @@ class TextClassifier(Protocol):
         """What the user should know of the model so far."""
 
     def prepare(self, texts: "pl.Series") -> Any:
-        """Normalise, tokenise and plan one window."""
+        """Normalise and tokenise one window."""
 
     def score(self, prepared: Any, known: Known | None = None) -> Scores:
         """Run the model on a prepared window, but for what is known."""
 
 
-def window_rows(classifier: TextClassifier) -> int:
+def window_rows(device: str) -> int:
     """Return how many rows are read and scored at a time, unless a number is asked for."""
-    return CUDA_WINDOW if classifier.runtime.device == "cuda" else CPU_WINDOW
+    return CUDA_WINDOW if device == "cuda" else CPU_WINDOW
 
 
 def renamed(labels: tuple[str, ...], names: Sequence[str] | None) -> tuple[str, ...]:

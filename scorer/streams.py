@@ -36,7 +36,7 @@ def _prepared(
     classifier: TextClassifier, pieces: Iterable[tuple[T, pl.Series]]
 ) -> Iterator[tuple[T, Any, bool]]:
     """Cut each piece's texts into windows, and prepare them; say which one is its last."""
-    rows = window_rows(classifier)
+    rows = window_rows(classifier.runtime.device)
     for piece, texts in pieces:
         starts = range(0, max(len(texts), 1), rows)  # no texts are one window too
         for start in starts:

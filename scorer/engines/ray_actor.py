@@ -7,7 +7,8 @@ Nothing heavy is loaded before the libraries' thread pools are held to what Ray 
 
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from scorer.threads import limit_pools
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
+    from scorer.inference.opening import Candidate
     from scorer.run_options import Outcome, RunOptions, TextClassifier
 
 
@@ -85,37 +87,45 @@ class _Model:
     def __init__(self, job: Job) -> None:
         self.error: TweetscoreError | None = None
         self._job = job
+        self._classifier: TextClassifier | None = None
 
     @cached_property
     def bundle(self) -> "Bundle":
-        try:
+        with self._failing_for_all():
             _check_libraries(self._job.libraries)
             return self._job.recipe.open_bundle()
-        except TweetscoreError as error:
-            self.error = error
-            raise
 
     @cached_property
-    def _classifier(self) -> "TextClassifier":
-        from scorer.inference.opening import open_classifier
+    def _candidate(self) -> "Candidate":
+        from scorer.inference.opening import load
 
         options = self._job.options
-        return open_classifier(
+        return load(
             self.bundle,
             device=options.device,
             precision=options.precision,
             threads=options.threads,
         )
 
-    def load(self) -> "TextClassifier":
-        """Return the model, proven on the canary; an output is about to change."""
+    def load(self) -> "Candidate":
+        """Load the session that is tried first, and what prepares texts for it."""
+        with self._failing_for_all():
+            return self._candidate
+
+    def prove(self, first: Any = None) -> "TextClassifier":
+        """Return the classifier, proven on the canary; an output is about to change."""
+        with self._failing_for_all():
+            self._classifier = self._classifier or self._candidate.prove(first)
+        self._job.manifest.unlink(missing_ok=True)  # from now on it would be out of date
+        return self._classifier
+
+    @contextmanager
+    def _failing_for_all(self) -> Iterator[None]:
         try:
-            classifier = self._classifier
+            yield
         except TweetscoreError as error:
             self.error = error
             raise
-        self._job.manifest.unlink(missing_ok=True)  # from now on it would be out of date
-        return classifier
 
 
 def versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ interpreter free: so this module itself imports none of them.
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
@@ -19,27 +20,80 @@ from scorer.inference.runtime.session import Session
 
 if TYPE_CHECKING:
     from scorer.inference.classifier import Classifier
+    from scorer.inference.prepare import Preparation, Prepared
 
 
-def open_classifier(
+class Candidate:
+    """A bundle with the session that is tried first, which has not proven itself yet."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        choices: tuple[Choice, ...],
+        session: Callable[[Choice], Session],
+        preparation: "Preparation",
+    ) -> None:
+        """Keep what `load` found.
+
+        Args:
+            bundle: The model.
+            choices: What is to be tried, in this order.
+            session: Loads one of them, or returns what is loaded already.
+            preparation: The bundle's normaliser and tokenizer.
+        """
+        self.device = choices[0].device  # what is tried later is of the same kind, GPU or CPU
+        self.prepare = preparation
+        self._bundle = bundle
+        self._choices = choices
+        self._session = session
+        self._warnings: list[str] = []
+
+    def prove(self, first: "Prepared | None" = None) -> "Classifier":
+        """Return a classifier on the first session that passes the gate.
+
+        Args:
+            first: The window that will be scored first, see `Classifier`.
+
+        Raises:
+            DeviceUnavailable: What was asked for is not there.
+            GateFailed: The answers differ from PyTorch's, and nothing slower is left to try.
+            InvalidBundle: The graph cannot be loaded.
+        """
+        *preferred, last = self._choices
+        for choice in preferred:
+            try:
+                return self._classifier(choice, first)
+            except (DeviceUnavailable, GateFailed) as error:
+                self._warnings.append(
+                    f"{choice.device} in {choice.precision} is not used: {error.problem}"
+                )
+        return self._classifier(last, first)
+
+    def _classifier(self, choice: Choice, first: "Prepared | None") -> "Classifier":
+        from scorer.inference.classifier import Classifier
+
+        session = self._session(choice)
+        return Classifier(self._bundle, session, self._warnings, self.prepare, first)
+
+
+def load(
     bundle: Bundle,
     *,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: int | None = None,
-) -> "Classifier":
-    """Take the fastest provider and precision of this box that pass the gate.
+) -> Candidate:
+    """Load the fastest provider and precision of this box, and what prepares texts for it.
 
-    What was passed over, and why, is in the classifier's `warnings`.
+    What was passed over, and why, will be in the classifier's `warnings`.
 
     Raises:
         DeviceUnavailable: What was asked for is not there.
-        GateFailed: The answers differ from PyTorch's, and nothing slower is left to try.
-        InvalidBundle: The tokenizer or the graph cannot be loaded.
+        GateFailed: The tokenizer splits texts otherwise than in training.
+        InvalidBundle: The tokenizer cannot be loaded.
     """
     machine = inspect()
     tried = _choices(bundle, device, precision, machine)
-    *preferred, last = tried
     # polars sets this when it is imported: by then it has to be there, see `prepared`.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "")
     pool = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -47,7 +101,6 @@ def open_classifier(
     with prepared(tried[0].device):
         try:
             ready = {tried[0]: pool.submit(open_session, bundle, tried[0], machine, threads)}
-            from scorer.inference.classifier import Classifier
             from scorer.inference.prepare import Preparation
 
             preparation = Preparation(bundle)
@@ -60,13 +113,18 @@ def open_classifier(
             return ready.pop(choice).result()  # not kept while another graph is loaded
         return open_session(bundle, choice, machine, threads)
 
-    warnings: list[str] = []
-    for choice in preferred:
-        try:
-            return Classifier(bundle, session(choice), warnings, preparation)
-        except (DeviceUnavailable, GateFailed) as error:
-            warnings.append(f"{choice.device} in {choice.precision} is not used: {error.problem}")
-    return Classifier(bundle, session(last), warnings, preparation)
+    return Candidate(bundle, tried, session, preparation)
+
+
+def open_classifier(
+    bundle: Bundle,
+    *,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+) -> "Classifier":
+    """Load a bundle and prove it; raises what `load` and `Candidate.prove` raise."""
+    return load(bundle, device=device, precision=precision, threads=threads).prove()
 
 
 def foreseen(bundle: Bundle, device: Device, precision: Precision) -> dict[str, str]:

@@ -44,6 +44,14 @@ class Tokens:
         result: NDArray[np.int64] = self.ids[places]
         return result
 
+    def followed_by(self, other: "Tokens") -> "Tokens":
+        """Return the tokens of these texts and then of the others."""
+        return Tokens(
+            np.concatenate((self.ids, other.ids)),
+            np.concatenate((self.offsets, self.offsets[-1] + other.offsets[1:])),
+            np.concatenate((self.truncated, other.truncated)),
+        )
+
     def take(self, rows: NDArray[np.int64]) -> "Tokens":
         """Return the tokens of the given texts, in that order."""
         lengths = self.lengths[rows]

@@ -86,7 +86,7 @@ def rescored(
             f"output, {report['model']['name']} {report['model']['version']}",
             "name that one with --model",
         )
-    classifier = model.load()
+    classifier = model.prove()
     texts = sample.texts(source)
     found = classifier.score(classifier.prepare(texts))
     yield from _differences(sample, found, report, _bounds(classifier, report["runtime"]))

@@ -4,7 +4,8 @@
 
 Its steps are those of `tweetscore run`, with a clock around each, one after the other. The run has
 some beside each other: hashes beside the bundle's other checks, polars and the tokenizer beside the
-session. What it does once it has a model is in its own report.
+session. What it does once it has a model is in its own report; the canary is scored there, with the
+first window.
 """
 
 import json
@@ -41,7 +42,8 @@ def steps(
     with step("import the rest"):
         import_module("scorer.cli.run")
         import_module("scorer.pipeline")
-        classifier = import_module("scorer.inference.classifier")
+        import_module("scorer.inference.classifier")
+        prepare = import_module("scorer.inference.prepare")
         runtime = import_module("scorer.inference.runtime")
         import_module("scorer.files.parquet.source")
     from scorer.inference.bundle import open_bundle
@@ -54,9 +56,9 @@ def steps(
         machine = inspect()
         choice = choices(device, precision, machine)[0]
     with step("load the session"):
-        session = runtime.open_session(bundle, choice, machine, threads)
-    with step("load the tokenizer, score the canary"):
-        classifier.Classifier(bundle, session)
+        runtime.open_session(bundle, choice, machine, threads)
+    with step("load the tokenizer, prepare the canary"):
+        prepare.Preparation(bundle)
     return seconds
 
 

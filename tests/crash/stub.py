@@ -37,6 +37,8 @@ class StubClassifier:
         slow_from: That window.
     """
 
+    device = "builtin"
+
     def __init__(
         self,
         notes: str,
@@ -77,8 +79,12 @@ class StubClassifier:
         return self
 
     def load(self) -> Self:
-        """Return what the pipeline asks for the classifier."""
+        """Return what the pipeline asks for what is loaded."""
         self._note("load")
+        return self
+
+    def prove(self, _: pl.Series | None = None) -> Self:
+        """Return what the pipeline asks for the classifier."""
         return self
 
     def prepare(self, texts: pl.Series) -> pl.Series:

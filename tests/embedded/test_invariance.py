@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scorer import pipeline
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
-from scorer.inference.opening import open_classifier
+from scorer.inference.opening import Candidate, open_classifier
 from scorer.inference.prepare import Prepared
 from scorer.inference.remembered import Remembered
 from scorer.inference.runtime.machine import inspect
@@ -45,16 +45,24 @@ class Opened:
 
     Args:
         memory: May answers of earlier windows be used? Those of earlier runs never are.
+        anew: Is it proven once more, in one go with the run's first window?
     """
 
-    def __init__(self, classifier: Classifier, *, memory: bool) -> None:
+    def __init__(self, classifier: Classifier, *, memory: bool, anew: bool = False) -> None:
         self.bundle: Bundle = classifier.bundle
         self._classifier = classifier
+        self._anew = anew
         classifier._memory = Remembered(len(classifier.labels)) if memory else None
 
-    def load(self) -> Classifier:
-        """Return the classifier, as the pipeline asks for it."""
-        return self._classifier
+    def load(self) -> Candidate:
+        """Return what prepares texts, and proves the session once more."""
+        session, preparation = self._classifier._session, self._classifier._prepare
+        choice = WAYS[next(iter(WAYS))]
+        return Candidate(self.bundle, (choice,), lambda _: session, preparation)
+
+    def prove(self, first: Prepared | None = None) -> Classifier:
+        """Return the classifier, which has proven itself."""
+        return self.load().prove(first) if self._anew else self._classifier
 
 
 @cache
@@ -66,13 +74,19 @@ def opened(way: str, threads: int) -> Classifier:
 
 
 def run(
-    way: str, texts: Sequence[str], *, chunk_rows: int, threads: int, memory: bool
+    way: str,
+    texts: Sequence[str],
+    *,
+    chunk_rows: int,
+    threads: int,
+    memory: bool,
+    anew: bool = False,
 ) -> list[tuple[str, bytes]]:
     """Return each row's label, and all its probabilities down to the last bit."""
     with TemporaryDirectory() as directory:
         path = Path(directory) / "tweets.parquet"
         pl.DataFrame({"text": texts}, schema={"text": pl.String}).write_parquet(path)
-        model = Opened(opened(way, threads), memory=memory)
+        model = Opened(opened(way, threads), memory=memory, anew=anew)
         options = RunOptions((path,), scores="all", chunk_rows=chunk_rows)
         (outcome,) = pipeline.run(options, model_for=lambda _: model)
         assert outcome.error is None
@@ -112,6 +126,16 @@ def test_all_texts_together_get_what_they_get_alone(way: str) -> None:
     backwards = run(way, TEXTS[::-1], chunk_rows=7, threads=1, memory=True)
     assert together == backwards[::-1] == alone(way)
     assert len(set(together)) > len(TEXTS) / 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("chunk_rows", [7, 100])
+def test_texts_that_go_through_with_the_canary_get_what_they_get_alone(
+    way: str, chunk_rows: int
+) -> None:
+    """The first window of a run shares the canary's batches, the later ones do not."""
+    shared = run(way, TEXTS, chunk_rows=chunk_rows, threads=2, memory=True, anew=True)
+    assert shared == alone(way)
 
 
 def test_what_was_remembered_shows_in_no_counter(

@@ -49,12 +49,23 @@ class StubClassifier:
         self.canary = Figures(256, 1.0, 1e-7, 1e-8)
         self.warnings: tuple[str, ...] = ()
         self.loads = 0
+        self.proven_with: list[pl.Series | None] = []
         self.windows: list[int] = []  # rows of each window, in the order of scoring
         self.before_scoring: Callable[[], None] = lambda: None
+
+    @property
+    def device(self) -> str:
+        """What the runtime says."""
+        return self.runtime.device
 
     def load(self) -> "StubClassifier":
         """Be the model and its classifier at once."""
         self.loads += 1
+        return self
+
+    def prove(self, first: pl.Series | None = None) -> "StubClassifier":
+        """Keep what is said to come first."""
+        self.proven_with.append(first)
         return self
 
     def prepare(self, texts: pl.Series) -> pl.Series:

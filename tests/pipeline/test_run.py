@@ -75,6 +75,10 @@ class NeverModel:
         """Fail."""
         raise AssertionError("the model must not be loaded")
 
+    def prove(self, _: Any = None) -> Any:
+        """Fail."""
+        raise AssertionError("the model must not be loaded")
+
 
 def never(_: RunOptions) -> Any:
     return NeverModel()
@@ -90,6 +94,10 @@ class FailingModel:
     def load(self) -> Any:
         """Fail."""
         raise self._error
+
+    def prove(self, _: Any = None) -> Any:
+        """Fail."""
+        raise AssertionError("it has not been loaded")
 
 
 def test_csv_comes_back_as_its_own_bytes_and_two_cells(stub: Any, tweets: Path) -> None:

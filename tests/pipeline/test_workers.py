@@ -17,7 +17,10 @@ from scorer import pipeline
 from scorer.errors import DeviceUnavailable
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
+from scorer.inference.opening import Candidate
+from scorer.inference.prepare import Preparation
 from scorer.inference.runtime import cpu
+from scorer.inference.runtime.select import Choice
 from scorer.inference.runtime.session import RuntimeInfo, Session
 from scorer.run_options import Outcome, RunOptions
 from tests.inference.worker_openers import builtin
@@ -34,9 +37,14 @@ class OpenedModel:
         self.bundle = bundle
         self._session = session
 
-    def load(self) -> Classifier:
+    def load(self) -> Candidate:
+        """Return the session, not proven yet."""
+        choice = Choice("cuda", "fp16", "workers stand in for GPUs")
+        return Candidate(self.bundle, (choice,), lambda _: self._session, Preparation(self.bundle))
+
+    def prove(self, first: Any = None) -> Classifier:
         """Prove the session and return it."""
-        return Classifier(self.bundle, self._session)
+        return self.load().prove(first)
 
 
 @pytest.fixture(scope="module")
