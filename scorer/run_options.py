@@ -99,7 +99,7 @@ class Model(Protocol):
 
         Args:
             first: A prepared window, the first to be scored. Where the canary is still to be
-                scored, its texts go through the model in the same batches.
+                scored, its texts may go through the model in the same batches.
         """
 
 

@@ -227,7 +227,7 @@ def _start(results: Results) -> Iterator[str]:
         f"`tweetscore run` on {START_ROWS:,} tweets. What is before the first row was timed "
         "step by step in a fresh process, with every file in the page cache; a run has some of "
         "these beside each other. What is after the first row is from the run report: the canary "
-        "goes through the model in the batches of the first window, and *score* is both."
+        "goes through the model in the batches of these tweets, and *score* is both."
     )
     yield ""
     before = {"start Python": median(each["seconds"] for each in python)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scorer.errors import DeviceUnavailable, GateFailed
-from scorer.inference import opening
+from scorer.inference import classifier, opening
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.prepare import Preparation
@@ -57,12 +57,12 @@ def test_a_first_windows_answers_are_for_its_own_turn(
 ) -> None:
     """A window that comes in between is asked; the same texts later are remembered."""
     session, first = StubSession(bundle), preparation(WINDOW)
-    classifier = Classifier(bundle, session, (), preparation, first)
+    opened = Classifier(bundle, session, (), preparation, first)
     session.shapes.clear()
-    classifier.classify(column(["somebody else's tweet"]))
+    opened.classify(column(["somebody else's tweet"]))
     assert len(session.shapes) == 1
-    assert classifier.score(first).remembered == 0
-    again = classifier.classify(WINDOW)
+    assert opened.score(first).remembered == 0
+    again = opened.classify(WINDOW)
     assert again.remembered == len(first.scorable)
     assert len(session.shapes) == 1
 
@@ -72,17 +72,29 @@ def test_the_canary_shares_the_windows_batches(bundle: Bundle, preparation: Prep
     first, shared, alone = preparation(WINDOW), StubSession(bundle), StubSession(bundle)
     shared.token_budget = alone.token_budget = 4096
     Classifier(bundle, shared, (), preparation, first)
-    classifier = Classifier(bundle, alone, (), preparation)
-    classifier.score(first)
+    opened = Classifier(bundle, alone, (), preparation)
+    opened.score(first)
     assert len(shared.shapes) < len(alone.shapes)
+
+
+def test_a_large_window_is_not_scored_before_the_canary(
+    bundle: Bundle, preparation: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that fails the gate is not to have scored it for nothing."""
+    first, session = preparation(WINDOW), StubSession(bundle)
+    monkeypatch.setattr(classifier, "_MOST_WITH_CANARY", len(first.tokens.ids) - 1)
+    opened = Classifier(bundle, session, (), preparation, first)
+    before = len(session.shapes)
+    opened.score(first)
+    assert len(session.shapes) > before
 
 
 def test_on_a_gpu_the_canary_stays_alone(bundle: Bundle, preparation: Preparation) -> None:
     """There an answer may depend on its batch."""
     session, first = StubSession(bundle, device="cuda"), preparation(WINDOW)
-    classifier = Classifier(bundle, session, (), preparation, first)
+    opened = Classifier(bundle, session, (), preparation, first)
     before = len(session.shapes)
-    classifier.score(first)
+    opened.score(first)
     assert len(session.shapes) > before
 
 
@@ -93,10 +105,10 @@ def test_what_a_window_breaks_is_not_the_models_fault(
     session, first = FailingStub(bundle), preparation(column([f"no {i}" for i in range(100)]))
     session.token_budget = 4096
     session.most = len(preparation.canary.texts)
-    classifier = Classifier(bundle, session, (), preparation, first)
-    assert classifier.canary.label_agreement == 1
+    opened = Classifier(bundle, session, (), preparation, first)
+    assert opened.canary.label_agreement == 1
     with pytest.raises(DeviceUnavailable, match="out of memory"):
-        classifier.score(first)
+        opened.score(first)
 
 
 def test_a_canary_outside_the_gate_fails_with_a_window_as_it_does_alone(
@@ -120,16 +132,16 @@ def test_the_window_is_scored_by_the_session_that_passes(
     candidate = opening.load(bundle)
     assert candidate.device == "openvino"
     first = candidate.prepare(WINDOW)
-    classifier = candidate.prove(first)
-    assert classifier.runtime.precision == "fp32"
+    opened = candidate.prove(first)
+    assert opened.runtime.precision == "fp32"
     exact = Classifier(bundle, StubSession(bundle)).classify(WINDOW)
-    assert classifier.score(first).probabilities.tobytes() == exact.probabilities.tobytes()
+    assert opened.score(first).probabilities.tobytes() == exact.probabilities.tobytes()
 
 
 def test_a_window_of_blanks_and_one_without_rows(bundle: Bundle, preparation: Preparation) -> None:
     """There is nothing to score, and the canary is scored all the same."""
     for texts in (column([None, "", " "]), column([])):
         first = preparation(texts)
-        classifier = Classifier(bundle, StubSession(bundle), (), preparation, first)
-        assert classifier.canary.label_agreement == 1
-        assert classifier.score(first).label_ids.tolist() == [-1] * len(texts)
+        opened = Classifier(bundle, StubSession(bundle), (), preparation, first)
+        assert opened.canary.label_agreement == 1
+        assert opened.score(first).label_ids.tolist() == [-1] * len(texts)
