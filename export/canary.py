@@ -1,4 +1,4 @@
-"""The canary: texts of our own with PyTorch's answers, which every run scores first."""
+"""The canary: texts of our own with PyTorch's answers, which every run is proven with."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from export.reference import Reference
 from scorer.inference.normalize import Normalizer
 
 _TEXTS = Path(__file__).with_name("canary_texts.json")
-# Tokens of a text, besides those that fill the model. Every run scores the canary first, and
+# Tokens of a text, besides those that fill the model. Every run scores the canary, and
 # OpenVINO compiles for each length that it meets: with sixty lengths that was most of the time.
 _LENGTHS = (5, 8, 13, 22, 48)
 _CONTROL = re.compile(r"</?s>|\[[A-Z]+\]|<\|\w+\|>")  # what a tokenizer must take for words here

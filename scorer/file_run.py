@@ -9,7 +9,7 @@ nothing after it can make the run fail.
 import os
 from collections import ChainMap
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,18 +201,17 @@ class FileRun:
         from scorer.first_pass import Windows  # needs polars, which `load` has loaded meanwhile
 
         rows = self._options.chunk_rows or window_rows(loaded.device)
-        with closing(Windows(self._source, loaded, self._record, rows)) as windows:
-            classifier = self._proven(model, loaded, windows)
-            self._record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
-            self._hear(classifier)
-            self._both_passes(classifier, windows, lock, progress)
+        windows = Windows(self._source, loaded, self._record, rows)
+        classifier = self._proven(model, windows)
+        self._record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
+        self._hear(classifier)
+        self._both_passes(classifier, windows, lock, progress)
 
-    def _proven(self, model: Model, loaded: Loaded, windows: "Windows") -> TextClassifier:
-        """Prove the model; in one go with the first window, if that is to be scored for sure."""
+    def _proven(self, model: Model, windows: "Windows") -> TextClassifier:
+        """Prove the model; with the first window, if that is read soon and surely to be scored."""
         options, record = self._options, self._record
         may_be_known = options.id_column is not None or state_directory(self._target).exists()
-        # On a GPU an answer may depend on its batch: there the canary stays alone.
-        if may_be_known or options.resume == "require" or loaded.device == "cuda":
+        if may_be_known or options.resume == "require" or windows.are_large:
             with record.stage("load"):
                 classifier = model.prove()
             record.begin()

@@ -8,7 +8,7 @@ output has.
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from scorer.ahead import one_ahead
@@ -18,7 +18,7 @@ from scorer.files.source import Source, text_digest
 from scorer.files.state import State
 from scorer.monitor.run_report import RunRecord
 from scorer.records import Known, Reject, Scores, TextWindow
-from scorer.run_options import Loaded, Model, TextClassifier
+from scorer.run_options import CPU_WINDOW, Loaded, Model, TextClassifier
 
 if TYPE_CHECKING:
     from scorer.files.parts import Parts
@@ -44,32 +44,39 @@ class Windows:
         self._source = source
         self._loaded = loaded
         self._record = record
-        self._windows: Generator[Window] | None = None
+        self._begun: Iterator[Window] | None = None
         self._first: list[Window] = []
 
+    @property
+    def are_large(self) -> bool:
+        """Whether what is wrong with the model would be told late if one were read before."""
+        return self.rows > CPU_WINDOW
+
     def prove(self, model: Model, max_rejects: int) -> TextClassifier:
-        """Prove the model in one go with the first window, for which nothing can be stored.
+        """Read the first window, for which nothing can be stored, and prove the model with it.
 
         One with more rejects than are allowed is not scored.
         """
-        self._windows = one_ahead(self._prepared(None, None))
-        self._first = list(islice(self._windows, 1))
-        scored = (each for each in self._first if len(each.texts.rejects) <= max_rejects)
+        self._begun = self._prepared(None, None)
+        # No thread reads on meanwhile: another session may have to be loaded, which must not be
+        # beside threads, see `scorer.inference.runtime.prepared`.
+        with closing(one_ahead(islice(self._begun, 1))) as windows:
+            first = next(windows, None)
+        self._first = [] if first is None else [first]
+        scored = first is not None and len(first.texts.rejects) <= max_rejects
         with self._record.stage("score"):
-            return model.prove(*(each.prepared for each in scored))
+            return model.prove(first.prepared if first is not None and scored else None)
 
-    def all(self, parts: "Parts", answers: Answers | None) -> Iterator[Window]:
+    def all(self, parts: "Parts", answers: Answers | None) -> Generator[Window]:
         """Yield all of them; what was stored, or is known from an earlier output, is with them."""
-        if self._windows is None:
-            self._windows = one_ahead(self._prepared(parts, answers))
+        if self._begun is None:
+            return one_ahead(self._prepared(parts, answers))
+        parts.forget()
+        return one_ahead(chain(self._again(), self._begun))
+
+    def _again(self) -> Iterator[Window]:
         while self._first:
             yield self._first.pop()
-        yield from self._windows
-
-    def close(self) -> None:
-        """Read no further."""
-        if self._windows is not None:
-            self._windows.close()
 
     def _prepared(self, parts: "Parts | None", answers: Answers | None) -> Iterator[Window]:
         windows = self._source.windows(self.rows)
@@ -104,10 +111,10 @@ class FirstPass:
         """
         first: Reject | None = None
         with (
-            closing(self.windows) as windows,
-            reject_log(self.state.rejects, windows.encoding) as rejects,
+            reject_log(self.state.rejects, self.windows.encoding) as rejects,
+            closing(self.windows.all(self.state.parts, self.answers)) as windows,
         ):
-            for window in windows.all(self.state.parts, self.answers):
+            for window in windows:
                 rejects.add(window.texts.rejects)
                 self.record.rejected = rejects.count
                 first = first or next(iter(window.texts.rejects), None)

@@ -54,7 +54,7 @@ class LocalModel:
         return self._candidate
 
     def prove(self, first: Any = None) -> TextClassifier:
-        """Prove the session on the canary, in the batches of a first window if there is one."""
+        """Prove the session on the canary, which may share the batches of a first window."""
         return self._candidate.prove(first)
 
 
@@ -81,7 +81,7 @@ class SharedModel:
             return self._loaded
 
     def prove(self, first: Any = None) -> TextClassifier:
-        """Return the classifier, or raise what it failed with; only the first one asks for it."""
+        """Return the classifier, or raise what kept it from being proven."""
         with self._failing_for_all():
             self._classifier = self._classifier or self._model.prove(first)
             return self._classifier
@@ -163,7 +163,7 @@ def _expect(model: Model, runs: list[FileRun]) -> None:
 
 
 def _all_fail(runs: list[FileRun], error: BaseException) -> Iterator[Outcome]:
-    """Report a model that does not load for all that waited for it; tell what failed before."""
+    """Report a model that cannot be used for all that waited for it; tell what failed before."""
     first, *later = runs
     first.fail(error)
     for each in later:

@@ -49,9 +49,13 @@ class Parts:
                     part.label_ids, part.probabilities, counters, lengths, taken_over=taken_over
                 )
         # From here on another thread writes, while this one reads ahead: no second look.
+        self.forget()
+        return None
+
+    def forget(self) -> None:
+        """Take nothing more of what an earlier run stored."""
         self._may_take = False
         self._journal.keep(self._count)
-        return None
 
     def write(self, offset: int, digest: bytes, scores: Scores) -> None:
         """Store one window's results durably: temporary name, fsync, rename, journal.

@@ -28,7 +28,8 @@ from scorer.inference.tokens import Tokens
 from scorer.records import Known, Scores
 
 #: Tokens of a window that the canary goes with: some 1,600 tweets. A session that fails the gate
-#: has computed them for nothing, up to 1 s on a CPU with AMX; a longer run gains nothing from it.
+#: has computed them for nothing: with AMX up to 1 s of MiniLM, 12 s of GPT-2. A longer run would
+#: hardly notice what it gains.
 _MOST_WITH_CANARY = 1 << 15
 
 
@@ -157,9 +158,9 @@ class Classifier:
         self, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
     ) -> int:
         """Fill in the texts' rows of `answers`; return how many an earlier window had given."""
-        memory, ahead = self._memory, self._ahead
+        memory = self._memory
+        ahead, self._ahead = self._ahead, None  # is for the next window, or for none
         if ahead is not None and ahead.tokens is tokens:
-            self._ahead = None
             answers[texts] = ahead.answers[texts]
             if memory is not None:
                 memory.keep(tokens.take(texts), answers[texts])

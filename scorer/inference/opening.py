@@ -46,7 +46,6 @@ class Candidate:
         self._bundle = bundle
         self._choices = choices
         self._session = session
-        self._warnings: list[str] = []
 
     def prove(self, first: "Prepared | None" = None) -> "Classifier":
         """Return a classifier on the first session that passes the gate.
@@ -57,23 +56,24 @@ class Candidate:
         Raises:
             DeviceUnavailable: What was asked for is not there.
             GateFailed: The answers differ from PyTorch's, and nothing slower is left to try.
-            InvalidBundle: The graph cannot be loaded.
+            InvalidBundle: The graph cannot be loaded, or the weights are not those that were
+                verified.
         """
+        from scorer.inference.classifier import Classifier
+
+        def proven(choice: Choice) -> Classifier:
+            return Classifier(self._bundle, self._session(choice), warnings, self.prepare, first)
+
+        warnings: list[str] = []
         *preferred, last = self._choices
         for choice in preferred:
             try:
-                return self._classifier(choice, first)
+                return proven(choice)
             except (DeviceUnavailable, GateFailed) as error:
-                self._warnings.append(
+                warnings.append(
                     f"{choice.device} in {choice.precision} is not used: {error.problem}"
                 )
-        return self._classifier(last, first)
-
-    def _classifier(self, choice: Choice, first: "Prepared | None") -> "Classifier":
-        from scorer.inference.classifier import Classifier
-
-        session = self._session(choice)
-        return Classifier(self._bundle, session, self._warnings, self.prepare, first)
+        return proven(last)
 
 
 def load(

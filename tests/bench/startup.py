@@ -5,7 +5,7 @@
 Its steps are those of `tweetscore run`, with a clock around each, one after the other. The run has
 some beside each other: hashes beside the bundle's other checks, polars and the tokenizer beside the
 session. What it does once it has a model is in its own report; the canary is scored there, with the
-first window.
+run's only window.
 """
 
 import json

@@ -45,7 +45,7 @@ class Opened:
 
     Args:
         memory: May answers of earlier windows be used? Those of earlier runs never are.
-        anew: Is it proven once more, in one go with the run's first window?
+        anew: Is it proven once more, with the run's first window? Then it has a memory.
     """
 
     def __init__(self, classifier: Classifier, *, memory: bool, anew: bool = False) -> None:
@@ -57,12 +57,16 @@ class Opened:
     def load(self) -> Candidate:
         """Return what prepares texts, and proves the session once more."""
         session, preparation = self._classifier._session, self._classifier._prepare
-        choice = WAYS[next(iter(WAYS))]
-        return Candidate(self.bundle, (choice,), lambda _: session, preparation)
+        alone = (Choice("builtin", "fp32", "what the session really is does not matter"),)
+        return Candidate(self.bundle, alone, lambda _: session, preparation)
 
     def prove(self, first: Prepared | None = None) -> Classifier:
         """Return the classifier, which has proven itself."""
-        return self.load().prove(first) if self._anew else self._classifier
+        if not self._anew:
+            return self._classifier
+        proven = self.load().prove(first)
+        assert proven._ahead is not None  # the window went with the canary
+        return proven
 
 
 @cache

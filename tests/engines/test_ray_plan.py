@@ -177,6 +177,8 @@ def test_an_actor_tells_of_a_bad_file_and_goes_on(job: Job, tmp_path: Path) -> N
 def test_an_actor_refuses_another_library_or_bundle(job: Job, tmp_path: Path) -> None:
     """What could change an answer on a node ends the run, before an output is touched."""
     (tmp_path / "a.csv").write_text("text\nhello\n")
+    (tmp_path / "out").mkdir()
+    job.manifest.write_text("{}")
     older = replace(job, libraries={**job.libraries, "numpy": "1.0"})
     other = replace(job, recipe=replace(job.recipe, digest="0" * 64))
     wrong = with_wrong_canary(job.options.model or Path(), tmp_path / "wrong")
@@ -193,6 +195,7 @@ def test_an_actor_refuses_another_library_or_bundle(job: Job, tmp_path: Path) ->
         with pytest.raises((InvalidBundle, GateFailed), match=message):
             raise given.error or AssertionError
         assert not (tmp_path / "out" / "a.scored.csv").exists()
+        assert job.manifest.exists()
 
 
 def outcome(folder: Path, name: str, rows: int) -> Outcome:

@@ -1,7 +1,9 @@
 """When the model is proven in one go with a run's first window, and when it is not."""
 
 import gzip
+import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +11,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from scorer import pipeline
-from scorer.errors import DataError, NotResumable, StorageError
+from scorer import file_run, pipeline
+from scorer.errors import DataError, GateFailed, NotResumable, StorageError
 from scorer.files import state
 from scorer.monitor import run_report
-from scorer.run_options import Outcome, RunOptions
+from scorer.run_options import CPU_WINDOW, Outcome, RunOptions
 from tests.pipeline.conftest import StubClassifier
 
 CSV = "id,text\n1,good+\n2,bad-\n3,meh\n"
@@ -90,6 +92,56 @@ def test_a_run_that_is_taken_up_proves_its_model_alone(stub: StubClassifier, twe
     assert stub.windows == [1, 1]
 
 
+def test_a_state_that_comes_meanwhile_is_not_taken_up(
+    stub: StubClassifier, tweets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose lock was deleted may meet another run's state; what was read without it holds."""
+    stop_after_a_window(stub, tweets)
+    monkeypatch.setattr(file_run, "state_directory", lambda _: tweets.with_name("not there yet"))
+    (outcome,) = run(stub, tweets, chunk_rows=1)
+    assert outcome.error is None
+    assert outcome.report["resumed"] is None
+    assert outcome.report["counters"]["rows"] == 3
+    assert [line.split(",")[2] for line in outcome.output.read_text("utf-8").split()] == [
+        "label", "positive", "negative", "neutral",
+    ]  # fmt: skip
+
+
+def test_nothing_is_read_while_the_model_is_proven(stub: StubClassifier, tweets: Path) -> None:
+    """Another session may have to be loaded then, which sets variables that threads may read."""
+    threads: list[str] = []
+    proof = stub.prove
+
+    def prove(first: pl.Series | None = None) -> StubClassifier:
+        threads.extend(thread.name for thread in threading.enumerate())
+        return proof(first)
+
+    stub.prove = prove  # type: ignore[method-assign] # a spy
+    run(stub, tweets, chunk_rows=1)
+    assert threads
+    assert "ahead" not in threads
+
+
+def test_a_model_that_is_not_proven_fails_for_all(
+    stub: StubClassifier, tweets: Path, tmp_path: Path
+) -> None:
+    """The error comes out once, and stands in the report of each file."""
+    later = tmp_path / "later.csv"
+    later.write_text(CSV, "utf-8")
+
+    def prove(first: pl.Series | None = None) -> StubClassifier:
+        stub.proven_with.append(first)
+        raise GateFailed("answers differ")
+
+    stub.prove = prove  # type: ignore[method-assign] # fails
+    with pytest.raises(GateFailed):
+        run(stub, tweets, later)
+    assert proven_with(stub) == [["good+", "bad-", "meh"]]
+    for path in (tweets, later):
+        report = json.loads(path.with_name(f"{path.stem}.scored.csv.run.failed.json").read_text())
+        assert report["exit_code"] == 76
+
+
 def test_a_run_that_may_know_answers_proves_its_model_alone(
     stub: StubClassifier, tweets: Path
 ) -> None:
@@ -107,11 +159,12 @@ def test_a_run_that_must_be_taken_up_scores_nothing_before(
     assert proven_with(stub) == [None]
 
 
-def test_on_a_gpu_the_canary_is_scored_alone(stub: StubClassifier, tweets: Path) -> None:
-    """There an answer may depend on what else is in its batch."""
-    stub.runtime = stub.runtime.__class__("Stub", "cuda", "fp16", "sm_90", 1, "a stub")
-    run(stub, tweets)
-    assert proven_with(stub) == [None]
+def test_a_window_larger_than_usual_is_not_read_before(stub: StubClassifier, tweets: Path) -> None:
+    """What is wrong with the model would be told late; on a GPU all windows are larger."""
+    run(stub, tweets, chunk_rows=CPU_WINDOW + 1)
+    stub.runtime = replace(stub.runtime, device="cuda")
+    run(stub, tweets, incremental=False)
+    assert proven_with(stub) == [None, None]
 
 
 @pytest.mark.parametrize(("allowed", "first"), [(0, None), (1, ["good+", "meh"])])
@@ -136,7 +189,7 @@ def test_an_input_without_rows_proves_its_model_all_the_same(
     assert outcome.report["canary"]["texts"] == 256
 
 
-def test_the_canary_and_its_window_count_as_scoring(
+def test_a_new_runs_proof_counts_as_scoring(
     stub: StubClassifier, tweets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The total begins when the model is loaded; a proof without a window is part of loading."""
