@@ -11,12 +11,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from scorer import file_run, pipeline
+from scorer import file_run
 from scorer.errors import DataError, GateFailed, NotResumable, StorageError
 from scorer.files import state
 from scorer.monitor import run_report
-from scorer.run_options import CPU_WINDOW, Outcome, RunOptions
+from scorer.run_options import CPU_WINDOW
 from tests.pipeline.conftest import StubClassifier
+from tests.pipeline.test_run import run
 
 CSV = "id,text\n1,good+\n2,bad-\n3,meh\n"
 BROKEN = 'id,text\n1,good+\n2,"bad" -\n3,meh\n'  # its second record is no row
@@ -27,10 +28,6 @@ def tweets(tmp_path: Path) -> Path:
     path = tmp_path / "tweets.csv"
     path.write_text(CSV, "utf-8")
     return path
-
-
-def run(stub: StubClassifier, *inputs: Path, **options: Any) -> list[Outcome]:
-    return list(pipeline.run(RunOptions(inputs, **options), model_for=lambda _: stub))
 
 
 def proven_with(stub: StubClassifier) -> list[list[str] | None]:
