@@ -23,6 +23,7 @@ exits 74, and an interrupt: 130, or 143 when it came as SIGTERM. What was done, 
 bound that was asked for, is no error and exits 3.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 OUTSIDE_BOUND = 3
@@ -34,18 +35,27 @@ class TweetscoreError(Exception):
     Args:
         problem: What happened and where: a clause without a full stop.
         remedy: What the reader can do about it: an imperative clause, or nothing.
+        options: The same as options of the command line with their values, where giving them is
+            all there is to do: the command line shows the whole command to paste.
     """
 
     exit_code: ClassVar[int] = 70
 
-    def __init__(self, problem: str, remedy: str = "") -> None:
-        super().__init__(problem, remedy)
+    def __init__(
+        self, problem: str, remedy: str = "", options: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(problem, remedy, options)
         self.problem = problem
         self.remedy = remedy
+        self.options = dict(options or {})
 
     def __str__(self) -> str:
         """Return the one line that the user reads, whatever a file name or a cell put in it."""
-        line = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+        return self.line(self.remedy)
+
+    def line(self, remedy: str) -> str:
+        """Return the problem and a remedy as one line."""
+        line = f"{self.problem}; {remedy}" if remedy else self.problem
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 

@@ -24,7 +24,7 @@ def check_columns(
         DataError: The text column is missing or no text.
         UsageError: A name that would be added is taken.
     """
-    find_column("the frame", list(schema), text_column, "text_column")
+    find_column("the frame", list(schema), text_column, "text_column", exact=True)
     kind = schema[text_column]
     if not isinstance(kind, _TEXTS):
         raise DataError(

@@ -4,12 +4,13 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from scorer.cli.again import with_command
 from scorer.cli.log import in_json, say
 from scorer.errors import StorageError, TweetscoreError, exit_code
 
@@ -60,7 +61,7 @@ def print_error(error: BaseException, event: str = "error", **facts: Any) -> int
             facts["traceback"] = trace
         elif trace:
             click.echo(trace, err=True, nl=False)
-        say("error", event, _line(error), **facts, exit_code=code)
+        say("error", event, _line(error, facts), **facts, exit_code=code)
     except OSError:  # stderr is full or gone: the exit code has to do
         _forget_unwritten()
     return code
@@ -71,11 +72,11 @@ def _debugging() -> bool:
     return bool(context and context.meta.get(DEBUG))
 
 
-def _line(error: BaseException) -> str:
+def _line(error: BaseException, facts: Mapping[str, Any]) -> str:
     if isinstance(error, OSError):
         error = StorageError(_io_problem(error))
     if isinstance(error, TweetscoreError):
-        return str(error)
+        return with_command(error, facts if "input" in facts else None)
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; nothing is half-written, run the same command again"
     problem = f"a bug of ours: {type(error).__name__}: {error}"

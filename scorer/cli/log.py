@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import click
 
+from scorer.cli.again import remember_args
+
 Level = Literal["info", "warning", "error"]
 
 _FORMAT = "tweetscore.log_format"  # in the context's meta, which all commands share
@@ -69,6 +71,7 @@ class LoggedCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Look for the format first: nothing else of a wrong call may be readable."""
         ctx.meta[_FORMAT] = _glimpse(args)
+        remember_args(ctx, args)
         return super().parse_args(ctx, args)
 
 

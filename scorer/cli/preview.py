@@ -22,7 +22,8 @@ def show(preview: "Preview") -> int:
     code = 0
     for each in preview.files:
         if each.error:
-            failed = print_error(each.error)
+            files = {"input": str(each.input), "output": str(each.output)}
+            failed = print_error(each.error, "file", **files)
             code = code or failed
         else:
             click.echo(_line(each))

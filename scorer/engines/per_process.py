@@ -80,7 +80,7 @@ class Task:
         """
         from scorer.files.columns import find_column
 
-        find_column("the frame", names, self.text_column, "text_column")
+        find_column("the frame", names, self.text_column, "text_column", exact=True)
         self.columns.check_against(names, "label_column and score_column")
 
     def score_batches(

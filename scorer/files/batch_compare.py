@@ -94,8 +94,8 @@ class BatchPair:
 
     def column(self, piece: pa.RecordBatch, name: str) -> pl.Series:
         """Return one of its columns; times with a zone become those of UTC."""
-        check_column(self.scored.path, self.scored.columns, name)
-        cells = _unwrapped(piece.column(self.scored.columns.index(name)))
+        number = check_column(self.scored.path, self.scored.columns, name)
+        cells = _unwrapped(piece.column(number))
         kind = cells.type
         if pa.types.is_timestamp(kind) and kind.tz is not None:
             cells = cells.cast(pa.timestamp(kind.unit, "UTC"))

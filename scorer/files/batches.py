@@ -39,7 +39,8 @@ def find_text(
     place: Path | str, schema: pa.Schema, name: str, option: str = "--text-column"
 ) -> int:
     """Return the number of the text column; DataError where it is missing or no text."""
-    number = find_column(place, schema.names, name, option)
+    exact = not option.startswith("--")  # Python's callers see their names as they are
+    number = find_column(place, schema.names, name, option, exact=exact)
     kind = schema.field(number).type
     if not _is_text(kind):
         raise DataError(

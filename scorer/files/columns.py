@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scorer.errors import DataError
+from scorer.hints import options
 
 _SHOWN = 20
 _NAME_SHOWN = 60  # characters of a column's name; a hostile header's may be a MiB
@@ -17,16 +18,23 @@ _USUAL = {
 }
 
 
-def check_column(path: Path, columns: Sequence[str], name: str) -> None:
-    """Raise DataError unless there is one column of that name."""
-    if (found := columns.count(name)) > 1:
-        raise DataError(f"{path} has {found} columns {_short(name)!r}", "rename all but one")
+def check_column(path: Path, columns: Sequence[str], name: str) -> int:
+    """Return the number of the column; raise DataError unless there is one of that name."""
+    found = _named(columns, name)
+    if len(found) > 1:
+        raise DataError(f"{path} has {len(found)} columns {_short(name)!r}", "rename all but one")
     if not found:
         raise DataError(f"{path} has no column {_short(name)!r}", f"it has {_listed(columns)}")
+    return found[0]
 
 
 def find_column(
-    place: Path | str, columns: Sequence[str], name: str, option: str = "--text-column"
+    place: Path | str,
+    columns: Sequence[str],
+    name: str,
+    option: str = "--text-column",
+    *,
+    exact: bool = False,
 ) -> int:
     """Return the number of the column; raise DataError when it is missing or there twice.
 
@@ -35,17 +43,39 @@ def find_column(
         columns: Its columns' names.
         name: The one that is wanted.
         option: By which the user names it.
+        exact: Blanks and byte-order marks around a name count, as they do in SQL and in Python.
     """
-    found = columns.count(name)
-    if found == 1:
-        return columns.index(name)
-    if found:
-        raise DataError(f"{place} has {found} columns {name!r}", "rename all but one")
-    likely = _likeliest(columns[:_COMPARED], name, _USUAL[option])
-    remedy = f"did you mean {option} {likely}?" if likely else f"name one with {option}"
+    found = _named(columns, name, exact=exact)
+    if len(found) == 1:
+        return found[0]
+    if found and columns[found[0]] == name:
+        raise DataError(f"{place} has {len(found)} columns {name!r}", "rename all but one")
+    problem = f"{place} has no column {_short(name)!r}, only: {_listed(columns)}"
+    likely = columns[found[0]] if found else _likeliest(columns[:_COMPARED], name, _USUAL[option])
     if any("\0" in column for column in columns):
         remedy = "if it is UTF-16, give --encoding utf-16-le or utf-16-be; else convert it to UTF-8"
-    raise DataError(f"{place} has no column {name!r}, only: {_listed(columns)}", remedy)
+        raise DataError(problem, remedy)
+    if likely is None:
+        raise DataError(problem, f"name one with {option}")
+    if not option.startswith("--"):
+        raise DataError(problem, f"did you mean {option}={likely!r}?")
+    # Of two names that look the same, only the exact one is one column.
+    hint = {option: likely if found else visible(likely) or likely}
+    raise DataError(problem, f"did you mean {options(hint)}?", hint)
+
+
+def visible(name: str) -> str:
+    """Return a name without blanks and byte-order marks around it: nobody sees them."""
+    return name.strip(" \t\r\n\v\f\u00a0\u200b\ufeff")
+
+
+def _named(columns: Sequence[str], name: str, *, exact: bool = False) -> list[int]:
+    """Return the columns of that name as it stands; only if there is none, those that look so."""
+    found = [i for i, column in enumerate(columns) if column == name]
+    if found or exact:
+        return found
+    wanted = visible(name)
+    return [i for i, column in enumerate(columns) if visible(column) == wanted]
 
 
 def _listed(columns: Sequence[str]) -> str:
@@ -58,7 +88,7 @@ def _short(column: str) -> str:
 
 def _likeliest(columns: Sequence[str], name: str, usual: Sequence[str]) -> str | None:
     named = [column for column in columns if len(column) <= _NAME_SHOWN]
-    by_lower = {column.strip().lower(): column for column in reversed(named)}
+    by_lower = {visible(column).lower(): column for column in reversed(named)}
     for wanted in (name.lower(), *usual):
         close = difflib.get_close_matches(wanted, by_lower, n=1)
         if close:

@@ -101,7 +101,7 @@ def test_categories_are_texts(tiny: Scorer, kind: pl.DataType) -> None:
             FRAME.rename({"text": "tweet"}).drop("tags"),
             {},
             DataError,
-            "the frame has no column 'text', only: id, tweet; did you mean text_column tweet?",
+            "the frame has no column 'text', only: id, tweet; did you mean text_column='tweet'?",
         ),
         (
             FRAME.drop("text"),

@@ -11,7 +11,9 @@ from scorer import DataError, Scorer, UsageError, run_options
 
 TEXTS = ["I love this song", None, "stuck again", "", "see you at the station"]
 TAKEN = "the column {!r} exists already; choose other names with label_column and score_column"
-MISSING = "the record batch has no column 'text', only: id, tweet; did you mean text_column tweet?"
+MISSING = (
+    "the record batch has no column 'text', only: id, tweet; did you mean text_column='tweet'?"
+)
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.int16(), nullable=False, metadata={"unit": "row"}),

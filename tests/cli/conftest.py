@@ -21,10 +21,12 @@ def invoke() -> Invoke:
     clean = {name: None for name in os.environ if name.startswith("TWEETSCORE_")}
     clean |= dict.fromkeys(threads.POOLS)  # what a command sets there is gone after it
 
-    def run(*args: str | Path, env: dict[str, str] | None = None) -> Result:
+    def run(
+        *args: str | Path, env: dict[str, str] | None = None, stdin: bytes | None = None
+    ) -> Result:
         words = [str(arg) for arg in args]
         return CliRunner(env={**clean, **(env or {})}).invoke(
-            tweetscore, words, prog_name="tweetscore"
+            tweetscore, words, input=stdin, prog_name="tweetscore"
         )
 
     return run

@@ -77,7 +77,8 @@ def test_an_id_column_that_is_not_there_is_one_line(invoke: Invoke, tweets: Path
     result = invoke("run", tweets, "--id-column", "tweet_id")
     assert result.exit_code == 65
     (line,) = result.stderr.splitlines()
-    assert "has no column 'tweet_id', only: id, text; did you mean --id-column id?" in line
+    assert "has no column 'tweet_id', only: id, text; try: tweetscore run" in line
+    assert line.rstrip().endswith(" --id-column id")
     assert not (tweets.parent / "tweets.scored.csv").exists()
 
 

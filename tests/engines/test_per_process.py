@@ -73,7 +73,7 @@ def test_what_cannot_work_is_told_where_it_is_planned(task: Task, tmp_path: Path
         Task.of("text", {"model": tmp_path / "none"})
     with pytest.raises(UsageError, match="2 label names for 3 labels"):
         Task.of("text", {"labels": ("a", "b")})
-    with pytest.raises(DataError, match=r"the frame has no column .* text_column tweet"):
+    with pytest.raises(DataError, match=r"the frame has no column .* text_column='tweet'"):
         task.check(["tweet"])
     with pytest.raises(UsageError, match="'score_neutral' exists already"):
         task.check(["text", "score_neutral"])

@@ -37,7 +37,7 @@ def test_answers_are_appended_and_all_else_is_kept() -> None:
 def test_names_are_checked_before_anything_is_scored() -> None:
     """A missing text column and a taken name are told in the words of the Python API."""
     batch = pa.record_batch({"tweet": ["a"], "score_no": [1]})
-    with pytest.raises(DataError, match=r"the record batch has no column.*text_column tweet"):
+    with pytest.raises(DataError, match=r"the record batch has no column.*text_column='tweet'"):
         record_batches.texts_of(batch, "text", COLUMNS)
     with pytest.raises(UsageError, match=r"'score_no' exists.* with label_column and score_"):
         record_batches.texts_of(batch, "tweet", COLUMNS)

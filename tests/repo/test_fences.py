@@ -46,7 +46,7 @@ LIBRARIES = {
 }
 
 # A room may import from the rooms named here, and from itself.
-BASE = ["scorer", "scorer.errors", "scorer.records", "scorer.threads"]
+BASE = ["scorer", "scorer.errors", "scorer.hints", "scorer.records", "scorer.threads"]
 ROOMS = {
     "scorer/cli/": [
         *BASE,
@@ -183,6 +183,7 @@ ROOMS = {
     "scorer/monitor/": BASE,
     "scorer/records.py": [],
     "scorer/errors.py": [],
+    "scorer/hints.py": [],
     "scorer/threads.py": ["scorer.errors"],
     "scorer/__init__.py": ["scorer.api", "scorer.errors"],
     "export/": [*BASE, "scorer.cli.options", "scorer.inference"],

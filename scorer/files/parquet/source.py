@@ -34,12 +34,11 @@ class ParquetSource:
     def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:
         self.path = path
         self._limit = limit
-        self._text_column = text_column
         with self._open() as file:
             self.schema: pa.Schema = file.schema_arrow
             self._codec = _codec(path)
             self.columns: tuple[str, ...] = tuple(self.schema.names)
-        batches.find_text(path, self.schema, text_column)
+        self._text_column = self.columns[batches.find_text(path, self.schema, text_column)]
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
@@ -51,8 +50,8 @@ class ParquetSource:
 
     def values(self, column: str) -> "Iterator[pl.Series]":
         """Return the values of a column of text or whole numbers in pieces."""
-        batches.find_values(self.path, self.schema, column)
-        return (batches.texts_of(batch.column(0)) for batch in self._batches(column))
+        name = self.columns[batches.find_values(self.path, self.schema, column)]
+        return (batches.texts_of(batch.column(0)) for batch in self._batches(name))
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that Parquet can hold."""

@@ -1,0 +1,105 @@
+"""The command that was typed, once more with what an error says is missing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from scorer import hints
+from scorer.errors import TweetscoreError
+
+_ARGS = "tweetscore.args"  # in the context's meta
+_STDIN = "-"
+
+
+def remember_args(ctx: click.Context, args: Sequence[str]) -> None:
+    """Keep the words that a command was called with, before click takes them apart."""
+    ctx.meta[_ARGS] = tuple(args)
+
+
+def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) -> str:
+    """Return an error's line; where options are all that is missing, with the command to paste.
+
+    Args:
+        error: What went wrong.
+        file: The `input` that failed and its `output`, where a command has many.
+    """
+    ctx = click.get_current_context(silent=True)
+    if not error.options or ctx is None or _ARGS not in ctx.meta:
+        return str(error)
+    call = _Call(ctx.command, ctx.meta[_ARGS])
+    if not call.knows(error.options) or not call.can_be_typed_again:
+        return str(error)
+    if call.is_about_many:
+        if file is None:
+            return str(error)
+        call.narrow(file["input"], file["output"])
+    return error.line(f"try: {ctx.command_path} {call.words(error.options)}")
+
+
+class _Call:
+    """A command's words: its arguments, and its options each with its value."""
+
+    def __init__(self, command: click.Command, args: Sequence[str]) -> None:
+        self._named = {
+            name: param
+            for param in command.params
+            if isinstance(param, click.Option)
+            for name in (*param.opts, *param.secondary_opts)
+        }
+        self.arguments: list[str] = []
+        self._options: list[tuple[click.Option | None, list[str]]] = []
+        rest = list(args)
+        while rest:
+            self._take(rest)
+
+    def _take(self, rest: list[str]) -> None:
+        typed = rest.pop(0)
+        if typed == "--":
+            self.arguments += rest
+            rest.clear()
+        elif not typed.startswith("-") or typed == _STDIN:
+            self.arguments.append(typed)
+        else:
+            name = typed.partition("=")[0] if typed.startswith("--") else typed[:2]
+            option = self._named.get(name)
+            words = [typed]
+            if option is not None and not option.is_flag and typed == name and rest:
+                words.append(rest.pop(0))
+            self._options.append((option, words))
+
+    @property
+    def can_be_typed_again(self) -> bool:
+        """Tell whether it needs no stream, and nothing in it may be a secret."""
+        words = [*self.arguments, *(word for _, words in self._options for word in words)]
+        return _STDIN not in self.arguments and not any("://" in word for word in words)
+
+    @property
+    def is_about_many(self) -> bool:
+        """Tell whether it is about several files, or a directory or pattern of them."""
+        return len(self.arguments) != 1 or not Path(self.arguments[0]).is_file()
+
+    def knows(self, names: Mapping[str, str]) -> bool:
+        """Tell whether the command has such options."""
+        return self._named.keys() >= names.keys()
+
+    def narrow(self, path: str, output: str) -> None:
+        """Leave one file of many; where its output was not to be chosen, it is not."""
+        self.arguments = [path]
+        option = self._named.get("--output")
+        had = any(found is option for found, _ in self._options)
+        self._options = [each for each in self._options if each[0] is not option]
+        if had and option is not None:
+            self._options.append((option, ["--output", output]))
+
+    def words(self, added: Mapping[str, str]) -> str:
+        """Return all of it with some options added, or in the place of their earlier values."""
+        replaced = {id(self._named[name]) for name in added}
+        kept = [words for option, words in self._options if id(option) not in replaced]
+        return " ".join(
+            [
+                *map(hints.path_word, self.arguments),
+                *(hints.word(word) for words in kept for word in words),
+                hints.options(added),
+            ]
+        )

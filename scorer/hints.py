@@ -1,0 +1,34 @@
+"""Hints that can be pasted into a shell: words and options as bash, zsh and ksh read them back."""
+
+import os
+import shlex
+from collections.abc import Mapping
+
+
+def word(text: str) -> str:
+    """Return a text as one word of a command line.
+
+    What is not printable, such as a byte-order mark or a byte that is no UTF-8, is spelled by the
+    numbers of its bytes, which is the same in every locale.
+    """
+    if text.isprintable():
+        return shlex.quote(text)
+    return f"$'{''.join(map(_spelled, os.fsencode(text)))}'"
+
+
+def path_word(path: str | os.PathLike[str]) -> str:
+    """Return a path as one word that is never taken for an option."""
+    name = os.fspath(path)
+    return word(f"./{name}" if name.startswith("-") else name)
+
+
+def options(values: Mapping[str, str]) -> str:
+    """Return options with their values as they are added to a command: `--limit 5`."""
+    return " ".join(f"{name} {word(value)}" for name, value in values.items())
+
+
+def _spelled(byte: int) -> str:
+    character = chr(byte)
+    if not (" " <= character <= "~"):
+        return f"\\{byte:03o}"
+    return f"\\{character}" if character in "\\'" else character
