@@ -13,7 +13,7 @@ def word(text: str) -> str:
     """
     if text.isprintable():
         return shlex.quote(text)
-    return f"$'{''.join(map(_spelled, os.fsencode(text)))}'"
+    return f"$'{''.join(map(_spelled, _bytes(text)))}'"
 
 
 def path_word(path: str | os.PathLike[str]) -> str:
@@ -25,6 +25,13 @@ def path_word(path: str | os.PathLike[str]) -> str:
 def options(values: Mapping[str, str]) -> str:
     """Return options with their values as they are added to a command: `--limit 5`."""
     return " ".join(f"{name} {word(value)}" for name, value in values.items())
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:  # half a surrogate pair, which no shell can hand over
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _spelled(byte: int) -> str:

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
+from scorer.bounds import THREADS
 from scorer.errors import InvalidBundle, UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ class Recipe:
         # A misspelt "cuda" must not mean the CPU.
         _require_one_of("device", device, get_args(Device))
         _require_one_of("precision", precision, get_args(Precision))
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads is {threads}", "ask for 1 or more, or leave it out")
+        if threads is not None and not THREADS.holds(threads):
+            raise UsageError(
+                f"threads: {THREADS.complaint(threads)}", "correct it, or leave it out"
+            )
         bundle = open_bundle(None if model is None else Path(model))
         recipe = cls(
             # Resolved: another process may work in another directory.
@@ -63,7 +66,7 @@ class Recipe:
             labels=renamed(bundle.labels, labels),
             device=device,
             precision=precision,
-            threads=threads,
+            threads=None if threads is None else int(threads),
         )
         return recipe, bundle
 

@@ -12,21 +12,6 @@ from pathlib import Path
 
 from scorer.errors import UsageError
 
-# What polars, tokenizers (Rayon) and Arrow (as OpenMP) read when they are first loaded.
-POOLS = ("POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS")
-
-
-def limit_pools(threads: int | None) -> None:
-    """Hold the libraries' own thread pools to a number; call it before they are loaded.
-
-    A number that was asked for holds for all of them. Otherwise a pool gets the CPUs that this
-    process may keep busy, unless the environment says something else.
-    """
-    for name in POOLS:
-        if threads or name not in os.environ:
-            os.environ[name] = str(threads or available_cpus())
-
-
 _opened_in: int | None = None  # the process in which the first model was opened
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
+from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, debug_option
 
 
-@click.command("check", context_settings=CONTEXT)
+@click.command("check", cls=Command, context_settings=CONTEXT)
 @click.argument("bundle", type=click.Path(path_type=Path), required=False, metavar="[BUNDLE]")
 @click.option(
     "--parity-data",

@@ -7,51 +7,36 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export.recipes import RECIPES, Recipe
-from scorer.cli.options import CONTEXT, Names, debug_option
+from scorer import bounds
+from scorer.cli.log import Command
+from scorer.cli.options import CONTEXT, Names, debug_option, number_option
 
 if TYPE_CHECKING:
     from export.training import Trained
 
 _DEFAULT_DATA = "mteb/tweet_sentiment_extraction"
-_COUNT = click.IntRange(min=1)
-_POSITIVE = click.FloatRange(0, min_open=True)
-_SHARE = click.FloatRange(0, 1, max_open=True)
 
-
-class _Folds(click.IntRange):
-    """None, or at least two: one fold would be learnt from nothing."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Refuse one."""
-        folds = int(super().convert(value, param, ctx))
-        if folds == 1:
-            self.fail("1 fold cannot be held out of itself", param, ctx)
-        return folds
-
-
-_FOLDS = _Folds(0, 20)
-
-# One option per setting of a recipe: (setting, type, metavar, help).
+# One option per setting of a recipe: (setting, type or bounds, metavar, help).
 _SETTINGS: tuple[tuple[str, Any, str, str], ...] = (
     ("base", str, "BASE", "Base model: OWNER/NAME on the hub, or a directory."),
-    ("epochs", _POSITIVE, "X", "Passes over the training rows."),
-    ("learning_rate", _POSITIVE, "X", "Peak of the linear schedule."),
-    ("batch_size", _COUNT, "N", "Rows per batch."),
-    ("accumulation", _COUNT, "N", "Batches per optimizer step."),
-    ("label_smoothing", _SHARE, "SHARE", "Of a target, spread over all classes."),
-    ("warmup", _SHARE, "SHARE", "Of the steps, before the peak of the learning rate."),
-    ("weight_decay", click.FloatRange(0), "X", "Decay of AdamW."),
-    ("max_length", click.IntRange(min=3), "N", "Tokens of a text that are read."),
-    ("seed", click.IntRange(0, 2**32 - 1), "N", "Decides everything that is random."),
+    ("epochs", bounds.EPOCHS, "X", "Passes over the training rows."),
+    ("learning_rate", bounds.RATE, "X", "Peak of the linear schedule."),
+    ("batch_size", bounds.BATCH, "N", "Rows per batch."),
+    ("accumulation", bounds.BATCH, "N", "Batches per optimizer step."),
+    ("label_smoothing", bounds.PART, "SHARE", "Of a target, spread over all classes."),
+    ("warmup", bounds.PART, "SHARE", "Of the steps, before the peak of the learning rate."),
+    ("weight_decay", bounds.DECAY, "X", "Decay of AdamW."),
+    ("max_length", bounds.TOKENS, "N", "Tokens of a text that are read."),
+    ("seed", bounds.SEED, "N", "Decides everything that is random."),
     ("group_by_length", bool, "", "Put texts of like length into a batch."),
     ("precision", click.Choice(["auto", "fp32", "bf16"]), "", "auto: bf16 where it is fast."),
-    ("train_rows", _COUNT, "N", "Training rows to use, after a shuffle."),
-    ("test_rows", _COUNT, "N", "Test rows to use, after a shuffle."),
-    ("average_last", _SHARE, "SHARE", "Of the steps, the last, whose weights are averaged."),
-    ("validation", _SHARE, "SHARE", "Of the rows, held out to fit the temperature."),
+    ("train_rows", bounds.ROWS, "N", "Training rows to use, after a shuffle."),
+    ("test_rows", bounds.ROWS, "N", "Test rows to use, after a shuffle."),
+    ("average_last", bounds.PART, "SHARE", "Of the steps, the last, whose weights are averaged."),
+    ("validation", bounds.PART, "SHARE", "Of the rows, held out to fit the temperature."),
     ("refit", bool, "", "Then train again on all rows, and keep the temperature."),
-    ("distill_folds", _FOLDS, "N", "Fold models that answer for unseen rows; 0 = none."),
-    ("distill_weight", click.FloatRange(0, 1), "SHARE", "Of their answers in the targets."),
+    ("distill_folds", bounds.FOLDS, "N", "Fold models that answer for unseen rows; 0 = none."),
+    ("distill_weight", bounds.SHARE, "SHARE", "Of their answers in the targets."),
 )
 
 
@@ -61,10 +46,11 @@ def _setting_options(command: Any) -> Any:
         flag = f"--{name.replace('_', '-')}"
         flags = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
         help_text = f"{text}  [default: {_shown(getattr(RECIPES['default'], name))}]"
-        option = click.option(
-            flags, name, type=kind, default=None, metavar=metavar or None, help=help_text
-        )
-        command = option(command)
+        about: Any = {"default": None, "metavar": metavar or None, "help": help_text}
+        if isinstance(kind, bounds.Bounds):
+            command = number_option(flags, name, bounds=kind, **about)(command)
+        else:
+            command = click.option(flags, name, type=kind, **about)(command)
     return command
 
 
@@ -76,6 +62,7 @@ def _shown(value: Any) -> str:
 
 @click.command(
     "train",
+    cls=Command,
     context_settings=CONTEXT,
     epilog="The defaults are those of the recipe named default; an option wins over its recipe.",
 )

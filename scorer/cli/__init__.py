@@ -3,10 +3,11 @@
 import click
 
 from scorer import __version__
+from scorer.cli.environment import PREFIX
 from scorer.cli.group import LazyGroup
 from scorer.cli.streams import end, prepare_process
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSCORE"}
+CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 
 
 @click.group(
@@ -29,7 +30,13 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TWEETSC
     "75 another run writes the output, 76 outside the parity gate, "
     "78 bad model, configuration or installation, 130/143 interrupted.",
 )
-@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+@click.version_option(
+    __version__,
+    "-V",
+    "--version",
+    message="%(prog)s %(version)s",
+    allow_from_autoenv=False,  # TWEETSCORE_VERSION is what `model export` calls a bundle's
+)
 def tweetscore() -> None:
     """Score tweets for sentiment: the same rows come back with a label and a score.
 

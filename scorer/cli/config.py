@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import click
 
 from scorer.cli.config_file import SETTINGS, Keys, Settings, config_option, configurable, to_toml
+from scorer.cli.environment import complaint, variable, without_effect
+from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, debug_option
 from scorer.errors import UsageError
 
@@ -16,7 +18,7 @@ def _complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[s
     return [name for name in configurable(ctx) if name.startswith(incomplete)]
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=Command, context_settings=CONTEXT)
 @click.argument("command", required=False, metavar="[COMMAND]", shell_complete=_complete)
 @config_option
 @debug_option
@@ -44,6 +46,7 @@ def config(ctx: click.Context, *, command: str | None) -> None:
     for name, keys in shown.items():
         if command in {None, name}:
             lines += ["", f"[{name}]", *_lines(ctx, name, keys)]
+    lines += [f"# {complaint(*each)}" for each in without_effect(ctx).items()]
     # As bytes: the locale may not have the letters of a path.
     click.echo("\n".join(lines).encode("utf-8", "backslashreplace"))
 
@@ -60,8 +63,11 @@ def _words(ctx: click.Context, command: str, key: str, param: click.Parameter) -
     settings: Settings = ctx.meta[SETTINGS]
     from_environment = param.value_from_envvar(ctx)
     if from_environment is not None:
-        value = param.type_cast_value(ctx, from_environment)
-        return f"{key} = {to_toml(value)}", f"{ctx.auto_envvar_prefix}_{param.name}".upper()
+        try:
+            value = param.type_cast_value(ctx, from_environment)
+        except click.BadParameter as error:
+            raise UsageError(f"{variable(param)}: {error.message.rstrip('.')}") from error
+        return f"{key} = {to_toml(value)}", variable(param)
     if param.name in settings.of(command):
         return f"{key} = {to_toml(settings.of(command)[param.name])}", str(settings.path)
     return _default(key, param)

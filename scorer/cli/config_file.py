@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from scorer.cli.options import Names
+from scorer.cli.options import Names, Number
 from scorer.errors import InvalidConfig
 
 SETTINGS = "tweetscore.settings"  # in the context's meta
@@ -195,10 +195,8 @@ def _kind(param: click.Parameter) -> _Kind:
         return _STRINGS
     if isinstance(param.type, click.types.BoolParamType):
         return _FLAG
-    if isinstance(param.type, click.types.IntParamType):
-        return _COUNT
-    if isinstance(param.type, click.types.FloatParamType):
-        return _NUMBER
+    if isinstance(param.type, Number):
+        return _COUNT if param.type.bounds.whole else _NUMBER
     return _STRING
 
 

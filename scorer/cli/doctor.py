@@ -8,6 +8,7 @@ import click
 
 from scorer import __version__
 from scorer.cli.config_file import config_option
+from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, debug_option, model_options
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from scorer.inference.runtime.machine import Machine
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=Command, context_settings=CONTEXT)
 @model_options
 @config_option
 @debug_option

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from scorer.cli.again import with_command
+from scorer.cli.environment import variable
 from scorer.cli.log import in_json, say
-from scorer.errors import StorageError, TweetscoreError, exit_code
+from scorer.errors import StorageError, TweetscoreError, UsageError, exit_code
 
 DEBUG = "tweetscore.debug"  # in the context's meta, which all commands share
 _READER_GONE = 141  # as a shell reports a program that SIGPIPE ended
@@ -28,12 +30,25 @@ def exit_codes() -> Iterator[None]:
     except _CLICKS_OWN:
         raise
     except click.ClickException as error:
-        if not in_json():
+        line = _wrong_value(error)
+        if not line and not in_json():
             raise  # click shows the usage too
-        say("error", "usage", error.format_message(), exit_code=error.exit_code)
+        say("error", "usage", line or error.format_message(), exit_code=error.exit_code)
         raise click.exceptions.Exit(error.exit_code) from error
     except BaseException as error:  # the last stop: polars' panics are no Exceptions
         raise click.exceptions.Exit(end_with(error)) from error
+
+
+def _wrong_value(error: click.ClickException) -> str:
+    """Return the line for a value that an option does not take; nothing for another error."""
+    if not isinstance(error, click.BadParameter) or isinstance(error, click.MissingParameter):
+        return ""
+    param, context = error.param, error.ctx
+    if param is None or context is None:
+        return ""
+    from_environment = context.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
+    where = variable(param) if from_environment else param.get_error_hint(context).replace("'", "")
+    return str(UsageError(f"{where}: {error.message.rstrip('.')}"))
 
 
 def end_with(error: BaseException) -> int:

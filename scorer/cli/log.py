@@ -6,10 +6,13 @@ from typing import Any, Literal
 import click
 
 from scorer.cli.again import remember_args
+from scorer.cli.environment import PREFIX, complaint, without_effect
+from scorer.pools import drop_wrong_pools
 
 Level = Literal["info", "warning", "error"]
 
 _FORMAT = "tweetscore.log_format"  # in the context's meta, which all commands share
+_SET_ASIDE = "tweetscore.set_aside"  # likewise
 _FORMATS = click.Choice(["text", "json"])
 
 
@@ -65,7 +68,24 @@ log_option = click.option(
 )
 
 
-class LoggedCommand(click.Command):
+class Command(click.Command):
+    """A command that warns of variables in the environment that are not what they seem."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put wrong sizes of thread pools aside: the options decide what takes their place."""
+        ctx.meta[_SET_ASIDE] = drop_wrong_pools()
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Warn, now that the options have said in which format."""
+        for name, nearest in without_effect(ctx).items():
+            say("warning", "warning", complaint(name, nearest), variable=name, nearest=nearest)
+        for name, problem in ctx.meta[_SET_ASIDE].items():
+            say("warning", "warning", f"{name} is left out of account: {problem}", variable=name)
+        return super().invoke(ctx)
+
+
+class LoggedCommand(Command):
     """A command with `log_option`, whose errors before that option is read have its format too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -81,7 +101,7 @@ def _glimpse(args: Sequence[str]) -> str | None:
     settings = {"ignore_unknown_options": True, "allow_extra_args": True}
     command = click.Command(None, params=[option], add_help_option=False, context_settings=settings)
     found = command.make_context(
-        None, list(args), auto_envvar_prefix="TWEETSCORE", resilient_parsing=True
+        None, list(args), auto_envvar_prefix=PREFIX, resilient_parsing=True
     )
     asked_for: str | None = found.params["log_format"]
     return asked_for

@@ -1,18 +1,19 @@
 """Options that several commands share, and how they are spelled."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from scorer.bounds import THREADS, Bounds
+from scorer.cli.environment import PREFIX
 from scorer.cli.errors import DEBUG
+from scorer.pools import limit_pools
 from scorer.remote.urls import parse_url
-from scorer.threads import limit_pools
 
 # Each option is TWEETSCORE_NAME in the environment, whichever command it belongs to.
-CONTEXT = {"auto_envvar_prefix": "TWEETSCORE"}
+CONTEXT = {"auto_envvar_prefix": PREFIX}
 
 DEVICES = click.Choice(["auto", "cuda", "cpu", "openvino", "builtin"])
 
@@ -47,17 +48,39 @@ class Names(click.ParamType[tuple[str, ...]]):
         return names
 
 
-class FiniteRange(click.FloatRange):
+class Number(click.ParamType[int | float]):
     """A number within bounds; what Python calls inf and nan is none."""
+
+    name = "number"
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number; nan would pass each bound, and nothing is above or below it."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
+    ) -> int | float:
+        """Return a number as it was typed, or as a file or a default has it already."""
+        number = self.bounds.parse(value) if isinstance(value, str) else value
+        if number is None or not self.bounds.holds(number):
+            self.fail(self.bounds.complaint(value), param, ctx)
         return number
+
+
+class NumberOption(click.Option):
+    """An option for a number, whose help ends with the bounds."""
+
+    def __init__(self, names: Sequence[str], *, bounds: Bounds, **attributes: Any) -> None:
+        super().__init__(names, type=Number(bounds), **attributes)
+        self._bounds = bounds
+
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        """Add them to what click says there."""
+        return {**super().get_help_extra(ctx), "range": self._bounds.anywhere}
+
+
+def number_option(*names: str, bounds: Bounds, **attributes: Any) -> Decorator:
+    """Return the decorator of an option for a number within bounds."""
+    return click.option(*names, cls=NumberOption, bounds=bounds, **attributes)
 
 
 def _limit_pools(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
@@ -90,9 +113,9 @@ _MODEL = (
         show_default=True,
         help="auto takes the fastest that passes the canary.",
     ),
-    click.option(
+    number_option(
         "--threads",
-        type=click.IntRange(min=1),
+        bounds=THREADS,
         metavar="N",
         callback=_limit_pools,  # while options are read no heavy library has been loaded
         help="CPU threads.  [default: all that this process may use]",

@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from scorer.cli.config_file import config_option
+from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, debug_option
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=Command, context_settings=CONTEXT)
 @click.argument(
     "outputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="OUTPUT..."
 )

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from scorer.cli.options import FiniteRange, Place, all_of
+from scorer.bounds import DRIFT, ROWS, SECONDS, SOME_ROWS, WINDOW
+from scorer.cli.options import Place, all_of, number_option
 
 file_options = all_of(
     click.option(
@@ -32,13 +33,11 @@ file_options = all_of(
 output_options = all_of(
     click.option("--label-column", default="label", show_default=True, metavar="NAME"),
     click.option("--score-column", default="score", show_default=True, metavar="NAME"),
-    click.option(
-        "--limit", type=click.IntRange(min=1), metavar="N", help="Score the first N rows only."
-    ),
+    number_option("--limit", bounds=ROWS, metavar="N", help="Score the first N rows only."),
     click.option("--overwrite", is_flag=True, help="Replace an output that is not ours."),
-    click.option(
+    number_option(
         "--max-rejects",
-        type=click.IntRange(min=0),
+        bounds=SOME_ROWS,
         default=0,
         show_default=True,
         metavar="N",
@@ -54,9 +53,9 @@ process_options = all_of(
         is_flag=True,
         help="Say what would be done, and how long it would take; write nothing.",
     ),
-    click.option(
+    number_option(
         "--chunk-rows",
-        type=click.IntRange(min=1),
+        bounds=WINDOW,
         metavar="N",
         help="Rows held at a time.  [default: 16384; 262144 on CUDA]",
     ),
@@ -73,9 +72,9 @@ process_options = all_of(
         show_default=True,
         help="Take up an unfinished run: if it fits, or fail; never starts afresh.",
     ),
-    click.option(
+    number_option(
         "--lock-wait",
-        type=FiniteRange(min=0),
+        bounds=SECONDS,
         default=0,
         show_default=True,
         metavar="SECONDS",
@@ -100,9 +99,9 @@ process_options = all_of(
         metavar="DIR",
         help="Where what belongs to a URL lies while it is scored.  [default: ~/.cache/tweetscore]",
     ),
-    click.option(
+    number_option(
         "--fail-on-drift",
-        type=FiniteRange(min=0, min_open=True),
+        bounds=DRIFT,
         metavar="X",
         help="Exit with 3 where a file is done but its drift (PSI) is X or more, say 0.25.",
     ),

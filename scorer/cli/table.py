@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scorer.bounds import SECONDS
 from scorer.cli.config_file import config_option
 from scorer.cli.log import LoggedCommand, in_json, log_option, say
 from scorer.cli.options import (
     CONTEXT,
-    FiniteRange,
     all_of,
     answer_options,
     debug_option,
     model_options,
+    number_option,
 )
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ _target_options = all_of(
 )
 
 _process_options = all_of(
-    click.option(
+    number_option(
         "--lock-wait",
-        type=FiniteRange(min=0),
+        bounds=SECONDS,
         default=10,
         show_default=True,
         metavar="SECONDS",

@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from scorer.cli.config_file import config_option
+from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 from scorer.errors import UsageError
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=Command, context_settings=CONTEXT)
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @answer_options
 @model_options

@@ -5,15 +5,17 @@ from typing import Any
 
 import click
 
+from scorer.bounds import SOME_ROWS
 from scorer.cli.config_file import config_option
-from scorer.cli.options import CONTEXT, DEVICES, debug_option
+from scorer.cli.log import Command
+from scorer.cli.options import CONTEXT, DEVICES, debug_option, number_option
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(cls=Command, context_settings=CONTEXT)
 @click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT")
-@click.option(
+@number_option(
     "--rescore",
-    type=click.IntRange(min=0),
+    bounds=SOME_ROWS,
     default=0,
     show_default=True,
     metavar="N",

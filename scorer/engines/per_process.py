@@ -12,8 +12,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Self, TypedDict
 
 from scorer.errors import DataError
+from scorer.pools import limit_pools
 from scorer.recipe import Recipe
-from scorer.threads import limit_pools
 
 if TYPE_CHECKING:
     from scorer.api import Scorer

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from scorer import __version__
 from scorer.errors import InvalidBundle, TweetscoreError
+from scorer.pools import limit_pools
 from scorer.recipe import Recipe
-from scorer.threads import limit_pools
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle

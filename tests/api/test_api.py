@@ -9,6 +9,7 @@ import pytest
 
 from scorer import Scorer, UsageError, api, predict_sentiment
 from scorer.inference import bundle
+from scorer.threads import available_cpus
 
 TEXTS = ["I love this song", "stuck again", "see you at the station"]
 
@@ -78,7 +79,6 @@ def test_labels_can_be_named(tiny_bert_bundle: Path) -> None:
     [
         ({"device": "gpu"}, "device is 'gpu'; choose one of auto, cuda, cpu, openvino, builtin"),
         ({"precision": "fp61"}, "precision is 'fp61'; choose one of auto, fp32, bf16, fp16, int8"),
-        ({"threads": 0}, "threads is 0; ask for 1 or more, or leave it out"),
     ],
 )
 def test_what_there_is_not_is_refused(
@@ -87,6 +87,35 @@ def test_what_there_is_not_is_refused(
     """A misspelt device is none, as on the command line, and not the CPU."""
     with pytest.raises(UsageError, match=f"^{says}$"):
         Scorer(tiny_bert_bundle, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("threads", "shown"),
+    [
+        (0, "0"),
+        (-1, "-1"),
+        (2**63, "9223372036854775808"),
+        (10**400, "a number of more than 40 digits"),
+        (True, "True"),
+        (2.0, "2.0"),
+        (float("nan"), "nan"),
+        ("2", "'2'"),
+    ],
+    ids=lambda each: repr(each)[:10],
+)
+def test_threads_have_bounds(tiny_bert_bundle: Path, threads: Any, shown: str) -> None:
+    """A number of threads is a whole one, and at most four for each CPU."""
+    most = 4 * available_cpus()
+    problem = f"threads: {shown} is not a whole number from 1 to {most}"
+    with pytest.raises(UsageError) as caught:
+        Scorer(tiny_bert_bundle, threads=threads)
+    assert str(caught.value) == f"{problem}; correct it, or leave it out"
+
+
+def test_a_number_of_numpy_is_a_number(tiny_bert_bundle: Path) -> None:
+    """Whoever computes the threads gets a scorer."""
+    scorer = Scorer(tiny_bert_bundle, threads=np.int64(1), device="builtin")  # type: ignore[arg-type]
+    assert scorer.score(["fine"]).height == 1
 
 
 @pytest.mark.usefixtures("tiny_embedded")

@@ -133,15 +133,20 @@ MISTAKES = [
     ("[model]", "unknown table [model]; there are doctor, "),
     ("run = 1", "run is a table; write it as [run]"),
     ("inputs = ['a.csv']", "inputs is not for all commands; put it under [run]"),
-    ("limit = 0", "limit: 0 is not in the range x>=1; correct it, or leave it out"),
+    ("limit = 0", "limit: 0 is not a whole number from 1 to 1,000,000,000,000; correct it, or"),
+    ("limit = 9223372036854775807", "limit: 9223372036854775807 is not a whole number from 1 to"),
+    ("threads = 1000000", "threads: 1000000 is not a whole number from 1 to "),
     ("[text]\ndevice = 'gpu'", "device in [text]: 'gpu' is not one of 'auto', 'cuda', 'cpu'"),
     ("limit = '10'", 'limit is "10"; it has to be a whole number'),
     ("limit = true", "limit is true; it has to be a whole number"),
     ("limit = 1.5", "limit is 1.5; it has to be a whole number"),
     ("limit = 2026-11-24", 'limit is "2026-11-24"; it has to be a whole number'),
     ("lock-wait = '1'", 'lock-wait is "1"; it has to be a number'),
-    ("lock-wait = inf", "lock-wait: inf is not a finite number; correct it, or leave it out"),
-    ("fail-on-drift = nan", "fail-on-drift: nan is not a finite number; correct it"),
+    (
+        "lock-wait = inf",
+        "lock-wait: inf is not a number from 0 to 604,800; correct it, or leave it",
+    ),
+    ("fail-on-drift = nan", "fail-on-drift: nan is not a number above 0 and up to 100; correct"),
     ("quiet = 'yes'", 'quiet is "yes"; it has to be true or false'),
     ("quiet = 1", "quiet is 1; it has to be true or false"),
     ("text-column = 5", "text-column is 5; it has to be a non-empty string"),
@@ -252,7 +257,7 @@ def test_a_wrong_variable_is_found_before_the_night(invoke: Invoke, folder: Path
     """`tweetscore config` ends as the run would."""
     result = invoke("config", env={"TWEETSCORE_CHUNK_ROWS": "many"})
     assert result.exit_code == 2
-    assert "Invalid value for '--chunk-rows': 'many'" in result.stderr
+    assert "TWEETSCORE_CHUNK_ROWS: 'many' is not a whole number from 1 to" in result.stderr
 
 
 def test_other_commands_read_the_file(invoke: Invoke, folder: Path, tiny_bert_bundle: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_broken_configuration_is_an_object(invoke: Invoke, tmp_path: Path) -> 
     result = invoke("run", tmp_path / "missing.csv", "--config", path)
     assert events(result.stderr)[-1]["exit_code"] == 66
     result = invoke("run", "a.csv", "--config", path, "--limit", "0", "--log-format", "text")
-    assert result.stderr.startswith("Usage: ")
+    assert result.stderr.startswith("tweetscore: --limit: '0' is not ")
 
 
 def test_text_is_the_format_of_all_that_is_not_a_run(invoke: Invoke) -> None:

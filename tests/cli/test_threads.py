@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from scorer import threads
-from scorer.threads import available_cpus, limit_pools
+from scorer.pools import limit_pools
+from scorer.threads import available_cpus
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,9 @@ from scorer.engines import ray
 from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
 from scorer.engines.ray_crew import Crew
 from scorer.engines.ray_manifest import Manifest
+from scorer.pools import POOLS
 from scorer.recipe import Recipe
 from scorer.run_options import Outcome, RunOptions
-from scorer.threads import POOLS
 from tests.engines.bundles import with_wrong_canary
 
 

@@ -46,7 +46,14 @@ LIBRARIES = {
 }
 
 # A room may import from the rooms named here, and from itself.
-BASE = ["scorer", "scorer.errors", "scorer.hints", "scorer.records", "scorer.threads"]
+BASE = [
+    "scorer",
+    "scorer.bounds",
+    "scorer.errors",
+    "scorer.hints",
+    "scorer.records",
+    "scorer.threads",
+]
 ROOMS = {
     "scorer/cli/": [
         *BASE,
@@ -57,6 +64,7 @@ ROOMS = {
         "scorer.monitor",
         "scorer.piped",
         "scorer.pipeline",
+        "scorer.pools",
         "scorer.preview",
         "scorer.remote",
         "scorer.report",
@@ -172,6 +180,7 @@ ROOMS = {
         "scorer.files",
         "scorer.inference",
         "scorer.monitor",
+        "scorer.pools",
         "scorer.recipe",
         "scorer.run_options",
     ],
@@ -185,8 +194,10 @@ ROOMS = {
     "scorer/errors.py": [],
     "scorer/hints.py": [],
     "scorer/threads.py": ["scorer.errors"],
+    "scorer/bounds.py": ["scorer.threads"],
+    "scorer/pools.py": ["scorer.bounds", "scorer.threads"],
     "scorer/__init__.py": ["scorer.api", "scorer.errors"],
-    "export/": [*BASE, "scorer.cli.options", "scorer.inference"],
+    "export/": [*BASE, "scorer.cli.log.Command", "scorer.cli.options", "scorer.inference"],
 }
 
 SOURCES = sorted(
