@@ -177,7 +177,7 @@ CALLS = [
     (_no_input, 2, "Missing argument 'INPUT...'"),
     (_unknown_option, 2, "No such option '--colour'"),
     (_unknown_command, 2, "No such command 'score'"),
-    (_no_chunk, 2, "'--chunk-rows'"),
+    (_no_chunk, 2, "--chunk-rows: '0' is not a whole number"),
     (_no_name, 2, "has an empty name"),
     (_unknown_format, 2, "supported are .csv"),
     (_taken_column, 2, "--label-column"),
