@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from os import PathLike
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, TypedDict, overload
 
 import polars as pl
 
@@ -19,8 +19,9 @@ from scorer import frames
 from scorer.errors import UsageError
 from scorer.inference.classifier import Classifier
 from scorer.inference.opening import open_classifier
+from scorer.label_names import renamed
 from scorer.recipe import Recipe
-from scorer.run_options import renamed, window_rows
+from scorer.run_options import window_rows
 from scorer.streams import scored
 from scorer.threads import refuse_a_fork
 
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
     from scorer.files.record_batches import RecordBatch
     from scorer.inference.bundle import Bundle
     from scorer.inference.runtime.select import Device, Precision
-
-# In the order of the embedded bundle's labels: negative, neutral, positive.
-_NAMES = {
-    "es": ("Negativo", "Neutro", "Positivo"),
-    "en": ("Negative", "Neutral", "Positive"),
-}
 
 
 class Sentiment(TypedDict):
@@ -60,7 +55,8 @@ class Scorer:
         device: As of `tweetscore run --device`.
         precision: As of `tweetscore run --precision`.
         threads: CPU threads; by default as many as this process may use.
-        labels: Other names for the labels, in the model's order.
+        labels: Other names for the labels, in the model's order; or "es" or "en", where they are
+            negative, neutral and positive.
 
     Raises:
         InvalidBundle: The model cannot be used.
@@ -77,7 +73,7 @@ class Scorer:
         device: "Device" = "auto",
         precision: "Precision" = "auto",
         threads: int | None = None,
-        labels: Sequence[str] | None = None,
+        labels: Iterable[str] | None = None,
     ) -> None:
         self._recipe, bundle = Recipe.of(
             model, device=device, precision=precision, threads=threads, labels=labels
@@ -242,7 +238,7 @@ def unopened(recipe: Recipe) -> Scorer:
     return scorer
 
 
-def predict_sentiment(text: str, labels: Literal["es", "en"] | Sequence[str] = "es") -> Sentiment:
+def predict_sentiment(text: str, labels: Iterable[str] = "es") -> Sentiment:
     """Return the sentiment of one text, by the embedded model, which is opened once.
 
     >>> answer = predict_sentiment("Thank you so much, this is wonderful!")
@@ -261,10 +257,8 @@ def predict_sentiment(text: str, labels: Literal["es", "en"] | Sequence[str] = "
     Raises:
         UsageError: No such language, or not as many names as labels.
     """
-    if isinstance(labels, str) and labels not in _NAMES:
-        raise UsageError(f"there are no labels in {labels!r}", f"take one of {', '.join(_NAMES)}")
     scorer = _embedded()
-    names = renamed(scorer.labels, _NAMES[labels] if isinstance(labels, str) else labels)
+    names = renamed(scorer.labels, labels)
     _, label, score = scorer.score([text]).row(0)
     if label is None:
         return {"label": None, "score": None}

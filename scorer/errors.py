@@ -148,3 +148,18 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, OSError):
         return StorageError.exit_code
     return 70
+
+
+_PLAIN = (bool, float, int, str, bytes)  # types whose values are told beside their names
+_SHOWN = 30  # of their letters
+
+
+def shown(value: object) -> str:
+    """Return what a caller's value is, in a few words that never run code of the value's own."""
+    kind = type(value)
+    if value is None:
+        return "None"
+    if kind not in _PLAIN or (isinstance(value, int) and value.bit_length() > 64):
+        return f"of the type {kind.__name__}"
+    short = value[:_SHOWN] if isinstance(value, (str, bytes)) else value
+    return f"{short!r} ({kind.__name__})"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from scorer.files.formats import open_source
 from scorer.files.source import OutputColumns, Source
-from scorer.run_options import RunOptions, renamed
+from scorer.label_names import renamed
+from scorer.run_options import RunOptions
 
 
 def open_input(path: Path, options: RunOptions) -> Source:

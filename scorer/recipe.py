@@ -1,6 +1,6 @@
 """What makes the same scorer in every process: small, comparable, picklable, and no model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from scorer.bounds import THREADS
 from scorer.errors import InvalidBundle, UsageError
+from scorer.label_names import renamed
 
 if TYPE_CHECKING:
     from scorer.files.source import OutputColumns
@@ -37,7 +38,7 @@ class Recipe:
         device: "Device" = "auto",
         precision: "Precision" = "auto",
         threads: int | None = None,
-        labels: Sequence[str] | None = None,
+        labels: Iterable[str] | None = None,
     ) -> "tuple[Self, Bundle]":
         """Verify a bundle, and return the recipe with it.
 
@@ -48,7 +49,6 @@ class Recipe:
         """
         from scorer.inference.bundle import open_bundle
         from scorer.inference.runtime.select import Device, Precision
-        from scorer.run_options import renamed
 
         # A misspelt "cuda" must not mean the CPU.
         _require_one_of("device", device, get_args(Device))

@@ -1,11 +1,11 @@
 """What a run is asked for, what it needs, and what it answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from scorer.errors import TweetscoreError, UsageError
+from scorer.errors import TweetscoreError
 from scorer.records import Known, Scores
 
 if TYPE_CHECKING:
@@ -134,15 +134,3 @@ class TextClassifier(Protocol):
 def window_rows(device: str) -> int:
     """Return how many rows are read and scored at a time, unless a number is asked for."""
     return CUDA_WINDOW if device == "cuda" else CPU_WINDOW
-
-
-def renamed(labels: tuple[str, ...], names: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names that stand for the labels; as many, or it is a UsageError."""
-    if names is None:
-        return labels
-    if isinstance(names, str) or len(names) != len(labels):
-        raise UsageError(
-            f"{len(names)} label names for {len(labels)} labels",
-            f"give one each for {', '.join(labels)}",
-        )
-    return tuple(names)

@@ -15,6 +15,7 @@ import click
 
 from scorer.cli.options import Names, Number
 from scorer.errors import InvalidConfig
+from scorer.label_names import LANGUAGES
 
 SETTINGS = "tweetscore.settings"  # in the context's meta
 
@@ -184,6 +185,10 @@ _STRINGS = _Kind(
     "a list of non-empty strings",
     lambda v: isinstance(v, list) and v != [] and all(map(_STRING.accepts, v)),
 )
+_NAMES = _Kind(
+    f"{_STRINGS.words}, or one of {', '.join(LANGUAGES)}",
+    lambda v: _STRINGS.accepts(v) or (isinstance(v, str) and v in LANGUAGES),
+)
 _FLAG = _Kind("true or false", lambda v: isinstance(v, bool))
 _COUNT = _Kind("a whole number", lambda v: type(v) is int)
 _NUMBER = _Kind("a number", lambda v: type(v) in {int, float})
@@ -191,7 +196,9 @@ _NUMBER = _Kind("a number", lambda v: type(v) in {int, float})
 
 def _kind(param: click.Parameter) -> _Kind:
     """Return what a parameter has to be in the file."""
-    if param.nargs == -1 or isinstance(param.type, Names):
+    if isinstance(param.type, Names):
+        return _NAMES
+    if param.nargs == -1:
         return _STRINGS
     if isinstance(param.type, click.types.BoolParamType):
         return _FLAG

@@ -33,7 +33,7 @@ class Place(click.Path):
 
 
 class Names(click.ParamType[tuple[str, ...]]):
-    """Comma-separated names."""
+    """Comma-separated names, or a language that has names."""
 
     name = "names"
 
@@ -134,7 +134,7 @@ _ANSWER = (
         "--label-names",
         type=Names(),
         metavar="A,B,C",
-        help="Other names for the labels, in the model's order.",
+        help="Other names for the labels, in the model's order; or es, or en.",
     ),
 )
 

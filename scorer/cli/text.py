@@ -31,7 +31,7 @@ def text(
 
     \b
     tweetscore text "What a lovely morning"
-    tweetscore text "Qué asco" "Me encanta" --label-names Negativo,Neutro,Positivo
+    tweetscore text "I love this song so much" "worst day ever" --label-names es
     """
     from scorer.api import Scorer
 

@@ -60,11 +60,6 @@ def test_a_single_text_is_no_list_of_its_letters(tiny: Scorer) -> None:
         tiny.score("great")
 
 
-def test_there_are_labels_in_two_languages() -> None:
-    with pytest.raises(UsageError, match="no labels in 'fr'; take one of es, en"):
-        predict_sentiment("great", labels="fr")
-
-
 def test_labels_can_be_named(tiny_bert_bundle: Path) -> None:
     """A scorer's labels are the names it was given; too few are refused."""
     named = Scorer(tiny_bert_bundle, device="builtin", labels=("N", "0", "P"))
