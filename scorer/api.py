@@ -11,24 +11,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from os import PathLike
 from threading import Lock
-from typing import TYPE_CHECKING, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 import polars as pl
 
 from scorer import frames
-from scorer.errors import UsageError
+from scorer.frame_kinds import kind_of
 from scorer.inference.classifier import Classifier
 from scorer.inference.opening import open_classifier
 from scorer.label_names import renamed
-from scorer.recipe import Recipe
+from scorer.recipe import Recipe, require_name
 from scorer.run_options import window_rows
 from scorer.streams import scored
+from scorer.texts import one_text, text_series
 from scorer.threads import refuse_a_fork
 
 if TYPE_CHECKING:
-    from scorer.files.record_batches import RecordBatch
+    from scorer.files.record_batches import RecordBatch, Table
+    from scorer.files.source import OutputColumns
     from scorer.inference.bundle import Bundle
     from scorer.inference.runtime.select import Device, Precision
+
+Frame = TypeVar("Frame")  # of polars, pandas or pyarrow: what comes out is of the same kind
 
 
 class Sentiment(TypedDict):
@@ -62,8 +66,9 @@ class Scorer:
         InvalidBundle: The model cannot be used.
         DeviceUnavailable: The device asked for is not there.
         GateFailed: The answers on this device differ from PyTorch's.
-        UsageError: There are more or fewer names than labels, or no such device, precision or
-            number of threads; or this process was forked from one that had opened a model.
+        UsageError: There are more or fewer names than labels, or no such language, device,
+            precision or number of threads; or this process was forked from one that had opened
+            a model.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class Scorer:
         device: "Device" = "auto",
         precision: "Precision" = "auto",
         threads: int | None = None,
-        labels: Iterable[str] | None = None,
+        labels: Sequence[str] | None = None,
     ) -> None:
         self._recipe, bundle = Recipe.of(
             model, device=device, precision=precision, threads=threads, labels=labels
@@ -92,53 +97,38 @@ class Scorer:
         return self._classifier.warnings
 
     def score(
-        self, texts: Sequence[str | None] | pl.Series, *, all_scores: bool = False
+        self, texts: Iterable[str | None] | pl.Series, *, all_scores: bool = False
     ) -> pl.DataFrame:
         """Return the columns text, label and score (Float32), a row per text.
 
-        Label and score are null where a text is blank. `all_scores` adds `score_NAME` for
-        each class of the model.
+        Label and score are null where a text is blank or missing. `all_scores` adds `score_NAME`
+        for each class of the model.
+
+        Args:
+            texts: A list or any other iterable, or an array or column of numpy, pandas, polars or
+                Arrow; None, NaN, NaT and pandas' NA are missing texts.
+            all_scores: As of `tweetscore run --scores all`.
 
         Raises:
-            UsageError: It is a single text, whose letters would each be scored.
+            DataError: An item is no text; its position is named.
+            UsageError: It is a single text, whose letters would each be scored, or a frame, or
+                nothing that has texts. What the caller's own iterator raises comes out as it is.
         """
-        if isinstance(texts, str):
-            raise UsageError("a single text is no sequence of texts", "put it into a list")
-        column = pl.Series("text", texts, dtype=pl.String)
-        return self.score_frame(column.to_frame(), all_scores=all_scores)
+        return self.score_frame(text_series(texts).to_frame(), all_scores=all_scores)
 
-    @overload
     def score_frame(
         self,
-        frame: pl.DataFrame,
+        frame: Frame,
         text_column: str = "text",
         *,
         all_scores: bool = False,
         label_column: str = "label",
         score_column: str = "score",
-    ) -> pl.DataFrame: ...
-
-    @overload
-    def score_frame(
-        self,
-        frame: pl.LazyFrame,
-        text_column: str = "text",
-        *,
-        all_scores: bool = False,
-        label_column: str = "label",
-        score_column: str = "score",
-    ) -> pl.LazyFrame: ...
-
-    def score_frame(
-        self,
-        frame: pl.DataFrame | pl.LazyFrame,
-        text_column: str = "text",
-        *,
-        all_scores: bool = False,
-        label_column: str = "label",
-        score_column: str = "score",
-    ) -> pl.DataFrame | pl.LazyFrame:
+    ) -> Frame:
         """Return all columns of a frame, then those of `tweetscore run`: label, score.
+
+        What comes out is of the kind that goes in; a frame of pandas keeps its index, a table
+        of pyarrow its metadata.
 
         A LazyFrame gives a LazyFrame, which is read and scored in batches, in order, when it is
         collected or written: memory is a few windows, however many rows there are.
@@ -148,34 +138,44 @@ class Scorer:
         [(7, 'positive'), (8, 'negative')]
 
         Args:
-            frame: Of polars; its text column is String, Categorical or Enum.
+            frame: A DataFrame or LazyFrame of polars, a DataFrame of pandas, a Table or RecordBatch
+                of pyarrow; with a column of texts, which may be categories.
             text_column: As of `tweetscore run --text-column`.
             all_scores: As of `tweetscore run --scores all`.
             label_column: As of `tweetscore run --label-column`.
             score_column: As of `tweetscore run --score-column`.
 
         Raises:
-            DataError: There is no such text column.
-            UsageError: A name that would be added is taken.
+            DataError: There is no such text column, something in it is no text, or the query of a
+                LazyFrame cannot be right.
+            UsageError: It is no frame, or a name that would be added is taken.
         """
         columns = self._recipe.columns(all_scores, label_column, score_column)
-        schema = frame.schema if isinstance(frame, pl.DataFrame) else frame.collect_schema()
-        frames.check_columns(schema, text_column, columns)
+        require_name("text_column", text_column)
+        given: Any = frame
+        if isinstance(given, pl.LazyFrame):
+            return cast(Frame, self._scored_lazily(given, text_column, columns))
+        kind = kind_of(given)
+        texts = kind.texts_of(given, text_column, columns)
+        ((_, answers),) = scored(self._classifier, [(None, texts)])
+        return cast(Frame, kind.with_answers(given, answers, columns))
+
+    def _scored_lazily(
+        self, frame: pl.LazyFrame, text_column: str, columns: "OutputColumns"
+    ) -> pl.LazyFrame:
+        frames.check_columns(frames.schema_of(frame), text_column, columns)
 
         def score(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
             pieces = ((batch, batch[text_column].cast(pl.String)) for batch in batches)
             for batch, answers in scored(self._classifier, pieces):
                 yield frames.with_answers(batch, answers, columns)
 
-        if isinstance(frame, pl.DataFrame):
-            (answered,) = score([frame])
-            return answered
         rows = window_rows(self._classifier.runtime.device)
         return frames.scored_lazily(frame, text_column, columns, score, rows)
 
     def score_batches(
         self,
-        batches: "Iterable[RecordBatch]",
+        batches: "Iterable[RecordBatch] | RecordBatch | Table",
         text_column: str = "text",
         *,
         all_scores: bool = False,
@@ -194,23 +194,29 @@ class Scorer:
         (['id', 'text', 'label', 'score'], ['positive', 'negative'])
 
         Args:
-            batches: A list, an iterator, a RecordBatchReader; the text column is string,
-                large_string, string_view, or a dictionary of one of them.
+            batches: A list, an iterator, a RecordBatchReader, one batch, a Table, or what else
+                is an Arrow stream of rows; the text column is string, large_string, string_view,
+                a dictionary of one of them, or null.
             text_column: As of `tweetscore run --text-column`.
             all_scores: As of `tweetscore run --scores all`.
             label_column: As of `tweetscore run --label-column`.
             score_column: As of `tweetscore run --score-column`.
 
         Raises:
-            DataError: A batch has no such text column.
-            UsageError: A name that would be added is taken.
+            DataError: A batch has no such text column, or is none.
+            UsageError: They are no batches, or a name that would be added is taken. What the
+                caller's own iterator raises comes out as it is.
         """
         from scorer.files import record_batches
 
         columns = self._recipe.columns(all_scores, label_column, score_column)
-        pieces = ((b, record_batches.texts_of(b, text_column, columns)) for b in batches)
-        for batch, answers in scored(self._classifier, pieces):
-            yield record_batches.with_answers(batch, answers, columns)
+        require_name("text_column", text_column)
+        given = record_batches.checked(record_batches.batches_of(batches))
+        pieces = ((b, record_batches.texts_of(b, text_column, columns)) for b in given)
+        return (
+            record_batches.with_answers(batch, answers, columns)
+            for batch, answers in scored(self._classifier, pieces)
+        )
 
     def __reduce__(self) -> "tuple[Callable[[Recipe], Scorer], tuple[Recipe]]":
         return unopened, (self._recipe,)
@@ -238,7 +244,7 @@ def unopened(recipe: Recipe) -> Scorer:
     return scorer
 
 
-def predict_sentiment(text: str, labels: Iterable[str] = "es") -> Sentiment:
+def predict_sentiment(text: str, labels: Literal["es", "en"] | Sequence[str] = "es") -> Sentiment:
     """Return the sentiment of one text, by the embedded model, which is opened once.
 
     >>> answer = predict_sentiment("Thank you so much, this is wonderful!")
@@ -250,16 +256,17 @@ def predict_sentiment(text: str, labels: Iterable[str] = "es") -> Sentiment:
     'bad'
 
     Args:
-        text: A tweet.
+        text: A tweet; None has no sentiment.
         labels: Spanish ("es") or English ("en") names, or names of your own in the order
             negative, neutral, positive.
 
     Raises:
-        UsageError: No such language, or not as many names as labels.
+        UsageError: It is no text; there is no such language, or not as many names as labels.
+        DataError: It is no Unicode.
     """
     scorer = _embedded()
     names = renamed(scorer.labels, labels)
-    _, label, score = scorer.score([text]).row(0)
+    _, label, score = scorer.score(one_text(text)).row(0)
     if label is None:
         return {"label": None, "score": None}
     return {"label": names[scorer.labels.index(label)], "score": round(score, 4)}

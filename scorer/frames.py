@@ -8,8 +8,7 @@ from polars.io.plugins import register_io_source
 from scorer.errors import DataError
 from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns, ScoredSlice
-
-_TEXTS = (pl.String, pl.Categorical, pl.Enum)
+from scorer.texts import KINDS
 
 #: Frames to the same frames with their answers, in order.
 Scoring = Callable[[Iterable[pl.DataFrame]], Iterator[pl.DataFrame]]
@@ -26,12 +25,34 @@ def check_columns(
     """
     find_column("the frame", list(schema), text_column, "text_column", exact=True)
     kind = schema[text_column]
-    if not isinstance(kind, _TEXTS):
+    if not isinstance(kind, KINDS):
         raise DataError(
             f"column {text_column!r} of the frame is {kind}, not text",
             "name another with text_column",
         )
     columns.check_against(schema, "label_column and score_column")
+
+
+def texts_of(frame: pl.DataFrame, text_column: str, columns: OutputColumns) -> pl.Series:
+    """Return the texts of a frame, String [rows]; raises what `check_columns` raises."""
+    check_columns(frame.schema, text_column, columns)
+    return frame[text_column].cast(pl.String)
+
+
+def schema_of(frame: pl.LazyFrame) -> pl.Schema:
+    """Return what a lazy frame will have.
+
+    Raises:
+        DataError: The query behind it fails before a row is read, whatever is done with it.
+    """
+    try:
+        return frame.collect_schema()
+    except (pl.exceptions.PolarsError, OSError, ValueError, TypeError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DataError(
+            f"the query of the lazy frame fails: {said}",
+            "mend it until frame.collect_schema() gives its columns",
+        ) from error
 
 
 def added_schema(columns: OutputColumns) -> dict[str, pl.DataType]:

@@ -1,13 +1,14 @@
 """What makes the same scorer in every process: small, comparable, picklable, and no model."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from scorer.bounds import THREADS
-from scorer.errors import InvalidBundle, UsageError
+from scorer.errors import InvalidBundle, UsageError, shown
 from scorer.label_names import renamed
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class Recipe:
 
         Raises:
             InvalidBundle: The model cannot be used.
-            UsageError: There are more or fewer names than labels; or there is no such device,
-                precision or number of threads.
+            UsageError: There are more or fewer names than labels; or there is no such language,
+                device, precision or number of threads; or the model is no path.
         """
         from scorer.inference.bundle import open_bundle
         from scorer.inference.runtime.select import Device, Precision
@@ -57,7 +58,7 @@ class Recipe:
             raise UsageError(
                 f"threads: {THREADS.complaint(threads)}", "correct it, or leave it out"
             )
-        bundle = open_bundle(None if model is None else Path(model))
+        bundle = open_bundle(None if model is None else _path_of(model))
         recipe = cls(
             # Resolved: another process may work in another directory.
             model=None if model is None else bundle.directory,
@@ -71,9 +72,17 @@ class Recipe:
         return recipe, bundle
 
     def columns(self, all_scores: bool, label_column: str, score_column: str) -> "OutputColumns":
-        """Return the columns that scoring appends."""
+        """Return the columns that scoring appends.
+
+        Raises:
+            UsageError: A name is none, or `all_scores` neither true nor false.
+        """
         from scorer.files.source import OutputColumns
 
+        if not isinstance(all_scores, bool):
+            raise UsageError(f"all_scores is {shown(all_scores)}", "give True or False")
+        require_name("label_column", label_column)
+        require_name("score_column", score_column)
         per_class = tuple(f"score_{name}" for name in self.classes) if all_scores else ()
         return OutputColumns(label_column, score_column, self.labels, per_class)
 
@@ -96,6 +105,30 @@ class Recipe:
         return bundle
 
 
-def _require_one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UsageError(f"{name} is {value!r}", f"choose one of {', '.join(known)}")
+def require_name(option: str, name: Any) -> None:
+    """Raise UsageError unless a column can have that name."""
+    if not isinstance(name, str):
+        raise UsageError(f"{option} is {shown(name)}, not a string", "name a column by a string")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{option}, {name!a}, is not valid Unicode", "name another") from error
+
+
+def _require_one_of(name: str, value: Any, known: Sequence[str]) -> None:
+    if not isinstance(value, str) or value not in known:
+        said = repr(value) if isinstance(value, str) else shown(value)
+        raise UsageError(f"{name} is {said}", f"choose one of {', '.join(known)}")
+
+
+def _path_of(model: Any) -> Path:
+    try:
+        path = os.fspath(model)
+    except TypeError:
+        path = None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise UsageError(
+            f"the model is {shown(model)}, not the path of a bundle's directory",
+            "name a directory, or leave it out for the embedded model",
+        )
+    return Path(path)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
-from scorer.engines.per_process import Options, Task, not_text, scorer_here
+from scorer.engines.per_process import Options, Task, no_frame, not_text, scorer_here
 from scorer.threads import available_cpus
 
 if TYPE_CHECKING:
@@ -27,10 +27,13 @@ def score(
     Raises:
         DataError: There is no such text column.
         InvalidBundle: The model cannot be used.
-        UsageError: A name that would be added is taken, or there are too many or too few labels.
+        UsageError: It is no frame of Daft, a name that would be added is taken, or an option is
+            none or not what it should be.
     """
     import daft
 
+    if not isinstance(frame, daft.DataFrame):
+        raise no_frame(frame, "Daft")
     task = Task.of(text_column, options)
     task.check(frame.column_names)
     kind = frame.schema()[text_column].dtype

@@ -11,9 +11,9 @@ from os import PathLike
 from threading import Lock
 from typing import TYPE_CHECKING, Self, TypedDict
 
-from scorer.errors import DataError
+from scorer.errors import DataError, UsageError, shown
 from scorer.pools import limit_pools
-from scorer.recipe import Recipe
+from scorer.recipe import Recipe, require_name
 
 if TYPE_CHECKING:
     from scorer.api import Scorer
@@ -50,21 +50,29 @@ class Task:
 
         Raises:
             InvalidBundle: The model cannot be used.
-            UsageError: There are more or fewer names than labels.
+            UsageError: There is no such option, or an option is not what it should be.
         """
+        for name in options:
+            if name not in Options.__annotations__:
+                raise UsageError(
+                    f"there is no option {name}", f"there are {', '.join(Options.__annotations__)}"
+                )
+        require_name("text_column", text_column)
         recipe, _ = Recipe.of(
             options.get("model"),
             device=options.get("device", "auto"),
             precision=options.get("precision", "auto"),
             labels=options.get("labels"),
         )
-        return cls(
+        task = cls(
             recipe,
             text_column,
             options.get("all_scores", False),
             options.get("label_column", "label"),
             options.get("score_column", "score"),
         )
+        _ = task.columns  # names them, or says what is wrong with a name
+        return task
 
     @property
     def columns(self) -> "OutputColumns":
@@ -94,6 +102,14 @@ class Task:
             label_column=self.label_column,
             score_column=self.score_column,
         )
+
+
+def no_frame(frame: object, engine: str) -> UsageError:
+    """Return the error for what is no frame of the engine."""
+    return UsageError(
+        f"the frame is {shown(frame)}, no DataFrame of {engine}",
+        "for other frames call Scorer().score_frame",
+    )
 
 
 def not_text(text_column: str, kind: object) -> DataError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Unpack
 
-from scorer.engines.per_process import Options, Task, not_text
+from scorer.engines.per_process import Options, Task, no_frame, not_text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,10 +31,13 @@ def score(frame: "DataFrame", text_column: str = "text", **options: Unpack[Optio
     Raises:
         DataError: There is no such text column.
         InvalidBundle: The model cannot be used.
-        UsageError: A name that would be added is taken, or there are too many or too few labels.
+        UsageError: It is no frame of Spark, a name that would be added is taken, or an option is
+            none or not what it should be.
     """
     from pyspark.sql.types import FloatType, StringType, StructType
 
+    if not hasattr(frame, "mapInArrow"):  # both of Spark's kinds of DataFrame have it
+        raise no_frame(frame, "Spark")
     task = Task.of(text_column, options)
     _check(frame, task)
     label, *scores = task.columns.names

@@ -42,7 +42,7 @@ def find_text(
     exact = not option.startswith("--")  # Python's callers see their names as they are
     number = find_column(place, schema.names, name, option, exact=exact)
     kind = schema.field(number).type
-    if not _is_text(kind):
+    if not is_text(kind):
         raise DataError(
             f"column {name!r} of {place} is {kind}, not text",
             f"name another with {option}",
@@ -54,7 +54,7 @@ def find_values(path: Path, schema: pa.Schema, name: str) -> int:
     """Return the number of a column; DataError where it is missing or no text or whole numbers."""
     number = find_column(path, schema.names, name, "--id-column")
     kind = schema.field(number).type
-    if not _is_text(kind) and not pa.types.is_integer(_value_type(kind)):
+    if not is_text(kind) and not pa.types.is_integer(_value_type(kind)):
         raise DataError(
             f"column {name!r} of {path} is {kind}, neither text nor whole numbers",
             "name another with --id-column",
@@ -66,7 +66,8 @@ def _value_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column of that type holds texts, perhaps in a dictionary."""
     kind = _value_type(kind)
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)

@@ -1,30 +1,169 @@
-"""Record batches that a caller holds: their texts, and the batches with their answers."""
+"""Record batches and tables that a caller holds: their texts, and the same with their answers."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
-from pyarrow import RecordBatch
+from pyarrow import RecordBatch, Table
 
+from scorer.errors import DataError, UsageError, shown
 from scorer.files import batches
+from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns, ScoredSlice
 
-__all__ = ["RecordBatch", "texts_of", "with_answers"]
+__all__ = [
+    "RecordBatch",
+    "Table",
+    "array_of",
+    "batches_of",
+    "checked",
+    "texts_of",
+    "texts_of_array",
+    "with_answers",
+]
+
+Rows = Any  # a RecordBatch or a Table
+
+_CHUNK = 1 << 20  # rows of a table's new columns in one array, whose texts have 32 bit offsets
+_FOREIGN = (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError)
 
 
-def texts_of(batch: RecordBatch, text_column: str, columns: OutputColumns) -> pl.Series:
-    """Return the texts of a batch, String [rows], after its columns have been checked.
+def batches_of(given: Any) -> Any:
+    """Return what a caller means by record batches: one, several, or anything that has them.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if isinstance(given, RecordBatch):
+        return [given]
+    if hasattr(given, "__arrow_c_stream__"):
+        try:
+            return pa.RecordBatchReader.from_stream(given)
+        except _FOREIGN as error:
+            raise _no_stream(given, error) from error
+    if isinstance(given, (str, bytes, dict)) or not isinstance(given, Iterable):
+        raise UsageError(
+            f"the batches are {shown(given)}", "give record batches, or a table, of pyarrow"
+        )
+    return given
+
+
+def checked(given: Iterable[Any]) -> Iterator[RecordBatch]:
+    """Yield record batches as they come.
+
+    Raises:
+        DataError: There is something else among them.
+    """
+    for number, batch in enumerate(given):
+        if not isinstance(batch, RecordBatch):
+            raise DataError(
+                f"item {number} of the batches, counted from 0, is {shown(batch)}",
+                "give record batches of pyarrow, such as those of table.to_batches()",
+            )
+        yield batch
+
+
+def array_of(values: Any, place: str) -> pa.ChunkedArray:
+    """Return what gives itself as Arrow as an array of pyarrow.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    try:
+        if hasattr(values, "__arrow_c_stream__"):
+            return pa.chunked_array(values)
+        return pa.chunked_array([pa.array(values)])
+    except _FOREIGN as error:
+        raise UsageError(
+            f"{place}, {shown(values)}, cannot be read as Arrow: {_words(error)}",
+            "give a list of texts",
+        ) from error
+
+
+def texts_of_array(column: pa.ChunkedArray | pa.Array, place: str) -> pl.Series:
+    """Return texts of pyarrow, String [items].
+
+    Raises:
+        DataError: They are no text, or their bytes are no UTF-8.
+    """
+    if pa.types.is_struct(column.type):
+        raise UsageError(
+            f"{place} are records with columns",
+            "call score_frame(table, 'text'), or score(table['text'])",
+        )
+    if not _holds_texts(column.type):
+        raise DataError(f"{place} are {column.type}, not text", "choose a column of texts")
+    return _texts(column, place)
+
+
+def _holds_texts(kind: pa.DataType) -> bool:
+    """Tell whether it is a type of texts, or that of values which are all missing."""
+    return batches.is_text(kind) or bool(pa.types.is_null(kind))
+
+
+def _texts(column: pa.ChunkedArray | pa.Array, place: str) -> pl.Series:
+    try:
+        column.validate(full=True)  # polars would take the bytes as they are
+    except _FOREIGN as error:
+        raise DataError(
+            f"{place} are damaged: {_words(error)}", "decode or mend them where they are made"
+        ) from error
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    texts = [batches.texts_of(chunk) for chunk in chunks]
+    return pl.concat([pl.Series("text", [], dtype=pl.String), *texts])
+
+
+def texts_of(rows: Rows, text_column: str, columns: OutputColumns) -> pl.Series:
+    """Return the texts of a batch or a table, String [rows], after its columns have been checked.
 
     Raises:
         DataError: The text column is missing or no text.
         UsageError: A name that would be added is taken.
     """
-    number = batches.find_text("the record batch", batch.schema, text_column, "text_column")
-    columns.check_against(batch.schema.names, "label_column and score_column")
-    return batches.texts_of(batch.column(number))
+    place = "the table" if isinstance(rows, Table) else "the record batch"
+    column = rows.column(find_column(place, rows.schema.names, text_column, "text_column"))
+    if not _holds_texts(column.type):
+        raise DataError(
+            f"column {text_column!r} of {place} is {column.type}, not text",
+            "name another with text_column",
+        )
+    columns.check_against(rows.schema.names, "label_column and score_column")
+    return _texts(column, f"the texts of column {text_column!r} of {place}")
 
 
-def with_answers(batch: RecordBatch, answers: ScoredSlice, columns: OutputColumns) -> RecordBatch:
-    """Return a batch with the columns that scoring appends; schema and metadata are kept."""
-    return pa.RecordBatch.from_arrays(
-        [*batch.columns, *batches.added_columns(answers, columns)],
-        schema=batches.scored_schema(batch.schema, columns),
+def with_answers(rows: Rows, answers: ScoredSlice, columns: OutputColumns) -> Rows:
+    """Return a batch or a table with the columns that scoring appends; its metadata is kept."""
+    schema = batches.scored_schema(rows.schema, columns)
+    if isinstance(rows, RecordBatch):
+        added = batches.added_columns(answers, columns)
+        return RecordBatch.from_arrays([*rows.columns, *added], schema=schema)
+    pieces = [
+        batches.added_columns(_cut(answers, start), columns)
+        for start in range(0, max(len(answers), 1), _CHUNK)
+    ]
+    chunked = [pa.chunked_array(chunks) for chunks in zip(*pieces, strict=True)]
+    return Table.from_arrays([*rows.columns, *chunked], schema=schema)
+
+
+def _cut(answers: ScoredSlice, start: int) -> ScoredSlice:
+    here = slice(start, start + _CHUNK)
+    return ScoredSlice(
+        offset=answers.offset + start,
+        digest=answers.digest,
+        label_ids=answers.label_ids[here],
+        probabilities=answers.probabilities[here],
     )
+
+
+def _no_stream(given: object, error: Exception) -> UsageError:
+    return UsageError(
+        f"the batches, {shown(given)}, are no stream of rows: {_words(error)}",
+        "give record batches or a table of pyarrow; for texts alone call score",
+    )
+
+
+def _words(error: Exception) -> str:
+    """Return the first line of what pyarrow says."""
+    said = error.args[0] if error.args else ""
+    return next(iter(str(said).splitlines()), type(error).__name__)[:200]

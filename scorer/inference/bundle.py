@@ -135,15 +135,24 @@ def open_bundle(path: Path | None = None) -> Bundle:
     """
     # Resolved once: a link to the directory may move on ("current" -> next version) while
     # this run still reads.
-    directory = (path or EMBEDDED).resolve()
-    if not directory.is_dir():
-        raise InvalidBundle(f"{directory} is not a model bundle", "name a bundle's directory")
+    directory = _resolved(path or EMBEDDED)
     try:
         return _verified(directory)
     except OSError as error:
         raise InvalidBundle(
             f"{error.filename} cannot be read ({error.strerror})", "check its permissions"
         ) from error
+
+
+def _resolved(path: Path) -> Path:
+    """Return the directory that a path means now; InvalidBundle where there can be none."""
+    try:
+        directory = path.resolve()
+        if directory.is_dir():
+            return directory
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, no name of a file
+        directory = path
+    raise InvalidBundle(f"{directory} is not a model bundle", "name a bundle's directory")
 
 
 def _verified(directory: Path) -> Bundle:

@@ -25,16 +25,14 @@ COLUMNS = (
 )
 METHODS = {
     "score": (
-        "(self, texts: collections.abc.Sequence[str | None] | polars.series.series.Series, *, "
+        "(self, texts: collections.abc.Iterable[str | None] | polars.series.series.Series, *, "
         "all_scores: bool = False) -> polars.dataframe.frame.DataFrame"
     ),
     "score_batches": (
-        f"(self, batches: 'Iterable[RecordBatch]', {COLUMNS}) -> 'Iterator[RecordBatch]'"
+        f"(self, batches: 'Iterable[RecordBatch] | RecordBatch | Table', {COLUMNS}) -> "
+        "'Iterator[RecordBatch]'"
     ),
-    "score_frame": (
-        "(self, frame: polars.dataframe.frame.DataFrame | polars.lazyframe.frame.LazyFrame, "
-        f"{COLUMNS}) -> polars.dataframe.frame.DataFrame | polars.lazyframe.frame.LazyFrame"
-    ),
+    "score_frame": f"(self, frame: ~Frame, {COLUMNS}) -> ~Frame",
 }
 
 

@@ -3,13 +3,14 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from scorer import DataError, InvalidBundle, Scorer, UsageError
-from scorer.engines.per_process import Task, scorer_here
+from scorer.engines.per_process import Options, Task, scorer_here
 
 TEXTS = ["I love this song", None, "stuck again", "see you at the station"]
 
@@ -73,6 +74,11 @@ def test_what_cannot_work_is_told_where_it_is_planned(task: Task, tmp_path: Path
         Task.of("text", {"model": tmp_path / "none"})
     with pytest.raises(UsageError, match="2 label names for 3 labels"):
         Task.of("text", {"labels": ("a", "b")})
+    for options in ({"label": "es"}, {"label_column": 3}, {"all_scores": "yes"}, {"labels": "fr"}):
+        with pytest.raises(UsageError):
+            Task.of("text", cast(Options, options))
+    with pytest.raises(UsageError, match="text_column is None, not a string"):
+        Task.of(None, {})  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"the frame has no column .* text_column='tweet'"):
         task.check(["tweet"])
     with pytest.raises(UsageError, match="'score_neutral' exists already"):
