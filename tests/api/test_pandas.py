@@ -15,7 +15,7 @@ from scorer import DataError, Scorer, TweetscoreError, UsageError, run_options
 
 TEXTS = ["I love this song", None, "stuck again", "", "see you at the station"]
 TAKEN = "the column 'label' exists already; choose other names with label_column and score_column"
-MISSING = "the frame has no column 'text', only: id, tweet; did you mean text_column tweet?"
+MISSING = "the frame has no column 'text', only: id, tweet; did you mean text_column='tweet'?"
 
 
 def frame(**columns: Any) -> pd.DataFrame:
