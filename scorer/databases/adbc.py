@@ -7,45 +7,33 @@ from typing import Any, TypeVar
 from adbc_driver_manager import dbapi
 
 from scorer.databases.engine import Column
+from scorer.databases.faults import Faults
 from scorer.databases.interrupts import interruptibly
 from scorer.databases.names import TableName
 from scorer.errors import TweetscoreError
 
 T = TypeVar("T")
-Translate = Callable[[dbapi.Error], TweetscoreError]
-
-
-@contextmanager
-def in_our_words(translate: Translate) -> Iterator[None]:
-    """Turn a driver's error into one of ours."""
-    try:
-        yield
-    except dbapi.Error as error:
-        raise translate(error) from error
 
 
 class AdbcSession:
     """A connection in autocommit: what belongs together is between BEGIN and COMMIT."""
 
-    def __init__(
-        self,
-        connection: dbapi.Connection,
-        translate: Translate,
-        columns: Callable[[TableName], tuple[str, ...]],
-        append: Callable[[Any, TableName], None],
-    ) -> None:
-        """Take a connection over.
-
-        Args:
-            connection: It stays its maker's to close.
-            translate: Names the driver's errors.
-            columns: Returns a statement for names and types of a table's columns, and its values.
-            append: Appends a reader to a table in the work area.
-        """
+    def __init__(self, connection: dbapi.Connection, faults: Faults) -> None:
+        """Use a connection, which stays its maker's to close."""
+        self.faults = faults
         self._connection = connection
-        self._translate = translate
-        self._columns = columns
-        self._append = append
+
+    def translated(self, error: dbapi.Error) -> TweetscoreError:
+        """Return the error of ours for one of the driver's."""
+        raise NotImplementedError
+
+    def columns_statement(self, table: TableName) -> tuple[str, ...]:
+        """Return a statement for names and types of a table's columns, and its values."""
+        raise NotImplementedError
+
+    def ingest(self, reader: Any, table: TableName) -> None:
+        """Append a reader to a table in the work area."""
+        raise NotImplementedError
 
     def execute(self, statement: str, *values: object) -> None:
         """Run a statement."""
@@ -72,13 +60,20 @@ class AdbcSession:
 
     def columns(self, table: TableName) -> tuple[Column, ...]:
         """Return the columns of a table."""
-        return tuple(Column(*row) for row in self.rows(*self._columns(table)))
+        return tuple(Column(*row) for row in self.rows(*self.columns_statement(table)))
 
     def append(self, reader: Any, table: TableName) -> None:
         """Append a reader to a table in the work area."""
-        with in_our_words(self._translate):
-            interruptibly(lambda: self._append(reader, table), self._connection.adbc_cancel)
+        with self._in_our_words():
+            interruptibly(lambda: self.ingest(reader, table), self._connection.adbc_cancel)
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except dbapi.Error as error:
+            raise self.translated(error) from error
 
     def _with_cursor(self, ask: Callable[[dbapi.Cursor], T]) -> T:
-        with in_our_words(self._translate), closing(self._connection.cursor()) as cursor:
+        with self._in_our_words(), closing(self._connection.cursor()) as cursor:
             return interruptibly(lambda: ask(cursor), cursor.adbc_cancel)

@@ -1,14 +1,67 @@
-"""What is checked of a query's rows, and of the tables they go into, before the model works."""
+"""What is checked of a query, its rows, and the tables they go into, before the model works."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from scorer.databases.engine import Column, Session
+from scorer.databases.engine import Column, Found, Session, folded
+from scorer.databases.names import TableName
 from scorer.databases.options import TableOptions
-from scorer.databases.statements import RUNS_COLUMNS, Target, Work
-from scorer.errors import DataError, OutputRefused
+from scorer.databases.statements import RUNS, RUNS_COLUMNS, Target, Work, of_table
+from scorer.errors import DataError, OutputRefused, UsageError
 from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns
+
+
+def find_target(session: Session, work: Work, options: TableOptions) -> Found:
+    """Make the query a view, and resolve --into: a table that is none of those that it reads.
+
+    A query, or a view, may read the table whose rows it replaces by their ids: that is how only
+    new rows are picked. It may not where all of the table is replaced.
+
+    Raises:
+        UsageError: the query is not one SELECT, or the rows would go where they come from.
+        InputMissing, DataError: the query, or the table that it stands for, cannot be read.
+        OutputRefused: what --into names is no table.
+    """
+    source, into = options.source, options.into
+    with session.faults.reading(options.asked):
+        found = session.find(source) if isinstance(source, TableName) else None
+        query = source if isinstance(source, str) else of_table(_spelled(source, found))
+        session.make_query(work.query, query)
+        read = session.reads(work.query) | _identities(found)
+    target = session.find(into)
+    if not target.lasts:
+        raise UsageError(f"{into} would be gone when the run ends", "name another with --into")
+    if folded(target.name.parts[-1]) == RUNS:
+        raise UsageError(f"{into} is where tweetscore notes its runs", "name another with --into")
+    if target.identity and read & (session.reads(target.name) | _identities(target)):
+        _check_apart(options, found, target)
+    if target.kind != "table":
+        raise OutputRefused(f"{into} is a {target.kind}, not a table", "name a table with --into")
+    return target
+
+
+def _check_apart(options: TableOptions, source: Found | None, target: Found) -> None:
+    """Check that rows which come from the target may go into it."""
+    into = options.into
+    if (source and source.kind == "table") or target.kind != "table":
+        raise UsageError(
+            f"the rows would go into their own table {into}", "name another with --into"
+        )
+    if options.overwrite:
+        raise UsageError(
+            f"{options.asked} reads {into}, which --overwrite would replace as a whole",
+            "name another with --into, or replace rows by --id-column without --overwrite",
+        )
+
+
+def _spelled(source: TableName, found: Found | None) -> TableName:
+    """Name a table in full; what the catalog does not list the engine may know all the same."""
+    return found.name if found and found.identity else source
+
+
+def _identities(found: Found | None) -> frozenset[str]:
+    return frozenset({found.identity} if found and found.identity else ())
 
 
 def check_rows(
@@ -43,7 +96,7 @@ def has_runs(session: Session, target: Target) -> bool:
     there = [column.name for column in session.columns(target.runs)]
     if there and {*map(fold, there)} != {*RUNS_COLUMNS}:
         raise OutputRefused(
-            f"the table {target.runs} is not one of tweetscore's: its columns are "
+            f"the table {target.asked.beside(RUNS)} is not one of tweetscore's: its columns are "
             f"{', '.join(there)}",
             "rename it, or put the scores into another schema: tweetscore keeps its runs there",
         )

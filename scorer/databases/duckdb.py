@@ -1,5 +1,6 @@
 """DuckDB through its own package, which hands Arrow in and out."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -9,32 +10,66 @@ from typing import Any, Self, TypeVar
 
 import duckdb
 
-from scorer.databases.engine import Column, Dialect, first_line
+from scorer.databases.engine import Column, Dialect, Found, first_line, folded
+from scorer.databases.faults import Faults, Kind
 from scorer.databases.interrupts import interruptibly
-from scorer.databases.names import TableName
-from scorer.errors import (
-    DataError,
-    OutputLocked,
-    OutputRefused,
-    StorageError,
-    TweetscoreError,
-)
+from scorer.databases.names import TableName, parse_table
+from scorer.errors import TweetscoreError, UsageError
 from scorer.files.storage import reading
 
 T = TypeVar("T")
 
 _INCOMING = "tweetscore_incoming"
+_WORK = "tweetscore_work"
 _BATCH = 16_384  # rows
 _MEMORY = "1GB"  # beyond it DuckDB works on disk; its own choice is most of the box's
 _PAUSE = 0.05  # seconds between two attempts to open a file that another process holds
 _OF_ANOTHER = "Could not set lock"
-_REFUSED = ("Permission denied", "Operation not permitted", "Read-only", "read-only")
-_ABOUT_DATA = (
-    duckdb.ProgrammingError,
-    duckdb.DataError,
-    duckdb.IntegrityError,
-    duckdb.NotSupportedError,
-    duckdb.DependencyException,
+_FIND = """
+    SELECT database_name, schema_name, table_name, 'table' FROM duckdb_tables()
+    WHERE lower(table_name) = lower($1)
+    UNION ALL
+    SELECT database_name, schema_name, view_name, 'view' FROM duckdb_views()
+    WHERE lower(view_name) = lower($1)
+"""
+_SCHEMAS = "SELECT database_name, schema_name FROM duckdb_schemas()"
+
+# Of words where one class of errors has several kinds; they come first.
+_WORDS = tuple(
+    (re.compile(words), kind)
+    for words, kind in (
+        ("must be at the top level|DML statements", Kind.WRITES),
+        ("transaction that has already modified|read-only mode", Kind.WRITES),
+        ("No space left|Disk quota exceeded|max_temp_directory_size", Kind.FULL),
+        ("Permission denied|Operation not permitted|[Rr]ead-only", Kind.READ_ONLY),
+        ("not a valid DuckDB|Trying to read a database file with version", Kind.FOREIGN),
+        ("No files found|Cannot open file .*No such file", Kind.MISSING),
+        ("already exists|Existing object|is not an? table", Kind.BLOCKED),
+        (r"(Function|Type|Collation|Setting) with name", Kind.NAME),
+        ("[Cc]onflict", Kind.LOCKED),
+    )
+)
+_ABOUT_WORDS = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.IOException,
+    duckdb.TransactionException,
+    duckdb.InvalidInputException,
+)
+_KINDS: tuple[tuple[type[duckdb.Error], Kind], ...] = (
+    (duckdb.ParserException, Kind.SYNTAX),
+    (duckdb.SyntaxException, Kind.SYNTAX),
+    (duckdb.CatalogException, Kind.MISSING),
+    (duckdb.BinderException, Kind.NAME),
+    (duckdb.PermissionException, Kind.DENIED),
+    (duckdb.DependencyException, Kind.BLOCKED),
+    (duckdb.ResourceInUseException, Kind.UNSUPPORTED),
+    (duckdb.OutOfMemoryException, Kind.MEMORY),
+    (duckdb.InternalException, Kind.BROKEN),
+    (duckdb.FatalException, Kind.BROKEN),
+    (duckdb.SerializationException, Kind.BROKEN),
+    (duckdb.HTTPException, Kind.IO),
+    (duckdb.OperationalError, Kind.IO),
 )
 
 
@@ -42,7 +77,7 @@ class DuckDB:
     """One file, closed while nobody needs it: nobody else can open it meanwhile."""
 
     dialect = Dialect(
-        work="tweetscore_work",
+        work=_WORK,
         number="BIGINT",
         text="VARCHAR",
         score="FLOAT",
@@ -53,7 +88,7 @@ class DuckDB:
         begin="BEGIN",
         lock=None,  # the file is one process's
         folds_case=True,
-        home="main",
+        temporary="temp",
     )
 
     def __init__(self, path: Path, work: Path, wait: float) -> None:
@@ -72,14 +107,16 @@ class DuckDB:
     @contextmanager
     def session(self) -> Iterator["_Session"]:
         """Open the file, and the work area in another one."""
-        with _in_our_words(self._path), closing(self._connect()) as connection:
+        faults = Faults(str(self._path))
+        with _in_our_words(faults), closing(self._connect()) as connection:
             work = str(self._work / "work.duckdb").replace("'", "''")
-            connection.execute(f"ATTACH '{work}' AS tweetscore_work")
-            yield _Session(connection, self._path)
+            connection.execute(f"ATTACH '{work}' AS {_WORK}")
+            yield _Session(connection, faults)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",  # nothing is fetched from anywhere
+            "python_enable_replacements": "false",  # a table is no variable of ours
             "memory_limit": _MEMORY,
             "temp_directory": str(self._work / "spill"),
         }
@@ -94,9 +131,9 @@ class DuckDB:
 
 
 class _Session:
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, faults: Faults) -> None:
+        self.faults = faults
         self._connection = connection
-        self._path = path
 
     def execute(self, statement: str, *values: object) -> None:
         self.rows(statement, *values)
@@ -109,12 +146,53 @@ class _Session:
 
     def columns(self, table: TableName) -> tuple[Column, ...]:
         # By another cursor: a table that is not there would end the transaction of this one.
-        with _in_our_words(self._path), self._connection.cursor() as cursor:
+        with _in_our_words(self.faults), self._connection.cursor() as cursor:
             try:
                 found = cursor.execute(f"DESCRIBE {table}").fetchall()
             except duckdb.CatalogException:
                 return ()
         return tuple(Column(name, kind) for name, kind, *_ in found)
+
+    def find(self, table: TableName) -> Found:
+        ((home,),) = self.rows("SELECT current_database()")
+        *prefix, name = table.parts
+        schemas = self.rows(_SCHEMAS)
+        meant = [s for s in schemas if _folded_all(s) in _meant(home, *map(folded, prefix))]
+        if len(meant) > 1:
+            raise UsageError(
+                f"{table} may mean the catalog or the schema {prefix[0]!r}",
+                f"write catalog, schema and table: {TableName((*meant[0], name))}",
+            )
+        for catalog, schema, spelled, kind in self.rows(_FIND, name):
+            if (catalog, schema) in meant and folded(spelled) == folded(name):
+                return _found(TableName((catalog, schema, spelled)), kind)
+        if not meant:
+            return Found(table, None)
+        ((catalog, schema),) = meant
+        return _found(TableName((catalog, schema, name)), None)
+
+    def reads(self, table: TableName) -> frozenset[str]:
+        # The plan names each table that is scanned, in full; optimised, some would be missing.
+        self.execute("PRAGMA disable_optimizer")
+        try:
+            ((_, plan),) = self.rows(f"EXPLAIN (FORMAT json) SELECT * FROM {table}")  # noqa: S608
+        finally:
+            self.execute("PRAGMA enable_optimizer")
+        return frozenset(_identity(parse_table(name)) for name in _scanned(json.loads(plan)))
+
+    def make_query(self, view: TableName, query: str) -> None:
+        with _in_our_words(self.faults):
+            statements = self._connection.extract_statements(query)
+        if len(statements) != 1:
+            words = f"there are {len(statements) or 'no'} statements"
+            raise self.faults.error(Kind.SYNTAX, words)
+        (statement,) = statements
+        if statement.type != duckdb.StatementType.SELECT:
+            words = f"this is a statement of type {statement.type.name}"
+            raise self.faults.error(Kind.SYNTAX, words)
+        if statement.named_parameters:
+            raise self.faults.error(Kind.SYNTAX, "parameters have no values here")
+        self.execute(f"CREATE TEMP VIEW {view.parts[-1]} AS {query}")
 
     def append(self, reader: Any, table: TableName) -> None:
         self._connection.register(_INCOMING, reader)
@@ -122,30 +200,76 @@ class _Session:
         self._connection.unregister(_INCOMING)
 
     def _asked(self, ask: Callable[[], T]) -> T:
-        with _in_our_words(self._path):
+        with _in_our_words(self.faults):
             return interruptibly(ask, self._connection.interrupt)
 
 
+def _meant(home: str, *prefix: str) -> set[tuple[str, ...]]:
+    """Return the catalogs and schemas that stand before a table's name."""
+    match prefix:
+        case ():
+            return {(folded(home), "main")}
+        case (one,):
+            return {(folded(home), one), (one, "main")}
+    return {prefix}
+
+
+def _folded_all(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names as they are compared."""
+    return tuple(map(folded, names))
+
+
+def _found(name: TableName, kind: str | None) -> Found:
+    return Found(
+        name,
+        _identity(name) if kind else None,
+        kind=kind or "table",
+        lasts=folded(name.parts[0]) not in {_WORK, "temp", "system"},
+        earlier_name=name.parts[-1].lower(),
+    )
+
+
+def _identity(name: TableName) -> str:
+    """Return schema and table: a file's catalog is named after the path that led to it."""
+    return str(TableName(_folded_all(name.parts[-2:])))
+
+
+def _scanned(plan: Any) -> Iterator[str]:
+    """Return the tables of a plan."""
+    for node in plan:
+        if table := node.get("extra_info", {}).get("Table"):
+            yield table
+        yield from _scanned(node.get("children", ()))
+
+
 @contextmanager
-def _in_our_words(path: Path) -> Iterator[None]:
+def _in_our_words(faults: Faults) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise _translated(error, path) from error
+        raise _translated(error, faults) from error
 
 
-def _translated(error: duckdb.Error, path: Path) -> TweetscoreError:
+def _translated(error: duckdb.Error, faults: Faults) -> TweetscoreError:
     words = first_line(str(error))
     if _OF_ANOTHER in words:
         holder = re.search(r"PID (\d+)", words)
         who = f" ({holder[0]})" if holder else ""
-        return OutputLocked(
-            f"{path} is open in another process{who}", "wait for it with --lock-wait"
-        )
+        return faults.error(Kind.LOCKED, f"is open in another process{who}", joint=" ")
+    kind = _kind(error, words)
     if "not a valid DuckDB" in words:
-        return DataError(f"{path} is no DuckDB database", "check the name")
-    if any(reason in words for reason in _REFUSED):
-        return OutputRefused(f"{path} cannot be written: {words}", "check its permissions")
-    if isinstance(error, _ABOUT_DATA):
-        return DataError(f"{path}: {words}")
-    return StorageError(f"{path}: {words}", "run again")
+        return faults.error(kind, "is no DuckDB database", joint=" ")
+    if kind is Kind.READ_ONLY:
+        return faults.error(kind, f"cannot be written: {words}", joint=" ")
+    return faults.error(kind, words)
+
+
+def _kind(error: duckdb.Error, words: str) -> Kind:
+    if isinstance(error, _ABOUT_WORDS):
+        for pattern, kind in _WORDS:
+            if pattern.search(words):
+                return kind
+    for family, kind in _KINDS:
+        if isinstance(error, family):
+            return kind
+    return Kind.VALUE

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from scorer.databases.faults import Faults
 from scorer.databases.names import TableName
 from scorer.errors import TweetscoreError
 
@@ -36,23 +37,45 @@ class Dialect:
     as_bytes: str  # of a text: what no collation calls equal
     begin: str  # a transaction that writes
     lock: str | None  # keeps other writers from a table, where a transaction does not
-    folds_case: bool  # whether names that differ in case are one
-    home: str  # the schema of tables that are named without one, unless somebody chose another
+    folds_case: bool  # whether names that differ in the case of ASCII letters are one
+    temporary: str  # the schema of the view that the query becomes
+    begin_reading: str | None = None  # a transaction in which a query cannot write
 
     def folded(self, name: str) -> str:
         """Return the same for all spellings of a name."""
-        return name.lower() if self.folds_case else name
+        return folded(name) if self.folds_case else name
 
-    def are_same(self, one: TableName, other: TableName) -> bool:
-        """Tell whether two names are one table's."""
-        first, second = (
-            tuple(map(self.folded, (self.home, *name.parts)[-2:])) for name in (one, other)
-        )
-        return first == second
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the engine takes a name for."""
+
+    name: TableName  # with its schema, spelled as in the catalog; that of a table to be made
+    identity: str | None  # one text for one object, whatever it is called by; None: not there
+    kind: str = "table"  # or "view", or the engine's other word for what is no table
+    lasts: bool = True  # False for what ends with the session
+    earlier_name: str | None = None  # by which runs were noted before they had an identity
 
 
 class Session(Protocol):
     """A connection. What the engine refuses is an error of ours, in one line of its words."""
+
+    @property
+    def faults(self) -> Faults:
+        """The errors that it has."""
+
+    def find(self, table: TableName) -> Found:
+        """Resolve a name as the engine does."""
+
+    def reads(self, table: TableName) -> frozenset[str]:
+        """Return the identities of all tables that rows of a table or view come from."""
+
+    def make_query(self, view: TableName, query: str) -> None:
+        """Make a temporary view of a query; nothing of the query runs.
+
+        Raises:
+            UsageError: the engine does not take it for exactly one SELECT.
+        """
 
     def execute(self, statement: str, *values: object) -> None:
         """Run a statement; values are in the places of $1, $2 ..."""
@@ -92,6 +115,11 @@ def transaction(session: Session, dialect: Dialect) -> Iterator[None]:
             session.execute("ROLLBACK")
         raise
     session.execute("COMMIT")
+
+
+def folded(name: str) -> str:
+    """Return a name with its ASCII letters in lower case, as DuckDB and SQLite compare names."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in name)
 
 
 def first_line(words: str) -> str:

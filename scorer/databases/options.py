@@ -25,3 +25,8 @@ class TableOptions:
     def place(self) -> str:
         """Name the source in messages."""
         return ".".join(self.source.parts) if isinstance(self.source, TableName) else "the query"
+
+    @property
+    def asked(self) -> str:
+        """Name the option that asks for the source."""
+        return "--table" if isinstance(self.source, TableName) else "--query"

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Self
 
 from adbc_driver_manager import dbapi as adbc
@@ -11,28 +10,82 @@ from adbc_driver_postgresql import dbapi
 
 from scorer.databases.adbc import AdbcSession
 from scorer.databases.address import Address
-from scorer.databases.engine import Dialect, first_line
-from scorer.databases.names import TableName
-from scorer.errors import (
-    DataError,
-    InputMissing,
-    OutputLocked,
-    OutputRefused,
-    StorageError,
-    TweetscoreError,
-)
+from scorer.databases.engine import Dialect, Found, first_line
+from scorer.databases.faults import Faults, Kind
+from scorer.databases.names import TableName, quoted
+from scorer.errors import InputMissing, OutputRefused, TweetscoreError, UsageError
 
 _WORK = "pg_temp"
 _COLUMNS = """
     SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
     WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
+# Earlier runs were noted by a table's name alone: that means this table only where no other has it.
+_FIND = """
+    SELECT n.nspname::text, c.relname::text, c.oid::bigint, c.relkind::text,
+           c.relpersistence = 't',
+           (SELECT count(*) FROM pg_class o WHERE o.relname = c.relname
+            AND o.relkind IN ('r', 'p') AND o.relpersistence <> 't')
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)
+"""
+_HERE = "SELECT current_database()::text, current_schema()::text"
+# Down through views, partitions and children.
+_READS = """
+    WITH RECURSIVE reads(oid) AS (
+        SELECT to_regclass($1)::oid
+        UNION
+        SELECT below.oid FROM reads, LATERAL (
+            SELECT d.refobjid FROM pg_rewrite w
+            JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+            WHERE w.ev_class = reads.oid AND w.ev_type = '1'
+            AND d.refclassid = 'pg_class'::regclass
+            UNION ALL
+            SELECT inhrelid FROM pg_inherits WHERE inhparent = reads.oid
+        ) AS below(oid)
+    )
+    SELECT n.nspname::text, c.relname::text, c.oid::bigint
+    FROM reads JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+_TABLES = {"r": "table", "p": "table"}
+_OTHERS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
 _SERVERS_OWN = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.*)")
 _DRIVERS_OWN = re.compile(r"^[A-Z_]+: (\[libpq\] )?(Failed to connect: )?")
-# SQLSTATEs, or the classes that they begin with.
-_LOCKED = ("55P03", "40P01", "40001")
-_REFUSED = ("42501", "25006", "2BP01", "0A000")
-_ABOUT_DATA = ("22", "23", "42", "3F", "21")
+
+# SQLSTATEs, or the classes that they begin with: the longest that fits counts.
+_KINDS = {
+    "0A": Kind.UNSUPPORTED,
+    "08": Kind.LOST,
+    "25": Kind.UNSUPPORTED,
+    "25006": Kind.READ_ONLY,
+    "25P03": Kind.LOST,
+    "25P04": Kind.TIMEOUT,
+    "28": Kind.DENIED,
+    "2BP01": Kind.BLOCKED,
+    "3D": Kind.MISSING,
+    "3F": Kind.MISSING,
+    "40": Kind.LOCKED,
+    "42": Kind.NAME,
+    "42501": Kind.DENIED,
+    "42601": Kind.SYNTAX,
+    "42704": Kind.MISSING,
+    "42809": Kind.BLOCKED,
+    "42P01": Kind.MISSING,
+    "42P02": Kind.SYNTAX,
+    "42P07": Kind.BLOCKED,
+    "53": Kind.LOST,
+    "53100": Kind.FULL,
+    "53200": Kind.MEMORY,
+    "53400": Kind.FULL,
+    "55": Kind.BLOCKED,
+    "55006": Kind.LOCKED,
+    "55P03": Kind.LOCKED,
+    "57014": Kind.TIMEOUT,
+    "57P": Kind.LOST,
+    "58": Kind.IO,
+    "58P01": Kind.BROKEN,
+    "F0": Kind.BROKEN,
+    "XX": Kind.BROKEN,
+}
 
 
 class PostgreSQL:
@@ -50,7 +103,8 @@ class PostgreSQL:
         begin="BEGIN",
         lock="LOCK TABLE {} IN EXCLUSIVE MODE",
         folds_case=False,
-        home="public",
+        temporary=_WORK,
+        begin_reading="BEGIN READ ONLY",
     )
 
     def __init__(self, address: Address, wait: float) -> None:
@@ -66,12 +120,12 @@ class PostgreSQL:
             raise InputMissing(
                 f"{self._address.shown} cannot be reached: {words}", "check URL, login and server"
             ) from error
-        self._session = AdbcSession(
-            self._connection, partial(_translated, address=self._address), _columns, self._append
-        )
-        # 0 would mean for ever.
-        self._session.execute(f"SET lock_timeout = {max(1, round(self._wait * 1000))}")
-        self._session.execute("SET client_encoding = 'UTF8'")  # as Arrow's texts are
+        try:
+            self._session = _Session(self._connection, self._address)
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,35 +133,94 @@ class PostgreSQL:
         self._connection.close()
 
     @contextmanager
-    def session(self) -> Iterator[AdbcSession]:
+    def session(self) -> Iterator["_Session"]:
         """Give the one connection."""
         yield self._session
 
-    def _append(self, reader: Any, table: TableName) -> None:
+    def _prepare(self) -> None:
+        # 0 would mean for ever.
+        self._session.execute(f"SET lock_timeout = {max(1, round(self._wait * 1000))}")
+        self._session.execute("SET client_encoding = 'UTF8'")  # as Arrow's texts are
+        if self._session.rows("SELECT current_setting('transaction_read_only')") == [("on",)]:
+            raise OutputRefused(
+                f"{self._address.shown} takes no changes: it is a standby, or "
+                "default_transaction_read_only is on",
+                "name the primary server in DATABASE, or let this user write",
+            )
+
+
+class _Session(AdbcSession):
+    def __init__(self, connection: adbc.Connection, address: Address) -> None:
+        super().__init__(connection, Faults(address.shown))
+        self._address = address
+
+    def translated(self, error: adbc.Error) -> TweetscoreError:
+        words, kind = self._address.hide(_words(error)), _kind(error)
+        if kind is Kind.READ_ONLY and self.faults.is_reading:  # of a database that takes changes
+            kind = Kind.WRITES
+        return self.faults.error(kind, words)
+
+    def columns_statement(self, table: TableName) -> tuple[str, ...]:
+        return _COLUMNS, str(table)
+
+    def find(self, table: TableName) -> Found:
+        ((database, home),) = self.rows(_HERE)
+        *prefix, name = table.parts
+        if len(prefix) > 1 and prefix.pop(0) != database:
+            raise UsageError(
+                f"{table} is in another database than {database}",
+                "name its database in DATABASE",
+            )
+        plain = TableName((*prefix, name))
+        for schema, spelled, oid, kind, is_temporary, namesakes in self.rows(_FIND, str(plain)):
+            return Found(
+                TableName((schema, spelled)),
+                _identity(schema, spelled, oid),
+                kind=_TABLES.get(kind) or _OTHERS.get(kind, "index or type"),
+                lasts=not is_temporary,
+                earlier_name=spelled if namesakes == 1 else None,
+            )
+        schema = prefix[0] if prefix else home
+        if schema is None:
+            return Found(plain, None)  # the engine says that there is no schema for it
+        return Found(TableName((schema, name)), None, lasts=not schema.startswith(_WORK))
+
+    def reads(self, table: TableName) -> frozenset[str]:
+        return frozenset(_identity(*row) for row in self.rows(_READS, str(table)))
+
+    def make_query(self, view: TableName, query: str) -> None:
+        # By the extended protocol, as all that the driver sends: it takes one statement only.
+        self.execute(f"CREATE TEMP VIEW {view.parts[-1]} AS {query}")
+
+    def ingest(self, reader: Any, table: TableName) -> None:
         with self._connection.cursor() as cursor:
             cursor.adbc_ingest(table.parts[-1], reader, mode="append", temporary=True)
 
 
-def _columns(table: TableName) -> tuple[str, ...]:
-    return _COLUMNS, str(table)
+def _identity(schema: str, name: str, oid: int) -> str:
+    """Return a table's name with its number, which no other table ever has."""
+    return f"{quoted(schema)}.{quoted(name)} (oid {oid})"
 
 
 def _words(error: adbc.Error) -> str:
-    """Return what the server says, or the driver where there is none."""
+    """Return what the server says, in whichever language, or the driver where there is none."""
+    for name, value in error.details or ():
+        if _text(name) == "PG_DIAG_MESSAGE_PRIMARY":
+            return first_line(_text(value))
     words = str(error)
     if found := _SERVERS_OWN.search(words):
         return first_line(found[1])
     return _DRIVERS_OWN.sub("", first_line(words))
 
 
-def _translated(error: adbc.Error, address: Address) -> TweetscoreError:
-    words, state = address.hide(_words(error)), error.sqlstate or ""
-    if state in _LOCKED:
-        return OutputLocked(
-            f"{address.shown}: {words}", "another session writes; wait for it with --lock-wait"
-        )
-    if state in _REFUSED:
-        return OutputRefused(f"{address.shown}: {words}", "check the user's privileges")
-    if state.startswith(_ABOUT_DATA):
-        return DataError(f"{address.shown}: {words}")
-    return StorageError(f"{address.shown}: {words}", "run again")
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
+
+
+def _kind(error: adbc.Error) -> Kind:
+    state = error.sqlstate
+    if not state:  # libpq's or the driver's own
+        return Kind.LOST if isinstance(error, adbc.OperationalError) else Kind.VALUE
+    fitting = [start for start in _KINDS if state.startswith(start)]
+    # A value, a constraint, or what a trigger raises, under any code that its author chose.
+    return _KINDS[max(fitting, key=len)] if fitting else Kind.VALUE

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -11,16 +10,42 @@ from urllib.parse import quote
 from adbc_driver_manager import dbapi as adbc
 from adbc_driver_sqlite import dbapi
 
-from scorer.databases.adbc import AdbcSession, in_our_words
-from scorer.databases.engine import Dialect, first_line
+from scorer.databases.adbc import AdbcSession
+from scorer.databases.engine import Dialect, Found, first_line, folded
+from scorer.databases.faults import Faults, Kind
 from scorer.databases.names import TableName
-from scorer.errors import DataError, OutputLocked, OutputRefused, StorageError, TweetscoreError
+from scorer.errors import TweetscoreError, UsageError
 from scorer.files.storage import reading
 
 _WORK = "tweetscore_work"
+_MAIN = "main"
 # Values have types, columns only leanings: what matters of a column is its name.
 _COLUMNS = "SELECT name, '' FROM pragma_table_info($1, $2)"
+_FIND = (
+    "SELECT name, type FROM main.sqlite_schema "
+    "WHERE name = $1 COLLATE NOCASE AND type IN ('table', 'view')"
+)
+_ROOTS = "SELECT rootpage, tbl_name FROM main.sqlite_schema WHERE rootpage > 0"
 _DRIVERS_OWN = re.compile(r"^[A-Z_]+: (\[SQLite\] )?(Failed to \w+ query: )?")
+_BLANK = re.compile(r"(\s|;|--[^\n]*|/\*.*?(\*/|$))*", re.DOTALL)
+
+# SQLite's own texts, which are never translated; the driver hands no code on.
+_KINDS = tuple(
+    (re.compile(words), kind)
+    for words, kind in (
+        (r"syntax error$|^incomplete input|^unrecognized token", Kind.SYNTAX),
+        (r"^parameters are not allowed|^parameter count", Kind.SYNTAX),
+        (r"^no such table|^unknown database", Kind.MISSING),
+        (r"because it is a view$|^use DROP|already exists$|^object name reserved", Kind.BLOCKED),
+        (r"^database (table |schema )?is locked|^database schema has changed", Kind.LOCKED),
+        (r"^attempt to write a readonly|^unable to open|failed to open", Kind.READ_ONLY),
+        (r"^database or disk is full", Kind.FULL),
+        (r"^out of memory", Kind.MEMORY),
+        (r"^database disk image is malformed|^malformed database schema", Kind.BROKEN),
+        (r"^file is not a database", Kind.FOREIGN),
+        (r"^disk I/O error|^locking protocol", Kind.IO),
+    )
+)
 
 
 class SQLite:
@@ -40,7 +65,7 @@ class SQLite:
         begin="BEGIN IMMEDIATE",
         lock=None,  # one transaction writes at a time
         folds_case=True,
-        home="main",
+        temporary="temp",
     )
 
     def __init__(self, path: Path, work: Path, wait: float) -> None:
@@ -57,40 +82,91 @@ class SQLite:
         """Do nothing: each session is closed already."""
 
     @contextmanager
-    def session(self) -> Iterator[AdbcSession]:
+    def session(self) -> Iterator["_Session"]:
         """Open the file, and the work area in another one."""
-        translate = partial(_translated, path=self._path)
+        faults = Faults(str(self._path))
         uri = f"file:{quote(str(self._path.absolute()))}?mode=rw"
-        with in_our_words(translate):
+        try:
             connection = dbapi.connect(uri, autocommit=True)
+        except adbc.Error as error:
+            raise _translated(error, faults) from error
         with closing(connection):
-            session = AdbcSession(connection, translate, _columns, self._append)
+            session = _Session(connection, faults, self._work)
             session.rows(f"PRAGMA busy_timeout = {round(self._wait * 1000)}")
             session.execute(f"ATTACH DATABASE $1 AS {_WORK}", str(self._work))
             session.rows(f"PRAGMA {_WORK}.synchronous = OFF")  # it is thrown away
             yield session
 
-    def _append(self, reader: Any, table: TableName) -> None:
+
+class _Session(AdbcSession):
+    def __init__(self, connection: adbc.Connection, faults: Faults, work: Path) -> None:
+        super().__init__(connection, faults)
+        self._work = work
+
+    def translated(self, error: adbc.Error) -> TweetscoreError:
+        return _translated(error, self.faults)
+
+    def columns_statement(self, table: TableName) -> tuple[str, ...]:
+        schema, name = (_MAIN, *table.parts)[-2:]
+        return _COLUMNS, name, schema
+
+    def find(self, table: TableName) -> Found:
+        if len(table.parts) > 2:
+            raise UsageError(
+                f"SQLite has no catalogs, so {table} names no table", "write main.table"
+            )
+        schema, name = (_MAIN, *table.parts)[-2:]
+        if folded(schema) != _MAIN:
+            return Found(table, None, lasts=folded(schema) not in {"temp", _WORK})
+        for spelled, kind in self.rows(_FIND, name):
+            return _found(spelled, kind)
+        return Found(TableName((_MAIN, name)), None)
+
+    def reads(self, table: TableName) -> frozenset[str]:
+        # The engine's own program for the query: which trees of the file it would open.
+        program = self.rows(f"EXPLAIN SELECT * FROM {table}")  # noqa: S608  a quoted name
+        names = dict(self.rows(_ROOTS))
+        opened = (row[3] for row in program if row[1] == "OpenRead" and row[4] == 0)
+        return frozenset(_identity(names[root]) for root in opened if root in names)
+
+    def make_query(self, view: TableName, query: str) -> None:
+        _, name = view.parts
+        self.execute(f"CREATE TEMP VIEW {name} AS {query}")
+        # The driver runs the first of several statements and drops the rest without a word.
+        ((kept,),) = self.rows("SELECT sql FROM temp.sqlite_schema WHERE name = $1", name)
+        first = kept.removeprefix(f"CREATE VIEW {name} AS ")
+        if not query.startswith(first) or not _BLANK.fullmatch(query[len(first) :]):
+            raise self.faults.error(Kind.SYNTAX, "there is more than one statement")
+
+    def ingest(self, reader: Any, table: TableName) -> None:
         # By a connection of its own: the driver appends to a connection's main database.
         with dbapi.connect(str(self._work), autocommit=True) as own, own.cursor() as cursor:
             cursor.adbc_ingest(table.parts[-1], reader, mode="append")
 
 
-def _columns(table: TableName) -> tuple[str, ...]:
-    schema, name = ("main", *table.parts)[-2:]
-    return _COLUMNS, name, schema
+def _identity(name: str) -> str:
+    return str(TableName((_MAIN, folded(name))))
 
 
-def _translated(error: adbc.Error, path: Path) -> TweetscoreError:
+def _found(name: str, kind: str) -> Found:
+    return Found(TableName((_MAIN, name)), _identity(name), kind=kind, earlier_name=name.lower())
+
+
+def _translated(error: adbc.Error, faults: Faults) -> TweetscoreError:
     words = _DRIVERS_OWN.sub("", first_line(str(error)))
-    if "is locked" in words:
-        return OutputLocked(f"{path} is locked by another process", "wait for it with --lock-wait")
-    if "readonly" in words or "unable to open" in words or "failed to open" in words:
-        return OutputRefused(
-            f"{path} cannot be written: {words}", "check its permissions and its directory's"
-        )
-    if "is not a database" in words:
-        return DataError(f"{path} is no SQLite database", "check the name")
-    if isinstance(error, (adbc.ProgrammingError, adbc.IntegrityError, adbc.DataError)):
-        return DataError(f"{path}: {words}")
-    return StorageError(f"{path}: {words}", "run again")
+    if isinstance(error, (adbc.IntegrityError, adbc.DataError)):  # a trigger's words may be any
+        return faults.error(Kind.VALUE, words)
+    for pattern, kind in _KINDS:
+        if pattern.search(words):
+            return _of_kind(kind, words, faults)
+    if isinstance(error, adbc.ProgrammingError):
+        return faults.error(Kind.NAME, words)
+    return faults.error(Kind.VALUE, words)  # what a function could not compute
+
+
+def _of_kind(kind: Kind, words: str, faults: Faults) -> TweetscoreError:
+    if kind is Kind.FOREIGN:
+        return faults.error(kind, "is no SQLite database", joint=" ")
+    if kind is Kind.READ_ONLY:
+        return faults.error(kind, f"cannot be written: {words}", joint=" ")
+    return faults.error(kind, words)

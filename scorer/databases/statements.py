@@ -7,7 +7,7 @@ an answer for each. Rows never leave their engine, so no type of theirs can chan
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scorer.databases.engine import Column, Dialect
+from scorer.databases.engine import Column, Dialect, folded
 from scorer.databases.names import TableName, quoted
 
 ROW = "tweetscore_row"
@@ -18,11 +18,6 @@ RUNS_COLUMNS = ("target", "result_key", "model", "all_rows", "scored_rows", "fin
 def of_table(table: TableName) -> str:
     """Return the query for all rows of a table."""
     return f"SELECT * FROM {table}"
-
-
-def cleaned(query: str) -> str:
-    """Return a query without the semicolon at its end."""
-    return query.strip().rstrip(";").rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +36,19 @@ class Work:
         """Name the answers to them."""
         return TableName((self.dialect.work, "tweetscore_answers"))
 
-    def keep_rows(self, query: str) -> str:
-        """Keep what the query returns, numbered from 1."""
-        # A line of its own for the bracket: the query may end in a comment.
-        return (
-            f"CREATE TABLE {self.rows} AS "
-            f"SELECT row_number() OVER () AS {ROW}, q.* FROM ({query}\n) AS q"
-        )
+    @property
+    def query(self) -> TableName:
+        """Name the temporary view that the query becomes."""
+        return TableName((self.dialect.temporary, "tweetscore_query"))
+
+    def keep_rows(self) -> tuple[str, ...]:
+        """Keep what the query returns, numbered from 1; it can change nothing."""
+        rows = f"SELECT row_number() OVER () AS {ROW}, q.* FROM {self.query} AS q"
+        make = f"CREATE TABLE {self.rows} AS {rows}"
+        if self.dialect.begin_reading is None:
+            return (make,)
+        keep = f"INSERT INTO {self.rows} {rows}"
+        return f"{make} WITH NO DATA", self.dialect.begin_reading, keep, "COMMIT"
 
     def make_answers(self, scores: int) -> str:
         """Make the table for a label and some scores."""
@@ -102,7 +103,8 @@ class Target:
     """The table that rows and answers go into."""
 
     work: Work
-    table: TableName
+    table: TableName  # with its schema
+    asked: TableName  # as the call names it
     columns: tuple[Column, ...]  # of the rows
     added: tuple[Column, ...]  # label and scores, as they are called in the table
 
@@ -171,7 +173,7 @@ class Target:
 
     def keys_of_runs(self) -> str:
         """Return the keys that the table's rows were scored under."""
-        return f"SELECT DISTINCT result_key FROM {self.runs} WHERE target = $1"
+        return f"SELECT DISTINCT result_key FROM {self.runs} WHERE target = $1 OR target = $2"
 
     def forget_runs(self) -> str:
         """Forget the runs of which no row is left."""
@@ -194,7 +196,7 @@ def difference(there: Iterable[Column], ours: Iterable[Column], *, folds_case: b
     """Say in what a table differs from what would be written; None where it does not."""
 
     def by_name(columns: Iterable[Column]) -> dict[str, Column]:
-        return {c.name.lower() if folds_case else c.name: c for c in columns}
+        return {folded(c.name) if folds_case else c.name: c for c in columns}
 
     old, new = by_name(there), by_name(ours)
     for name, column in new.items():

@@ -1,7 +1,7 @@
 """A query's rows on their way into a table: the hallway of `tweetscore table`.
 
-    keep the rows -> check -> rehearse -> take over answers -> texts out -> run over a file
-    -> answers in -> one transaction
+    find the tables -> keep the rows -> check -> rehearse -> take over answers -> texts out
+    -> run over a file -> answers in -> one transaction
 
 The rows stay in their engine, in a work area beside the database; only numbered texts come out,
 and numbered answers go back. Nothing under the table's name changes before the COMMIT.
@@ -17,12 +17,11 @@ from typing import Any
 
 from scorer import __version__, pipeline
 from scorer.databases import open_database
-from scorer.databases.checks import check_rows, has_runs, number
-from scorer.databases.engine import Column, Database, Session, transaction
-from scorer.databases.names import TableName
+from scorer.databases.checks import check_rows, find_target, has_runs, number
+from scorer.databases.engine import Column, Database, Found, Session, transaction
 from scorer.databases.options import TableOptions
-from scorer.databases.statements import ROW, Target, Work, cleaned, difference, of_table
-from scorer.errors import DataError, OutputRefused, StorageError, TweetscoreError, UsageError
+from scorer.databases.statements import ROW, Target, Work, difference
+from scorer.errors import OutputRefused, StorageError, TweetscoreError
 from scorer.files.publish import write_json
 from scorer.files.source import OutputColumns
 from scorer.files.spool import answers, keep_texts
@@ -60,7 +59,9 @@ def score_table(
         progress: Hears each window's rows.
 
     Raises:
-        UsageError: the rows have a column of a name that would be added.
+        UsageError: the rows have a column of a name that would be added, the query is not one
+            SELECT, or the rows would go into the table that they come from.
+        InputMissing: the database or what is read of it is not there, or may not be read.
         DataError: text or id column do not fit, an id is missing or not unique.
         OutputRefused: the table exists, and is not one that would be written.
     """
@@ -91,11 +92,12 @@ class _TableRun:
         self._work = Work(database.dialect)
         self._key = _result_key(options.scoring, model)
         self._target: Target
+        self._found: Found
 
     def run(self, progress: Callable[[int], object]) -> TableOutcome:
         started = datetime.now(UTC)
-        self._check_source()
         with self._database.session() as session:
+            self._found = find_target(session, self._work, self._options)
             rows = self._keep_rows(session)
             with suppress(_Rehearsed):
                 self._load(session, rows, 0, rehearsal=True)
@@ -117,28 +119,19 @@ class _TableRun:
         said = outcome.warnings if outcome else ()
         return TableOutcome(rows, scored, outcome, report, (*said, *self._write(report)))
 
-    def _check_source(self) -> None:
-        source, into = self._options.source, self._options.into
-        if isinstance(source, TableName) and self._database.dialect.are_same(source, into):
-            raise UsageError(
-                f"the rows would go into their own table {into}", "name another with --into"
-            )
-
     def _keep_rows(self, session: Session) -> int:
         """Keep the rows as they are now, and check all that can be checked before scoring."""
-        source, work = self._options.source, self._work
-        query = of_table(source) if isinstance(source, TableName) else cleaned(source)
-        try:
-            session.execute(work.keep_rows(query))
-        except DataError as error:
-            asked = "--table" if isinstance(source, TableName) else "--query"
-            raise DataError(error.problem, f"check {asked}") from error
+        work = self._work
+        with session.faults.reading(self._options.asked):
+            for statement in work.keep_rows():
+                session.execute(statement)
         session.execute(work.make_answers(len(self._plan.names) - 1))
         _, *columns = session.columns(work.rows)
         _, *added = session.columns(work.answers)
         check_rows(session, work, columns, self._plan, self._options)
         self._target = Target(
             work,
+            self._found.name,
             self._options.into,
             tuple(columns),
             tuple(
@@ -153,9 +146,10 @@ class _TableRun:
         options, target = self._options, self._target
         if options.id_column is None or options.overwrite or not options.scoring.incremental:
             return False
-        if not session.columns(target.table) or not has_runs(session, target):
+        identity = self._found.identity
+        if identity is None or not has_runs(session, target):
             return False
-        keys = session.rows(target.keys_of_runs(), self._name)
+        keys = session.rows(target.keys_of_runs(), identity, self._found.earlier_name or identity)
         return keys == [(self._key,)] and not number(
             session, target.count_doubles(options.id_column)
         )
@@ -188,7 +182,7 @@ class _TableRun:
             if rehearsal:
                 raise _Rehearsed
             if number(session, self._work.count_answered()) != rows:
-                raise StorageError(f"not every row for {target.table} has an answer", "run again")
+                raise StorageError(f"not every row for {target.asked} has an answer", "run again")
 
     def _replace_rows(self, session: Session, *, rehearsal: bool) -> None:
         options, target, dialect = self._options, self._target, self._database.dialect
@@ -198,13 +192,13 @@ class _TableRun:
             return
         if options.id_column is None and not options.overwrite:
             raise OutputRefused(
-                f"the table {target.table} exists",
+                f"the table {target.asked} exists",
                 "replace it as a whole with --overwrite, or its rows by --id-column",
             )
         differs = difference(there, target.all_columns, folds_case=dialect.folds_case)
         if differs and not options.overwrite:
             raise OutputRefused(
-                f"the table {target.table} is not what would be written: {differs}",
+                f"the table {target.asked} is not what would be written: {differs}",
                 "name another with --into, or replace it with --overwrite",
             )
         if differs:
@@ -221,15 +215,17 @@ class _TableRun:
 
     def _note_run(self, session: Session, rows: int, scored: int) -> None:
         """Note beside the table how its rows were scored."""
-        target, name = self._target, self._name
+        target = self._target
+        now = session.find(target.table)
         if not has_runs(session, target):
             session.execute(target.make_runs())
         if number(session, target.count()) == rows:  # none is left of earlier runs
-            session.execute(target.forget_runs(), name)
+            for name in {self._found.identity, now.identity, now.earlier_name} - {None}:
+                session.execute(target.forget_runs(), name)
         bundle = self._model.bundle
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         model = f"{bundle.name} {bundle.version}"
-        session.execute(target.note_run(), name, self._key, model, rows, scored, finished)
+        session.execute(target.note_run(), now.identity, self._key, model, rows, scored, finished)
 
     def _report(
         self, started: datetime, rows: int, scored: int, outcome: Outcome | None
@@ -261,11 +257,6 @@ class _TableRun:
 
     def _id_and_text(self) -> tuple[str, str]:
         return self._options.id_column or "", self._text_column
-
-    @property
-    def _name(self) -> str:
-        """The target as it is called beside it: its keys must be found under each spelling."""
-        return self._database.dialect.folded(self._target.table.parts[-1])
 
     @property
     def _text_column(self) -> str:

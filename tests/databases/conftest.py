@@ -1,10 +1,18 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scorer.databases.address import parse_address
+from scorer.databases.names import parse_table
+from scorer.databases.options import TableOptions
+from scorer.databases.table_run import TableOutcome, score_table
+from scorer.run_options import RunOptions
 from tests.databases.engines import Engine, InDuckDB, InSQLite, Server, fill, running_server
 from tests.pipeline.conftest import StubClassifier
+
+Score = Callable[..., TableOutcome]
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +43,22 @@ def engine(
 @pytest.fixture
 def stub() -> StubClassifier:
     return StubClassifier()
+
+
+@pytest.fixture
+def score(engine: Engine, stub: StubClassifier) -> Score:
+    """Score tweets into scored, but for what is said otherwise."""
+
+    def run(**wanted: Any) -> TableOutcome:
+        asked = wanted.pop("query", None)
+        source = parse_table(wanted.pop("table", "tweets")) if asked is None else asked
+        options = TableOptions(
+            parse_address(wanted.pop("url", engine.url)),
+            source,
+            parse_table(wanted.pop("into", "scored")),
+            RunOptions((), **wanted.pop("scoring", {})),
+            **{"lock_wait": 0, **wanted},
+        )
+        return score_table(options, model_for=lambda _: stub)
+
+    return run
