@@ -29,6 +29,11 @@ from typing import ClassVar
 OUTSIDE_BOUND = 3
 
 
+def one_line(text: str) -> str:
+    """Return a text in which no name of a file or an object ends the line or moves the cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class TweetscoreError(Exception):
     """Base of all errors that are not bugs.
 
@@ -55,8 +60,7 @@ class TweetscoreError(Exception):
 
     def line(self, remedy: str) -> str:
         """Return the problem and a remedy as one line."""
-        line = f"{self.problem}; {remedy}" if remedy else self.problem
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        return one_line(f"{self.problem}; {remedy}" if remedy else self.problem)
 
 
 class UsageError(TweetscoreError):

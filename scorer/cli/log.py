@@ -7,6 +7,7 @@ import click
 
 from scorer.cli.again import remember_args
 from scorer.cli.environment import PREFIX, complaint, without_effect
+from scorer.errors import one_line
 from scorer.pools import drop_wrong_pools
 
 Level = Literal["info", "warning", "error"]
@@ -28,7 +29,7 @@ def say(level: Level, event: str, message: str, **facts: Any) -> None:
     if in_json():
         line = _as_json(level, event, message, facts)
     else:
-        line = f"tweetscore: {'warning: ' if level == 'warning' else ''}{message}"
+        line = f"tweetscore: {'warning: ' if level == 'warning' else ''}{one_line(message)}"
     click.echo(line, err=True)
 
 

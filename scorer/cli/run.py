@@ -118,8 +118,7 @@ def _run(
 
     found = hallway.discover(wanted)
     teller = Teller(len(found.files), found.several, quiet=quiet, verbose=verbose)
-    if found.ours:
-        teller.say_skipped(found.ours)
+    teller.say_skipped(found.ours, found.warnings)
     try:
         with progress(wanted, found.files, hidden=quiet or in_json()) as done:
             for outcome in hallway.run(wanted, found, progress=done.hear):

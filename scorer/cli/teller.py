@@ -39,12 +39,14 @@ class Teller:
         """The exit code so far: one that drifted does not hide one that failed."""
         return self.failed or (OUTSIDE_BOUND if self._outside else 0)
 
-    def say_skipped(self, ours: Sequence[Path]) -> None:
-        """Say which of the files that were named are passed over."""
+    def say_skipped(self, ours: Sequence[Path], warnings: Sequence[str] = ()) -> None:
+        """Say which of the files that were named are passed over, and what else was noticed."""
         names = ", ".join(map(str, ours[:_FEW]))
         more = f" and {len(ours) - _FEW:,} more" if len(ours) > _FEW else ""
-        if not self._quiet:
+        if ours and not self._quiet:
             self._warn(f"skipped, as tweetscore wrote them: {names}{more}")
+        for warning in warnings:
+            self._warn(warning)
 
     def tell(self, outcome: "Outcome") -> None:
         """Say what became of a file, and remember its exit code."""

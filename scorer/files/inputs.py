@@ -41,6 +41,7 @@ class Inputs:
     ours: tuple[Path, ...] = ()  # named among others, but written by us
     unreadable: tuple[tuple[Path, TweetscoreError], ...] = ()  # directories
     passed_over: tuple[tuple[str, int], ...] = ()  # why, and how many; what is ours goes without
+    warnings: tuple[str, ...] = ()  # said before the first file
 
 
 def find_inputs(arguments: Sequence[Path]) -> Inputs:
@@ -70,7 +71,7 @@ def find_inputs(arguments: Sequence[Path]) -> Inputs:
             tops.append(argument.parent)
             files.append(argument)
     if not files and not search.unreadable:
-        raise _nothing(arguments, search.passed_over + Counter({_OURS: len(ours)}))
+        raise nothing_found(arguments, search.passed_over + Counter({_OURS: len(ours)}))
     top = os.path.commonpath([os.path.abspath(each) for each in tops])
     return Inputs(
         tuple(files),
@@ -136,7 +137,8 @@ def _why_not(entry: os.DirEntry[str], asked: str) -> str:
     return ""
 
 
-def _nothing(arguments: Sequence[Path], passed_over: Mapping[str, int]) -> InputMissing:
+def nothing_found(arguments: Sequence[object], passed_over: Mapping[str, int]) -> InputMissing:
+    """Return the error for arguments that lead to nothing, with what was passed over."""
     passed = [f"{count:,} {why}" for why, count in sorted(passed_over.items()) if count]
     where = ", ".join(map(str, arguments[:3])) + (" and others" if len(arguments) > 3 else "")
     return InputMissing(

@@ -25,10 +25,10 @@ from scorer.errors import InputMissing, OutputLocked, StorageError, TweetscoreEr
 from scorer.files.lock import locked
 from scorer.files.publish import commit, read_report, write_json
 from scorer.files.storage import writing
+from scorer.remote.faults import changed_meanwhile
 from scorer.remote.search import Input, Place
 from scorer.remote.store import Object, Stores
 from scorer.remote.urls import Url
-from scorer.remote.words import changed_meanwhile
 
 
 def default_work_directory() -> Path:
@@ -75,7 +75,7 @@ class Desk:
         store = stores.of(self._source)
         there = store.head(self._source)
         if there is None:
-            raise InputMissing(f"{self._source} does not exist", "check the name")
+            raise InputMissing(f"{self._source} is gone since it was found", "run again")
         if self.input.exists() and read_report(self._noted) == self._note(there):
             return True
         partial = self.root / "partial"

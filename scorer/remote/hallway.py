@@ -7,6 +7,8 @@ it up to date? If not it is fetched, scored as a file, and delivered, before the
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from scorer.errors import OutputRefused, TweetscoreError
+from scorer.files.storage import writing
 from scorer.pipeline import LocalModel, SharedModel
 from scorer.remote.desk import Desk, default_work_directory
 from scorer.remote.object_run import ObjectRun
@@ -48,10 +50,14 @@ class Remote:
         pairs = plan(found, self._output)
         seen = self._look_at_outputs(pairs, several=found.several)
         model = SharedModel(model_for(options))
-        yield from (Outcome(path, path, {}, error=error) for path, error in found.unreadable)
+        yield from (_unreadable(place, error) for place, error in found.unreadable)
         for source, output in pairs:
-            if isinstance(output, Path) and output != self._output:  # of a directory of many
-                output.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                if isinstance(output, Path) and output != self._output:  # of a directory of many
+                    _make(output.parent)
+            except TweetscoreError as error:
+                yield _unreadable(source.place, error)
+                continue
             desk = Desk(self._work, source, output)
             each = ObjectRun(source, output, options, self._stores, desk, seen)
             yield each.run(model, progress)
@@ -69,6 +75,23 @@ class Remote:
         for directory in [output] if isinstance(output, Url) else _tops(urls):
             seen |= {each.url: each for each in self._stores.of(directory).list(directory)}
         return seen
+
+
+def _make(directory: Path) -> None:
+    """Make a directory; OutputRefused where a file has its name, say the output of another key."""
+    with writing(directory):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputRefused(
+                f"{directory} cannot be made: a file has its name, or that of a directory above it",
+                "choose another output with -o",
+            ) from error
+
+
+def _unreadable(place: Place, error: TweetscoreError) -> Outcome:
+    name = str(place)
+    return Outcome(Path(name), Path(name), {}, error=error, input_url=name, url=name)
 
 
 def _tops(urls: list[Url]) -> list[Url]:

@@ -10,9 +10,9 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNot
 
 from scorer.errors import InputMissing, TweetscoreError
 from scorer.files.storage import writing
+from scorer.remote.faults import changed_meanwhile, unreachable
 from scorer.remote.store import Object
 from scorer.remote.urls import Url
-from scorer.remote.words import changed_meanwhile, unreachable
 
 _BLOCK = 16 << 20  # bytes of one request
 

@@ -1,6 +1,5 @@
 """S3, Google Cloud Storage and Azure: the only user of obstore."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore import exceptions
@@ -17,9 +16,18 @@ from obstore.store import from_url
 from scorer.errors import InputMissing, OutputRefused, StorageError, TweetscoreError
 from scorer.files.storage import reading, writing
 from scorer.remote.calls import heard, heard_and_ended
+from scorer.remote.faults import (
+    CERTIFICATE,
+    NO_STORE,
+    Doing,
+    changed_meanwhile,
+    fault,
+)
 from scorer.remote.store import Object
 from scorer.remote.urls import Url
-from scorer.remote.words import changed_meanwhile, unreachable
+
+if TYPE_CHECKING:
+    from scorer.remote.s3 import Aws
 
 _RANGE = 16 << 20  # bytes fetched by one request
 _PART = 16 << 20  # bytes sent by one request; more where a file would have too many parts
@@ -28,12 +36,20 @@ _SENDERS = 4  # parts on their way at once
 _ONE_REQUEST = 32 << 20  # bytes; obstore has no conditions for what is sent in parts
 _MARK = "tweetscore-sha256"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
-_STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+\w)")
-_KINDS = {"Connect": "no connection", "Timeout": "no answer in time"}
-_KIND = re.compile(rf"kind: ({'|'.join(_KINDS)})\b")
+_REFUSED = re.compile(r'invalid path: [^"]*Path ("[^"]*")')
+_STATUS = re.compile(r"(?<=status code: )(\d{3}) [A-Za-z ]+\w")
 _DENIED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
-_CLOSED = {"401 Unauthorized", "403 Forbidden"}  # where credentials are asked for, not the bucket
-_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
+# What obstore's words tell where there was no status: the reason, and what `fault` is told of it.
+_SIGNS: dict[str, tuple[str, dict[str, Any]]] = {
+    "redirect without LOCATION": ("the bucket is in another region", {"status": 301}),
+    "InvalidCertificate": ("the server's certificate is not trusted", {"code": CERTIFICATE}),
+    "builder error": ("its address is none", {"code": NO_STORE}),
+    "invalid list response": ("what answers is no store", {"code": NO_STORE}),
+    "non-partial response": ("the store sends no part of an object", {"code": NO_STORE}),
+    "kind: Connect": ("no connection", {}),
+    "kind: Timeout": ("no answer in time", {}),
+    "kind: Interrupted": ("the answer was cut off", {}),
+}
 
 
 class ObjectStore:
@@ -48,17 +64,20 @@ class ObjectStore:
                 "connect_timeout": timedelta(seconds=10),
                 "read_timeout": timedelta(seconds=60),
                 "timeout": timedelta(minutes=10),
-                # Without TLS only where the environment asks for an address of that kind.
-                "allow_http": _endpoint().startswith("http://"),
             },
         }
-        if bucket.scheme == "s3":
-            self._options |= _aws(bucket)
+        self._aws = _aws(bucket) if bucket.scheme == "s3" else None
+        if self._aws:
+            self._options |= self._aws.options
+            self._options["client_options"]["allow_http"] = self._aws.is_plain
         try:
             self._store = from_url(bucket.address, **self._options)
         except (exceptions.BaseError, ValueError) as error:
-            why = _why(error).rpartition("error: ")[2].lower()
-            raise InputMissing(f"{bucket} cannot be opened: {why}", _REMEDY) from error
+            why = _tail(str(error).partition("\n\n")[0]).rpartition("error: ")[2].lower()
+            raise InputMissing(
+                f"{bucket} cannot be opened: {why}",
+                "check the name, the credentials and what they permit",
+            ) from error
 
     def head(self, url: Url) -> Object | None:
         """Look at an object; None if it is not there."""
@@ -71,6 +90,9 @@ class ObjectStore:
 
     def list(self, url: Url) -> Iterator[Object]:
         """Yield all objects below a directory."""
+        if self._aws:
+            yield from self._aws.list(url)
+            return
         with self._asking(url):
             pages = heard(obstore.list, self._store, prefix=url.key or None)
             while page := heard(next, pages, None):
@@ -90,14 +112,18 @@ class ObjectStore:
         options: Any = {"range": (start, end)} | ({"if_match": there.tag} if there.tag else {})
         try:
             with self._asking(there.url):
-                return heard(self._content, there.url, options)[0]
+                content, tag = heard(self._content, there.url, options)
         except (FileNotFoundError, exceptions.PreconditionError) as error:
             raise changed_meanwhile(there.url) from error
+        if tag != there.tag:  # of a store that knows no conditions
+            raise changed_meanwhile(there.url)
+        return content
 
     def check(self, url: Url) -> None:
         """Raise OutputRefused if the bucket of an output is missing or closed to us."""
         with self._sending(url):
-            heard(next, obstore.list(self._store, prefix=f"{url.key}/"), None)
+            # Where nothing lies: an answer is all that is wanted.
+            heard(next, obstore.list(self._store, prefix=f"{url.key}/.tweetscore"), None)
 
     def read(self, url: Url) -> tuple[bytes, str] | None:
         """Return a small object and its tag."""
@@ -118,20 +144,20 @@ class ObjectStore:
         A small file goes in one request, which the store refuses if meanwhile something else
         is there. Parts of a larger one are taken back when the upload fails or is interrupted.
         """
-        try:
-            with self._sending(url):
+        with self._sending(url):
+            try:
                 if path.stat().st_size <= _ONE_REQUEST:
                     how = {"attributes": {_MARK: mark}, "mode": _mode(replaces)}
                     heard(self._put, url, path.read_bytes(), **how)
                 else:
                     self._put_parts(url, path, mark)
-        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-            # An answer that was lost is asked for again, and then our own content is there.
-            there = self.head(url)
-            if there is None or there.mark != mark:
-                raise OutputRefused(
-                    f"somebody else wrote {url} while this run did", "run again"
-                ) from error
+            except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+                # An answer that was lost is asked for again, and then our own content is there.
+                there = self.head(url)
+                if there is None or there.mark != mark:
+                    raise OutputRefused(
+                        f"somebody else wrote {url} while this run did", "run again"
+                    ) from error
 
     def _put_parts(self, url: Url, path: Path, mark: str) -> None:
         stop = Event()
@@ -162,46 +188,42 @@ class ObjectStore:
             yield
         except (FileNotFoundError, exceptions.PreconditionError, TweetscoreError):
             raise
-        except _DENIED as error:
-            raise InputMissing(f"{url} cannot be read: {_why(error)}", _REMEDY) from error
         except (exceptions.BaseError, ValueError) as error:
-            _check_bucket(url, error, InputMissing)
-            if _why(error) in _CLOSED:
-                raise InputMissing(f"{url} cannot be read: {_why(error)}", _REMEDY) from error
-            raise unreachable("reading", url, _why(error)) from error
+            raise _fault("reading", url, error) from error
 
     @contextmanager
     def _sending(self, url: Url) -> Iterator[None]:
         """Turn what a store answers to a writer into an error of ours."""
         try:
             yield
-        except (exceptions.AlreadyExistsError, exceptions.PreconditionError, TweetscoreError):
+        except TweetscoreError:
             raise
-        except (*_DENIED, FileNotFoundError) as error:
-            _check_bucket(url, error, OutputRefused)
-            raise OutputRefused(f"{url} cannot be written: {_why(error)}", _REMEDY) from error
-        except (exceptions.BaseError, ValueError) as error:
-            _check_bucket(url, error, OutputRefused)
-            raise unreachable("writing", url, _why(error)) from error
+        except (exceptions.BaseError, FileNotFoundError, ValueError) as error:
+            raise _fault("writing", url, error) from error
 
 
-_REMEDY = "check the name, the credentials and what they permit"
-
-
-def _why(error: Exception) -> str:
-    """Return a store's reason in a few words; what it says at length may hold an address."""
+def _fault(doing: Doing, url: Url, error: Exception) -> TweetscoreError:
+    """Return what an error of obstore means; it tells most of it in words only."""
+    if match := _REFUSED.search(str(error)):
+        return InputMissing(
+            f"{url} cannot be listed: its client refuses the name {match[1]} below it",
+            "copy that object to another name and remove it, or name the others one by one",
+        )
     text, _, details = str(error).partition("\n\nDebug source")
-    if match := _KIND.search(details):
-        return _KINDS[match[1]]
-    for pattern in (_CODE, _STATUS):
-        if match := pattern.search(text):
-            return match[1]
-    return re.sub(r"https?://\S+", "the store", text.rpartition(" - ")[2]).strip() or "no answer"
+    if match := _STATUS.search(text):
+        code = found[1] if (found := _CODE.search(text)) else ""
+        return fault(doing, url, code or match[0], status=int(match[1]), code=code)
+    for sign, (why, facts) in _SIGNS.items():
+        if sign in text or sign in details:
+            return fault(doing, url, why, **facts)
+    why = _tail(text) or "no answer"
+    return fault(doing, url, why, status=401 if isinstance(error, _DENIED) else None)
 
 
-def _check_bucket(url: Url, error: Exception, kind: type[TweetscoreError]) -> None:
-    if _why(error) in _NO_BUCKET:
-        raise kind(f"there is no bucket {url.scheme}://{url.host}", "check the name") from error
+def _tail(text: str) -> str:
+    """Return the end of what a store says, its reason, without an address in it."""
+    text = text.rpartition(" - ")[2].rpartition("provider: ")[2]
+    return re.sub(r"https?://\S+", "the store", text).strip().rstrip(".")
 
 
 def _object(url: Url, meta: Any, mark: str | None = None) -> Object:
@@ -226,24 +248,7 @@ def _blocks(path: Path, size: int, stop: Event) -> Iterator[bytes]:
             yield block
 
 
-def _endpoint() -> str:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+def _aws(bucket: Url) -> "Aws":
+    from scorer.remote.s3 import Aws  # Google's and Azure's stores need none of it
 
-
-def _aws(bucket: Url) -> dict[str, Any]:
-    """Return AWS's own chain of credentials: environment, profiles, roles, the machine's."""
-    if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in {"1", "true"}:
-        return {}  # a public bucket
-    from boto3 import Session
-    from botocore.exceptions import BotoCoreError
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
-    try:
-        provider = Boto3CredentialProvider(Session())
-    except (BotoCoreError, ValueError) as error:
-        raise InputMissing(
-            f"there are no AWS credentials for {bucket}",
-            "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
-            "AWS_SKIP_SIGNATURE=true for a public bucket",
-        ) from error
-    return {"credential_provider": provider}
+    return Aws(bucket)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from scorer.errors import UsageError
+from scorer.errors import OutputRefused, UsageError
 from scorer.files.discover import default_output
 from scorer.files.formats import format_of
 from scorer.remote.search import Found, Input, Place
 from scorer.remote.store import check_writable
-from scorer.remote.urls import Url
+from scorer.remote.urls import AROUND_OUTPUT, Url, why_unusable
 
 Pair = tuple[Input, Place]
 
@@ -18,6 +18,7 @@ def plan(found: Found, output: Place | None) -> list[Pair]:
     Raises:
         UsageError: Two inputs share an output, an output is an input, the formats differ, or
             an output is where nothing can be written.
+        OutputRefused: An output's name is none that a store's client takes.
     """
     pairs = [(each, _output(each, output, several=found.several)) for each in found.files]
     _check(pairs)
@@ -51,6 +52,10 @@ def _check(pairs: list[Pair]) -> None:
     for source, output in pairs:
         if isinstance(output, Url):
             check_writable(output)
+            if why := why_unusable(output, AROUND_OUTPUT):
+                raise OutputRefused(
+                    f"{output} cannot be written, as its name has {why}", "choose another output"
+                )
         if (same := _identity(output)) in outputs:
             raise UsageError(
                 f"{outputs[same]} and {source.place} would both be written to {output}",

@@ -3,23 +3,26 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from scorer.errors import InputMissing, TweetscoreError, UsageError
-from scorer.files.formats import SUPPORTED, format_of
-from scorer.files.inputs import OURS, find_inputs
+from scorer.files.formats import format_of
+from scorer.files.inputs import OURS, find_inputs, nothing_found
+from scorer.remote.faults import unusable
 from scorer.remote.store import Object, Stores
-from scorer.remote.urls import HUB, STORES, Url
+from scorer.remote.urls import HUB, STORES, Url, why_unusable
 
 Place = Path | Url
 
 _MAGIC = re.compile(r"[*?[]")
 _PARTITION = re.compile(r"[^=]+=.*")
 _ALL = ("**", "*")  # the pattern that a directory stands for
+_UNUSABLE = "of unusable name"
+_FEW = 3  # names of that kind that are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,9 @@ class Found:
     files: tuple[Input, ...]
     several: bool  # whether more than one could have come of it: then -o is a directory
     ours: tuple[Path, ...] = ()
-    unreadable: tuple[tuple[Path, TweetscoreError], ...] = ()
+    unreadable: tuple[tuple[Place, TweetscoreError], ...] = ()
     passed_over: tuple[tuple[str, int], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def find(arguments: Sequence[Place], stores: Stores) -> Found:
@@ -57,24 +61,38 @@ def find(arguments: Sequence[Place], stores: Stores) -> Found:
     paths = [each for each in arguments if isinstance(each, Path)]
     local = find_inputs(paths) if paths else None
     search = _Search(stores)
-    found = [search.look(each) for each in arguments if isinstance(each, Url)]
+    found = [each for url in arguments if isinstance(url, Url) for each in search.look(url)]
     files = [Input(path, _below(path, local.top)) for path in local.files] if local else []
     top = _common([base for base, _ in found])
     for _, objects in found:
         files += [Input(each.url, _relative(each.url, top), each) for each in objects]
     passed_over = search.passed_over + Counter(dict(local.passed_over if local else ()))
-    if not files and not (local and local.unreadable):
-        raise InputMissing(
-            f"no file to score in {', '.join(map(str, arguments[:3]))}",
-            f"check the names; supported are {SUPPORTED}",
-        )
+    unreadable: tuple[tuple[Place, TweetscoreError], ...] = tuple(search.unreadable)
+    unreadable = (*(local.unreadable if local else ()), *unreadable)
+    if not files and (not unreadable or len(arguments) == 1):
+        raise _nothing(arguments, unreadable, search.unusable, passed_over)
     return Found(
         tuple(files),
         len(arguments) > 1 or search.several or bool(local and local.several),
         local.ours if local else (),
-        local.unreadable if local else (),
+        unreadable,
         tuple(sorted(passed_over.items())),
+        search.warnings(),
     )
+
+
+def _nothing(
+    arguments: Sequence[Place],
+    unreadable: Sequence[tuple[Place, TweetscoreError]],
+    unusable_names: Sequence[tuple[Url, str]],
+    passed_over: Counter[str],
+) -> TweetscoreError:
+    """Return the error that leads on, where there is nothing to score."""
+    if unreadable:
+        return unreadable[0][1]
+    if unusable_names:
+        return unusable(*unusable_names[0])
+    return nothing_found(arguments, passed_over)
 
 
 def _below(path: Path, top: Path) -> PurePosixPath:
@@ -96,7 +114,7 @@ def _common(bases: Sequence[Url]) -> Url | None:
 
 def _relative(url: Url, top: Url | None) -> PurePosixPath:
     """Return the path of an object below the top; from several buckets, all of its path."""
-    above = url.parent.key.removeprefix(top.key if top else "")
+    above = url.parent.key.removeprefix(top.key if top else "").lstrip("/")
     return PurePosixPath(above, url.name)
 
 
@@ -106,30 +124,69 @@ class _Search:
     def __init__(self, stores: Stores) -> None:
         self.several = False
         self.passed_over: Counter[str] = Counter()
+        self.unreadable: list[tuple[Url, TweetscoreError]] = []
         self._stores = stores
+        self.unusable: list[tuple[Url, str]] = []  # the first few names, and why
 
-    def look(self, url: Url) -> tuple[Url, list[Object]]:
-        """Return the directory that was looked into, and the objects to score."""
+    def look(self, url: Url) -> Iterator[tuple[Url, list[Object]]]:
+        """Yield the directory that was looked into, and the objects to score.
+
+        A name that leads nowhere is remembered: the others may be scored.
+        """
+        try:
+            yield self._look(url)
+        except InputMissing as error:
+            self.unreadable.append((url, error))
+
+    def _look(self, url: Url) -> tuple[Url, list[Object]]:
         store = self._stores.of(url)
         pattern = _pattern(url)
-        if not pattern and not url.is_directory and (there := store.head(url)):
-            return url.parent, [there]
-        if url.scheme not in STORES | {HUB} and not url.is_directory:
-            raise InputMissing(f"{url} does not exist", "check the name")
+        if not pattern and not url.is_directory:
+            if why := why_unusable(url):
+                raise unusable(url, why)
+            if there := store.head(url):
+                return url.parent, [there]
+            if url.scheme not in STORES | {HUB}:
+                raise InputMissing(f"{url} does not exist", "check the name")
         base, segments = pattern or (_directory(url), _ALL)
+        before = self.passed_over.total()
         objects = [each for each in store.list(base) if self._is_asked(each, base, segments)]
-        if not pattern and not objects and not self.passed_over:
+        if not pattern and not objects and self.passed_over.total() == before:
             raise InputMissing(f"{url} does not exist", "check the name")
         self.several = True
         return base, sorted(objects, key=lambda each: each.url.key)
 
     def _is_asked(self, there: Object, base: Url, segments: tuple[str, ...]) -> bool:
-        parts = there.url.key.removeprefix(base.key).split("/")
+        key = there.url.key
+        if key.endswith("/") and not there.size:
+            return False  # what a console writes in the place of a directory
+        # With a letter in the place of what is no part of a path, a pattern finds its like.
+        parts = ["x" if part in {"", ".", ".."} else part for part in _below_base(key, base)]
         if not _matches(parts, segments) or OURS.search(parts[-1]):
             return False
-        if why := _why_not(parts, segments):
+        why = _why_not(parts, segments)
+        if not why and (fault := why_unusable(there.url)):
+            why = _UNUSABLE
+            self.unusable += [(there.url, fault)] if self.passed_over[why] < _FEW else []
+        if why:
             self.passed_over[why] += 1
         return not why
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the line that names what was passed over because of its name."""
+        if not self.unusable:
+            return ()
+        more = self.passed_over[_UNUSABLE] - len(self.unusable)
+        names = [f"{url} ({fault})" for url, fault in self.unusable]
+        return (
+            f"skipped, as the name cannot be used: {', '.join(names)}"
+            + (f" and {more:,} more" if more else "")
+            + "; copy it to another name to have it scored",
+        )
+
+
+def _below_base(key: str, base: Url) -> list[str]:
+    return key.removeprefix(base.key).rstrip("/").split("/")
 
 
 def _directory(url: Url) -> Url:
@@ -167,8 +224,6 @@ def _is_visible(name: str, asked: str) -> bool:
 
 def _why_not(parts: Sequence[str], pattern: Sequence[str]) -> str:
     """Return why an object is no input, as the summary counts it; nothing if it is one."""
-    if not {"", ".", ".."}.isdisjoint(parts):
-        return "of unusable name"  # it would be mirrored outside of the output's directory
     if not _is_visible(parts[-1], pattern[-1]):
         return "hidden"
     try:

@@ -1,6 +1,7 @@
 """URLs of objects: taken apart, put together, and shown without what is secret (pure)."""
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
@@ -12,6 +13,9 @@ STORES = {"s3", "gs", "az", "abfs", "abfss"}  # can be listed and written
 WEB = {"http", "https"}
 HUB = "hf"
 _SUPPORTED = "supported are s3://, gs://, az://, abfs://, https:// and hf://datasets/"
+_LONGEST = 255  # bytes that a file system takes for one part of a path
+# Bytes that a run puts around a name: .NAME.scored.csv.tweetscore.lock, .NAME.tweetscore.lock
+AROUND_INPUT, AROUND_OUTPUT = 24, 17
 _HUB_ROOT = re.compile(r"([^/]+/[^/]+)/?(.*)", re.DOTALL)
 
 
@@ -67,6 +71,38 @@ class Url:
     def with_name(self, name: str) -> "Url":
         """Return the object of another name in the same directory."""
         return self.with_key(self.parent.key + name)
+
+
+def why_unusable(url: Url, around: int = AROUND_INPUT) -> str:
+    """Return what is wrong with an object's name; nothing if a client and a file can have it.
+
+    A store takes any name. Its client takes no empty part, no dot and no control character, and a
+    part that leads elsewhere must not be mirrored: whoever fills a bucket does not choose where
+    we write.
+
+    Args:
+        url: The object.
+        around: Bytes that its name grows by as a file.
+    """
+    *above, name = url.key.split("/")
+    if url.scheme in WEB:  # a server makes of the path what it likes
+        above, name = [part for part in above if part], url.name
+    sizes = [len(part.encode("utf-8", "surrogateescape")) for part in (*above, name)]
+    if {"", ".", ".."}.isdisjoint((*above, name)):
+        if any(map(_is_control, url.key + name)):
+            return "a control character"
+        if any("\ud800" <= character <= "\udfff" for character in url.key):
+            return "bytes that are not UTF-8"
+        if max(sizes) > _LONGEST or sizes[-1] > _LONGEST - around:
+            return "a part that is too long for a file"
+        return ""
+    if not name:
+        return "a slash at its end"
+    return "an empty part" if "" in above else "a part that is . or .."
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) == "Cc"
 
 
 def parse_url(text: str) -> Url | None:

@@ -13,9 +13,9 @@ from urllib.request import Request, urlopen
 
 from scorer.errors import InputMissing, UsageError
 from scorer.files.storage import writing
+from scorer.remote.faults import changed_meanwhile, unreachable
 from scorer.remote.store import Object
 from scorer.remote.urls import Url
-from scorer.remote.words import changed_meanwhile, unreachable
 
 _BLOCK = 1 << 20  # bytes
 _PATIENCE = 60  # seconds without a byte

@@ -11,6 +11,7 @@ import pytest
 from click.testing import Result
 
 from scorer import pipeline
+from scorer.cli.log import say
 
 Invoke = Callable[..., Result]
 CPU = {"TWEETSCORE_DEVICE": "builtin"}
@@ -210,3 +211,14 @@ def test_a_terminal_gets_no_bar_among_objects(
     os.close(stderr)
     os.close(terminal)
     assert [event["event"] for event in events(shown)] == ["file", "total"]
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31m", "a\nb", "a\u202eb"])
+def test_a_name_ends_no_line_and_moves_no_cursor(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Whoever names a file or an object does not write on the terminal."""
+    say("info", "file", f"{name}.csv: 1 row")
+    line = capsys.readouterr().err
+    assert line == f"tweetscore: {name.encode('unicode_escape').decode()}.csv: 1 row\n"
+    assert line[:-1].isprintable()

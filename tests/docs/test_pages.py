@@ -71,7 +71,7 @@ def bench(folder: Path) -> Path:
 
 @contextmanager
 def lake(wanted: bool) -> Iterator[dict[str, str]]:
-    """Yield the environment for commands that want a bucket `lake` with the samples, or don't."""
+    """Yield the environment for commands that want the buckets `lake` and `odd`, or don't."""
     if not wanted:
         yield {}
         return
@@ -92,6 +92,9 @@ def lake(wanted: bool) -> Iterator[dict[str, str]]:
         for day in (22, 23):
             key = f"in/day=2026-11-{day}/tweets.parquet"
             client.upload_file(ROOT / "samples/tweets.parquet", "lake", key)
+        client.create_bucket(Bucket="odd")
+        for key in ("in/tweets.csv", "in//x.csv"):
+            client.upload_file(ROOT / "samples/tweets.csv", "odd", key)
         yield env
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import UsageError
-from scorer.remote.search import _matches, _why_not
-from scorer.remote.urls import Url, parse_url
+from scorer.remote.search import _matches
+from scorer.remote.urls import Url, parse_url, why_unusable
 
 PIP = "run: pip install 'tweetscore[remote]'"
 ROOT = Path(__file__).parents[2]
@@ -76,10 +76,43 @@ def test_a_pattern_means_what_it_means_in_a_directory(
     assert _matches(path.split("/"), pattern.split("/")) is expected
 
 
-@pytest.mark.parametrize("key", ["../x.csv", "a/../../x.csv", "a//x.csv", "./x.csv"])
-def test_a_name_that_would_lead_out_of_the_output_is_no_input(key: str) -> None:
-    """Whoever fills the bucket does not choose where we write."""
-    assert _why_not(key.split("/"), ("**", "*")) == "of unusable name"
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("s3://b/../x.csv", "a part that is . or .."),
+        ("s3://b/a/../../x.csv", "a part that is . or .."),
+        ("s3://b/./x.csv", "a part that is . or .."),
+        ("s3://b/a//x.csv", "an empty part"),
+        ("s3://b//x.csv", "an empty part"),
+        ("s3://b/x.csv/", "a slash at its end"),
+        ("gs://b/tab\tx.csv", "a control character"),
+        ("az://b/line\nx/y.csv", "a control character"),
+        ("s3://b/\x1b[31m.csv", "a control character"),
+        ("s3://b/\x7f.csv", "a control character"),
+        ("s3://b/\x9b31m.csv", "a control character"),
+        ("s3://b/\udcff.csv", "bytes that are not UTF-8"),
+        (f"s3://b/{'n' * 228}.csv", "a part that is too long for a file"),
+        ("s3://b/" + "\u00f1" * 114 + ".csv", "a part that is too long for a file"),
+        (f"s3://b/{'d' * 256}/x.csv", "a part that is too long for a file"),
+        ("hf://datasets/me/set/a/../x.csv", "a part that is . or .."),
+        ("https://h/%00.csv", "a control character"),
+        ("https://h/a%0Ab.csv", "a control character"),
+        ("https://h/x/../y.csv", "a part that is . or .."),
+        (f"https://h/{'%41' * 228}.csv", "a part that is too long for a file"),
+        (f"s3://b/{'n' * 227}.csv", ""),
+        (f"s3://b/{'d' * 255}/x.csv", ""),
+        ("s3://b/back\\slash %2F#?*~.csv", ""),
+        ("s3://b/...", ""),
+        ("s3://b/\u00f1\u200d.csv", ""),
+        ("https://h//a//x.csv", ""),
+        (f"https://h/{'%41' * 200}.csv", ""),
+    ],
+)
+def test_a_name_that_no_client_or_file_can_have_is_unusable(address: str, why: str) -> None:
+    """Whoever fills the bucket does not choose where we write; it says what is wrong."""
+    url = parse_url(address)
+    assert url is not None
+    assert why_unusable(url) == why
 
 
 def test_local_files_load_nothing_of_it() -> None:
