@@ -16,27 +16,37 @@ from typing import TYPE_CHECKING, Any
 
 from scorer import keys
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
-from scorer.files.discover import failed_report_path, rejects_path, resolved, state_directory
+from scorer.files.attributes import keep_attributes
+from scorer.files.discover import failed_report_path, resolved, state_directory
 from scorer.files.inputs import partition_keys
 from scorer.files.lock import Lock, locked
+from scorer.files.place import check_output
 from scorer.files.publish import (
     FileIdentity,
     Inodes,
     check_owner,
-    check_place,
     inodes,
     replacing,
     report_on,
     write_json,
 )
+from scorer.files.rejects import too_many_rejects
 from scorer.files.source import OutputColumns, Source, input_changed
-from scorer.files.state import State, declare, finish, open_state, publish_rejects, recover, scratch
+from scorer.files.state import (
+    State,
+    declare,
+    finish,
+    forget_failure,
+    open_state,
+    publish_rejects,
+    recover,
+    scratch,
+)
 from scorer.files.storage import reading, writing
 from scorer.inference.baseline import baseline_of
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.one_input import open_input, output_columns
-from scorer.records import Reject
 from scorer.run_options import Loaded, Model, Outcome, RunOptions, TextClassifier, window_rows
 
 if TYPE_CHECKING:
@@ -113,7 +123,7 @@ class FileRun:
             self._report = self._record.failed(error)
             # A call that makes no sense touches nothing; nor does one whose turn it is not.
             if not isinstance(error, (UsageError, OutputLocked)):
-                write_json(failed_report_path(self._target), self._report)
+                write_json(failed_report_path(self._target), self._report, beside=self._target)
 
     def outcome(self) -> Outcome:
         """Return what became of the file."""
@@ -136,7 +146,7 @@ class FileRun:
         options = self._options
         if options.output not in (None, self._output):  # it is the directory of many
             self._target.parent.mkdir(parents=True, exist_ok=True)
-        check_place(self._target, ChainMap(inodes([self._input]), inputs))
+        check_output(self._target, ChainMap(inodes([self._input]), inputs))
         self._source = open_input(self._input, options)
         self._check_names()
 
@@ -162,7 +172,7 @@ class FileRun:
     def score(self, model: Model, inputs: Inodes, progress: Callable[[int], object]) -> None:
         """Bring the output up to date, under its lock."""
         with locked(self._target, wait=self._options.lock_wait) as lock:
-            recover(self._target)
+            self._record.warnings.extend(recover(self._target))
             self._find_key(model.bundle)
             if self._is_up_to_date():
                 return
@@ -192,7 +202,7 @@ class FileRun:
         self._up_to_date = keys.is_up_to_date(report, self._record.result_key, self._options)
         if self._up_to_date:
             self._report = report
-            failed_report_path(self._target).unlink(missing_ok=True)
+            forget_failure(self._target)
         return self._up_to_date
 
     def _run(
@@ -249,7 +259,7 @@ class FileRun:
                         self._hear(classifier)
                 if too_many:
                     publish_rejects(self._target, record.rejected)  # what is to be mended
-                    raise self._too_many_rejects(too_many)
+                    raise too_many_rejects(self._input, self._target, record.rejected, too_many)
                 self._publish(state, lock)
             lock.check()  # the state of a run that came after a deleted lock is not ours to remove
             finish(self._target, self._report)
@@ -269,14 +279,6 @@ class FileRun:
                 raise input_changed(self._input) from error
             raise
 
-    def _too_many_rejects(self, first: Reject) -> DataError:
-        count, log = self._record.rejected, rejects_path(self._target)
-        records = "1 record so far is" if count == 1 else f"{count:,} records so far are"
-        return DataError(
-            f"{records} no row of {self._input}, the first on line {first.line}: {first.reason}",
-            f"reading stopped there: mend what {log} lists, or allow for it with --max-rejects",
-        )
-
     def _publish(self, state: State, lock: Lock) -> None:
         """Write the output under a temporary name, declare it, and let it take its place."""
         record, target, options = self._record, self._target, self._options
@@ -287,6 +289,7 @@ class FileRun:
                 if rows != record.counters.rows or self._describe() != self._described:
                     raise input_changed(self._input)
                 identity = FileIdentity.of(temporary)
+            record.warnings.extend(keep_attributes(target, temporary))
             self._report = record.succeeded(
                 {"path": str(target.absolute()), "rows": rows, **identity.as_json()}
             )

@@ -16,7 +16,8 @@ from scorer import keys
 from scorer.errors import DataError, TweetscoreError, UsageError
 from scorer.files.discover import plan_outputs, rejects_path, resolved
 from scorer.files.inputs import Inputs, find_inputs, partition_keys
-from scorer.files.publish import Inodes, check_owner, check_place, inodes, report_on
+from scorer.files.place import check_output
+from scorer.files.publish import Inodes, check_owner, inodes, report_on
 from scorer.files.row_count import NO_ROWS, RowCount, count_rows, sum_rows
 from scorer.files.source import Source
 from scorer.files.state import unfinished_since
@@ -131,7 +132,7 @@ def _checked(
 ) -> FilePreview:
     target = resolved(output)
     if target.parent.exists() or options.output in (None, output):  # a run makes other directories
-        check_place(target, ChainMap(inodes([path]), taken))
+        check_output(target, ChainMap(inodes([path]), taken))
     source = open_input(path, options)
     output_columns(options).check_against((*source.columns, *partition_keys(path)))
     source.check_plan(output_columns(options, bundle.labels))

@@ -8,6 +8,7 @@ from typing import Any
 from scorer.errors import DataError
 from scorer.files.compare import InputOptions
 from scorer.files.discover import report_path
+from scorer.files.own import read_own
 from scorer.files.source import OutputColumns
 from scorer.files.storage import reading
 from scorer.monitor.report_check import malformed
@@ -24,7 +25,7 @@ def report_of(output: Path) -> dict[str, Any]:
     with reading(output):
         output.stat()
     with reading(path):
-        content = path.read_bytes()
+        content = read_own(path)
     try:
         report = json.loads(content)
     except (ValueError, RecursionError) as error:

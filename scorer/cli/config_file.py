@@ -14,12 +14,14 @@ from typing import Any
 import click
 
 from scorer.cli.options import Names, Number
-from scorer.errors import InvalidConfig
+from scorer.errors import DataError, InvalidConfig
+from scorer.files.own import read_own
 from scorer.label_names import LANGUAGES
 
 SETTINGS = "tweetscore.settings"  # in the context's meta
 
 _DEFAULT = Path("tweetscore.toml")
+_LARGEST = 1 << 20  # bytes
 _FILE = "config"  # the parameter that names the file; a command that has it reads the file
 _SHOWS_IT = "config"  # the command, which has nothing to set
 _ARGUMENTS = {"inputs"}  # those that are the same every night; the others are typed
@@ -92,12 +94,17 @@ def _parse(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
+        if path.is_char_device() and path.samefile(os.devnull):
+            return {}  # as one says that no file is to be read
+        text = read_own(path, _LARGEST).decode("utf-8-sig")  # some editors begin a file with a mark
         return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise InvalidConfig(f"{path} is not UTF-8", "save it as UTF-8") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidConfig(f"{path} is not TOML: {error}", "correct it") from error
+    except DataError as error:
+        remedy = f"name a file with --config, or none: --config {os.devnull}"
+        raise InvalidConfig(error.problem, remedy) from error
     except OSError as error:
         problem = f"the configuration file {path} cannot be read: {error.strerror}"
         raise InvalidConfig(problem, "check its name and its permissions") from error

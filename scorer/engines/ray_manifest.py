@@ -18,6 +18,7 @@ from scorer.run_options import Outcome
 
 NAME = "_tweetscore.json"  # readers of folders pass over names that begin with an underscore
 SCHEMA_VERSION = 1
+_LARGEST = 256 << 20  # bytes of one that is still compared: a million files
 _COUNTED = ("read", "rows", "scored", "blank", "truncated", "rejected")
 
 
@@ -61,7 +62,7 @@ class Manifest:
         """Write it durably, unless one that names the same files is there already."""
         path = self.folder / NAME
         files = sorted(self._files, key=lambda file: str(file["output"]))
-        if (read_report(path) or {}).get("files") == files:
+        if (read_report(path, _LARGEST) or {}).get("files") == files:
             return
         write_json(
             path,

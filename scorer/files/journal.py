@@ -11,11 +11,13 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
+from scorer.files.own import append_own, open_own
 from scorer.files.storage import reading, writing
 
 _HEAD = 18  # "LLLLLLLL CCCCCCCC "
+_LONGEST = 1 << 16  # bytes of a line; ours have some hundred
 
 
 class Journal:
@@ -29,9 +31,9 @@ class Journal:
         """
         self.path = path
         with writing(path):
-            self._file = path.open("ab", buffering=0)
-        with reading(path):
-            lines = whole_lines(path.read_bytes())
+            self._file = append_own(path)
+        with reading(path), open_own(path) as file:
+            lines = whole_lines(file)
         self.entries: list[dict[str, Any]] = [entry for entry, _ in lines]
         self._ends = [end for _, end in lines]  # where each line ends, in bytes
 
@@ -67,16 +69,16 @@ def line_of(entry: Mapping[str, Any]) -> bytes:
     return b"%08x %08x %b\n" % (len(content), zlib.crc32(content), content)
 
 
-def whole_lines(content: bytes) -> list[tuple[dict[str, Any], int]]:
+def whole_lines(file: IO[bytes]) -> list[tuple[dict[str, Any], int]]:
     """Return the entries before the first line that is not whole, each with its line's end."""
     lines = []
-    start = 0
-    while (stop := content.find(b"\n", start) + 1) > 0:
-        entry = _entry(content[start : stop - 1])
+    end = 0
+    while (line := file.readline(_LONGEST)).endswith(b"\n"):
+        entry = _entry(line[:-1])
         if entry is None:
             break
-        lines.append((entry, stop))
-        start = stop
+        end += len(line)
+        lines.append((entry, end))
     return lines
 
 

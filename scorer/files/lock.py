@@ -1,14 +1,18 @@
 """One writer per output: a lock that the kernel takes back from a process that dies."""
 
+import errno
 import fcntl
 import os
+import shlex
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from scorer.errors import OutputLocked, StorageError, TweetscoreError
+from scorer.errors import OutputLocked, OutputRefused, StorageError, TweetscoreError
 from scorer.files.discover import lock_path
+from scorer.files.own import kind_of
 from scorer.files.storage import writing
 
 _SECONDS_BETWEEN_ATTEMPTS = 0.1
@@ -65,8 +69,10 @@ def _try_to_lock(path: Path) -> int | None:
     while True:
         with ExitStack() as stack:
             with writing(path):
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                descriptor = _open(path)
             stack.callback(os.close, descriptor)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _no_lock(path)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -80,9 +86,33 @@ def _try_to_lock(path: Path) -> int | None:
                 return descriptor
 
 
+def _open(path: Path) -> int:
+    """Open the file, or make it; that of another user may be open to be read only."""
+    how = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | how, 0o666)
+    except PermissionError:
+        with suppress(OSError):
+            return os.open(path, os.O_RDONLY | how)
+        raise
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
+            raise _no_lock(path) from error
+        raise
+
+
+def _no_lock(path: Path) -> OutputRefused:
+    """Return the error for a link, which may lead anywhere, a directory, a pipe, a socket."""
+    kind = kind_of(path.lstat().st_mode)
+    return OutputRefused(
+        f"{path} is {kind}, and would have to be the lock",
+        f"mv -- {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}",
+    )
+
+
 def _is_named(descriptor: int, path: Path) -> bool:
     """Tell whether the path still leads to the file that the descriptor locks."""
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False

@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from scorer.errors import InputMissing, StorageError
+from scorer.errors import DataError, InputMissing, StorageError
 from scorer.files.journal import Journal
+from scorer.files.own import create_own, read_own
 from scorer.files.source import ScoredSlice
 from scorer.files.storage import reading, writing
 from scorer.records import Counters, Scores
 
-VERSION = 2  # of what is stored; goes into the resume key, so that no part of another is taken
+VERSION = 3  # of what is stored; goes into the resume key, so that no part of another is taken
 
 
 class Parts:
@@ -66,7 +67,7 @@ class Parts:
         content = _to_bytes(offset, digest, scores)
         with writing(path):
             temporary = path.with_suffix(".tmp")
-            with temporary.open("wb") as file:
+            with create_own(temporary) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -77,6 +78,7 @@ class Parts:
                 "digest": digest.hex(),
                 "rows": len(scores.label_ids),
                 "part": path.name,
+                "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "counters": asdict(scores.counters),
                 "taken_over": scores.taken_over,
@@ -101,8 +103,8 @@ class Parts:
         path = self._directory / entry["part"]
         try:
             with reading(path):
-                content = path.read_bytes()
-        except InputMissing:
+                content = read_own(path, entry["bytes"])
+        except (InputMissing, DataError):  # a part that is larger is not the one, either
             return None
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
             return None

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scorer.errors import DataError, InputMissing, OutputRefused, UsageError
-from scorer.files.discover import intent_path, report_path
+from scorer.errors import DataError, InputMissing, OutputRefused
+from scorer.files.attributes import keep_attributes
+from scorer.files.discover import intent_path, report_path, state_directory
+from scorer.files.own import SMALL, create_own, open_own, read_own, why_not_private
 from scorer.files.storage import reading, writing
 
 Inodes = dict[tuple[int, int], Path]  # by device and inode, a path to it
@@ -28,7 +30,7 @@ class FileIdentity:
     @classmethod
     def of(cls, path: Path) -> "FileIdentity":
         """Read the file once and return its identity."""
-        with path.open("rb") as file:
+        with open_own(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             status = os.fstat(file.fileno())
         return cls(status.st_size, status.st_mtime_ns, digest)
@@ -58,32 +60,6 @@ def inodes(paths: Iterable[Path]) -> Inodes:
     return found
 
 
-def check_place(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
-    """Check that a file can be written there; whose it is, is asked under the lock.
-
-    Args:
-        output: The file to be written.
-        inputs: The files to be read, as `inodes` found them.
-
-    Raises:
-        UsageError: it is one of the inputs, by path, symbolic link or hard link.
-        OutputRefused: its directory is missing or closed to us, or it is no regular file.
-    """
-    for identity in inodes([output]):
-        if path := inputs.get(identity):
-            raise UsageError(f"{output} is the input {path} itself", "choose another output")
-    with writing(output):
-        parent = output.parent
-        if not parent.is_dir():
-            raise OutputRefused(f"the directory {parent} does not exist", "create it first")
-        if not os.access(parent, os.W_OK | os.X_OK):
-            raise OutputRefused(
-                f"the directory {parent} cannot be written to", "check its permissions"
-            )
-        if (status := _status(output)) and not stat.S_ISREG(status.st_mode):
-            raise OutputRefused(f"{output} is not a regular file", "choose another output")
-
-
 def check_owner(output: Path, *, overwrite: bool = False) -> None:
     """Raise OutputRefused if a file is there that is not ours, unless it may be overwritten."""
     with writing(output):
@@ -104,7 +80,10 @@ def _status(path: Path) -> os.stat_result | None:
 
 def is_ours(output: Path) -> bool:
     """Tell whether a run report describes the file, or that of a run that was being published."""
-    return report_on(output) is not None or report_on(output, intent_path(output)) is not None
+    if report_on(output) is not None:
+        return True
+    trusted = not why_not_private(state_directory(output))
+    return trusted and report_on(output, intent_path(output)) is not None
 
 
 def report_on(output: Path, path: Path | None = None) -> dict[str, Any] | None:
@@ -115,17 +94,17 @@ def report_on(output: Path, path: Path | None = None) -> dict[str, Any] | None:
     return report if known else None
 
 
-def read_report(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object from a file; None where there is none.
+def read_report(path: Path, most: int = SMALL) -> dict[str, Any] | None:
+    """Return a JSON object from a file of at most so many bytes; None where there is none.
 
     Raises:
         StorageError: The device fails: what is there is not known, so nobody may act on it.
     """
     try:
         with reading(path):
-            content = json.loads(path.read_bytes())
-    except (InputMissing, DataError, ValueError):
-        return None  # no file, a directory, or no JSON
+            content = json.loads(read_own(path, most))
+    except (InputMissing, DataError, ValueError, RecursionError):
+        return None  # no file, a pipe, gigabytes, or no JSON
     return content if isinstance(content, dict) else None
 
 
@@ -163,19 +142,74 @@ def json_text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def write_json(path: Path, content: Mapping[str, Any], *, temporary: Path | None = None) -> None:
-    """Write a small JSON file atomically and durably."""
-    replace_json(path, content, temporary=temporary)
+def write_json(
+    path: Path,
+    content: Mapping[str, Any],
+    *,
+    temporary: Path | None = None,
+    beside: Path | None = None,
+) -> None:
+    """Write a small JSON file atomically and durably; `beside` as for `replace_bytes`."""
+    replace_json(path, content, temporary=temporary, beside=beside)
     with writing(path):
         fsync_directory(path.parent)
 
 
-def replace_json(path: Path, content: Mapping[str, Any], *, temporary: Path | None = None) -> None:
+def replace_json(
+    path: Path,
+    content: Mapping[str, Any],
+    *,
+    temporary: Path | None = None,
+    beside: Path | None = None,
+) -> None:
     """Write a small JSON file atomically; its name is durable when its directory is."""
-    text = json_text(content)
+    text = json_text(content).encode("ascii")
+    replace_bytes(path, text, temporary=temporary, beside=beside)
+
+
+def replace_bytes(
+    path: Path, content: bytes, *, temporary: Path | None = None, beside: Path | None = None
+) -> None:
+    """Write a small file atomically; its name is durable when its directory is.
+
+    What is replaced keeps its mode, owner and access list.
+
+    Args:
+        path: The file; a link of this name is replaced itself.
+        content: What will be in it.
+        temporary: Under which name it is written.
+        beside: The output that it tells of: nobody may read a new file who may not read that.
+    """
     temporary = temporary or temporary_sibling(path)
+    replaced = is_trusted(path, beside)
+    mode = 0o600 if replaced else _mode_of(beside)
     with replacing(path, temporary), writing(path):
-        temporary.write_text(text, encoding="ascii")
+        with create_own(temporary, mode) as file:
+            file.write(content)
+        if replaced:
+            keep_attributes(path, temporary)
+
+
+def is_trusted(path: Path, beside: Path | None = None) -> bool:
+    """Tell whether a file is there whose mode and owner a file of ours may take.
+
+    In a directory that is open to all somebody may have put one there, to read what comes.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False
+    owners = {os.geteuid(), path.parent.stat().st_uid}
+    with suppress(OSError):
+        owners |= {beside.stat().st_uid} if beside else set()
+    return stat.S_ISREG(status.st_mode) and status.st_uid in owners
+
+
+def _mode_of(output: Path | None) -> int:
+    """Return with which mode a new file is made, before the umask."""
+    with suppress(OSError):
+        return 0o666 & output.stat().st_mode if output else 0o666
+    return 0o666
 
 
 def fsync_directory(directory: Path) -> None:

@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import IO
 
 from scorer.errors import DataError, InputMissing
+from scorer.files.discover import rejects_path
+from scorer.files.own import create_own, open_own
+from scorer.files.source import RECORD_CAP
 from scorer.files.storage import reading, writing
 from scorer.records import Reject
+
+_LONGEST = 8 * RECORD_CAP  # bytes of a line: a record twice, each byte of it as an escape
 
 # Made once: json.dumps would make one for each line, at half the speed.
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -53,8 +58,7 @@ def _as_json(reject: Reject, encoding: str) -> dict[str, str | int]:
 def reject_log(path: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
     """Yield a log that is whole when the block ends, and on the disk; its owner alone may read."""
     with writing(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    file = os.fdopen(descriptor, "wb")
+        file = create_own(path, 0o600)
     log = RejectLog(path, file, encoding)
     try:
         yield log
@@ -65,12 +69,23 @@ def reject_log(path: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
                 os.fsync(file.fileno())
 
 
+def too_many_rejects(source: Path, output: Path, count: int, first: Reject) -> DataError:
+    """Return the error for more rejects than are allowed, which ends the reading."""
+    log = rejects_path(output)
+    records = "1 record so far is" if count == 1 else f"{count:,} records so far are"
+    return DataError(
+        f"{records} no row of {source}, the first on line {first.line}: {first.reason}",
+        f"reading stopped there: mend what {log} lists, or allow for it with --max-rejects",
+    )
+
+
 def rejects_by_kind(path: Path) -> dict[str, int]:
     """Return how many rejects of each kind a log holds, the most frequent first; {} without one."""
     kinds: Counter[str] = Counter()
     try:
-        with reading(path), path.open("rb") as file:
-            kinds.update(str(json.loads(line)["kind"]) for line in file)
+        with reading(path), open_own(path) as file:
+            lines = iter(lambda: file.readline(_LONGEST), b"")
+            kinds.update(str(json.loads(line)["kind"]) for line in lines)
     except InputMissing:
         return {}
     except (ValueError, KeyError, TypeError, RecursionError) as error:

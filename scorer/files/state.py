@@ -14,8 +14,8 @@ With the intent there and OUTPUT the file that it describes, the run was publish
 one only tidies up. Everything else is a cache: what does not match is thrown away.
 """
 
+import os
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scorer.errors import NotResumable, TweetscoreError
+from scorer.files.attributes import keep_attributes
 from scorer.files.discover import (
     failed_report_path,
     intent_path,
@@ -32,10 +33,12 @@ from scorer.files.discover import (
     state_directory,
 )
 from scorer.files.journal import Journal
+from scorer.files.own import discard, why_not_private
 from scorer.files.parts import Parts
 from scorer.files.publish import (
     commit,
     fsync_directory,
+    is_trusted,
     read_report,
     replace_json,
     report_on,
@@ -87,13 +90,14 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
     """
     directory = state_directory(output)
     found = _read_plan(directory)
-    warning = _why_not(output, found, plan)
+    warning = _not_private(output) or _why_not(output, found, plan)
     if resume == "require" and (warning or found is None):
         raise NotResumable(
             warning or f"{output} has no unfinished run", "leave out --resume require"
         )
     if resume == "never" or warning or found is None:
-        remove_state(output)
+        moved = _clear(output)
+        warning = warning + moved if moved or resume != "never" else ""
         found = {"version": _SCHEMA_VERSION, "started": _now(), "plan": dict(plan)}
         with writing(directory):
             directory.mkdir(mode=0o700)
@@ -102,7 +106,6 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
         replace_json(directory / _PLAN, found)
     with Journal(directory / "journal") as journal:
         try:
-            warning = "" if resume == "never" else warning
             yield State(directory, Parts(directory, journal), found["started"], warning)
         except BaseException:
             if not journal.entries and not intent_path(output).exists():
@@ -133,23 +136,33 @@ def declare(output: Path, report: Mapping[str, Any]) -> None:
     write_json(intent_path(output), report, temporary=scratch(output))
 
 
-def recover(output: Path) -> None:
+def recover(output: Path) -> tuple[str, ...]:
     """Finish what an interrupted run of this output left; call it under the lock.
 
     A published output gets its report and loses its state; otherwise temporary files go, and
-    what can be used again stays.
+    what can be used again stays. What others may have written is for `open_state` to refuse.
+
+    Returns:
+        A line on why the state of an earlier run was thrown away; none if it was not.
     """
     directory = state_directory(output)
+    with suppress(OSError):  # whoever needs the name says why it cannot be had
+        temporary_sibling(failed_report_path(output)).unlink(missing_ok=True)
+    if why_not_private(directory):
+        return ()
     with writing(output):
-        for path in (temporary_sibling(failed_report_path(output)), *directory.glob("*.tmp")):
-            path.unlink(missing_ok=True)
+        for path in directory.glob("*.tmp"):
+            discard(path)
     if intent := report_on(output, intent_path(output)):
         finish(output, intent)
-    elif read_report(directory / _PLAN) is None:
+        return ()
+    if read_report(directory / _PLAN) is None:
+        broken = os.path.lexists(directory / _PLAN)
         remove_state(output)
-    else:
-        with writing(output):
-            intent_path(output).unlink(missing_ok=True)
+        return (_unreadable(output),) if broken else ()
+    with writing(output):
+        discard(intent_path(output))
+    return ()
 
 
 def finish(output: Path, report: Mapping[str, Any]) -> None:
@@ -160,13 +173,19 @@ def finish(output: Path, report: Mapping[str, Any]) -> None:
     """
     with writing(output):
         fsync_directory(output.parent)
-    replace_json(report_path(output), report, temporary=scratch(output))
+    replace_json(report_path(output), report, temporary=scratch(output), beside=output)
     publish_rejects(output, report["counters"]["rejected"])
     with writing(failed_report_path(output)):
         failed_report_path(output).unlink(missing_ok=True)
     with writing(output):
         fsync_directory(output.parent)
     remove_state(output)
+
+
+def forget_failure(output: Path) -> None:
+    """Remove the report of a failure that was mended; where that cannot be, it stays."""
+    with suppress(OSError):
+        failed_report_path(output).unlink(missing_ok=True)
 
 
 def publish_rejects(output: Path, count: int) -> None:
@@ -176,6 +195,8 @@ def publish_rejects(output: Path, count: int) -> None:
         if count == 0:
             rejects_path(output).unlink(missing_ok=True)
         elif collected.exists():
+            if is_trusted(rejects_path(output), output):
+                keep_attributes(rejects_path(output), collected)
             commit(collected, rejects_path(output))
 
 
@@ -183,17 +204,43 @@ def remove_state(output: Path) -> None:
     """Remove the state directory, the intent last: without it the rest would be a riddle."""
     directory = state_directory(output)
     with writing(directory):
-        if directory.is_symlink() or directory.is_file():
-            directory.unlink()
-        elif directory.exists():
+        if directory.is_dir() and not directory.is_symlink():
             for path in directory.iterdir():
                 if path != intent_path(output):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-            shutil.rmtree(directory)
+                    discard(path)
+        discard(directory)
+
+
+def _clear(output: Path) -> str:
+    """Free the name of the state directory; return what is to be told of it."""
+    directory = state_directory(output)
+    try:
+        remove_state(output)
+    except TweetscoreError:
+        # The directory of another user, who alone may empty it; its name can be taken from it.
+        aside = directory.with_name(f".{output.name}.{secrets.token_hex(4)}.tweetscore")
+        with writing(directory):
+            directory.rename(aside)
+        return f"; it is {aside} now"
+    return ""
+
+
+def _not_private(output: Path) -> str:
+    """Return why a state directory is not used, whatever it holds; nothing where it is ours."""
+    directory = state_directory(output)
+    reason = why_not_private(directory)
+    return reason and f"the unfinished run of {output} is not taken up: {directory} {reason}"
+
+
+def _unreadable(output: Path) -> str:
+    plan = state_directory(output) / _PLAN
+    return f"the unfinished run of {output} is not taken up: {plan} is not what a run wrote there"
 
 
 def _read_plan(directory: Path) -> dict[str, Any] | None:
     """Return what an earlier run wrote in `open_state`; None where nothing can be used."""
+    if why_not_private(directory):
+        return None
     found = read_report(directory / _PLAN) or {}
     usable = found.get("version") == _SCHEMA_VERSION and {"started", "plan"} <= found.keys()
     return found if usable else None

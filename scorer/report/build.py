@@ -5,6 +5,7 @@ open outputs -> count rows, keep examples -> compare -> render -> the page appea
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,9 @@ import polars as pl
 
 from scorer.errors import DataError, InvalidBundle, OutputRefused, TweetscoreError, UsageError
 from scorer.files.discover import rejects_path
-from scorer.files.publish import check_place, fsync_directory, inodes, replacing, temporary_sibling
+from scorer.files.own import open_own
+from scorer.files.place import check_place
+from scorer.files.publish import fsync_directory, inodes, replace_bytes
 from scorer.files.rejects import rejects_by_kind
 from scorer.files.storage import writing
 from scorer.inference.bundle import open_bundle
@@ -88,7 +91,7 @@ def _check_page(options: ReportOptions) -> None:
     with writing(options.page):
         if not options.page.exists():
             return
-        with options.page.open("rb") as file:
+        with open_own(options.page) as file:
             ours = MARKER.encode() in file.read(1024)
     if not ours:
         raise OutputRefused(
@@ -199,8 +202,6 @@ def _metrics(outputs: Sequence[Opened]) -> Mapping[str, Any] | None:
 
 
 def _write(page: Path, content: bytes) -> None:
-    temporary = temporary_sibling(page)
-    with replacing(page, temporary), writing(page):
-        temporary.write_bytes(content)
-    with writing(page):
+    replace_bytes(page, content)
+    with suppress(OSError):  # it is there, whole, and may be lost only with the power
         fsync_directory(page.parent)

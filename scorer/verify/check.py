@@ -14,6 +14,7 @@ from scorer.errors import DataError, InputMissing, TweetscoreError
 from scorer.files.compare import Comparison
 from scorer.files.discover import rejects_path, resolved
 from scorer.files.formats import open_source
+from scorer.files.own import open_own
 from scorer.files.publish import FileIdentity
 from scorer.files.source import Source
 from scorer.files.storage import reading
@@ -145,7 +146,7 @@ class _Check:
         path, reported = rejects_path(self._output), self._report["counters"]["rejected"]
         lines = 0
         if path.exists():
-            with reading(path), path.open("rb") as file:
+            with reading(path), open_own(path) as file:
                 lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
         if lines != reported:
             self._tally.say(f"{lines:,} lines in {path}, the report says {reported:,} rejected")

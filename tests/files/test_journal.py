@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def test_a_changed_byte_ends_what_is_believed(place: int, change: int) -> None:
     damaged = bytearray(CONTENT)
     damaged[place] ^= change
     whole = CONTENT[:place].count(b"\n")
-    assert [entry for entry, _ in whole_lines(bytes(damaged))] == ENTRIES[:whole]
+    assert [entry for entry, _ in whole_lines(io.BytesIO(damaged))] == ENTRIES[:whole]
 
 
 def test_forgotten_entries_are_overwritten(tmp_path: Path) -> None:

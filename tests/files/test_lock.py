@@ -164,6 +164,52 @@ def test_where_no_file_can_be_made_the_output_is_refused(tmp_path: Path) -> None
         raise AssertionError("locked what is not there")
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("link", "a link"), ("dangling", "a link"), ("pipe", "a pipe"), ("directory", "a directory")],
+)
+def test_a_lock_is_a_file(tmp_path: Path, kind: str, words: str) -> None:
+    """What a link leads to is not made, nor locked; the line says how to go on."""
+    output = tmp_path / "out.csv"
+    path, victim = lock_path(output), tmp_path / "victim"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(victim)
+        if kind == "link":
+            victim.touch()
+    with pytest.raises(OutputRefused) as caught, locked(output):
+        raise AssertionError("locked what is no file")
+    assert str(caught.value) == (
+        f"{path} is {words}, and would have to be the lock; mv -- {path} {path}.old"
+    )
+    assert victim.exists() == (kind == "link")
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_lock_of_another_user_is_used_if_it_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, readable: bool
+) -> None:
+    """In a directory of a group, or one such as /tmp, where it cannot be opened to be made."""
+    output, real = tmp_path / "out.csv", os.open
+    lock_path(output).touch()
+
+    def as_another_user(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR or not readable:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", as_another_user)
+    if readable:
+        with locked(output), pytest.raises(OutputLocked), locked(output):
+            raise AssertionError("two runs hold one lock")
+    else:
+        with pytest.raises(OutputRefused, match="permission denied"), locked(output):
+            raise AssertionError("locked what cannot be opened")
+
+
 def test_the_lock_is_for_all_who_may_write_there(tmp_path: Path) -> None:
     """Tonight's run of another user finds a lock that it can open, as far as the umask allows."""
     before = os.umask(0o002)

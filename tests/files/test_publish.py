@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from scorer.errors import OutputRefused, StorageError, UsageError
+from scorer.errors import OutputRefused, StorageError
 from scorer.files.discover import report_path
 from scorer.files.publish import (
     FileIdentity,
     check_owner,
-    check_place,
-    inodes,
     is_ours,
     json_text,
     replacing,
@@ -67,23 +65,6 @@ def test_new_files_follow_the_umask(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
 
 
-@pytest.mark.parametrize("kind", ["path", "symlink", "hard link"])
-def test_input_and_output_are_never_one_file(tmp_path: Path, kind: str) -> None:
-    """By whatever name: refused even with overwrite."""
-    (source := tmp_path / "in.csv").write_text("text\n")
-    output = tmp_path / "out.csv"
-    if kind == "path":
-        output = tmp_path / "sub" / ".." / "in.csv"
-        (tmp_path / "sub").mkdir()
-    elif kind == "symlink":
-        output.symlink_to(source)
-    else:
-        output.hardlink_to(source)
-    with pytest.raises(UsageError) as caught:
-        check_place(output, inodes([tmp_path / "none.csv", source]))
-    assert str(caught.value) == f"{output} is the input {source} itself; choose another output"
-
-
 def recorded(output: Path) -> None:
     write_json(report_path(output), {"output": FileIdentity.of(output).as_json()})
 
@@ -112,42 +93,6 @@ def test_a_report_that_is_none_makes_nothing_ours(tmp_path: Path, report: str) -
     (output := tmp_path / "out.csv").write_text("x")
     report_path(output).write_text(report, encoding="latin-1")
     assert not is_ours(output)
-
-
-NO_FILE = "is not a regular file; choose another output"
-NO_DIRECTORY = "does not exist; create it first"
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("none/out.csv", f"the directory {{0}}/none {NO_DIRECTORY}"),
-        ("file/out.csv", f"the directory {{0}}/file {NO_DIRECTORY}"),
-        ("dir.csv", f"{{0}}/dir.csv {NO_FILE}"),
-        ("/dev/null", f"/dev/null {NO_FILE}"),
-        ("x" * 300, f"{{0}}/{'x' * 300} cannot be written: file name too long; check that its"),
-    ],
-    ids=["no directory", "a file as directory", "a directory", "a device", "a name too long"],
-)
-def test_outputs_that_cannot_be_written_are_refused_at_once(
-    tmp_path: Path, name: str, words: str
-) -> None:
-    """73, with the reason and what to do."""
-    (tmp_path / "dir.csv").mkdir()
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputRefused) as caught:
-        check_place(tmp_path / name, {})
-    assert str(caught.value).startswith(words.format(tmp_path))
-
-
-@pytest.mark.parametrize("closed", [os.W_OK, os.X_OK])
-def test_a_directory_must_be_open_to_us(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: int
-) -> None:
-    """To be written to, and to be entered; asked of the system, as root may enter everywhere."""
-    monkeypatch.setattr(os, "access", lambda _, mode: not mode & closed)
-    with pytest.raises(OutputRefused, match="cannot be written to; check its permissions"):
-        check_place(tmp_path / "out.csv", {})
 
 
 def test_a_stranger_is_told_what_to_do(tmp_path: Path) -> None:

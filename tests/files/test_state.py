@@ -1,13 +1,17 @@
 import errno
 import json
+import os
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from scorer.errors import NotResumable, StorageError
+from scorer.files import publish
 from scorer.files.discover import (
     failed_report_path,
     intent_path,
@@ -16,6 +20,7 @@ from scorer.files.discover import (
     state_directory,
 )
 from scorer.files.publish import FileIdentity, is_ours, temporary_sibling
+from scorer.files.rejects import reject_log
 from scorer.files.state import (
     Resume,
     declare,
@@ -26,6 +31,7 @@ from scorer.files.state import (
     recover,
     remove_state,
     scratch,
+    unfinished_since,
 )
 from scorer.records import Counters, Scores
 
@@ -143,6 +149,118 @@ def test_whatever_has_the_name_of_the_state_gives_way(output: Path, kind: str) -
     assert (output.parent / "elsewhere" / "kept").exists()
 
 
+def is_somebody_elses(output: Path, patch: pytest.MonkeyPatch) -> str:
+    patch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    return f"belongs to another user (uid {os.getuid()})"
+
+
+def is_open_to_others(output: Path, _: pytest.MonkeyPatch) -> str:
+    state_directory(output).chmod(0o777)
+    return "may be written to by other users"
+
+
+def is_a_link(output: Path, _: pytest.MonkeyPatch) -> str:
+    state_directory(output).rename(output.with_name("elsewhere"))
+    state_directory(output).symlink_to("elsewhere")
+    return "is a link, not a directory"
+
+
+STRANGE = pytest.mark.parametrize(
+    "becomes", [is_somebody_elses, is_open_to_others, is_a_link], ids=lambda each: each.__name__
+)
+
+
+@STRANGE
+def test_what_others_may_have_written_is_not_taken_up(
+    output: Path, monkeypatch: pytest.MonkeyPatch, becomes: Any
+) -> None:
+    """Results, plan and intent of such a state are not believed; the run starts afresh."""
+    report = published(output)
+    report_path(output).unlink(missing_ok=True)
+    reason = becomes(output, monkeypatch)
+    assert recover(output) == ()
+    assert not is_ours(output)
+    assert unfinished_since(output, PLAN) is None
+    with open_state(output, PLAN) as state:
+        assert state.parts.take(0, DIGEST, 1) is None
+        assert state.warning == (
+            f"the unfinished run of {output} is not taken up: {state.directory} {reason}"
+        )
+    assert report["output"]
+
+
+@STRANGE
+def test_require_refuses_what_others_may_have_written(
+    output: Path, monkeypatch: pytest.MonkeyPatch, becomes: Any
+) -> None:
+    """With the reason, and nothing is removed."""
+    killed_run(output)
+    reason = becomes(output, monkeypatch)
+    recover(output)
+    with pytest.raises(NotResumable, match=re.escape(f"{reason}; leave out --resume require")):
+        taken_up(output, resume="require")
+    assert (state_directory(output) / "journal").exists()
+
+
+def test_a_state_that_only_its_owner_may_empty_is_moved_aside(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not stop the night, and its owner finds it under the name that the line tells."""
+    killed_run(output)
+    is_somebody_elses(output, monkeypatch)
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for how, said in (("auto", "is not taken up: "), ("never", "; it is ")):
+        with monkeypatch.context() as patch:
+            patch.setattr("scorer.files.state.discard", refuse)
+            with open_state(output, PLAN, cast("Resume", how)) as state:
+                (aside,) = output.parent.glob(f".{output.name}.*.tweetscore")
+                assert said in state.warning
+                assert state.warning.endswith(f"; it is {aside} now")
+                assert (aside / "plan.json").exists()
+        shutil.rmtree(aside)
+
+
+def test_a_pipe_in_the_place_of_the_plan_is_thrown_away(output: Path) -> None:
+    """It is not waited for; the line says what was wrong."""
+    state_directory(output).mkdir(mode=0o700)
+    os.mkfifo(plan := state_directory(output) / "plan.json")
+    assert recover(output) == (
+        f"the unfinished run of {output} is not taken up: {plan} is not what a run wrote there",
+    )
+    assert names(output) == set()
+
+
+def test_a_part_of_another_size_is_scored_again(output: Path) -> None:
+    """Gigabytes under the name of a part are not read."""
+    killed_run(output)
+    part = state_directory(output) / "part-00000001.arrow"
+    os.truncate(part, 2 << 30)
+    assert taken_up(output) == 1
+
+
+def test_links_within_the_state_lead_nowhere(output: Path) -> None:
+    """What they lead to is neither removed nor written to, and the next run does not stop."""
+    (elsewhere := output.with_name("elsewhere")).mkdir()
+    (elsewhere / "kept").write_text("precious")
+    killed_run(output)
+    state = state_directory(output)
+    (state / "link").symlink_to(elsewhere)
+    (state / "x.tmp").symlink_to(elsewhere)
+    (state / "y.tmp").mkdir()
+    (state / "journal").unlink()
+    (state / "journal").symlink_to(elsewhere / "kept")
+    (state / "rejects.ndjson").symlink_to(elsewhere / "kept")
+    recover(output)
+    with open_state(output, PLAN) as opened, reject_log(opened.rejects):
+        opened.parts.write(0, DIGEST, ONE_ROW)
+    remove_state(output)
+    assert (elsewhere / "kept").read_text() == "precious"
+    assert names(output) == {"elsewhere"}
+
+
 def test_a_run_that_stored_nothing_leaves_nothing(output: Path) -> None:
     """A failure in the first window leaves no litter."""
     killed_run(output, windows=0)
@@ -193,9 +311,7 @@ def test_an_interrupted_publish_is_finished(output: Path, rejected: int) -> None
         assert rejects_path(output).read_text() == "{}\n" * rejected
 
 
-@pytest.mark.parametrize(
-    "step", ["replace_json", "publish_rejects", "remove_state", "shutil.rmtree"]
-)
+@pytest.mark.parametrize("step", ["replace_json", "publish_rejects", "remove_state", "discard"])
 def test_finishing_twice_does_no_harm(
     output: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,11 +381,11 @@ def test_an_intent_that_cannot_be_read_is_not_thrown_away(
     """A device that fails for a moment must not make the output a stranger's for ever."""
     published(output)
 
-    def fail(path: Path) -> bytes:
+    def fail(path: Path, _: int) -> bytes:
         raise OSError(errno.EIO, "Input/output error", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", fail)
+        patch.setattr(publish, "read_own", fail)
         for look in (recover, is_ours):
             with pytest.raises(StorageError, match="input/output error"):
                 look(output)
