@@ -117,6 +117,7 @@ class FirstPass:
             for window in windows:
                 rejects.add(window.texts.rejects)
                 self.record.rejected = rejects.count
+                self.record.not_finite += window.texts.not_finite
                 first = first or next(iter(window.texts.rejects), None)
                 if rejects.count > max_rejects:
                     return first

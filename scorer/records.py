@@ -34,6 +34,7 @@ class TextWindow:
     offset: int  # of the first row in the input, rejects not counted
     texts: "pl.Series"  # String, one per row; null where the cell is null
     rejects: tuple[Reject, ...] = ()  # met while this window was read
+    not_finite: int = 0  # rows met meanwhile that hold NaN or Infinity where JSON has no such thing
 
 
 @dataclass(frozen=True, slots=True)

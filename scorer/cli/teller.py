@@ -128,6 +128,8 @@ def _figures(outcome: "Outcome") -> dict[str, Any]:
     }
     if outcome.up_to_date:
         return figures
+    if odd := counters.get("not_finite"):
+        figures["not_finite"] = odd
     if report["taken_over"]:
         figures["taken_over"] = report["taken_over"]["rows"]
     runtime = report["runtime"]
@@ -150,6 +152,8 @@ def _summary(outcome: "Outcome") -> str:
         f"{output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
         f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
     )
+    if odd := counters.get("not_finite"):
+        line += f"; {odd:,} with NaN or Infinity, which other readers of JSON may refuse"
     if taken_up := report["resumed"]:
         line += f"; {taken_up['rows']:,} were done already"
     match report["taken_over"]:

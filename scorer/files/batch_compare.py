@@ -32,7 +32,7 @@ class BatchSource(Source, Protocol):
 class BatchPair:
     """Two files of record batches."""
 
-    rejects = 0
+    rejects = not_finite = 0
 
     def __init__(
         self, source: BatchSource | None, scored: BatchSource, plan: OutputColumns

@@ -55,6 +55,7 @@ class Pair(Protocol[Piece]):
     """The two files in one format."""
 
     rejects: int  # of the input, as far as it was read
+    not_finite: int  # its rows that hold NaN or Infinity where JSON has no such thing
 
     @property
     def scored(self) -> Source:
@@ -105,6 +106,11 @@ class Comparison:
     def rejects(self) -> int:
         """The records of the input that are no rows, when all has been read."""
         return self._pair.rejects
+
+    @property
+    def not_finite(self) -> int:
+        """The rows of the input with constants that are no JSON, when all has been read."""
+        return self._pair.not_finite
 
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the output's names, types and metadata."""

@@ -43,9 +43,15 @@ def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
     ):
         if counters[whole] != sum(counters[part] for part in parts):
             yield f"{whole} is {counters[whole]:,}, but not the sum of {' and '.join(parts)}"
-    for part, whole in (("equal", "scored"), ("truncated", "scored"), ("unknown", "tokens")):
-        if counters[part] > counters[whole]:
-            yield f"{part} is {counters[part]:,}, more than the {counters[whole]:,} {whole}"
+    for part, whole in (
+        ("equal", "scored"),
+        ("truncated", "scored"),
+        ("unknown", "tokens"),
+        ("not_finite", "rows"),
+    ):
+        found = counters.get(part, 0)  # an earlier version counted less
+        if found > counters[whole]:
+            yield f"{part} is {found:,}, more than the {counters[whole]:,} {whole}"
     once = counters["scored"] - counters["equal"]
     if report["remembered"] > once:
         yield f"remembered are {report['remembered']:,} texts of {once:,}"

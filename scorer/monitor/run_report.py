@@ -53,6 +53,7 @@ class RunRecord:
         self._resumed: dict[str, Any] | None = None
         self.counters = Counters()
         self.rejected = 0
+        self.not_finite = 0
         self._remembered = 0
         self._own_rows = 0  # that no other run has scored
         self._taken_over: dict[str, Any] | None = None
@@ -152,6 +153,7 @@ class RunRecord:
                 "read": self.counters.rows + self.rejected,  # == scored + blank + rejected
                 **asdict(self.counters),
                 "rejected": self.rejected,
+                "not_finite": self.not_finite,
             },
             "remembered": self._remembered,
             "taken_over": self._taken_over,

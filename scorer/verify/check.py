@@ -136,10 +136,14 @@ class _Check:
         tally.add(self._answers.totals())
         if source is None:
             return
-        for found, name in ((comparison.input_rows, "rows"), (comparison.rejects, "rejected")):
-            if found != counters[name]:
-                words = "rows" if name == "rows" else "rejected records"
-                tally.say(f"{found:,} {words} in the input, the report says {counters[name]:,}")
+        for found, name, words in (
+            (comparison.input_rows, "rows", "{:,} rows in the input"),
+            (comparison.rejects, "rejected", "{:,} rejected records in the input"),
+            (comparison.not_finite, "not_finite", "NaN or Infinity in {:,} of the input's rows"),
+        ):
+            reported = counters.get(name, found)  # an earlier version counted less
+            if found != reported:
+                tally.say(f"{words.format(found)}, the report says {reported:,}")
 
     def _check_rejects(self) -> None:
         """Count the lines of the file of rejects, which is there when there are any."""

@@ -280,3 +280,17 @@ def test_nothing_to_score_is_one_line(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("run", tmp_path / "in")
     assert result.exit_code == 66
     assert result.stderr.startswith(f"tweetscore: no file to score in {tmp_path / 'in'}; check")
+
+
+def test_nan_that_passes_through_is_told(invoke: Invoke, tmp_path: Path) -> None:
+    """Another reader of the output may refuse it."""
+    (path := tmp_path / "in.ndjson").write_text('{"text": "I love this song", "x": NaN}\n')
+    result = invoke("run", path, "--device", "builtin")
+    assert result.exit_code == 0
+    assert result.stderr.endswith(
+        "; 1 with NaN or Infinity, which other readers of JSON may refuse\n"
+    )
+    written = (tmp_path / "in.scored.ndjson").read_text()
+    assert written.startswith('{"text": "I love this song", "x": NaN,"label":"positive","score":0.')
+    result = invoke("run", path, "--device", "builtin", "--no-incremental", "--log-format", "json")
+    assert json.loads(result.stderr.splitlines()[0])["not_finite"] == 1

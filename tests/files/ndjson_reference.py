@@ -24,11 +24,6 @@ class Lost:
     raw: bytes
 
 
-class _Taken(Exception):
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-
 def nesting(line: str) -> int:
     """Return how deep brackets are nested outside of strings."""
     deepest = depth = 0
@@ -45,10 +40,6 @@ def nesting(line: str) -> int:
     return deepest
 
 
-def _constant(_: str) -> None:
-    raise _Taken("not-json")
-
-
 def kind_and_text(  # noqa: C901, PLR0911 - the rules in the order in which they apply
     line: str, text: str, taken: set[str]
 ) -> tuple[str, str | None, bool]:
@@ -59,18 +50,26 @@ def kind_and_text(  # noqa: C901, PLR0911 - the rules in the order in which they
         tops.append(members)  # the outermost is the last
         return dict(members)
 
+    constants: list[str] = []
+
+    def constant(word: str) -> int:
+        constants.append(word)
+        return 0  # no text either
+
     if nesting(line) > 200:
         return "too-deep", None, False
     try:
         value = json.loads(
-            line, object_pairs_hook=pairs, parse_constant=_constant, parse_int=len, parse_float=len
+            line,
+            object_pairs_hook=pairs,
+            parse_constant=constant,
+            parse_int=len,
+            parse_float=len,
         )
-    except _Taken as taken_down:
-        return taken_down.kind, None, False
     except ValueError:
         return "not-json", None, False
     if not isinstance(value, dict):
-        return "not-object", None, False
+        return "not-json" if constants else "not-object", None, False
     members = tops[-1]
     names = [name for name, _ in members]
     if taken & set(names):

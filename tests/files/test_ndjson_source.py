@@ -3,7 +3,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -100,8 +102,13 @@ BROKEN = [
     (b'{"text":"a"', "not-json", "no JSON at character 12: expecting ',' delimiter"),
     (b'{"text":"a"} x', "not-json", "no JSON at character 14: extra data"),
     (b'{"text":"a"}{}', "not-json", "no JSON at character 13: extra data"),
-    (b'{"text":"a","x":NaN}', "not-json", "NaN is no JSON"),
-    (b'{"text":"a","x":-Infinity}', "not-json", "-Infinity is no JSON"),
+    (b"NaN", "not-json", "NaN is no JSON"),
+    (b'[{"x":-Infinity}]', "not-json", "-Infinity is no JSON"),
+    (b'{"text":NaN}', "not-text", "the value of 'text' is NaN, not a string"),
+    (b'{"text":"a","score":NaN}', "key-taken", "it has a key 'score' already"),
+    (b'{"text":"a","x":nan}', "not-json", "no JSON at character 17: expecting value"),
+    (b'{"text":"a","x":+Infinity}', "not-json", "no JSON at character 17: expecting value"),
+    (b'{"text":"a","x":-NaN}', "not-json", "no JSON at character 17: expecting value"),
     (b'{"text":"a\tb"}', "not-json", "no JSON at character 11: invalid control character at"),
     (b'{"text":"a"}\0', "not-json", "no JSON at character 13: extra data"),
     (b'[{"text":"a"}]', "not-object", "it is an array, not an object"),
@@ -141,6 +148,9 @@ GOOD = [
     b'{"labels":1,"x":"label"}',
     b'{"x":{"label":1,"text":7}}',
     b'{"x":"\\u0000"}',
+    b'{"text":"a","retweeted":{"text":"b","label":{"text":"c"}}}',
+    b'{"x":["text","text"],"type":"text","text":"a"}',
+    b'{"text":"a","x":"\\u00e9\\u0026"}',
 ]
 
 
@@ -148,6 +158,39 @@ GOOD = [
 def test_what_is_only_unusual_is_a_row(tmp_path: Path, line: bytes) -> None:
     """Other keys are their own business."""
     assert rejects(tmp_path, line) == []
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-Infinity", b'[1, {"y": NaN}]'])
+def test_floats_that_are_no_numbers_pass_through_and_are_counted(
+    tmp_path: Path, value: bytes
+) -> None:
+    """As `json.dumps` writes them: the line keeps its bytes, in whatever window its row is."""
+    line = b'{"text":"ok","x":' + value
+    content = b'{"text":"ok"}\n' + line + b'}\n{"text":"NaN"}\n' + line + b"}\nx\n"
+    (path := tmp_path / "in.ndjson").write_bytes(content)
+    for rows, counts in ((1, [2, 0, 0, 0, 0]), (9, [2])):
+        windows = list(open_source(path).windows(rows))
+        assert [window.not_finite for window in windows] == counts
+    assert sum(w.not_finite for w in open_source(path, limit=2).windows(9)) == 1
+    assert (b"\n" + line + b"," + OK + b"}\n") in write_scored(
+        path, tmp_path / "out.ndjson"
+    ).read_bytes()
+
+
+def test_what_writers_of_such_floats_make_is_read(tmp_path: Path) -> None:
+    """Python's own, and DuckDB's; polars writes null."""
+    nan = float("nan")
+    with (tmp_path / "python.ndjson").open("w") as file:
+        file.write(json.dumps({"text": "ok", "x": nan, "y": [-float("inf")]}))
+    path = tmp_path / "duckdb.ndjson"
+    duckdb.execute(f"COPY (SELECT 'ok' AS text, 'nan'::DOUBLE AS x) TO '{path}' (FORMAT json)")
+    pl.DataFrame({"text": ["ok"], "x": [nan]}).write_ndjson(tmp_path / "polars.ndjson")
+    counts = {}
+    for path in tmp_path.iterdir():
+        (window,) = open_source(path).windows(9)
+        assert (window.texts.to_list(), window.rejects) == (["ok"], ())
+        counts[path.stem] = window.not_finite
+    assert counts == {"python": 1, "duckdb": 1, "polars": 0}
 
 
 def test_a_line_may_be_as_long_as_a_record(tmp_path: Path) -> None:
@@ -295,10 +338,10 @@ def test_lines_at_once_are_what_they_are_one_by_one(
 ) -> None:
     """The vectorised reading and the strict one agree on every line."""
     content = b"\n".join(line.replace(b"\n", b"") for line in lines)
-    keys = Keys(text, appended)
+    keys = Keys((text,), appended)
     for piece in split_lines([content], 1 << 20):
         found = ObjectReader(keys, 1 << 20).read(piece)
-        wanted, lost = [], []
+        wanted, lost, odd = [], [], []
         for i in range(len(piece)):
             line = piece.content(i)
             try:
@@ -309,11 +352,13 @@ def test_lines_at_once_are_what_they_are_one_by_one(
             one = read_line(line, keys)
             if isinstance(one, Row):
                 wanted.append((int(piece.starts[i]) + one.brace, one.bare, one.text))
+                odd.append(one.not_finite)
             else:
                 lost.append((piece.first + i, one.kind))
         rows = zip(found.braces.tolist(), found.bare.tolist(), found.texts, strict=True)
         assert list(rows) == wanted
         assert [(reject.line, reject.kind) for _, reject in found.rejects] == lost
+        assert found.not_finite.tolist() == odd
         assert np.all(found.stops > found.braces)
 
 

@@ -807,3 +807,25 @@ def test_a_disk_error_names_its_remedy(stub: Any, tweets: Path) -> None:
     stub.before_scoring = full
     with pytest.raises(StorageError, match="free some space"):
         run_one(stub, tweets)
+
+
+def test_rows_with_nan_are_counted_once_whoever_reads_them(stub: Any, tmp_path: Path) -> None:
+    """A run that goes on where another ended counts as if nothing had happened."""
+    path = tmp_path / "tweets.ndjson"
+    lines = [f'{{"text":"a{i}+","x":{"NaN" if i % 2 else i}}}' for i in range(6)]
+    path.write_text("\n".join(lines))
+    calls = 0
+
+    def die_in_the_third() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+
+    stub.before_scoring = die_in_the_third
+    with pytest.raises(KeyboardInterrupt):
+        run(stub, path, chunk_rows=2)
+    stub.before_scoring = lambda: None
+    report = run_one(stub, path, chunk_rows=2)
+    assert report["resumed"]["rows"] == 4
+    assert (report["counters"]["rows"], report["counters"]["not_finite"]) == (6, 3)

@@ -15,6 +15,7 @@ LIBRARIES = {
     "onnxruntime_ep_openvino": ["scorer/inference/runtime/"],
     "tokenizers": ["scorer/inference/tokens.py", "export/"],
     "pyarrow": ["scorer/files/"],
+    "msgspec": ["scorer/files/ndjson/"],
     "jsonschema": ["scorer/monitor/"],
     "obstore": ["scorer/remote/objects.py", "scorer/remote/s3.py"],
     "boto3": ["scorer/remote/s3.py"],

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import DataError
-from tests.verify.helpers import check, forge, score
+from tests.verify.helpers import check, edit_report, forge, score
 
 LINES = b'{"id":1,"text":"good+"}\n{"id":2,"text":"bad-"}\n{"id":3}\r\n'
 
@@ -42,6 +42,26 @@ def test_a_change_is_found(output: Path, old: bytes, new: bytes, finding: str) -
     verdict = check(output)
     assert any(line.startswith(finding) for line in verdict.findings), verdict.findings
     assert verdict.exit_code == DataError.exit_code
+
+
+def test_rows_with_nan_are_counted_again(tmp_path: Path) -> None:
+    """Nothing is wrong with them, but with another number in the report; an old one has none."""
+    (path := tmp_path / "in.ndjson").write_bytes(b'{"text":"a","x":NaN}\n{"text":"b"}\n')
+    output = score(path)
+    assert check(output, rescore=2).findings == ()
+    edit_report(output, lambda report: report["counters"].update(not_finite=2))
+    assert check(output).findings == (
+        "NaN or Infinity in 1 of the input's rows, the report says 2",
+    )
+    edit_report(output, lambda report: report["counters"].update(not_finite=3))
+    assert "the report: not_finite is 3, more than the 2 rows" in check(output).findings
+    edit_report(output, lambda report: report["counters"].pop("not_finite"))
+    assert check(output).findings == ()
+    content = output.read_bytes()
+    forge(output, content.replace(b"NaN", b"nan"))
+    assert any(line.startswith("line 1 is no row: no JSON") for line in check(output).findings)
+    forge(output, content.replace(b"NaN", b"Infinity"))
+    assert "row 1: key 'x' is not what the input holds" in check(output).findings
 
 
 def test_an_output_without_the_members_is_refused(output: Path) -> None:

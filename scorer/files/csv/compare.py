@@ -32,7 +32,7 @@ class CsvPair:
         encoding: str | None,
         delimiter: str | None,
     ) -> None:
-        self.rejects = 0
+        self.rejects = self.not_finite = 0
         self._source = source if isinstance(source, CsvSource) else None
         self._plan = plan
         self._options = encoding, delimiter

@@ -29,7 +29,7 @@ class NdjsonPair:
     """Two NDJSON files."""
 
     def __init__(self, source: Source | None, output: Path, plan: OutputColumns) -> None:
-        self.rejects = 0
+        self.rejects = self.not_finite = 0
         self._source = source if isinstance(source, NdjsonSource) else None
         if self._source:
             self._source.check_plan(plan)  # a line that has one of its names is a reject
@@ -45,9 +45,10 @@ class NdjsonPair:
             yield Finding("mark", "the byte-order mark is not the input's")
 
     def input_pieces(self) -> Iterator[Objects]:
-        """Yield the input's rows, and count its rejects."""
+        """Yield the input's rows, and count what a report counts of them."""
         for rows in self._source.rows() if self._source else ():
             self.rejects += len(rows.rejects)
+            self.not_finite += int(rows.not_finite.sum())
             yield rows
 
     def output_pieces(self) -> Iterator[Objects]:
@@ -157,6 +158,6 @@ def _different_key(mine: bytes, its: bytes) -> str:
 def _members(line: bytes) -> list[tuple[str, Any]]:
     """Return a row's names and values, numbers as they are spelled."""
     found: list[tuple[str, Any]] = json.loads(
-        line, object_pairs_hook=list, parse_int=str, parse_float=str
+        line, object_pairs_hook=list, parse_int=str, parse_float=str, parse_constant=str
     )
     return found

@@ -30,6 +30,11 @@ class Lines:
         """Return one line without its line ending."""
         return self.data[int(self.starts[i]) : int(self.ends[i])]
 
+    def contents(self) -> list[bytes]:
+        """Return all lines without their line endings."""
+        bounds = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        return [self.data[start:end] for start, end in bounds]
+
 
 def split_lines(blocks: Iterable[bytes], cap: int) -> Iterator[Lines]:
     """Yield all lines; of one that is longer than `cap` bytes, a little more than `cap`.

@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from scorer.files.ndjson.lines import Lines, split_lines
 from scorer.files.ndjson.members import appended_members, with_members
 from scorer.files.ndjson.objects import ObjectReader, Objects
 from scorer.files.ndjson.strict import Failure, Keys, read_members
-from scorer.files.ndjson.values import values_of
+from scorer.files.ndjson.values import Values
 from scorer.files.source import (
     RECORD_CAP,
     OutputColumns,
@@ -27,7 +28,7 @@ from scorer.files.source import (
     input_changed,
 )
 from scorer.files.transcode import Encoding
-from scorer.files.windows import cut_windows
+from scorer.files.windows import Piece, cut_windows
 from scorer.records import TextWindow
 
 LOOKED_AT = 1000  # lines in which the keys are found, before any work
@@ -50,14 +51,12 @@ class NdjsonSource:
         self._compression = format_of(path).compression
         self._limit = limit
         self._cap = cap  # bytes in a line
-        self._keys = Keys(text_column)
         head = next(read_blocks(path, self._compression), b"")
         if head.startswith(_FOREIGN):
             raise DataError(f"{path} is UTF-16", "NDJSON is UTF-8: convert it")
         self.bom = _BOM if head.startswith(_BOM) else b""
         self.columns: tuple[str, ...] = self._find_columns()
-        if self.columns:
-            find_column(path, self.columns, text_column)
+        self._keys = Keys(self._path(text_column, "--text-column"))
 
     def _find_columns(self) -> tuple[str, ...]:
         """Return the keys of the first objects, in the order in which they come up.
@@ -74,15 +73,30 @@ class NdjsonSource:
                 keys.update(dict.fromkeys(name for name, _ in members))
         return tuple(keys)
 
+    def _path(self, name: str, option: str) -> tuple[str, ...]:
+        """Return the keys that lead to a value by its name."""
+        if not self.columns:
+            return (name,)
+        return (self.columns[find_column(self.path, self.columns, name, option)],)
+
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
-        return cut_windows(((piece.texts, piece.rejects) for piece in self.rows()), rows)
+        read = told = 0
+
+        def pieces() -> Iterator[Piece]:
+            nonlocal read
+            for piece in self.rows():
+                read += int(piece.not_finite.sum())
+                yield piece.texts, piece.rejects
+
+        for window in cut_windows(pieces(), rows):
+            yield replace(window, not_finite=read - told)
+            told = read
 
     def values(self, column: str) -> Iterator[pl.Series]:
         """Return the values of a key in pieces: strings, and whole numbers as they are spelled."""
-        if self.columns:
-            find_column(self.path, self.columns, column, "--id-column")
-        return (values_of(rows, column) for rows in self.rows())
+        values = Values(self._path(column, "--id-column"))
+        return map(values.of, self.rows())
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when one of the first objects has a name already.
@@ -91,7 +105,7 @@ class NdjsonSource:
         """
         plan.check_against(self.columns)
         plan.check_encoding(Encoding(self.encoding))
-        self._keys = Keys(self._keys.text, plan.names)
+        self._keys = Keys(self._keys.path, plan.names)
 
     def write_scored(
         self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]

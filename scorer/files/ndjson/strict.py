@@ -1,9 +1,11 @@
 """One line of NDJSON, read strictly: the rules, for the few lines that need them one by one.
 
-A line is one JSON object by RFC 8259, with white space around it or not: no NaN, nothing after
-it, nested at most `MOST_DEPTH` deep. Its text is a string, or null, or not there, which is the
-same as null. It has the text's key once, and none of those that are to be appended. Everything
-else is its own business: other keys twice, numbers of any size, half a surrogate pair.
+A line is one JSON object by RFC 8259, with white space around it or not: nothing after it, nested
+at most `MOST_DEPTH` deep. Its text is a string, or null, or not there, which is the same as null,
+also where an object on the way to it is not there. No key on that way is there twice, and none of
+those that are to be appended. Everything else is its own business: other keys twice, numbers of
+any size, half a surrogate pair, and the three constants that Python's `json.dumps` and others
+write for floats that are no numbers: such a row is counted.
 """
 
 import json
@@ -29,7 +31,7 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 class Keys:
     """Which keys of an object matter."""
 
-    text: str
+    path: tuple[str, ...]  # of the text: its key, after those of the objects around it
     appended: tuple[str, ...] = ()  # that no line may have yet
 
 
@@ -40,6 +42,7 @@ class Row:
     text: str | None
     brace: int  # where the object's last brace stands
     bare: bool  # the object has no members
+    not_finite: bool  # it has a constant that is no JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +63,14 @@ class _Number(str):
     __slots__ = ()
 
 
-class _NotJson(ValueError):
-    """A constant that only Python takes for JSON."""
+class _NotFinite(str):
+    """NaN, Infinity or -Infinity: not JSON, but nothing else can be meant."""
 
-
-def _refuse(constant: str) -> None:
-    raise _NotJson(f"{constant} is no JSON")
+    __slots__ = ()
 
 
 _decode = json.JSONDecoder(
-    object_pairs_hook=_Object, parse_int=_Number, parse_float=_Number, parse_constant=_refuse
+    object_pairs_hook=_Object, parse_int=_Number, parse_float=_Number, parse_constant=_NotFinite
 ).decode
 
 
@@ -78,16 +79,17 @@ def read_line(line: bytes, keys: Keys) -> Row | Failure:
     members = read_members(line)
     if isinstance(members, Failure):
         return members
-    names = [name for name, _ in members]
+    names = {name for name, _ in members}
     if taken := [name for name in keys.appended if name in names]:
         return Failure("key-taken", f"it has a key {taken[0]!r} already")
-    if names.count(keys.text) > 1:
-        return Failure("duplicate-key", f"it has the key {keys.text!r} twice")
-    text = next((value for name, value in members if name == keys.text), None)
+    text = _value(members, keys.path)
+    if isinstance(text, Failure):
+        return text
     if problem := _not_text(text):
-        return Failure("not-text", f"the value of {keys.text!r} {problem}")
+        return Failure("not-text", f"the value of {'.'.join(keys.path)!r} {problem}")
     brace = len(line.rstrip(SPACE)) - 1
-    return Row(text, brace, bare=not members)
+    suspected = b"NaN" in line or b"Infinity" in line
+    return Row(text, brace, not members, suspected and bool(_first_constant(members)))
 
 
 def read_members(line: bytes) -> Sequence[tuple[str, Any]] | Failure:
@@ -101,9 +103,9 @@ def read_members(line: bytes) -> Sequence[tuple[str, Any]] | Failure:
     except json.JSONDecodeError as error:
         words = error.msg[:1].lower() + error.msg[1:]
         return Failure("not-json", f"no JSON at character {error.pos + 1}: {words}")
-    except _NotJson as error:
-        return Failure("not-json", str(error))
     if not isinstance(value, _Object):
+        if constant := _first_constant(value):
+            return Failure("not-json", f"{constant} is no JSON")
         return Failure("not-object", f"it is {_kind(value)}, not an object")
     return value
 
@@ -117,21 +119,45 @@ def depth(line: bytes) -> int:
     return int(np.cumsum(np.where(opens, 1, -1)).max(initial=0))
 
 
-def text_or_number(line: bytes, key: str) -> str | None:
-    """Return the value of a key of a row if it is a string or a whole number, else None."""
+def text_or_number(line: bytes, path: tuple[str, ...]) -> str | None:
+    """Return the value of a row at a path if it is a string or a whole number, else None."""
     members = read_members(line)
-    found = [] if isinstance(members, Failure) else [v for name, v in members if name == key]
-    value = found[0] if len(found) == 1 else None
+    value = members if isinstance(members, Failure) else _value(members, path)
     if isinstance(value, _Number):
         return str(value) if _WHOLE.fullmatch(value) else None
     return value if isinstance(value, str) and not _not_text(value) else None
+
+
+def _value(members: Sequence[tuple[str, Any]], path: tuple[str, ...]) -> Any:
+    """Return what is at the end of a path, None where it breaks off, or why there is no telling."""
+    value: Any = members
+    for number, key in enumerate(path):
+        if value is None:
+            return None
+        if not isinstance(value, _Object):
+            so_far = ".".join(path[:number])
+            return Failure("not-text", f"the value of {so_far!r} is {_kind(value)}, not an object")
+        found = [inner for name, inner in value if name == key]
+        if len(found) > 1:
+            so_far = ".".join(path[: number + 1])
+            return Failure("duplicate-key", f"it has the key {so_far!r} twice")
+        value = found[0] if found else None
+    return value
+
+
+def _first_constant(value: Any) -> str:
+    """Return the first constant that is no JSON, or nothing."""
+    if isinstance(value, list):
+        inside = (inner for _, inner in value) if isinstance(value, _Object) else value
+        return next(filter(None, map(_first_constant, inside)), "")
+    return value if isinstance(value, _NotFinite) else ""
 
 
 def _not_text(value: Any) -> str:
     """Return what is wrong with a text; nothing where it is one, or null."""
     if value is None:
         return ""
-    if isinstance(value, _Number) or not isinstance(value, str):
+    if isinstance(value, (_Number, _NotFinite)) or not isinstance(value, str):
         return f"is {_kind(value)}, not a string"
     try:
         value.encode()
@@ -143,5 +169,7 @@ def _not_text(value: Any) -> str:
 def _kind(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, _NotFinite):
+        return str(value)
     names = ((_Object, "an object"), (list, "an array"), (_Number, "a number"))
     return next((name for kind, name in names if isinstance(value, kind)), "a string")

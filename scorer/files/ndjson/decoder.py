@@ -1,0 +1,121 @@
+"""The values at one place in many lines, each decoded by msgspec into a type of that one member.
+
+It checks a whole line and builds nothing but that value. What it may not judge as the rules of
+`strict` do is a doubt: whatever it refuses, a line in which a key may be there twice or be spelled
+by numbers, and one that may be nested too deep.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from scorer.files.ndjson.strict import MOST_DEPTH, depth
+
+_SHALLOW = 2 * MOST_DEPTH  # bytes in which nothing is nested too deep
+_LETTERS = frozenset('"\\/\b\f\n\r\t')  # that an escape of two characters can stand for
+_REFUSED = (msgspec.MsgspecError, RecursionError)
+
+
+class _Refused:
+    """The type of members that no line may have: nothing becomes one."""
+
+
+def _refuse(kind: type, _: object) -> None:
+    raise ValueError(kind)
+
+
+class Decoder:
+    """Takes the value at a path out of lines.
+
+    Args:
+        path: Keys, from the outermost.
+        leaf: The type of the value; None is what is missing.
+        refused: Keys of the outermost object with which a line is a doubt.
+    """
+
+    def __init__(self, path: Sequence[str], leaf: Any, refused: Sequence[str] = ()) -> None:
+        self._path = tuple(path)
+        self._quoted = tuple(f'"{key}"'.encode() for key in path)
+        self._spelled = re.compile(_spellings(chain(path, refused))).search
+        kind = _type_of(path, leaf, filter(_is_literal, refused))
+        self._decode = msgspec.json.Decoder(kind, dec_hook=_refuse).decode
+        self._members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+    def values(self, lines: Sequence[bytes]) -> tuple[list[Any], list[int]]:
+        """Return the value of each line, None where it is missing, and the numbers of doubts."""
+        found: list[Any] = [None] * len(lines)
+        doubts: list[int] = []
+        decode, quoted, last = self._decode, self._quoted, self._quoted[-1]
+        spelled = self._spelled if self._spelled(b"".join(lines)) else None
+        nested = len(quoted) > 1
+        # A million lines a second: no call that can be spared.
+        for number, line in enumerate(lines):
+            most = max(map(line.count, quoted)) if nested else line.count(last)
+            if (
+                (most > 1 and self._may_be_twice(line))
+                or (spelled and spelled(line))
+                or (len(line) > _SHALLOW and depth(line) > MOST_DEPTH)
+            ):
+                doubts.append(number)
+            else:
+                try:
+                    found[number] = decode(line).member
+                except _REFUSED:
+                    doubts.append(number)
+        for _ in quoted[1:]:
+            found = [None if each is None else each.member for each in found]
+        return found, doubts
+
+    def _may_be_twice(self, line: bytes) -> bool:
+        """Tell whether a key of the path may be twice in its object.
+
+        It is there once where all its other occurrences lie in the values beside it.
+        """
+        around = line
+        for key, quoted in zip(self._path, self._quoted, strict=True):
+            try:
+                members = {name: bytes(value) for name, value in self._members(around).items()}
+            except _REFUSED:
+                return True
+            beside = sum(value.count(quoted) for value in members.values())
+            if around.count(quoted) > beside + (key in members):
+                return True
+            around = members.get(key, b"null")
+            if around == b"null":
+                break
+        return False
+
+
+def _type_of(path: Sequence[str], leaf: Any, refused: Iterable[str]) -> Any:
+    """Return a type of objects in objects, each with one member; the outermost refuses some."""
+    refused = tuple(refused)
+    if path[0] in refused or not all(map(_is_literal, path)):
+        return _Refused  # a doubt, whatever the line
+    kind = leaf
+    for key in reversed(path[1:]):
+        fields = [("member", kind, None)]
+        kind = msgspec.defstruct("Inner", fields, rename={"member": key}, gc=False) | None
+    fields = [("member", kind, None)]
+    names = {"member": path[0]}
+    for number, key in enumerate(refused):
+        fields.append((f"refused{number}", _Refused, None))
+        names[f"refused{number}"] = key
+    return msgspec.defstruct("Outermost", fields, rename=names, gc=False)
+
+
+def _is_literal(name: str) -> bool:
+    """Tell whether a name stands in JSON as it is, unless it is spelled by numbers."""
+    return all(c >= " " and c not in '"\\' for c in name)
+
+
+def _spellings(names: Iterable[str]) -> bytes:
+    """Return a regular expression for the escapes that can stand for characters of names."""
+    letters = set(chain.from_iterable(names))
+    units = {letter.encode("utf-16-be")[i : i + 2].hex() for letter in letters for i in (0, 2)}
+    found = ["u" + "".join(f"[{d}{d.upper()}]" for d in unit) for unit in sorted(units - {""})]
+    if letters & _LETTERS:
+        found.append(r'["\\/bfnrt]')
+    return rf"\\(?:{'|'.join(found)})".encode()
