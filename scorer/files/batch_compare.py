@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.errors import DataError
-from scorer.files.columns import check_column
+from scorer.files import batches
 from scorer.files.compare import Compared, Finding
 from scorer.files.source import OutputColumns, Source
 
@@ -94,8 +94,8 @@ class BatchPair:
 
     def column(self, piece: pa.RecordBatch, name: str) -> pl.Series:
         """Return one of its columns; times with a zone become those of UTC."""
-        number = check_column(self.scored.path, self.scored.columns, name)
-        cells = _unwrapped(piece.column(number))
+        column = batches.find(self.scored.path, self.scored.schema, name, None)
+        cells = _unwrapped(column.of(piece))
         kind = cells.type
         if pa.types.is_timestamp(kind) and kind.tz is not None:
             cells = cells.cast(pa.timestamp(kind.unit, "UTC"))

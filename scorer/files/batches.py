@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from scorer.errors import DataError
-from scorer.files.columns import find_column
+from scorer.files.nested import Inside, Keys, find_keys, no_text
 from scorer.files.source import OutputColumns, ScoredSlice
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
@@ -35,31 +36,82 @@ def damage(path: Path, kind: str) -> Iterator[None]:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column, or a field of a struct, of a struct in a struct ..."""
+
+    keys: Keys
+    type: pa.DataType
+
+    @property
+    def name(self) -> str:
+        """Return the name by which Parquet knows it too."""
+        return ".".join(self.keys)
+
+    def number(self, schema: pa.Schema) -> int:
+        """Return the number of the column that it is, or lies in."""
+        return int(schema.names.index(self.keys[0]))
+
+    def of(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the values of a batch, with all its columns or without the others."""
+        column = batch.column(self.number(batch.schema))
+        for key in self.keys[1:]:
+            field = column.type.get_field_index(key)
+            # Where a struct is null its fields are, whatever stands there.
+            column = column.flatten()[field] if column.null_count else column.field(field)
+        return column
+
+
+def find(
+    place: Path | str, schema: pa.Schema, name: str, option: str | None = "--text-column"
+) -> Column:
+    """Return a column by its name, or by that of a field; DataError where it is missing."""
+    keys = find_keys(place, schema.names, name, lambda: _inside(schema), option)
+    kind = schema.field(schema.names.index(keys[0])).type
+    for key in keys[1:]:
+        kind = kind.field(key).type
+    return Column(keys, kind)
+
+
+def _inside(fields: Iterable[pa.Field]) -> dict[str, Inside]:
+    found: dict[str, Inside] = {}
+    for field in fields:
+        found[field.name] = "twice" if field.name in found else _deeper(field.type)
+    return found
+
+
+def _deeper(kind: pa.DataType) -> Inside:
+    if pa.types.is_struct(kind):
+        return _inside(kind)
+    return "list" if pa.types.is_nested(kind) else "value"
+
+
+def _shown(kind: pa.DataType) -> str:
+    """Return a type as it is shown: a struct may be of any length."""
+    words = str(kind)
+    return words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]}..."
+
+
 def find_text(
     place: Path | str, schema: pa.Schema, name: str, option: str = "--text-column"
-) -> int:
-    """Return the number of the text column; DataError where it is missing or no text."""
-    exact = not option.startswith("--")  # Python's callers see their names as they are
-    number = find_column(place, schema.names, name, option, exact=exact)
-    kind = schema.field(number).type
-    if not is_text(kind):
-        raise DataError(
-            f"column {name!r} of {place} is {kind}, not text",
-            f"name another with {option}",
-        )
-    return number
+) -> Column:
+    """Return the text column; DataError where it is missing or no text."""
+    column = find(place, schema, name, option)
+    if not is_text(column.type):
+        problem = f"column {name!r} of {place} is {_shown(column.type)}, not text"
+        raise no_text(problem, _deeper(column.type), column.name, option)
+    return column
 
 
-def find_values(path: Path, schema: pa.Schema, name: str) -> int:
-    """Return the number of a column; DataError where it is missing or no text or whole numbers."""
-    number = find_column(path, schema.names, name, "--id-column")
-    kind = schema.field(number).type
-    if not is_text(kind) and not pa.types.is_integer(_value_type(kind)):
-        raise DataError(
-            f"column {name!r} of {path} is {kind}, neither text nor whole numbers",
-            "name another with --id-column",
+def find_values(path: Path, schema: pa.Schema, name: str) -> Column:
+    """Return a column of ids; DataError where it is missing or no text or whole numbers."""
+    column = find(path, schema, name, "--id-column")
+    if not is_text(column.type) and not pa.types.is_integer(_value_type(column.type)):
+        problem = (
+            f"column {name!r} of {path} is {_shown(column.type)}, neither text nor whole numbers"
         )
-    return number
+        raise no_text(problem, _deeper(column.type), column.name, "--id-column")
+    return column
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:

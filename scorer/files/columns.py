@@ -18,7 +18,7 @@ _USUAL = {
 }
 
 
-def check_column(path: Path, columns: Sequence[str], name: str) -> int:
+def check_column(path: Path | str, columns: Sequence[str], name: str) -> int:
     """Return the number of the column; raise DataError unless there is one of that name."""
     found = _named(columns, name)
     if len(found) > 1:
@@ -35,6 +35,7 @@ def find_column(
     option: str = "--text-column",
     *,
     exact: bool = False,
+    nested: Sequence[str] = (),
 ) -> int:
     """Return the number of the column; raise DataError when it is missing or there twice.
 
@@ -44,24 +45,31 @@ def find_column(
         name: The one that is wanted.
         option: By which the user names it.
         exact: Blanks and byte-order marks around a name count, as they do in SQL and in Python.
+        nested: Names of what lies inside of columns, which may be meant.
     """
     found = _named(columns, name, exact=exact)
     if len(found) == 1:
         return found[0]
     if found and columns[found[0]] == name:
         raise DataError(f"{place} has {len(found)} columns {name!r}", "rename all but one")
-    problem = f"{place} has no column {_short(name)!r}, only: {_listed(columns)}"
-    likely = columns[found[0]] if found else _likeliest(columns[:_COMPARED], name, _USUAL[option])
+    problem = f"{place} has no column {_short(name)!r}, only: {_listed((*columns, *nested))}"
+    likely = columns[found[0]] if found else likeliest(columns, nested, name, option)
     if any("\0" in column for column in columns):
         remedy = "if it is UTF-16, give --encoding utf-16-le or utf-16-be; else convert it to UTF-8"
         raise DataError(problem, remedy)
-    if likely is None:
-        raise DataError(problem, f"name one with {option}")
-    if not option.startswith("--"):
-        raise DataError(problem, f"did you mean {option}={likely!r}?")
     # Of two names that look the same, only the exact one is one column.
-    hint = {option: likely if found else visible(likely) or likely}
-    raise DataError(problem, f"did you mean {options(hint)}?", hint)
+    shown = likely if found or likely is None else visible(likely) or likely
+    raise or_rather(problem, option, shown)
+
+
+def or_rather(problem: str, option: str, likely: str | None) -> DataError:
+    """Return the error with the name that is likely to be meant, or with none."""
+    if likely is None:
+        return DataError(problem, f"name one with {option}")
+    if not option.startswith("--"):
+        return DataError(problem, f"did you mean {option}={likely!r}?")
+    hint = {option: likely}
+    return DataError(problem, f"did you mean {options(hint)}?", hint)
 
 
 def visible(name: str) -> str:
@@ -86,10 +94,13 @@ def _short(column: str) -> str:
     return column if len(column) <= _NAME_SHOWN else column[:_NAME_SHOWN] + "..."
 
 
-def _likeliest(columns: Sequence[str], name: str, usual: Sequence[str]) -> str | None:
-    named = [column for column in columns if len(column) <= _NAME_SHOWN]
-    by_lower = {visible(column).lower(): column for column in reversed(named)}
-    for wanted in (name.lower(), *usual):
+def likeliest(columns: Sequence[str], nested: Sequence[str], name: str, option: str) -> str | None:
+    """Return the column, or the name of what lies inside of one, that is likely to be meant."""
+    named = [column for column in columns[:_COMPARED] if len(column) <= _NAME_SHOWN]
+    by_lower = {inner.rpartition(".")[2].lower(): inner for inner in reversed(nested)}
+    by_lower |= {inner.lower(): inner for inner in reversed(nested)}
+    by_lower |= {visible(column).lower(): column for column in reversed(named)}
+    for wanted in (name.lower(), *_USUAL[option]):
         close = difflib.get_close_matches(wanted, by_lower, n=1)
         if close:
             return by_lower[close[0]]

@@ -9,7 +9,6 @@ from pyarrow import RecordBatch, Table
 
 from scorer.errors import DataError, UsageError, shown
 from scorer.files import batches
-from scorer.files.columns import find_column
 from scorer.files.source import OutputColumns, ScoredSlice
 
 __all__ = [
@@ -122,14 +121,20 @@ def texts_of(rows: Rows, text_column: str, columns: OutputColumns) -> pl.Series:
         UsageError: A name that would be added is taken.
     """
     place = "the table" if isinstance(rows, Table) else "the record batch"
-    column = rows.column(find_column(place, rows.schema.names, text_column, "text_column"))
+    column = batches.find(place, rows.schema, text_column, "text_column")
     if not _holds_texts(column.type):
         raise DataError(
             f"column {text_column!r} of {place} is {column.type}, not text",
             "name another with text_column",
         )
     columns.check_against(rows.schema.names, "label_column and score_column")
-    return _texts(column, f"the texts of column {text_column!r} of {place}")
+    return _texts(_values(rows, column), f"the texts of column {text_column!r} of {place}")
+
+
+def _values(rows: Rows, column: batches.Column) -> pa.Array | pa.ChunkedArray:
+    if isinstance(rows, RecordBatch):
+        return column.of(rows)
+    return pa.chunked_array([column.of(batch) for batch in rows.to_batches()], column.type)
 
 
 def with_answers(rows: Rows, answers: ScoredSlice, columns: OutputColumns) -> Rows:

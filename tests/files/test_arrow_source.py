@@ -126,7 +126,11 @@ def test_long_texts_are_taken_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     source = arrow_source.ArrowSource(
         write(tmp_path / "in.arrow", batch(texts, kind)), text_column="text"
     )
-    pieces = [len(piece) for held in source._read(0) for piece in source._pieces(held, 0)]
+    pieces = [
+        len(piece)
+        for held in source._read(source._text)
+        for piece in source._pieces(held, source._text)
+    ]
     assert pieces == [1, 2, 3, 2, 1]
     monkeypatch.setattr(arrow_source, "MOST_TEXT", 19)
     with pytest.raises(DataError, match=r"a text of .*in.arrow takes 0 MiB; leave it out"):

@@ -18,7 +18,8 @@ from scorer.files.ndjson import source as ndjson_source
 from scorer.files.ndjson.lines import split_lines
 from scorer.files.ndjson.objects import ObjectReader
 from scorer.files.ndjson.source import NdjsonSource
-from scorer.files.ndjson.strict import Keys, Row, depth, read_line
+from scorer.files.ndjson.strict import Row, TextKeys, depth, read_line
+from scorer.files.nested import Keys
 from scorer.files.source import OutputColumns
 from tests.files.files_helpers import PLAN, answers, slices, write_scored
 from tests.files.ndjson_reference import nesting
@@ -223,7 +224,7 @@ def test_a_text_that_no_object_has_is_an_error(tmp_path: Path) -> None:
 
 
 def test_few_bytes_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys are looked for in so many lines and bytes; those of longer lines do not count."""
+    """TextKeys are looked for in so many lines and bytes; those of longer lines do not count."""
     (path := tmp_path / "in.ndjson").write_bytes(b'{"text":"a"}\n{"b":1}\n{"c":1}\n')
     assert open_source(path).columns == ("text", "b", "c")
     assert NdjsonSource(path, text_column="b", cap=8).columns == ("b", "c")
@@ -330,15 +331,15 @@ def objects(draw: st.DrawFn) -> bytes:
 @settings(max_examples=300)
 @given(
     st.lists(objects() | st.binary(max_size=8), min_size=1, max_size=6),
-    st.sampled_from(["text", "é", 'a"b', "x"]),
+    st.sampled_from([("text",), ("é",), ('a"b',), ("x",), ("x", "text"), ("text", "x", "é")]),
     st.sampled_from([("label", "score"), ("é", "sl/ash"), ('a"c', "score"), ()]),
 )
 def test_lines_at_once_are_what_they_are_one_by_one(
-    lines: list[bytes], text: str, appended: tuple[str, ...]
+    lines: list[bytes], text: Keys, appended: tuple[str, ...]
 ) -> None:
     """The vectorised reading and the strict one agree on every line."""
     content = b"\n".join(line.replace(b"\n", b"") for line in lines)
-    keys = Keys((text,), appended)
+    keys = TextKeys(text, appended)
     for piece in split_lines([content], 1 << 20):
         found = ObjectReader(keys, 1 << 20).read(piece)
         wanted, lost, odd = [], [], []

@@ -35,7 +35,6 @@ class ArrowSource:
     def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:
         self.path = path
         self._limit = limit
-        self._text_column = text_column
         self._is_stream = is_stream(path)
         with batches.damage(path, "Arrow IPC"):
             first = next(batches_of(path), None)
@@ -48,7 +47,7 @@ class ArrowSource:
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
-        texts = (piece for held in self._read(self._text) for piece in self._pieces(held, 0))
+        texts = (p for held in self._read(self._text) for p in self._pieces(held, self._text))
         offset = 0
         for window in batches.cut_texts(texts, rows):
             yield TextWindow(offset, window)
@@ -56,8 +55,8 @@ class ArrowSource:
 
     def values(self, column: str) -> Iterator[pl.Series]:
         """Return the values of a column of text or whole numbers in pieces."""
-        number = batches.find_values(self.path, self.schema, column)
-        return (piece for held in self._read(number) for piece in self._pieces(held, 0))
+        found = batches.find_values(self.path, self.schema, column)
+        return (piece for held in self._read(found) for piece in self._pieces(held, found))
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that Arrow can hold."""
@@ -116,9 +115,9 @@ class ArrowSource:
         if at != len(part) or digest.digest() != part.digest:
             raise input_changed(self.path)
 
-    def _pieces(self, held: Held, column: int) -> Iterator[pl.Series]:
+    def _pieces(self, held: Held, column: batches.Column) -> Iterator[pl.Series]:
         """Yield a batch's texts in pieces that fit the memory."""
-        texts = held.batch.column(column)
+        texts = column.of(held.batch)
         lengths = _lengths(texts)
         if (longest := int(lengths.max(initial=0))) > MOST_TEXT:
             raise DataError(
@@ -133,7 +132,7 @@ class ArrowSource:
             yield batches.texts_of(texts[at:stop])
             at = stop
 
-    def _read(self, column: int | None) -> Iterator[Held]:
+    def _read(self, column: batches.Column | None) -> Iterator[Held]:
         """Yield the batches, with one column or all, each checked before it is read, and after."""
         left = self._limit
         sizes = batches_of(self.path)
@@ -166,8 +165,8 @@ class ArrowSource:
             ) from error
 
     @contextmanager
-    def _open(self, column: int | None = None) -> Iterator[Any]:
-        fields = [] if column is None else [column]
+    def _open(self, column: batches.Column | None = None) -> Iterator[Any]:
+        fields = [] if column is None else [column.number(self.schema)]
         options = pa.ipc.IpcReadOptions(included_fields=fields)
         opened = pa.ipc.open_stream if self._is_stream else pa.ipc.open_file
         with (

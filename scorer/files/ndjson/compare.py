@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.files.cells import pieces
-from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.ndjson.members import spelled
 from scorer.files.ndjson.objects import Objects
 from scorer.files.ndjson.source import NdjsonSource
+from scorer.files.nested import Keys
 from scorer.files.source import RECORD_CAP, OutputColumns, Source
 
 _MEMBERS = 1 << 16  # bytes that the appended members may add to the longest line
@@ -34,6 +34,7 @@ class NdjsonPair:
         if self._source:
             self._source.check_plan(plan)  # a line that has one of its names is a reject
         self._plan = plan
+        self._keys: dict[str, Keys] = {}  # of the values that are asked for
         # Its "text" is the label, read by the same rules as any text.
         cap = RECORD_CAP + _MEMBERS
         self.scored = NdjsonSource(output, text_column=plan.label_column, cap=cap)
@@ -86,10 +87,11 @@ class NdjsonPair:
 
         Read line by line: pyarrow's parser wants values of one type, and an id may be of any.
         """
-        check_column(self.scored.path, self.scored.columns, name)
+        if name not in self._keys:
+            self._keys[name] = self.scored.keys_of(name, None)
         lines = (_line(piece, row) for row in range(len(piece)))
         rows = (json.loads(line, parse_int=str, parse_float=str) for line in lines)
-        cells = [_as_text(members.get(name)) for members in rows]
+        cells = [_as_text(_value(members, self._keys[name])) for members in rows]
         return pl.Series(name, cells, dtype=pl.String)
 
     def _found(self, piece: Objects) -> pa.StructArray:
@@ -122,6 +124,12 @@ class NdjsonPair:
             at = pc.index(ending, value=True).as_py()
             text = f"row {offset + at + 1:,}: the line ending is not the input's"
             yield Finding("ending", text, ending.true_count)
+
+
+def _value(members: Any, keys: Keys) -> Any:
+    for key in keys:
+        members = members.get(key) if isinstance(members, dict) else None
+    return members
 
 
 def _as_text(value: Any) -> str | None:

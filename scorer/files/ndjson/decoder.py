@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from scorer.files.ndjson.strict import MOST_DEPTH, depth
+from scorer.files.nested import Keys
 
 _SHALLOW = 2 * MOST_DEPTH  # bytes in which nothing is nested too deep
 _LETTERS = frozenset('"\\/\b\f\n\r\t')  # that an escape of two characters can stand for
@@ -36,8 +37,8 @@ class Decoder:
         refused: Keys of the outermost object with which a line is a doubt.
     """
 
-    def __init__(self, path: Sequence[str], leaf: Any, refused: Sequence[str] = ()) -> None:
-        self._path = tuple(path)
+    def __init__(self, path: Keys, leaf: Any, refused: Sequence[str] = ()) -> None:
+        self._path = path
         self._quoted = tuple(f'"{key}"'.encode() for key in path)
         self._spelled = re.compile(_spellings(chain(path, refused))).search
         kind = _type_of(path, leaf, filter(_is_literal, refused))
@@ -89,7 +90,7 @@ class Decoder:
         return False
 
 
-def _type_of(path: Sequence[str], leaf: Any, refused: Iterable[str]) -> Any:
+def _type_of(path: Keys, leaf: Any, refused: Iterable[str]) -> Any:
     """Return a type of objects in objects, each with one member; the outermost refuses some."""
     refused = tuple(refused)
     if path[0] in refused or not all(map(_is_literal, path)):

@@ -10,7 +10,7 @@ import polars as pl
 from scorer.files.cells import Flags, Offsets, not_utf8
 from scorer.files.ndjson.decoder import Decoder
 from scorer.files.ndjson.lines import Lines
-from scorer.files.ndjson.strict import SPACE, Failure, Keys, Row, read_line
+from scorer.files.ndjson.strict import SPACE, Failure, Row, TextKeys, read_line
 from scorer.records import Reject
 
 
@@ -51,7 +51,7 @@ class Objects:
 class ObjectReader:
     """Finds the rows among lines."""
 
-    def __init__(self, keys: Keys, cap: int) -> None:
+    def __init__(self, keys: TextKeys, cap: int) -> None:
         self._keys = keys
         self._cap = cap
         self._decoder = Decoder(keys.path, str | None, keys.appended)

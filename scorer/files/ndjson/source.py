@@ -1,7 +1,7 @@
 """NDJSON: read for the texts, and written back as the same bytes plus members."""
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -10,15 +10,15 @@ import polars as pl
 
 from scorer.errors import DataError
 from scorer.files.cells import is_utf8
-from scorer.files.columns import find_column
 from scorer.files.compression import read_blocks, write_blocks
 from scorer.files.feed import RowFeed
 from scorer.files.formats import format_of
 from scorer.files.ndjson.lines import Lines, split_lines
 from scorer.files.ndjson.members import appended_members, with_members
 from scorer.files.ndjson.objects import ObjectReader, Objects
-from scorer.files.ndjson.strict import Failure, Keys, read_members
+from scorer.files.ndjson.strict import Failure, Members, TextKeys, read_members
 from scorer.files.ndjson.values import Values
+from scorer.files.nested import Inside, Keys, find_keys, no_text
 from scorer.files.source import (
     RECORD_CAP,
     OutputColumns,
@@ -55,29 +55,43 @@ class NdjsonSource:
         if head.startswith(_FOREIGN):
             raise DataError(f"{path} is UTF-16", "NDJSON is UTF-8: convert it")
         self.bom = _BOM if head.startswith(_BOM) else b""
-        self.columns: tuple[str, ...] = self._find_columns()
-        self._keys = Keys(self._path(text_column, "--text-column"))
+        self.columns: tuple[str, ...] = self._find_columns(text_column)
+        self._keys = TextKeys(self.keys_of(text_column))
 
-    def _find_columns(self) -> tuple[str, ...]:
+    def _find_columns(self, text_column: str) -> tuple[str, ...]:
         """Return the keys of the first objects, in the order in which they come up.
 
         A text that is missing is null. Missing from all of them, it was meant to have another name.
         """
-        keys: dict[str, None] = {}
+        only_objects: dict[str, bool] = {}
+        for members in self._first_objects():
+            for name, value in members:
+                only_objects[name] = only_objects.get(name, True) and isinstance(value, Members)
+        if only_objects.get(text_column):
+            problem = f"column {text_column!r} of {self.path} is an object, not a string"
+            raise no_text(problem, self._inside()[text_column], text_column)
+        return tuple(only_objects)
+
+    def _first_objects(self) -> Iterator[Members]:
         left = _BYTES_LOOKED_AT
         for line in islice(_each(self._lines()), LOOKED_AT):
             if (left := left - len(line)) < 0:
                 break
-            members = read_members(line) if len(line) <= self._cap and is_utf8(line) else ()
+            members = read_members(line) if len(line) <= self._cap and is_utf8(line) else Members()
             if not isinstance(members, Failure):
-                keys.update(dict.fromkeys(name for name, _ in members))
-        return tuple(keys)
+                yield members
 
-    def _path(self, name: str, option: str) -> tuple[str, ...]:
-        """Return the keys that lead to a value by its name."""
-        if not self.columns:
-            return (name,)
-        return (self.columns[find_column(self.path, self.columns, name, option)],)
+    def keys_of(self, name: str, option: str | None = "--text-column") -> Keys:
+        """Return the keys that lead to a value by its name; DataError where there is none."""
+        if not self.columns:  # no object, and so nothing to hold it against
+            return tuple(name.split("."))
+        return find_keys(self.path, self.columns, name, self._inside, option)
+
+    def _inside(self) -> Mapping[str, Inside]:
+        found: dict[str, Inside] = {}
+        for members in self._first_objects():
+            members.add_to(found)
+        return found
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
@@ -95,7 +109,7 @@ class NdjsonSource:
 
     def values(self, column: str) -> Iterator[pl.Series]:
         """Return the values of a key in pieces: strings, and whole numbers as they are spelled."""
-        values = Values(self._path(column, "--id-column"))
+        values = Values(self.keys_of(column, "--id-column"))
         return map(values.of, self.rows())
 
     def check_plan(self, plan: OutputColumns) -> None:
@@ -105,7 +119,7 @@ class NdjsonSource:
         """
         plan.check_against(self.columns)
         plan.check_encoding(Encoding(self.encoding))
-        self._keys = Keys(self._keys.path, plan.names)
+        self._keys = TextKeys(self._keys.path, plan.names)
 
     def write_scored(
         self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]

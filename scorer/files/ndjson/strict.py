@@ -10,12 +10,12 @@ write for floats that are no numbers: such a row is counted.
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from scorer.files.nested import Inside, Keys
 from scorer.records import RejectKind
 
 MOST_DEPTH = 200  # brackets in brackets; far from where a parser that calls itself would end
@@ -28,10 +28,10 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class TextKeys:
     """Which keys of an object matter."""
 
-    path: tuple[str, ...]  # of the text: its key, after those of the objects around it
+    path: Keys  # of the text
     appended: tuple[str, ...] = ()  # that no line may have yet
 
 
@@ -53,8 +53,19 @@ class Failure:
     reason: str
 
 
-class _Object(list[tuple[str, Any]]):
+class Members(list[tuple[str, Any]]):
     """The members of an object in order, those that are there twice too."""
+
+    def add_to(self, inside: dict[str, Inside]) -> None:
+        """Add to what is known of such objects: what their members hold, objects before all."""
+        for name, value in self:
+            known = inside.get(name, "value")
+            if isinstance(value, Members):
+                known = known if isinstance(known, dict) else {}
+                value.add_to(known)
+            elif isinstance(value, list) and not isinstance(known, dict):
+                known = "list"
+            inside[name] = known
 
 
 class _Number(str):
@@ -70,11 +81,11 @@ class _NotFinite(str):
 
 
 _decode = json.JSONDecoder(
-    object_pairs_hook=_Object, parse_int=_Number, parse_float=_Number, parse_constant=_NotFinite
+    object_pairs_hook=Members, parse_int=_Number, parse_float=_Number, parse_constant=_NotFinite
 ).decode
 
 
-def read_line(line: bytes, keys: Keys) -> Row | Failure:
+def read_line(line: bytes, keys: TextKeys) -> Row | Failure:
     """Read a line, without its line ending, that is valid UTF-8."""
     members = read_members(line)
     if isinstance(members, Failure):
@@ -92,7 +103,7 @@ def read_line(line: bytes, keys: Keys) -> Row | Failure:
     return Row(text, brace, not members, suspected and bool(_first_constant(members)))
 
 
-def read_members(line: bytes) -> Sequence[tuple[str, Any]] | Failure:
+def read_members(line: bytes) -> Members | Failure:
     """Return a line's object as names and values, numbers as they are spelled."""
     if not line.strip(SPACE):
         return Failure("not-json", "a blank line")
@@ -103,7 +114,7 @@ def read_members(line: bytes) -> Sequence[tuple[str, Any]] | Failure:
     except json.JSONDecodeError as error:
         words = error.msg[:1].lower() + error.msg[1:]
         return Failure("not-json", f"no JSON at character {error.pos + 1}: {words}")
-    if not isinstance(value, _Object):
+    if not isinstance(value, Members):
         if constant := _first_constant(value):
             return Failure("not-json", f"{constant} is no JSON")
         return Failure("not-object", f"it is {_kind(value)}, not an object")
@@ -119,7 +130,7 @@ def depth(line: bytes) -> int:
     return int(np.cumsum(np.where(opens, 1, -1)).max(initial=0))
 
 
-def text_or_number(line: bytes, path: tuple[str, ...]) -> str | None:
+def text_or_number(line: bytes, path: Keys) -> str | None:
     """Return the value of a row at a path if it is a string or a whole number, else None."""
     members = read_members(line)
     value = members if isinstance(members, Failure) else _value(members, path)
@@ -128,13 +139,13 @@ def text_or_number(line: bytes, path: tuple[str, ...]) -> str | None:
     return value if isinstance(value, str) and not _not_text(value) else None
 
 
-def _value(members: Sequence[tuple[str, Any]], path: tuple[str, ...]) -> Any:
+def _value(members: Members, path: Keys) -> Any:
     """Return what is at the end of a path, None where it breaks off, or why there is no telling."""
     value: Any = members
     for number, key in enumerate(path):
         if value is None:
             return None
-        if not isinstance(value, _Object):
+        if not isinstance(value, Members):
             so_far = ".".join(path[:number])
             return Failure("not-text", f"the value of {so_far!r} is {_kind(value)}, not an object")
         found = [inner for name, inner in value if name == key]
@@ -148,7 +159,7 @@ def _value(members: Sequence[tuple[str, Any]], path: tuple[str, ...]) -> Any:
 def _first_constant(value: Any) -> str:
     """Return the first constant that is no JSON, or nothing."""
     if isinstance(value, list):
-        inside = (inner for _, inner in value) if isinstance(value, _Object) else value
+        inside = (inner for _, inner in value) if isinstance(value, Members) else value
         return next(filter(None, map(_first_constant, inside)), "")
     return value if isinstance(value, _NotFinite) else ""
 
@@ -171,5 +182,5 @@ def _kind(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, _NotFinite):
         return str(value)
-    names = ((_Object, "an object"), (list, "an array"), (_Number, "a number"))
+    names = ((Members, "an object"), (list, "an array"), (_Number, "a number"))
     return next((name for kind, name in names if isinstance(value, kind)), "a string")

@@ -9,6 +9,7 @@ import polars as pl
 from scorer.files.ndjson.decoder import Decoder
 from scorer.files.ndjson.objects import Objects
 from scorer.files.ndjson.strict import text_or_number
+from scorer.files.nested import Keys
 
 _WHOLE = re.compile(rb"-?[0-9]+").fullmatch
 _string = msgspec.json.Decoder(str).decode
@@ -21,7 +22,7 @@ class Values:
         path: Keys, from the outermost.
     """
 
-    def __init__(self, path: tuple[str, ...]) -> None:
+    def __init__(self, path: Keys) -> None:
         self._path = path
         self._decoder = Decoder(path, msgspec.Raw)
 

@@ -49,7 +49,7 @@ class ReadingPlan:
 
 
 def reading_plans(path: Path, schema: pq.ParquetSchema, name: str | None) -> Iterator[ReadingPlan]:
-    """Yield for each row group how many rows fit a batch of one top-level column, or of all.
+    """Yield for each row group how many rows fit a batch of one column, or of all.
 
     Raises:
         DataError: footer or page headers are damaged, or bounded reading is impossible.

@@ -38,11 +38,11 @@ class ParquetSource:
             self.schema: pa.Schema = file.schema_arrow
             self._codec = _codec(path)
             self.columns: tuple[str, ...] = tuple(self.schema.names)
-        self._text_column = self.columns[batches.find_text(path, self.schema, text_column)]
+        self._text = batches.find_text(path, self.schema, text_column)
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
-        texts = map(self._texts, self._batches(self._text_column))
+        texts = map(self._texts, self._batches(self._text))
         offset = 0
         for window in batches.cut_texts(texts, rows):
             yield TextWindow(offset, window)
@@ -50,8 +50,8 @@ class ParquetSource:
 
     def values(self, column: str) -> "Iterator[pl.Series]":
         """Return the values of a column of text or whole numbers in pieces."""
-        name = self.columns[batches.find_values(self.path, self.schema, column)]
-        return (batches.texts_of(batch.column(0)) for batch in self._batches(name))
+        found = batches.find_values(self.path, self.schema, column)
+        return (batches.texts_of(found.of(batch)) for batch in self._batches(found))
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that Parquet can hold."""
@@ -121,12 +121,13 @@ class ParquetSource:
         if at != len(part) or digest.digest() != part.digest:
             raise input_changed(self.path)
 
-    def _batches(self, name: str | None) -> Iterator[pa.RecordBatch]:
+    def _batches(self, column: batches.Column | None) -> Iterator[pa.RecordBatch]:
         """Yield one column, or all, in batches that fit the memory whatever the row groups are."""
         at = 0
         with self._open() as file:
             if file.schema_arrow != self.schema:
                 raise input_changed(self.path)
+            name = column.name if column else None
             columns = None if name is None else [name]
             for group, plan in enumerate(reading_plans(self.path, file.schema, name)):
                 if at == self._limit:
@@ -134,7 +135,7 @@ class ParquetSource:
                 end = at + plan.rows
                 for batch in file.iter_batches(plan.batch, row_groups=[group], columns=columns):
                     rows = batch.slice(0, None if self._limit is None else self._limit - at)
-                    self._check_texts(rows, name or self._text_column, at)
+                    self._check_texts(rows, column or self._text, at)
                     yield rows
                     at += len(rows)
                     if at == self._limit:
@@ -145,19 +146,19 @@ class ParquetSource:
                         "write it again",
                     )
 
-    def _check_texts(self, batch: pa.RecordBatch, name: str, offset: int) -> None:
+    def _check_texts(self, batch: pa.RecordBatch, column: batches.Column, offset: int) -> None:
         """Raise DataError where bytes are no UTF-8: a reader of Parquet takes them on trust."""
         try:
-            batches.plain(batch.column(batch.schema.names.index(name))).validate(full=True)
+            batches.plain(column.of(batch)).validate(full=True)
         except pa.ArrowInvalid as error:
             raise DataError(
-                f"column {name!r} of {self.path} is not UTF-8 somewhere in rows"
+                f"column {column.name!r} of {self.path} is not UTF-8 somewhere in rows"
                 f" {offset + 1} to {offset + len(batch)}",
                 "write it again with valid text",
             ) from error
 
     def _texts(self, batch: pa.RecordBatch) -> "pl.Series":
-        return batches.texts_of(batch.column(batch.schema.names.index(self._text_column)))
+        return batches.texts_of(self._text.of(batch))
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
