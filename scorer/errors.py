@@ -23,8 +23,9 @@ exits 74, and an interrupt: 130, or 143 when it came as SIGTERM. What was done, 
 bound that was asked for, is no error and exits 3.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
 
 OUTSIDE_BOUND = 3
 
@@ -34,25 +35,56 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command that comes before `tweetscore run`, and what that is then called with.
+
+    Attributes:
+        command: As it is typed.
+        joint: Whether what the command writes is read, or what it left.
+        input: What stands in the place of the input: `-` after a pipe.
+        output: What `-o` is, unless the call says it.
+    """
+
+    command: str
+    joint: Literal["&&", "|"]
+    input: str
+    output: str = ""
+
+    def before(self, call: str) -> str:
+        """Return both commands as one line."""
+        return f"{self.command} {self.joint} {call}"
+
+
 class TweetscoreError(Exception):
     """Base of all errors that are not bugs.
 
     Args:
         problem: What happened and where: a clause without a full stop.
         remedy: What the reader can do about it: an imperative clause, or nothing.
-        options: The same as options of the command line with their values, where giving them is
-            all there is to do: the command line shows the whole command to paste.
+        options: The same as options of the command line with their values (None for a flag),
+            where giving them is all there is to do: the command line shows the whole command.
+        step: A command that has to come first, and what it leaves as the input; likewise.
     """
 
     exit_code: ClassVar[int] = 70
 
     def __init__(
-        self, problem: str, remedy: str = "", options: Mapping[str, str] | None = None
+        self,
+        problem: str,
+        remedy: str = "",
+        options: Mapping[str, str | None] | None = None,
+        step: Step | None = None,
     ) -> None:
-        super().__init__(problem, remedy, options)
+        super().__init__(problem, remedy, options, step)
         self.problem = problem
         self.remedy = remedy
         self.options = dict(options or {})
+        self.step = step
+
+    def reworded(self, words: Callable[[str], str]) -> Self:
+        """Return the same error in other words, such as other names for places."""
+        return type(self)(words(self.problem), words(self.remedy), self.options, self.step)
 
     def __str__(self) -> str:
         """Return the one line that the user reads, whatever a file name or a cell put in it."""

@@ -18,7 +18,6 @@ from scorer import keys
 from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
 from scorer.files.attributes import keep_attributes
 from scorer.files.discover import failed_report_path, resolved, state_directory
-from scorer.files.inputs import partition_keys
 from scorer.files.lock import Lock, locked
 from scorer.files.place import check_output
 from scorer.files.publish import (
@@ -42,12 +41,20 @@ from scorer.files.state import (
     recover,
     scratch,
 )
-from scorer.files.storage import reading, writing
+from scorer.files.storage import writing
 from scorer.inference.baseline import baseline_of
 from scorer.monitor.drift import outside
-from scorer.monitor.run_report import RunRecord, describe_input, library_versions
-from scorer.one_input import open_input, output_columns
-from scorer.run_options import Loaded, Model, Outcome, RunOptions, TextClassifier, window_rows
+from scorer.monitor.run_report import RunRecord, library_versions
+from scorer.one_input import check_names, describe, open_input, output_columns
+from scorer.run_options import (
+    Loaded,
+    Model,
+    Outcome,
+    RunOptions,
+    TextClassifier,
+    called,
+    window_rows,
+)
 
 if TYPE_CHECKING:
     from scorer.first_pass import Windows
@@ -77,6 +84,7 @@ class FileRun:
         self._record = RunRecord(options.as_json(), options.options_from)
         self._report: dict[str, Any] = {}
         self._up_to_date = False
+        self._has_begun = False  # whether anything was done that a report of a failure tells of
         self._described: dict[str, Any] = {}
         self._key: dict[str, Any] = {}
         self._inode: os.stat_result | None = None  # of the complete file, before it has its name
@@ -91,7 +99,7 @@ class FileRun:
         After the commit nothing is an error any more: the next run tidies up.
         """
         try:
-            with writing(self._output):
+            with called(self._options.names), writing(self._output):
                 yield
         except BaseException as error:
             if self._is_published():
@@ -117,12 +125,14 @@ class FileRun:
             return False
 
     def fail(self, error: BaseException) -> None:
-        """Report a failure beside the good output and its report, which stay as they are."""
+        """Report a failure beside the good output and its report, which stay as they are.
+
+        What was wrong before any work touches nothing; nor does a run whose turn it is not.
+        """
         # The error itself matters more than that it cannot be reported, for whatever reason.
         with suppress(Exception):
             self._report = self._record.failed(error)
-            # A call that makes no sense touches nothing; nor does one whose turn it is not.
-            if not isinstance(error, (UsageError, OutputLocked)):
+            if self._has_begun and not isinstance(error, (UsageError, OutputLocked)):
                 write_json(failed_report_path(self._target), self._report, beside=self._target)
 
     def outcome(self) -> Outcome:
@@ -135,6 +145,7 @@ class FileRun:
             self.error,
             self._up_to_date,
             self._outside(),
+            has_begun=self._has_begun,
         )
 
     def _outside(self) -> dict[str, float]:
@@ -148,15 +159,7 @@ class FileRun:
             self._target.parent.mkdir(parents=True, exist_ok=True)
         check_output(self._target, ChainMap(inodes([self._input]), inputs))
         self._source = open_input(self._input, options)
-        self._check_names()
-
-    def _check_names(self) -> None:
-        """Let no column be appended that the rows have, or that their directories stand for."""
-        taken = (*self._source.columns, *partition_keys(self._input))
-        try:
-            output_columns(self._options).check_against(taken)
-        except UsageError as error:
-            raise UsageError(f"{self._input}: {error.problem}", error.remedy) from error
+        check_names(self._source, options)
 
     def expect(self, bundle: "Bundle") -> None:
         """Name the output's columns, and check that the input's format can hold them."""
@@ -179,20 +182,17 @@ class FileRun:
             self.look(inputs)  # what was found before the lock may be different now
             check_owner(self._target, overwrite=self._options.overwrite)
             self.expect(model.bundle)
+            self._has_begun = True
             with self._record.stage("load"):
                 loaded = model.load()
             self._run(model, loaded, lock, progress)
 
     def _find_key(self, bundle: "Bundle") -> None:
         """Find the key of what the output will hold."""
-        self._described = self._describe()
+        self._described = describe(self._source, self._options)
         self._key = keys.result_key(self._described, bundle, self._options)
         self._record.note(input=self._described)
         self._record.result_key = keys.digest(self._key)
-
-    def _describe(self) -> dict[str, Any]:
-        with reading(self._input):
-            return describe_input(self._input, format=self._source.format)
 
     def _is_up_to_date(self) -> bool:
         """Take over the report of an output that holds what this run would write."""
@@ -269,13 +269,16 @@ class FileRun:
         said = self._record.warnings
         said.extend(warning for warning in classifier.warnings if warning not in said)
 
+    def _has_changed(self) -> bool:
+        return describe(self._source, self._options) != self._described
+
     @contextmanager
     def _blaming_changes(self) -> Iterator[None]:
         """Call an input changed that looks damaged because somebody is writing it."""
         try:
             yield
         except DataError as error:
-            if self._describe() != self._described:
+            if self._has_changed():
                 raise input_changed(self._input) from error
             raise
 
@@ -286,7 +289,7 @@ class FileRun:
         with replacing(target, temporary):
             with record.stage("publish"):
                 rows = self._source.write_scored(temporary, self._columns, state.parts.read())
-                if rows != record.counters.rows or self._describe() != self._described:
+                if rows != record.counters.rows or self._has_changed():
                     raise input_changed(self._input)
                 identity = FileIdentity.of(temporary)
             record.warnings.extend(keep_attributes(target, temporary))

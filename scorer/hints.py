@@ -22,9 +22,11 @@ def path_word(path: str | os.PathLike[str]) -> str:
     return word(f"./{name}" if name.startswith("-") else name)
 
 
-def options(values: Mapping[str, str]) -> str:
-    """Return options with their values as they are added to a command: `--limit 5`."""
-    return " ".join(f"{name} {word(value)}" for name, value in values.items())
+def options(values: Mapping[str, str | None]) -> str:
+    """Return options with their values, or flags, as they are added to a command: `--limit 5`."""
+    return " ".join(
+        name if value is None else f"{name} {word(value)}" for name, value in values.items()
+    )
 
 
 def _bytes(text: str) -> bytes:

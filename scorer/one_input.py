@@ -1,10 +1,15 @@
 """What the options mean for one input: how it is opened, and what is appended to it."""
 
 from pathlib import Path
+from typing import Any
 
+from scorer.errors import UsageError
 from scorer.files.formats import open_source
+from scorer.files.inputs import partition_keys
 from scorer.files.source import OutputColumns, Source
+from scorer.files.storage import reading
 from scorer.label_names import renamed
+from scorer.monitor.run_report import describe_input
 from scorer.run_options import RunOptions
 
 
@@ -16,10 +21,27 @@ def open_input(path: Path, options: RunOptions) -> Source:
         encoding=options.encoding,
         delimiter=options.delimiter,
         limit=options.limit,
+        kind=options.format,
     )
     if options.id_column is not None:
         source.values(options.id_column)  # looks for the column at once
     return source
+
+
+def check_names(source: Source, options: RunOptions) -> None:
+    """Let no column be appended that the rows have, or that their directories stand for."""
+    taken = (*source.columns, *partition_keys(source.path))
+    try:
+        output_columns(options).check_against(taken)
+    except UsageError as error:
+        raise UsageError(f"{source.path}: {error.problem}", error.remedy) from error
+
+
+def describe(source: Source, options: RunOptions) -> dict[str, Any]:
+    """Return what identifies an input; what came from a stream has that one's name."""
+    with reading(source.path):
+        found = describe_input(source.path, format=source.format)
+    return found | {"path": options.names.get(source.path, found["path"])}
 
 
 def output_columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:

@@ -5,24 +5,27 @@ kept first, and what goes out is sent when the run is over. A failure sends noth
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
 from scorer.errors import DataError, UsageError
 from scorer.files.discover import rejects_path
-from scorer.files.formats import EXTENSIONS, format_of
+from scorer.files.foreign import check_content, known_format
+from scorer.files.formats import EXTENSIONS, NAMES, Kind, format_of
 from scorer.files.storage import reading, writing
 from scorer.remote.urls import Url
-from scorer.run_options import Outcome
+from scorer.run_options import Outcome, called
 
 DASH = Path("-")
 
+STDIN, STDOUT = "standard input", "standard output"  # as messages and reports have them
+
 _BLOCK = 1 << 20  # bytes
-_TEXT = {".csv", ".tsv", ".ndjson", ".jsonl"}  # what a terminal can show
+_TEXT = {"csv", "tsv", "ndjson"}  # what a terminal can show
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +36,27 @@ class Files:
     output: Path | Url | None
     stdout: IO[bytes] | None = None  # where the output goes in the end, unless it is a file
     from_stdin: bool = False
+    names: Mapping[Path, str] = field(default_factory=dict)  # of the temporary files
 
     def deliver(self, outcome: Outcome) -> Outcome:
         """Send a good output to standard output, if it goes there; return what is to be told."""
         if self.from_stdin:
-            outcome = replace(outcome, input=DASH)
+            outcome = replace(outcome, input_url=STDIN)
         if self.stdout is None:
             return outcome
         if outcome.error is None:
             with outcome.output.open("rb") as file:
                 shutil.copyfileobj(file, self.stdout, _BLOCK)
             self.stdout.flush()
-        return _without_the_list(replace(outcome, output=DASH), rejects_path(outcome.output))
+        return _without_the_list(replace(outcome, url=STDOUT), rejects_path(outcome.output))
 
 
 @contextmanager
 def piped(
     inputs: tuple[Path | Url, ...],
     output: Path | Url | None,
-    kind: str | None,
+    kind: Kind | None,
+    text_column: str,
     streams: tuple[IO[bytes], IO[bytes]],
 ) -> Iterator[Files]:
     """Put temporary files in the place of `-`.
@@ -59,17 +64,17 @@ def piped(
     Args:
         inputs: As they were named.
         output: Likewise.
-        kind: The format of standard input; None for what the output's name says, or CSV.
+        kind: The format of the input; None for what its name or the output's says, or CSV.
+        text_column: The column that is wanted.
         streams: Standard input and output.
 
     Raises:
-        UsageError: `-` beside other inputs, a format without it, or a terminal.
+        UsageError: `-` beside other inputs, or a terminal.
+        DataError: Standard input is of another format.
     """
     stdin, stdout = streams
     from_stdin = DASH in inputs
     to_stdout = output == DASH or (from_stdin and output is None)
-    if kind is not None and not from_stdin:
-        raise UsageError("--format is about standard input", "a file's name says its format")
     if not from_stdin and not to_stdout:
         yield Files(inputs, output)
         return
@@ -80,20 +85,37 @@ def piped(
         if from_stdin:
             spooled = directory / f"stdin{_suffix(None if to_stdout else output, kind)}"
             inputs = (spooled,)
+        names: dict[Path, str] = {}
         if to_stdout:
-            output = directory / f"stdout{format_of(Path(inputs[0].name)).suffix}"
-            _check_terminal(stdout, output.suffix)
+            output = directory / f"stdout{_suffix_of(inputs[0], kind)}"
+            _check_terminal(stdout, output, kind)
+            names[output] = STDOUT
         if from_stdin:
+            names[spooled] = STDIN
             _keep(stdin, spooled)
-        yield Files(inputs, output, stdout if to_stdout else None, from_stdin)
+            check_content(spooled, format_of(spooled), text_column, stream=True)
+        with called(names):
+            yield Files(inputs, output, stdout if to_stdout else None, from_stdin, names)
 
 
-def _suffix(output: Path | Url | None, kind: str | None) -> str:
+def _suffix_of(place: Path | Url, kind: Kind | None) -> str:
+    """Return the extension of an input that is named."""
+    if isinstance(place, Path) and place.is_file():
+        return known_format(place, kind).suffix
+    return format_of(Path(place.name), kind).suffix
+
+
+def _suffix(output: Path | Url | None, kind: Kind | None) -> str:
     """Return the extension of standard input."""
     if output is not None and not _is_directory(output):
-        named = format_of(Path(output.name))
-        if kind in {None, named.kind}:
-            return named.suffix
+        try:
+            named = format_of(Path(output.name))
+        except UsageError:
+            if kind is None:
+                raise
+        else:
+            if kind in {None, named.kind}:
+                return named.suffix
     return EXTENSIONS[kind or "csv"]
 
 
@@ -101,10 +123,12 @@ def _is_directory(output: Path | Url) -> bool:
     return output.is_directory if isinstance(output, Url) else output.is_dir()
 
 
-def _check_terminal(stdout: IO[bytes], suffix: str) -> None:
-    if suffix.lower() not in _TEXT and stdout.isatty():
+def _check_terminal(stdout: IO[bytes], output: Path, kind: Kind | None) -> None:
+    found = format_of(output, kind)
+    if (found.kind not in _TEXT or found.compression != "none") and stdout.isatty():
         raise UsageError(
-            f"standard output is a terminal, which cannot show {suffix}", "send it to a file"
+            f"standard output is a terminal, which cannot show {found.suffix or NAMES[found.kind]}",
+            "send it to a file",
         )
 
 

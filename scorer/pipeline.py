@@ -97,7 +97,7 @@ class SharedModel:
 
 def discover(options: RunOptions) -> Inputs:
     """Return the files that a run is asked to score; nothing is opened."""
-    return find_inputs(options.inputs)
+    return find_inputs(options.inputs, options.format)
 
 
 def run(
@@ -121,7 +121,7 @@ def run(
         outdated: No output is up to date, even if its input has the size and time that it had.
     """
     inputs = inputs or discover(options)
-    plan = plan_outputs(inputs, options.output)
+    plan = plan_outputs(inputs, options.output, options.format)
     several = len(plan) > 1
     runs = deque(
         FileRun(path, output, options, several=several, outdated=outdated) for path, output in plan

@@ -91,9 +91,9 @@ def preview(
     Raises:
         TweetscoreError: What would end the run as a whole.
     """
-    inputs = inputs or find_inputs(options.inputs)
+    inputs = inputs or find_inputs(options.inputs, options.format)
     model = model_for(options)
-    plan = plan_outputs(inputs, options.output)
+    plan = plan_outputs(inputs, options.output, options.format)
     taken = inodes(inputs.files)
     baseline_of(model.bundle, required=options.fail_on_drift is not None)
     appended = output_columns(options, model.bundle.labels).names

@@ -42,7 +42,11 @@ def reading_options(report: Mapping[str, Any]) -> InputOptions:
     """Return how the run read its input, and so how its output is read."""
     options = report["options"]
     return InputOptions(
-        options["text_column"], options["encoding"], options["delimiter"], options["limit"]
+        options["text_column"],
+        options["encoding"],
+        options["delimiter"],
+        options["limit"],
+        options.get("format"),  # reports of older versions have none
     )
 
 

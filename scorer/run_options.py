@@ -1,6 +1,7 @@
 """What a run is asked for, what it needs, and what it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -11,6 +12,7 @@ from scorer.records import Known, Scores
 if TYPE_CHECKING:
     import polars as pl
 
+    from scorer.files.formats import Kind
     from scorer.files.state import Resume
     from scorer.inference.bundle import Bundle
     from scorer.inference.gate import Figures
@@ -41,6 +43,7 @@ class RunOptions:
     device: "Device" = "auto"
     precision: "Precision" = "auto"
     threads: int | None = None
+    format: "Kind | None" = None  # of the inputs, whatever their extensions say
     encoding: str | None = None
     delimiter: str | None = None
     incremental: bool = True  # leave outputs alone that are up to date
@@ -48,11 +51,13 @@ class RunOptions:
     lock_wait: float = 0.0  # seconds
     fail_on_drift: float | None = None  # population stability index
     options_from: Mapping[str, str] = field(default_factory=dict)  # option -> where it was set
+    #: What people know temporary files as, for messages and reports.
+    names: Mapping[Path, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the options that hold for every input, as plain JSON."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name in ("inputs", "output", "options_from"):
+        for name in ("inputs", "output", "options_from", "names"):
             del values[name]
         names = self.label_names and list(self.label_names)
         return values | {"model": self.model and str(self.model), "label_names": names}
@@ -72,6 +77,7 @@ class Outcome:
     outside: Mapping[str, float] = field(default_factory=dict)
     url: str = ""  # of the output, where it is no file; without secrets
     input_url: str = ""  # likewise
+    has_begun: bool = False  # a failure before that is in no report
 
     @property
     def named_input(self) -> str:
@@ -134,3 +140,20 @@ class TextClassifier(Protocol):
 def window_rows(device: str) -> int:
     """Return how many rows are read and scored at a time, unless a number is asked for."""
     return CUDA_WINDOW if device == "cuda" else CPU_WINDOW
+
+
+@contextmanager
+def called(names: Mapping[Path, str]) -> Iterator[None]:
+    """Let an error tell of temporary files by the names that people know."""
+
+    def in_words(text: str) -> str:
+        for path, name in names.items():
+            text = text.replace(str(path), name)
+        return text
+
+    try:
+        yield
+    except TweetscoreError as error:
+        if not names:
+            raise
+        raise error.reworded(in_words) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from scorer import hints
-from scorer.errors import TweetscoreError
+from scorer.errors import Step, TweetscoreError
 
 _ARGS = "tweetscore.args"  # in the context's meta
 _STDIN = "-"
@@ -25,7 +25,7 @@ def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) 
         file: The `input` that failed and its `output`, where a command has many.
     """
     ctx = click.get_current_context(silent=True)
-    if not error.options or ctx is None or _ARGS not in ctx.meta:
+    if not (error.options or error.step) or ctx is None or _ARGS not in ctx.meta:
         return str(error)
     call = _Call(ctx.command, ctx.meta[_ARGS])
     if not call.knows(error.options) or not call.can_be_typed_again:
@@ -34,7 +34,11 @@ def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) 
         if file is None:
             return str(error)
         call.narrow(file["input"], file["output"])
-    return error.line(f"try: {ctx.command_path} {call.words(error.options)}")
+    if error.step is None:
+        return error.line(f"try: {ctx.command_path} {call.words(error.options)}")
+    call.replace_input(error.step)
+    again = f"{ctx.command_path} {call.words(error.options)}"
+    return error.line(f"try: {error.step.before(again)}")
 
 
 class _Call:
@@ -79,7 +83,14 @@ class _Call:
         """Tell whether it is about several files, or a directory or pattern of them."""
         return len(self.arguments) != 1 or not Path(self.arguments[0]).is_file()
 
-    def knows(self, names: Mapping[str, str]) -> bool:
+    def replace_input(self, step: Step) -> None:
+        """Name what an earlier command leaves in the place of the input."""
+        self.arguments = [step.input]
+        option = self._named.get("--output")
+        if step.output and option and not any(found is option for found, _ in self._options):
+            self._options.append((option, ["-o", step.output]))
+
+    def knows(self, names: Mapping[str, str | None]) -> bool:
         """Tell whether the command has such options."""
         return self._named.keys() >= names.keys()
 
@@ -92,14 +103,14 @@ class _Call:
         if had and option is not None:
             self._options.append((option, ["--output", output]))
 
-    def words(self, added: Mapping[str, str]) -> str:
+    def words(self, added: Mapping[str, str | None]) -> str:
         """Return all of it with some options added, or in the place of their earlier values."""
         replaced = {id(self._named[name]) for name in added}
         kept = [words for option, words in self._options if id(option) not in replaced]
         return " ".join(
             [
-                *map(hints.path_word, self.arguments),
+                *(word if word == _STDIN else hints.path_word(word) for word in self.arguments),
                 *(hints.word(word) for words in kept for word in words),
-                hints.options(added),
+                *([hints.options(added)] if added else []),
             ]
         )

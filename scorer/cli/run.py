@@ -81,10 +81,14 @@ def run(
         click.get_current_context().exit(_dry_run(inputs, options))
     streams = (sys.stdin.buffer, sys.stdout.buffer)
     with kept_metrics(metrics_file) as hear:
-        with piped(inputs, options.pop("output"), options.pop("format"), streams) as files:
+        output, kind, text_column = options.pop("output"), options["format"], options["text_column"]
+        with piped(inputs, output, kind, text_column, streams) as files:
             local, paths, output = hallway_for(files.inputs, files.output, work_dir)
             hallway = chosen(engine, ray_address, local)
-            wanted = RunOptions(paths, output=output, **options, options_from=_origins(options))
+            origins = _origins(options)
+            wanted = RunOptions(
+                paths, output=output, **options, options_from=origins, names=files.names
+            )
             code = _run(wanted, files, hallway, hear, quiet=quiet, verbose=verbose)
         click.get_current_context().exit(code)
 
@@ -96,7 +100,7 @@ def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
     from scorer.preview import preview
     from scorer.run_options import RunOptions
 
-    if options.pop("format") or DASH in (*inputs, options["output"]):
+    if DASH in (*inputs, options["output"]):
         raise UsageError("a stream cannot be looked at without being read", "name files")
     paths = tuple(each for each in inputs if isinstance(each, Path))
     if len(paths) < len(inputs) or not isinstance(options["output"], Path | None):

@@ -19,7 +19,8 @@ file_options = all_of(
     click.option(
         "--format",
         type=click.Choice(["csv", "tsv", "parquet", "ndjson", "arrow"]),
-        help="Of standard input.  [default: as -o is named, or csv]",
+        help="Of the inputs, whatever their names say.  [default: by extension; of standard input "
+        "as -o is named, or csv]",
     ),
     click.option("--text-column", default="text", show_default=True, metavar="NAME"),
     click.option(

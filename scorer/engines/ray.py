@@ -76,8 +76,8 @@ def run(
         UsageError: There is no output directory, or an output is an input.
     """
     folder = _folder(options)
-    found = replace(inputs or find_inputs(options.inputs), several=True)
-    pairs = plan_outputs(found, folder)
+    found = replace(inputs or find_inputs(options.inputs, options.format), several=True)
+    pairs = plan_outputs(found, folder, options.format)
     _check_inodes(found.files, pairs)
     recipe, bundle = Recipe.of(
         options.model,

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import polars as pl
 
 from scorer.files.feed import RowFeed
-from scorer.files.formats import format_of
+from scorer.files.formats import Kind, format_of
 from scorer.files.source import OutputColumns, Source
 
 Piece = TypeVar("Piece", bound=Sized)
@@ -49,6 +49,7 @@ class InputOptions:
     encoding: str | None
     delimiter: str | None
     limit: int | None
+    kind: Kind | None = None
 
 
 class Pair(Protocol[Piece]):
@@ -149,15 +150,15 @@ def open_pair(
     source: Source | None, output: Path, plan: OutputColumns, options: InputOptions
 ) -> "Pair[Any]":
     """Open an output, and the input beside it if there is one, by the output's format."""
-    kind = format_of(output).kind
+    kind = format_of(output, options.kind).kind
     if kind in {"csv", "tsv"}:
         from scorer.files.csv.compare import CsvPair
 
-        return CsvPair(source, output, plan, options.encoding, options.delimiter)
+        return CsvPair(source, output, plan, options.encoding, options.delimiter, options.kind)
     if kind == "ndjson":
         from scorer.files.ndjson.compare import NdjsonPair
 
-        return NdjsonPair(source, output, plan)
+        return NdjsonPair(source, output, plan, options.kind)
     from scorer.files.batch_compare import BatchPair
 
     name = options.text_column

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scorer.errors import UsageError
-from scorer.files.formats import format_of
+from scorer.files.foreign import known_format
+from scorer.files.formats import Kind, check_output, default_name, format_of
 from scorer.files.inputs import Inputs
 
 
@@ -14,10 +15,9 @@ def resolved(output: Path) -> Path:
     return Path(os.path.realpath(output)) if output.is_symlink() else output
 
 
-def default_output(source: Path) -> Path:
+def default_output(source: Path, kind: Kind | None = None) -> Path:
     """Return NAME.scored.EXT beside the input: x.csv.gz gives x.scored.csv.gz."""
-    suffix = format_of(source).suffix
-    return source.with_name(f"{source.name.removesuffix(suffix)}.scored{suffix}")
+    return source.with_name(default_name(source.name, format_of(source, kind)))
 
 
 def report_path(output: Path) -> Path:
@@ -50,34 +50,44 @@ def lock_path(output: Path) -> Path:
     return output.with_name(f".{output.name}.tweetscore.lock")
 
 
-def plan_outputs(inputs: Inputs, output: Path | None = None) -> list[tuple[Path, Path]]:
+def plan_outputs(
+    inputs: Inputs, output: Path | None = None, kind: Kind | None = None
+) -> list[tuple[Path, Path]]:
     """Return each input with its output; nothing needs to exist yet.
 
     One file that was named, and an `output` that is no directory: that is its name. Otherwise
     `output` is a directory, in which the inputs' paths below their common top are mirrored.
 
+    Args:
+        inputs: What is to be scored.
+        output: Where to.
+        kind: The inputs' format, whatever their extensions say.
+
     Raises:
-        UsageError: two inputs share an output, an output is an input, the formats differ, or
-            `output` is a file and must be a directory.
+        UsageError: two inputs share an output, an output is an input, the formats differ or are
+            not known, or `output` is a file and must be a directory.
+        InputMissing: an input of unknown format is not there.
     """
+    for path in inputs.files:
+        known_format(path, kind)
     if output is None:
-        pairs = [(path, default_output(path)) for path in inputs.files]
+        pairs = [(path, default_output(path, kind)) for path in inputs.files]
     elif not inputs.several and not output.is_dir():
         pairs = [(path, output) for path in inputs.files]
     elif output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file", "several inputs need a directory")
     else:
-        pairs = [(path, output / _below(inputs.top, path)) for path in inputs.files]
-    _check_pairs(pairs)
+        pairs = [(path, output / _below(inputs.top, path, kind)) for path in inputs.files]
+    _check_pairs(pairs, kind)
     return pairs
 
 
-def _below(top: Path, path: Path) -> Path:
+def _below(top: Path, path: Path, kind: Kind | None) -> Path:
     """Return an input's default output as it lies below the top of all inputs."""
-    return Path(os.path.abspath(default_output(path))).relative_to(top)
+    return Path(os.path.abspath(default_output(path, kind))).relative_to(top)
 
 
-def _check_pairs(pairs: Sequence[tuple[Path, Path]]) -> None:
+def _check_pairs(pairs: Sequence[tuple[Path, Path]], kind: Kind | None) -> None:
     inputs = {os.path.realpath(path) for path, _ in pairs}
     outputs: dict[str, Path] = {}
     for path, output in pairs:
@@ -91,13 +101,5 @@ def _check_pairs(pairs: Sequence[tuple[Path, Path]]) -> None:
             )
         if target in inputs:
             raise UsageError(f"{output} is an input too", "choose another output")
-        _check_format(path, output)
+        check_output(path, output, kind)
         outputs[target] = path
-
-
-def _check_format(path: Path, output: Path) -> None:
-    wanted, got = format_of(path), format_of(output)
-    if (wanted.kind, wanted.compression) != (got.kind, got.compression):
-        raise UsageError(
-            f"{output} is not of the format of {path}", f"give it the extension {wanted.suffix}"
-        )

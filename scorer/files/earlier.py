@@ -79,7 +79,11 @@ class Earlier:
         """Yield the rows that have an id and an answer."""
         options = self._report["options"]
         reads = InputOptions(
-            options["text_column"], options["encoding"], options["delimiter"], None
+            options["text_column"],
+            options["encoding"],
+            options["delimiter"],
+            None,
+            options.get("format"),  # reports of older versions have none
         )
         comparison = Comparison(None, self.path, self._plan, reads)
         ids = _Column(comparison.values(self._id_column))

@@ -4,7 +4,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scorer.errors import DataError, UsageError
 from scorer.files.storage import reading
@@ -16,25 +16,30 @@ Compression = Literal["none", "gzip", "zstd"]
 
 Kind = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
 
-_KINDS: dict[str, Kind] = {
+FORMATS: dict[str, Kind] = {
     ".csv": "csv",
     ".tsv": "tsv",
+    ".tab": "tsv",
     ".parquet": "parquet",
+    ".pq": "parquet",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
+    ".json": "ndjson",  # where each line is an object
     ".arrow": "arrow",
     ".arrows": "arrow",
     ".ipc": "arrow",
     ".feather": "arrow",
 }
-EXTENSIONS: dict[str, str] = {kind: name for name, kind in reversed(_KINDS.items())}  # the usual
+EXTENSIONS: dict[str, str] = {kind: name for name, kind in reversed(FORMATS.items())}  # the usual
 _OF_ARROW = {"parquet", "arrow"}  # compressed inside, if at all
-_COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
-_NAMES = {"parquet": "Parquet", "ndjson": "NDJSON", "arrow": "Arrow IPC"}
+_KNOWN = {name + packed for name in FORMATS for packed in ("", *COMPRESSIONS)}
+NAMES = {"csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "ndjson": "NDJSON", "arrow": "Arrow IPC"}
 
 SUPPORTED = (
-    ".csv, .tsv, .ndjson, .jsonl (plain, .gz or .zst), .parquet, .arrow, .arrows, .ipc and .feather"
+    ".csv, .tsv, .ndjson, .jsonl, .json (plain, .gz or .zst), .parquet, .arrow, .arrows, .ipc "
+    "and .feather"
 )
 
 
@@ -47,20 +52,69 @@ class FileFormat:
     suffix: str  # as in the name: ".csv.gz"
 
 
-def format_of(path: Path) -> FileFormat:
-    """Return the format that the extension names, in any letter case; else raise UsageError."""
+def format_of(path: Path, kind: Kind | None = None) -> FileFormat:
+    """Return the format that the extension names, in any letter case, or one that was asked for.
+
+    Raises:
+        UsageError: The extension names none, or compresses what is compressed inside.
+    """
     name, suffix = path.name, ""
     compression: Compression = "none"
-    if (last := Path(name).suffix).lower() in _COMPRESSIONS:
-        compression, suffix = _COMPRESSIONS[last.lower()], last
+    if (last := Path(name).suffix).lower() in COMPRESSIONS:
+        compression, suffix = COMPRESSIONS[last.lower()], last
         name = name.removesuffix(last)
-    kind = _KINDS.get((last := Path(name).suffix).lower())
-    if kind is None or (kind in _OF_ARROW and compression != "none"):
+    last = Path(name).suffix
+    found = kind or FORMATS.get(last.lower())
+    if found is None or (found in _OF_ARROW and compression != "none"):
         raise UsageError(f"{path} has no known extension", f"supported are {SUPPORTED}")
-    return FileFormat(kind, compression, last + suffix)
+    return FileFormat(found, compression, last + suffix)
 
 
-def _check_regular(path: Path) -> None:
+def compression_of(path: Path) -> Compression:
+    """Return how a file of a text format is compressed, by its name."""
+    return COMPRESSIONS.get(path.suffix.lower(), "none")
+
+
+def default_name(name: str, file_format: FileFormat) -> str:
+    """Return NAME.scored.EXT for an input's name: x.csv.gz gives x.scored.csv.gz."""
+    return f"{name.removesuffix(file_format.suffix)}.scored{file_format.suffix}"
+
+
+class Place(Protocol):
+    """A path, or the URL of an object."""
+
+    @property
+    def name(self) -> str:
+        """The last part of it."""
+
+
+def check_output(source: Place, output: Place, kind: Kind | None = None, more: str = "") -> None:
+    """Raise UsageError where an output's extension says another format than its input has.
+
+    Args:
+        source: The input.
+        output: Its output. One named as the input is, or with an extension that says nothing
+            where the format was asked for, is right.
+        kind: The format that was asked for.
+        more: What else may be done about it.
+    """
+    wanted = format_of(Path(source.name), kind)
+    name = Path(output.name)
+    if wanted.suffix and name.name.endswith(wanted.suffix):
+        return
+    usual = wanted.suffix if wanted.suffix.lower() in _KNOWN else EXTENSIONS[wanted.kind]
+    remedy = f"give it the extension {usual}{more}"
+    try:
+        got = format_of(name)
+    except UsageError:
+        if kind is not None and compression_of(name) == wanted.compression:
+            return
+        raise UsageError(f"{output} has no known extension", remedy) from None
+    if (wanted.kind, wanted.compression) != (got.kind, got.compression):
+        raise UsageError(f"{output} is not of the format of {source}", remedy)
+
+
+def check_regular(path: Path) -> None:
     """Refuse what cannot be read twice, or would wait for a writer for ever."""
     with reading(path):
         mode = path.stat().st_mode
@@ -77,6 +131,7 @@ def open_source(
     encoding: str | None = None,
     delimiter: str | None = None,
     limit: int | None = None,
+    kind: Kind | None = None,
 ) -> "Source":
     """Open an input and find its text column.
 
@@ -86,35 +141,38 @@ def open_source(
         encoding: Of CSV: None for UTF-8, or UTF-16 where a byte-order mark says so.
         delimiter: Of CSV: one ASCII character; None for what the extension says.
         limit: Read the first so many rows only.
+        kind: What it is, whatever its extension says; None for what that says.
 
     Raises:
         UsageError: unknown extension, encoding or delimiter, or a negative limit.
         InputMissing: there is no such file.
         DataError: not a readable file of its format, or no such text column.
     """
-    file_format = format_of(path)
+    from scorer.files.foreign import check_content, known_format
+
+    file_format = known_format(path, kind)
     if limit is not None and limit < 0:
         raise UsageError(f"the limit {limit} is negative", "give the number of rows to read")
-    _check_regular(path)
+    check_regular(path)
+    check_content(path, file_format, text_column)
+    wanted: dict[str, Any] = {"text_column": text_column, "limit": limit, "kind": kind}
     if file_format.kind in {"csv", "tsv"}:
         from scorer.files.csv.source import CsvSource
 
-        return CsvSource(
-            path, text_column=text_column, encoding=encoding, delimiter=delimiter, limit=limit
-        )
+        return CsvSource(path, encoding=encoding, delimiter=delimiter, **wanted)
     if encoding is not None or delimiter is not None:
         raise UsageError(
-            f"{path} is {_NAMES[file_format.kind]}", "encoding and delimiter are for CSV only"
+            f"{path} is {NAMES[file_format.kind]}", "encoding and delimiter are for CSV only"
         )
-    return _source_type(file_format.kind)(path, text_column=text_column, limit=limit)
-
-
-def _source_type(kind: Kind) -> "Callable[..., Source]":
-    """Import what reads a format: each loads libraries that the others do not need."""
-    if kind == "ndjson":
+    if file_format.kind == "ndjson":
         from scorer.files.ndjson.source import NdjsonSource
 
-        return NdjsonSource
+        return NdjsonSource(path, **wanted)
+    return _of_arrow(file_format.kind)(path, text_column=text_column, limit=limit)
+
+
+def _of_arrow(kind: Kind) -> "Callable[..., Source]":
+    """Import what reads a format: each loads libraries that the others do not need."""
     if kind == "arrow":
         from scorer.files.arrow.source import ArrowSource
 

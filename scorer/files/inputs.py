@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from scorer import hints
 from scorer.errors import InputMissing, TweetscoreError, UsageError
-from scorer.files.formats import SUPPORTED, format_of
+from scorer.files.foreign import FOREIGN, found_there
+from scorer.files.formats import SUPPORTED, Kind, format_of
 from scorer.files.storage import reading
 
 OURS = re.compile(
-    r"\.scored\.|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$|\.tweetscore(\.lock|\.tmp)?$",
+    r"\.scored(\.|$)|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$|\.tweetscore(\.lock|\.tmp)?$",
     re.IGNORECASE,
 )
 _MAGIC = re.compile(r"[*?[]")
@@ -26,6 +28,7 @@ _ALL = ("**", "*")  # the pattern that a directory stands for
 
 # Why something that lies there is no input, as the summary counts it.
 _UNKNOWN = "of unknown extension"
+_OTHER = "of another format"  # than the one that was asked for
 _HIDDEN = "hidden"
 _LINK = "linked directories"
 _OURS = "written by tweetscore"
@@ -44,17 +47,22 @@ class Inputs:
     warnings: tuple[str, ...] = ()  # said before the first file
 
 
-def find_inputs(arguments: Sequence[Path]) -> Inputs:
+def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
     """Return the files that a call means.
 
     A directory stands for all that lies below it, a pattern for what it matches: `*`, `?`, `[...]`
     within a name, `**` for any number of directories. Links to directories are not followed,
     unless they are named, so that nothing is found twice and nothing is endless.
 
+    Args:
+        arguments: As they were named.
+        kind: The files' format, where it was asked for. Then the extensions that say nothing are
+            taken too, and those of other formats are passed over, unless a pattern names them.
+
     Raises:
         InputMissing: Looking led to no file, and to no error either.
     """
-    search = _Search()
+    search = _Search(kind)
     several = len(arguments) > 1
     ours: list[Path] = []
     tops: list[Path] = []
@@ -71,7 +79,8 @@ def find_inputs(arguments: Sequence[Path]) -> Inputs:
             tops.append(argument.parent)
             files.append(argument)
     if not files and not search.unreadable:
-        raise nothing_found(arguments, search.passed_over + Counter({_OURS: len(ours)}))
+        passed_over = search.passed_over + Counter({_OURS: len(ours)})
+        raise nothing_found(arguments, passed_over, search.unknown)
     top = os.path.commonpath([os.path.abspath(each) for each in tops])
     return Inputs(
         tuple(files),
@@ -117,7 +126,7 @@ def _is_directory(path: os.PathLike[str]) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises below a closed directory
 
 
-def _why_not(entry: os.DirEntry[str], asked: str) -> str:
+def _why_not(entry: os.DirEntry[str], asked: str, kind: Kind | None) -> str:
     """Return why what lies in a directory is no input; nothing if it is one, or may hold some."""
     name, is_directory = entry.name, entry.is_dir(follow_symlinks=False)
     # As Hive, Spark and Arrow have it, `_temporary` and `_SUCCESS` are no data, `_day=3` is.
@@ -130,27 +139,62 @@ def _why_not(entry: os.DirEntry[str], asked: str) -> str:
         return ""
     if _is_directory(entry):
         return _LINK
+    return why_not(name, asked, kind)
+
+
+def why_not(name: str, asked: str, kind: Kind | None) -> str:
+    """Return why a file's extension makes it no input; nothing where it does not.
+
+    Args:
+        name: The file's.
+        asked: The pattern that it matches.
+        kind: The format that was asked for; then an extension that says nothing is no reason.
+    """
     try:
-        format_of(Path(name))
+        found = format_of(Path(name))
     except UsageError:
-        return _UNKNOWN
-    return ""
+        if kind is None:
+            return _UNKNOWN
+        says_other = Path(name).suffix.lower() in FOREIGN
+    else:
+        says_other = kind not in {None, found.kind}
+    return _OTHER if says_other and asked.endswith("*") else ""
 
 
-def nothing_found(arguments: Sequence[object], passed_over: Mapping[str, int]) -> InputMissing:
-    """Return the error for arguments that lead to nothing, with what was passed over."""
-    passed = [f"{count:,} {why}" for why, count in sorted(passed_over.items()) if count]
+def nothing_found(
+    arguments: Sequence[object],
+    passed_over: Mapping[str, int],
+    unknown: Sequence[Path] = (),
+) -> InputMissing:
+    """Return the error for a search that found nothing; it says what is there instead."""
+    suffixes = Counter(map(_suffix, unknown))
+    named = {_UNKNOWN} if unknown else set()  # by their suffixes
+    counts = Counter({why: n for why, n in passed_over.items() if why not in named}) + suffixes
+    passed = [f"{count:,} {why}" for why, count in sorted(counts.items())]
     where = ", ".join(map(str, arguments[:3])) + (" and others" if len(arguments) > 3 else "")
-    return InputMissing(
-        f"no file to score in {where}" + (f" ({', '.join(passed)})" if passed else ""),
-        f"check the names; supported are {SUPPORTED}",
-    )
+    problem = f"no file to score in {where}" + (f" ({', '.join(passed)})" if passed else "")
+    most = max(suffixes, key=lambda suffix: suffixes[suffix], default="")
+    first = next((path for path in unknown if _suffix(path) == most), None)
+    found = found_there(first) if first else None
+    if found is None:
+        return InputMissing(problem, f"check the names; supported are {SUPPORTED}")
+    remedy = found.remedy
+    if found.options:  # they hold for all that is like the first one
+        names = " ".join(hints.path_word(str(argument)) for argument in arguments)
+        remedy = f"try: tweetscore run {names} {hints.options(found.options)}"
+    return InputMissing(f"{problem}: {found.problem}", remedy)
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower() or "without an extension"
 
 
 class _Search:
     """Looks into directories, and remembers what is no input and why."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind | None) -> None:
+        self._kind = kind
+        self.unknown: list[Path] = []  # of unknown extension
         self.unreadable: list[tuple[Path, TweetscoreError]] = []
         self.passed_over: Counter[str] = Counter()
 
@@ -166,7 +210,7 @@ class _Search:
             directory, (head, *rest) = asked.pop()
             steps = [(directory, tuple(rest))] if head == "**" else []
             for entry in self._entries(directory):
-                path, why = directory / entry.name, _why_not(entry, head)
+                path, why = directory / entry.name, _why_not(entry, head, self._kind)
                 is_directory = entry.is_dir(follow_symlinks=False)
                 if head == "**":
                     steps += [(path, (head, *rest))] if is_directory and not why else []
@@ -179,6 +223,7 @@ class _Search:
             asked += (step for step in steps if step not in seen)
             seen.update(steps)
         self.passed_over.update(why for why in found.values() if why)
+        self.unknown += sorted(path for path, why in found.items() if why == _UNKNOWN)
         return sorted(path for path, why in found.items() if not why)
 
     def _entries(self, directory: Path) -> Iterator[os.DirEntry[str]]:

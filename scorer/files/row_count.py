@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scorer.files.formats import format_of
+from scorer.files.formats import compression_of
 from scorer.files.source import Source
 from scorer.files.storage import reading
 
@@ -108,7 +108,7 @@ def _estimated(source: Source, size: int) -> int:
 
 def _sample(path: Path, size: int) -> tuple[int, int]:
     """Return how many line ends were seen, and in how many bytes of the file as it is stored."""
-    compression = format_of(path).compression
+    compression = compression_of(path)
     if compression != "none":
         from scorer.files.compression import read_beginning
 

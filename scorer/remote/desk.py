@@ -135,4 +135,4 @@ class Desk:
         """Return an error with the names that people know; a full disk is that of this box."""
         if isinstance(error, StorageError):
             return error
-        return type(error)(self.in_words(error.problem), self.in_words(error.remedy))
+        return error.reworded(self.in_words)

@@ -30,9 +30,9 @@ class Remote:
         self._work = work or default_work_directory()
         self._stores = Stores()
 
-    def discover(self, _: RunOptions) -> Found:
+    def discover(self, options: RunOptions) -> Found:
         """Return the files and objects that a run is asked to score; nothing is fetched."""
-        return find(self._inputs, self._stores)
+        return find(self._inputs, self._stores, options.format)
 
     def run(
         self,
@@ -47,7 +47,7 @@ class Remote:
         What fails for one does not keep the others from their turn; what concerns all is raised.
         """
         found = found or self.discover(options)
-        pairs = plan(found, self._output)
+        pairs = plan(found, self._output, options.format)
         seen = self._look_at_outputs(pairs, several=found.several)
         model = SharedModel(model_for(options))
         yield from (_unreadable(place, error) for place, error in found.unreadable)

@@ -177,6 +177,7 @@ class ObjectRun:
     def _failed(self, error: TweetscoreError, outcome: Outcome | None = None) -> Outcome:
         """Tell of a failure here and beside the good output, which stays as it is."""
         error = self._desk.in_their_words(error)
+        too_early = outcome is not None and not outcome.has_begun
         if outcome is None:
             report = RunRecord(self._options.as_json(), self._options.options_from).failed(error)
             outcome = Outcome(self._desk.input, self._desk.output, report)
@@ -185,8 +186,8 @@ class ObjectRun:
         report |= {"error": words, "exit_code": error.exit_code}
         # The error itself matters more than that it cannot be reported, for whatever reason.
         with suppress(Exception):
-            if isinstance(error, (UsageError, OutputLocked)):
-                pass  # a call that makes no sense touches nothing; nor does one out of turn
+            if too_early or isinstance(error, (UsageError, OutputLocked)):
+                pass  # as for files: what was wrong before any work touches nothing
             elif self._delivery:
                 self._delivery.send_failure(report)
                 if report["counters"]["rejected"]:

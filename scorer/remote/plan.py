@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scorer.errors import OutputRefused, UsageError
 from scorer.files.discover import default_output
-from scorer.files.formats import format_of
+from scorer.files.formats import Kind, check_output
 from scorer.remote.search import Found, Input, Place
 from scorer.remote.store import check_writable
 from scorer.remote.urls import AROUND_OUTPUT, Url, why_unusable
@@ -12,41 +12,48 @@ from scorer.remote.urls import AROUND_OUTPUT, Url, why_unusable
 Pair = tuple[Input, Place]
 
 
-def plan(found: Found, output: Place | None) -> list[Pair]:
+def plan(found: Found, output: Place | None, kind: Kind | None = None) -> list[Pair]:
     """Return each input with its output; nothing needs to exist yet.
+
+    Args:
+        found: What is to be scored.
+        output: Where to.
+        kind: The inputs' format, whatever their extensions say.
 
     Raises:
         UsageError: Two inputs share an output, an output is an input, the formats differ, or
             an output is where nothing can be written.
         OutputRefused: An output's name is none that a store's client takes.
     """
-    pairs = [(each, _output(each, output, several=found.several)) for each in found.files]
-    _check(pairs)
+    pairs = [(each, _output(each, output, kind, several=found.several)) for each in found.files]
+    _check(pairs, kind)
     return pairs
 
 
-def _output(source: Input, output: Place | None, *, several: bool) -> Place:
+def _output(source: Input, output: Place | None, kind: Kind | None, *, several: bool) -> Place:
     if output is None:
-        return _beside(source.place)
+        return _beside(source.place, kind)
     if isinstance(output, Url):
         if several or output.is_directory:
-            name = default_output(Path(source.below.name)).name
+            name = default_output(Path(source.below.name), kind).name
             above = output.key.rstrip("/") + "/" if output.key else ""
             return output.with_key(f"{above}{source.below.with_name(name)}")
         return output
     if several and output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file", "several inputs need a directory")
-    return output / default_output(Path(source.below)) if several or output.is_dir() else output
+    if several or output.is_dir():
+        return output / default_output(Path(source.below), kind)
+    return output
 
 
-def _beside(place: Place) -> Place:
+def _beside(place: Place, kind: Kind | None) -> Place:
     if isinstance(place, Path):
-        return default_output(place)
+        return default_output(place, kind)
     check_writable(place)
-    return place.with_name(default_output(Path(place.name)).name)
+    return place.with_name(default_output(Path(place.name), kind).name)
 
 
-def _check(pairs: list[Pair]) -> None:
+def _check(pairs: list[Pair], kind: Kind | None) -> None:
     inputs = {_identity(source.place) for source, _ in pairs}
     outputs: dict[object, Place] = {}
     for source, output in pairs:
@@ -63,14 +70,9 @@ def _check(pairs: list[Pair]) -> None:
             )
         if same in inputs:
             raise UsageError(f"{output} is an input too", "choose another output")
-        if isinstance(output, Url) and not Path(output.name).suffix:
+        if isinstance(output, Url) and not Path(output.name).suffix and kind is None:
             raise UsageError(f"{output} has no extension", "end it with / for a directory")
-        wanted, got = (format_of(Path(each.name)) for each in (source.place, output))
-        if (wanted.kind, wanted.compression) != (got.kind, got.compression):
-            raise UsageError(
-                f"{output} is not of the format of {source.place}",
-                f"give it the extension {wanted.suffix}, or end it with / for a directory",
-            )
+        check_output(source.place, output, kind, ", or end it with / for a directory")
         outputs[same] = source.place
 
 

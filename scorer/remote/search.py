@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
-from scorer.errors import InputMissing, TweetscoreError, UsageError
-from scorer.files.formats import format_of
-from scorer.files.inputs import OURS, find_inputs, nothing_found
+from scorer.errors import InputMissing, TweetscoreError
+from scorer.files.formats import Kind
+from scorer.files.inputs import OURS, find_inputs, nothing_found, why_not
 from scorer.remote.faults import unusable
 from scorer.remote.store import Object, Stores
 from scorer.remote.urls import HUB, STORES, Url, why_unusable
@@ -52,15 +52,15 @@ class Found:
     warnings: tuple[str, ...] = ()
 
 
-def find(arguments: Sequence[Place], stores: Stores) -> Found:
+def find(arguments: Sequence[Place], stores: Stores, kind: Kind | None = None) -> Found:
     """Return the files and objects that a call means; objects are listed, none is fetched.
 
     Raises:
         InputMissing: Looking led to nothing, or there is no such bucket or object.
     """
     paths = [each for each in arguments if isinstance(each, Path)]
-    local = find_inputs(paths) if paths else None
-    search = _Search(stores)
+    local = find_inputs(paths, kind) if paths else None
+    search = _Search(stores, kind)
     found = [each for url in arguments if isinstance(url, Url) for each in search.look(url)]
     files = [Input(path, _below(path, local.top)) for path in local.files] if local else []
     top = _common([base for base, _ in found])
@@ -121,7 +121,8 @@ def _relative(url: Url, top: Url | None) -> PurePosixPath:
 class _Search:
     """Looks into buckets, and remembers what is no input and why."""
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, kind: Kind | None) -> None:
+        self._kind = kind
         self.several = False
         self.passed_over: Counter[str] = Counter()
         self.unreadable: list[tuple[Url, TweetscoreError]] = []
@@ -164,7 +165,7 @@ class _Search:
         parts = ["x" if part in {"", ".", ".."} else part for part in _below_base(key, base)]
         if not _matches(parts, segments) or OURS.search(parts[-1]):
             return False
-        why = _why_not(parts, segments)
+        why = _why_not(parts, segments, self._kind)
         if not why and (fault := why_unusable(there.url)):
             why = _UNUSABLE
             self.unusable += [(there.url, fault)] if self.passed_over[why] < _FEW else []
@@ -222,12 +223,8 @@ def _is_visible(name: str, asked: str) -> bool:
     return not hidden or asked[0] == name[0]
 
 
-def _why_not(parts: Sequence[str], pattern: Sequence[str]) -> str:
+def _why_not(parts: Sequence[str], pattern: Sequence[str], kind: Kind | None = None) -> str:
     """Return why an object is no input, as the summary counts it; nothing if it is one."""
     if not _is_visible(parts[-1], pattern[-1]):
         return "hidden"
-    try:
-        format_of(Path(parts[-1]))
-    except UsageError:
-        return "of unknown extension"
-    return ""
+    return why_not(parts[-1], pattern[-1], kind)

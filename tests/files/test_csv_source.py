@@ -274,9 +274,9 @@ def test_unusable_headers_are_explained(tmp_path: Path, content: bytes, words: s
 def test_unusable_arguments_are_usage_errors(tmp_path: Path) -> None:
     """Extension, delimiter, limit and column names are checked before any work."""
     (path := tmp_path / "in.csv").write_bytes(b"text,label\na,b\n")
-    (tmp_path / "in.json").write_bytes(b"{}")
+    (tmp_path / "in.bin").write_bytes(b"\0")
     with pytest.raises(UsageError, match=r"supported are \.csv, \.tsv"):
-        open_source(tmp_path / "in.json")
+        open_source(tmp_path / "in.bin")
     for delimiter in ["ab", '"', "\n", "é"]:
         with pytest.raises(UsageError, match="delimiter"):
             open_source(path, delimiter=delimiter)

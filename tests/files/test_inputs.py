@@ -137,7 +137,7 @@ def test_a_link_to_a_file_is_a_file_though_it_leads_nowhere(here: Path) -> None:
     ("arguments", "words"),
     [
         (["empty"], "no file to score in empty; check the names; supported are .csv"),
-        (["in"], "no file to score in in (1 of unknown extension, 1 written by tweetscore); "),
+        (["in"], "no file to score in in (1 .txt, 1 written by tweetscore); "),
         (["in/*.tsv"], "no file to score in in/*.tsv; "),
         (["in/x.scored.csv", "in/y.scored.csv"], "(2 written by tweetscore); check"),
         (["empty", "empty/*", "empty/?", "empty"], "in empty, empty/*, empty/? and others; "),

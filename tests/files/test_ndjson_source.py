@@ -236,7 +236,7 @@ def test_few_bytes_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_utf_16_is_named(tmp_path: Path, mark: bytes) -> None:
     """Its lines would all be rejects; the file is refused instead."""
     (path := tmp_path / "in.ndjson").write_bytes(mark + '{"text":"a"}'.encode("utf-16-le"))
-    with pytest.raises(DataError, match="is UTF-16; NDJSON is UTF-8"):
+    with pytest.raises(DataError, match="is UTF-16, not NDJSON; try: iconv "):
         open_source(path)
 
 

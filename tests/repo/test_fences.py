@@ -142,7 +142,13 @@ ROOMS = {
         "scorer.run_options",
         "scorer.take_over",
     ],
-    "scorer/one_input.py": [*BASE, "scorer.files", "scorer.label_names", "scorer.run_options"],
+    "scorer/one_input.py": [
+        *BASE,
+        "scorer.files",
+        "scorer.label_names",
+        "scorer.monitor",
+        "scorer.run_options",
+    ],
     "scorer/label_names.py": ["scorer.errors"],
     "scorer/take_over.py": [
         *BASE,
@@ -167,7 +173,12 @@ ROOMS = {
         "scorer.run_options",
     ],
     "scorer/ahead.py": [],
-    "scorer/run_options.py": [*BASE, "scorer.files.state", "scorer.inference"],
+    "scorer/run_options.py": [
+        *BASE,
+        "scorer.files.formats",
+        "scorer.files.state",
+        "scorer.inference",
+    ],
     "scorer/api.py": [
         *BASE,
         "scorer.files",

@@ -16,6 +16,7 @@ from scorer.files.csv.records import Records
 from scorer.files.csv.source import CsvSource
 from scorer.files.csv.text import texts_of
 from scorer.files.feed import RowFeed
+from scorer.files.formats import Kind
 from scorer.files.source import RECORD_CAP, OutputColumns, Source
 
 _CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
@@ -31,11 +32,12 @@ class CsvPair:
         plan: OutputColumns,
         encoding: str | None,
         delimiter: str | None,
+        kind: Kind | None = None,
     ) -> None:
         self.rejects = self.not_finite = 0
         self._source = source if isinstance(source, CsvSource) else None
         self._plan = plan
-        self._options = encoding, delimiter
+        self._options = encoding, delimiter, kind
         self._feeds: dict[str, RowFeed[Records]] = {}  # of the columns that are asked for
         # Its "text" is the label: where that cell begins, the input's record has ended.
         self.scored = CsvSource(
@@ -43,6 +45,7 @@ class CsvPair:
             text_column=plan.label_column,
             encoding=encoding,
             delimiter=delimiter,
+            kind=kind,
             cap=RECORD_CAP + _CELLS,
         )
         columns, appended = self.scored.columns, len(plan.names)
@@ -131,12 +134,13 @@ class CsvPair:
         """Return one of its columns: read beside the pieces, as the text is in a first pass."""
         if name not in self._feeds:
             check_column(self.scored.path, self.scored.columns, name)
-            encoding, delimiter = self._options
+            encoding, delimiter, kind = self._options
             source = CsvSource(
                 self.scored.path,
                 text_column=name,
                 encoding=encoding,
                 delimiter=delimiter,
+                kind=kind,
                 cap=RECORD_CAP + _CELLS,
             )
             self._feeds[name] = RowFeed(source.rows(), Records.rows)

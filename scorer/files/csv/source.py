@@ -13,7 +13,7 @@ from scorer.files.csv.dialect import CR, LF, Dialect, Failure, read_record, unqu
 from scorer.files.csv.records import Records, RecordSplitter
 from scorer.files.csv.text import appended_cells, appended_header, texts_of, with_cells
 from scorer.files.feed import RowFeed
-from scorer.files.formats import format_of
+from scorer.files.formats import Kind, format_of
 from scorer.files.source import (
     RECORD_CAP,
     OutputColumns,
@@ -47,9 +47,10 @@ class CsvSource:
         encoding: str | None = None,
         delimiter: str | None = None,
         limit: int | None = None,
+        kind: Kind | None = None,
         cap: int = RECORD_CAP,
     ) -> None:
-        file_format = format_of(path)
+        file_format = format_of(path, kind)
         self.path = path
         self.format: str = file_format.kind
         self._compression = file_format.compression

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from scorer.files.cells import pieces
 from scorer.files.compare import Compared, Finding
+from scorer.files.formats import Kind
 from scorer.files.ndjson.members import spelled
 from scorer.files.ndjson.objects import Objects
 from scorer.files.ndjson.source import NdjsonSource
@@ -28,7 +29,13 @@ _SCORE = r"null|[0-9.]+"
 class NdjsonPair:
     """Two NDJSON files."""
 
-    def __init__(self, source: Source | None, output: Path, plan: OutputColumns) -> None:
+    def __init__(
+        self,
+        source: Source | None,
+        output: Path,
+        plan: OutputColumns,
+        kind: Kind | None = None,
+    ) -> None:
         self.rejects = self.not_finite = 0
         self._source = source if isinstance(source, NdjsonSource) else None
         if self._source:
@@ -37,7 +44,7 @@ class NdjsonPair:
         self._keys: dict[str, Keys] = {}  # of the values that are asked for
         # Its "text" is the label, read by the same rules as any text.
         cap = RECORD_CAP + _MEMBERS
-        self.scored = NdjsonSource(output, text_column=plan.label_column, cap=cap)
+        self.scored = NdjsonSource(output, text_column=plan.label_column, kind=kind, cap=cap)
         self._pattern = _pattern(plan)
 
     def columns(self) -> Iterator[Finding]:

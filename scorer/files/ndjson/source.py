@@ -12,7 +12,7 @@ from scorer.errors import DataError
 from scorer.files.cells import is_utf8
 from scorer.files.compression import read_blocks, write_blocks
 from scorer.files.feed import RowFeed
-from scorer.files.formats import format_of
+from scorer.files.formats import Kind, format_of
 from scorer.files.ndjson.lines import Lines, split_lines
 from scorer.files.ndjson.members import appended_members, with_members
 from scorer.files.ndjson.objects import ObjectReader, Objects
@@ -45,10 +45,16 @@ class NdjsonSource:
     encoding = "utf-8"
 
     def __init__(
-        self, path: Path, *, text_column: str, limit: int | None = None, cap: int = RECORD_CAP
+        self,
+        path: Path,
+        *,
+        text_column: str,
+        limit: int | None = None,
+        kind: Kind | None = None,
+        cap: int = RECORD_CAP,
     ) -> None:
         self.path = path
-        self._compression = format_of(path).compression
+        self._compression = format_of(path, kind).compression
         self._limit = limit
         self._cap = cap  # bytes in a line
         head = next(read_blocks(path, self._compression), b"")
