@@ -66,13 +66,14 @@ _OUTER = {"gzip": "gzip -dc", "zstd": "zstd -dc"}
 _PACK = {"gzip": "gzip -c", "zstd": "zstd -c"}
 _TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _SHEETS = {".xlsx", ".xls", ".ods"}
+_SHEET_NAMES = _SHEETS | {".xlsm", ".xlsb"}
 _CALC = "csv:Text - txt - csv (StarCalc):44,34,76"  # commas, quotes, UTF-8
 _WORDS: dict[str, str] = {
     ".html": "fetch it again: it may be a login page or an error page",
     ".xml": "fetch it again if it is an error page; else write its rows as CSV",
     "lfs": "fetch the file itself with git lfs pull",
     ".pkl": "save the frame with to_parquet where the pickle was made, and name that file",
-    ".duckdb": "",
+    "broken zip": "fetch it again; an Excel workbook is to be saved as CSV UTF-8",
 }
 _ELSE = "save it as CSV in UTF-8, or as Parquet, with what wrote it, and name that file"
 
@@ -223,21 +224,26 @@ def _other(path: Path, extension: str) -> Way:
     if extension == ".7z":
         return _unpacked(path, ["7z", "x"])
     if extension in _SHEETS:
-        return _sheet(path)
+        return _sheet(path, extension)
     if extension in {".sqlite", ".duckdb"}:
         return Way(f"try: {_table(path, extension)}")
     return Way(_WORDS.get(extension, _ELSE))
 
 
-def _sheet(path: Path) -> Way:
-    """A spreadsheet: its first sheet."""
-    target = path.with_suffix(".csv")
+def _sheet(path: Path, extension: str) -> Way:
+    """A spreadsheet: its first sheet. LibreOffice goes by the name, and writes NAME.csv."""
+    target, named = path.with_suffix(".csv"), path
+    if path.suffix.lower() not in _SHEET_NAMES:
+        named = path.with_suffix(extension)
+    taken = [each for each in (target, named) if each != path and os.path.lexists(each)]
+    if taken:
+        return Way("save it as CSV UTF-8 where it was made, and name that file")
     words = (
         f"libreoffice --headless --convert-to {hints.word(_CALC)} --outdir "
-        f"{hints.path_word(path.parent)} {hints.path_word(path)}"
+        f"{hints.path_word(path.parent)} {hints.path_word(named)}"
     )
-    if os.path.lexists(target):  # LibreOffice would write there
-        return Way("save it as CSV UTF-8 in the program that made it, and name that file")
+    if named != path:
+        words = f"mv {hints.path_word(path)} {hints.path_word(named)} && {words}"
     step = Step(words, "&&", str(target))
     call = step.before(f"tweetscore run {hints.path_word(target)}")
     return Way(f"save it as CSV UTF-8 where it was made, or try: {call}", step=step)

@@ -55,7 +55,14 @@ _BY_NAME: dict[str, Content] = {
     for name in names.split()
 }
 FOREIGN = frozenset(_BY_NAME)  # extensions that say something else than a format of ours
-_VAGUE = {".txt", ".zip", ".gz", ".html", ".xml"}  # content of which such an extension says more
+_VAGUE = {
+    ".txt",
+    ".zip",
+    "broken zip",
+    ".gz",
+    ".html",
+    ".xml",
+}  # content of which such an extension says more
 
 
 def known_format(path: Path, kind: Kind | None = None) -> FileFormat:
@@ -131,10 +138,13 @@ def _outermost(path: Path, head: bytes, expected: FileFormat) -> Content | None:
 
 def _binary(path: Path, head: bytes) -> Content | None:
     found = contents.binary_content(head)
-    if found is contents.ZIP:
-        with suppress(zipfile.BadZipFile, OSError, ValueError), zipfile.ZipFile(path) as archive:
+    if found is not contents.ZIP:
+        return found
+    try:
+        with zipfile.ZipFile(path) as archive:
             return contents.archive_content(archive.namelist())
-    return found
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return contents.BROKEN_ZIP
 
 
 def _mismatch(head: bytes, whole: bool, kind: Kind, text_column: str) -> Content | None:
@@ -146,7 +156,8 @@ def _mismatch(head: bytes, whole: bool, kind: Kind, text_column: str) -> Content
     if found := contents.markup_content(text):
         return found
     if kind not in _OF_TEXT:
-        return contents.text_content(text, whole=whole) if _is_text(head) else None
+        found = contents.text_content(text, whole=whole)
+        return found if _is_text(head) and found is not contents.PLAIN else None  # damage
     wide = contents.wide_content(head)
     if wide:
         return wide if kind == "ndjson" or wide.extension == "utf-32" else None

@@ -1,0 +1,265 @@
+"""Content that is not what the name says, and names that say nothing: told, with what helps."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sqlite3
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from pyarrow import orc
+
+from scorer.errors import DataError, InputMissing, TweetscoreError, UsageError
+from scorer.files.discover import plan_outputs
+from scorer.files.formats import open_source
+from scorer.files.inputs import find_inputs
+
+ROWS = [{"id": 1, "text": "I love it"}, {"id": 2, "text": "so sad"}]
+FRAME = pl.DataFrame(ROWS)
+CSV = b"id,text\n1,I love it\n2,so sad\n3,meh\n"
+NDJSON = "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
+ARRAY = json.dumps(ROWS).encode()
+
+
+def written(write: Callable[[io.BytesIO], object]) -> bytes:
+    buffer = io.BytesIO()
+    write(buffer)
+    return buffer.getvalue()
+
+
+def archive(name: str) -> bytes:
+    def write(buffer: io.BytesIO) -> None:
+        with zipfile.ZipFile(buffer, "w") as file:
+            file.writestr(name, CSV)
+
+    return written(write)
+
+
+PARQUET, IPC, AVRO = (written(w) for w in (FRAME.write_parquet, FRAME.write_ipc, FRAME.write_avro))
+PLAIN_STRINGS = FRAME.to_arrow().cast(pa.schema([("id", pa.int64()), ("text", pa.string())]))
+ORC = written(lambda buffer: orc.write_table(PLAIN_STRINGS, buffer))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def told(name: str, content: bytes, **options: str) -> TweetscoreError:
+    """Return the error that a file is told of with."""
+    path = Path(name)
+    path.write_bytes(content)
+    with pytest.raises(TweetscoreError) as caught:
+        plan_outputs(find_inputs([path]))
+        open_source(path, **options)  # type: ignore[arg-type]  # a case has some
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("x.csv", gzip.compress(CSV), "x.csv is gzip, not CSV; rename it: mv x.csv x.csv.gz && "),
+        ("x.csv", PARQUET, "x.csv is Parquet, not CSV; rename it: mv x.csv x.parquet && "),
+        ("x.tsv", IPC, "x.tsv is Arrow IPC, not TSV; rename it: mv x.tsv x.arrow && "),
+        ("x.csv", bz2.compress(CSV), "x.csv is bzip2, not CSV; try: bzip2 -dc < x.csv | "),
+        ("x.csv", lzma.compress(CSV), "x.csv is xz, not CSV; try: xz -dc < x.csv | "),
+        ("x.csv", archive("a.csv"), "x.csv is a zip archive, not CSV; try: "),
+        ("x.csv", archive("[Content_Types].xml"), "x.csv is an Excel workbook, not CSV; save it"),
+        ("x.csv", b"PK\3\4\x14\0", "x.csv is a zip archive or an Excel workbook, and not complete"),
+        ("x.csv", AVRO, "x.csv is Avro, not CSV; try: "),
+        ("x.csv", ORC, "x.csv is ORC, not CSV; try: "),
+        ("x.csv", NDJSON, "x.csv is NDJSON, not CSV; rename it: mv x.csv x.ndjson && "),
+        ("x.csv", ARRAY, "x.csv is a JSON array, not CSV; try: "),
+        ("x.csv", b"\n <!DOCTYPE HTML>\n<title>Log in", "x.csv is an HTML page, not CSV; fetch it"),
+        ("x.csv", b"%PDF-1.7\n", "x.csv is a PDF document, not CSV; save it as CSV in UTF-8"),
+        ("x.csv", b"version https://git-lfs.github.com/spec/v1\n", "x.csv is a Git LFS pointer"),
+        ("x.csv", CSV.decode().encode("utf-32"), "x.csv is UTF-32, not CSV; try: iconv -f UTF-32"),
+        ("x.ndjson", CSV, "x.ndjson is CSV, not NDJSON; rename it: mv x.ndjson x.csv && "),
+        ("x.parquet", CSV, "x.parquet is CSV, not Parquet; rename it: mv x.parquet x.csv && "),
+        ("x.parquet", IPC, "x.parquet is Arrow IPC, not Parquet; rename it: "),
+        ("x.arrow", PARQUET, "x.arrow is Parquet, not Arrow IPC; rename it: "),
+        ("x.parquet", gzip.compress(PARQUET), "x.parquet is gzip, not Parquet; try: gzip -dc < x."),
+        ("x.csv.gz", CSV, "x.csv.gz is CSV, not gzip; rename it: mv x.csv.gz x.csv && "),
+        ("x.csv.gz", b"\x28\xb5\x2f\xfd\x04\0", "x.csv.gz is Zstandard, not gzip; rename it: mv "),
+        ("x.csv.gz", gzip.compress(gzip.compress(CSV)), "x.csv.gz is gzip inside, not CSV; try: "),
+        ("x.csv.gz", gzip.compress(PARQUET), "x.csv.gz is Parquet inside, not CSV; try: gzip "),
+    ],
+)
+def test_content_is_named_whatever_the_name_says(
+    here: Path, name: str, content: bytes, line: str
+) -> None:
+    """Before a fault of its encoding, its delimiter or its header is told of."""
+    error = told(name, content)
+    assert isinstance(error, DataError)
+    assert str(error).startswith(line)
+    if name == "x.csv":
+        assert str(told(name, content, encoding="latin-1")).startswith(line)
+
+
+def test_a_rename_replaces_nothing(here: Path) -> None:
+    """Where the other name is taken, the command does without."""
+    for name in ("x.csv.gz", "x.parquet"):
+        Path(name).touch()
+    gz, parquet = told("x.csv", gzip.compress(CSV)), told("x.csv", PARQUET)
+    assert gz.remedy == "try: gzip -dc < x.csv | tweetscore run - -o x.scored.csv"
+    assert parquet.remedy == "try: tweetscore run x.csv --format parquet"
+
+
+@pytest.mark.parametrize("header", ["ORCID", "PAR1", "BZh", "DUCK", "[id]", "FEA1"])
+def test_a_header_may_begin_like_another_format(here: Path, header: str) -> None:
+    """What follows is text."""
+    (path := here / "x.csv").write_text(f"{header},text\n1,a\n")
+    assert open_source(path).columns == (header, "text")
+
+
+@pytest.mark.parametrize("line", ['{"text": 1', "garbage, more of it", "[1]", "[", '{"a"'])
+def test_a_broken_line_is_no_other_format(here: Path, line: str) -> None:
+    """It is a record that is no row, as long as there are objects beside it."""
+    (path := here / "x.ndjson").write_bytes(f"{line}\n".encode() + NDJSON)
+    [window] = open_source(path).windows(10)
+    assert (len(window.texts), len(window.rejects)) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.JSON", "x.json.gz"])
+def test_json_with_an_object_a_line_is_ndjson(here: Path, name: str) -> None:
+    """Its output has the same extension."""
+    path = Path(name)
+    path.write_bytes(gzip.compress(NDJSON) if name.endswith("gz") else NDJSON)
+    [(_, output)] = plan_outputs(find_inputs([here]))
+    assert output.name == f"x.scored{name.removeprefix('x')}"
+    assert open_source(path).format == "ndjson"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (ARRAY, "a JSON array, not NDJSON"),
+        (json.dumps(ROWS, indent=1).encode(), "a JSON array, not NDJSON"),
+        (b"\xef\xbb\xbf \n" + ARRAY, "a JSON array, not NDJSON"),
+        (json.dumps(ROWS[0], indent=4).encode(), "JSON over several lines, not an object a line"),
+        (json.dumps({"data": ROWS}).encode(), "one JSON object with its rows under 'data'"),
+        (b'{"text": ["a", "b"], "id": [1, 2]}', "one JSON object with a column under each key"),
+        (b'["I love it", "so sad"]', "a JSON array of texts, not NDJSON"),
+    ],
+)
+def test_other_json_is_named_with_a_command(here: Path, content: bytes, words: str) -> None:
+    """One that needs nothing but the Python that runs this."""
+    error = told("x.json", content)
+    assert error.problem.startswith(f"x.json is {words}")
+    assert error.step is not None
+    assert (error.step.joint, error.step.output) == ("|", "x.scored.ndjson")
+    assert error.step.command.endswith(" < x.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("x.txt", CSV, "x.txt has no known extension and looks like CSV; try: tweetscore run x.txt"),
+        ("x", CSV.replace(b",", b"\t"), "x has no known extension and looks like TSV; try: "),
+        ("x", NDJSON, "x is NDJSON; try: tweetscore run x --format ndjson"),
+        ("x", PARQUET, "x is Parquet; try: tweetscore run x --format parquet"),
+        ("x.gz", gzip.compress(CSV), "x.gz has no known extension and looks like CSV, compressed"),
+        ("x.log", b"hello, you\nworld\n", "x.log has no known extension and looks like plain text"),
+        ("x y.csv.bz2", b"BZh91", "x y.csv.bz2 is bzip2; try: bzip2 -dc < 'x y.csv.bz2' | tweet"),
+        ("x.ndjson.xz", b"", "x.ndjson.xz is xz; try: xz -dc < x.ndjson.xz | tweetscore run - -o "
+         "x.scored.ndjson"),
+        ("x.xlsx", b"?", "x.xlsx is an Excel workbook; save it as CSV UTF-8 where it was made, or "),
+        ("x.xlsx", CSV, "x.xlsx has no known extension and looks like CSV; try: "),
+        ("x.xls", b"<html><table>", "x.xls is an Excel workbook; save it as CSV UTF-8"),
+        ("x.zip", archive("a.csv"), "x.zip is a zip archive; try: "),
+        ("x.tar.gz", b"", "x.tar.gz has no known extension; supported are "),
+        ("x.7z", b"7z\xbc\xaf\x27\x1c", "x.7z is a 7-Zip archive; try: 7z x x.7z -ox && "),
+        ("x.pkl", b"\x80\4\x95", "x.pkl is a Python pickle; save the frame with to_parquet"),
+        ("x.rds", gzip.compress(b"RDX3"), "x.rds is an R data set; save it as CSV in UTF-8"),
+        ("x.bin", b"\0\1\2", "x.bin has no known extension; supported are .csv"),
+    ],
+)  # fmt: skip
+def test_a_name_that_says_nothing_is_told_by_its_content(
+    here: Path, name: str, content: bytes, line: str
+) -> None:
+    """Exit code 2, as nothing was asked for that can be done."""
+    error = told(name, content)
+    assert isinstance(error, UsageError)
+    assert str(error).startswith(line)
+
+
+def test_a_tar_archive_is_unpacked_into_a_directory_of_its_own(here: Path) -> None:
+    """Whatever is there already."""
+
+    def write(buffer: io.BytesIO) -> None:
+        with tarfile.open(fileobj=buffer, mode="w:gz") as file:
+            file.addfile(tarfile.TarInfo("a.csv"))
+
+    content = written(write)
+    line = "mkdir x && tar -xf x.tgz -C x && tweetscore run x"
+    assert told("x.tgz", content).remedy == f"try: {line}"
+    Path("x").mkdir()
+    assert "mkdir x-unpacked && " in told("x.tar.gz", content).remedy
+
+
+def test_a_database_has_a_command_of_its_own(here: Path) -> None:
+    """With the name of its first table."""
+    database = sqlite3.connect("x.db")
+    database.execute('CREATE TABLE "my tweets" (id, text)')
+    database.close()
+    line = "try: tweetscore table sqlite:///x.db --table 'my tweets' --into scored"
+    assert told("x.db", Path("x.db").read_bytes()).remedy == line
+
+
+def test_a_file_that_is_not_there_is_missing(here: Path) -> None:
+    """Its extension does not matter."""
+    with pytest.raises(InputMissing, match=r"x\.txt does not exist; check the name"):
+        plan_outputs(find_inputs([Path("x.txt")]))
+
+
+def test_a_directory_of_other_files_says_what_they_are(here: Path) -> None:
+    """With what helps for the most frequent kind."""
+    (here / "in").mkdir()
+    for name in ("a.xlsx", "b.xlsx", "c.pdf"):
+        (here / "in" / name).write_bytes(b"?")
+    with pytest.raises(InputMissing) as caught:
+        find_inputs([Path("in")])
+    assert str(caught.value).startswith(
+        "no file to score in in (1 .pdf, 2 .xlsx): in/a.xlsx is an Excel workbook; save it as CSV"
+    )
+    for name in ("d", "e", "f"):
+        (here / "in" / name).write_bytes(CSV)
+    with pytest.raises(InputMissing, match="looks like CSV; try: tweetscore run in --format csv"):
+        find_inputs([Path("in")])
+
+
+def test_a_format_that_is_asked_for_is_that_of_all_files(here: Path) -> None:
+    """Of a directory those that no extension gives another one; of a pattern those it names."""
+    Path("in").mkdir()
+    for name in ("a", "b.txt", "c.csv", "d.tsv", "e.parquet", "f.xlsx", "g.dat.gz", ".hidden"):
+        Path("in", name).touch()
+
+    def found(argument: str) -> list[str]:
+        inputs = find_inputs([Path(argument)], "csv")
+        return [output.name for _, output in plan_outputs(inputs, kind="csv")]
+
+    assert found("in") == ["a.scored", "b.scored.txt", "c.scored.csv", "g.scored.dat.gz"]
+    assert found("in/*.tsv") == ["d.scored.tsv"]
+    assert find_inputs([Path("in")], "csv").passed_over == (("hidden", 1), ("of another format", 3))
+    Path("in/a.scored").touch()
+    assert "a.scored.scored" not in found("in")
+
+
+def test_the_output_of_a_format_that_is_asked_for(here: Path) -> None:
+    """Any name that does not say another one."""
+    Path("x.csv").write_bytes(PARQUET)
+    inputs = find_inputs([Path("x.csv")])
+    for name in ("out", "out.dat", "out.csv", "out.parquet"):
+        assert plan_outputs(inputs, Path(name), "parquet") == [(Path("x.csv"), Path(name))]
+    for name in ("out.ndjson", "out.gz"):
+        with pytest.raises(UsageError, match=r"give it the extension \.csv"):
+            plan_outputs(inputs, Path(name), "parquet")
+    assert open_source(Path("x.csv"), kind="parquet").columns == ("id", "text")
