@@ -84,7 +84,7 @@ class FileRun:
         self._record = RunRecord(options.as_json(), options.options_from)
         self._report: dict[str, Any] = {}
         self._up_to_date = False
-        self._has_begun = False  # whether anything was done that a report of a failure tells of
+        self._was_checked = False  # whether the call and the input were found in order
         self._described: dict[str, Any] = {}
         self._key: dict[str, Any] = {}
         self._inode: os.stat_result | None = None  # of the complete file, before it has its name
@@ -127,12 +127,12 @@ class FileRun:
     def fail(self, error: BaseException) -> None:
         """Report a failure beside the good output and its report, which stay as they are.
 
-        What was wrong before any work touches nothing; nor does a run whose turn it is not.
+        A call or an input that is not in order touches nothing; nor does a run out of turn.
         """
         # The error itself matters more than that it cannot be reported, for whatever reason.
         with suppress(Exception):
             self._report = self._record.failed(error)
-            if self._has_begun and not isinstance(error, (UsageError, OutputLocked)):
+            if self._was_checked and not isinstance(error, (UsageError, OutputLocked)):
                 write_json(failed_report_path(self._target), self._report, beside=self._target)
 
     def outcome(self) -> Outcome:
@@ -145,7 +145,7 @@ class FileRun:
             self.error,
             self._up_to_date,
             self._outside(),
-            has_begun=self._has_begun,
+            was_checked=self._was_checked,
         )
 
     def _outside(self) -> dict[str, float]:
@@ -160,6 +160,7 @@ class FileRun:
         check_output(self._target, ChainMap(inodes([self._input]), inputs))
         self._source = open_input(self._input, options)
         check_names(self._source, options)
+        self._was_checked = True
 
     def expect(self, bundle: "Bundle") -> None:
         """Name the output's columns, and check that the input's format can hold them."""
@@ -182,7 +183,6 @@ class FileRun:
             self.look(inputs)  # what was found before the lock may be different now
             check_owner(self._target, overwrite=self._options.overwrite)
             self.expect(model.bundle)
-            self._has_begun = True
             with self._record.stage("load"):
                 loaded = model.load()
             self._run(model, loaded, lock, progress)

@@ -77,7 +77,7 @@ class Outcome:
     outside: Mapping[str, float] = field(default_factory=dict)
     url: str = ""  # of the output, where it is no file; without secrets
     input_url: str = ""  # likewise
-    has_begun: bool = False  # a failure before that is in no report
+    was_checked: bool = False  # call and input were in order: a failure after that is reported
 
     @property
     def named_input(self) -> str:

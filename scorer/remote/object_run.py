@@ -177,7 +177,7 @@ class ObjectRun:
     def _failed(self, error: TweetscoreError, outcome: Outcome | None = None) -> Outcome:
         """Tell of a failure here and beside the good output, which stays as it is."""
         error = self._desk.in_their_words(error)
-        too_early = outcome is not None and not outcome.has_begun
+        too_early = outcome is not None and not outcome.was_checked
         if outcome is None:
             report = RunRecord(self._options.as_json(), self._options.options_from).failed(error)
             outcome = Outcome(self._desk.input, self._desk.output, report)

@@ -171,7 +171,7 @@ def test_other_json_is_named_with_a_command(here: Path, content: bytes, words: s
         ("x.gz", gzip.compress(CSV), "x.gz has no known extension and looks like CSV, compressed"),
         ("x.log", b"hello, you\nworld\n", "x.log has no known extension and looks like plain text"),
         ("x y.csv.bz2", b"BZh91", "x y.csv.bz2 is bzip2; try: bzip2 -dc < 'x y.csv.bz2' | tweet"),
-        ("x.ndjson.xz", b"", "x.ndjson.xz is xz; try: xz -dc < x.ndjson.xz | tweetscore run - -o x."),
+        ("x.ndjson.xz", b"", "x.ndjson.xz is xz; try: xz -dc < x.ndjson.xz | tweetscore run - -o"),
         ("x.xlsx", b"?", "x.xlsx is an Excel workbook; save it as CSV UTF-8 where it was made"),
         ("x.xlsx", CSV, "x.xlsx has no known extension and looks like CSV; try: "),
         ("x.xls", b"<html><table>", "x.xls is an Excel workbook; save it as CSV UTF-8"),

@@ -316,13 +316,30 @@ def test_what_is_wrong_with_a_file_is_found_before_the_model_is_loaded(
     assert isinstance(outcome.error, error)
 
 
-def test_a_missing_input_has_a_report(tmp_path: Path) -> None:
-    """Whoever looks for the output finds out why there is none."""
-    output = tmp_path / "out.csv"
-    options = RunOptions((tmp_path / "late.csv",), output=output)
-    (outcome,) = pipeline.run(options, model_for=never)
-    assert isinstance(outcome.error, InputMissing)
-    assert report_of(output, "run.failed")["exit_code"] == 66
+@pytest.mark.parametrize(
+    ("name", "options", "code"),
+    [
+        ("late.csv", {}, 66),
+        ("tweets.csv", {"text_column": "tweet"}, 65),
+        ("tweets.csv", {"encoding": "utf-16"}, 65),
+        ("tweets.csv", {"format": "parquet"}, 65),
+        ("tweets.csv", {"label_column": "id"}, 2),
+    ],
+)
+def test_what_is_wrong_before_any_work_leaves_nothing(
+    tweets: Path, name: str, options: dict[str, Any], code: int
+) -> None:
+    """Its line and its exit code tell all there is; an earlier failure's report stays."""
+    (failed := tweets.parent / f"{name[:-4]}.scored.csv.run.failed.json").write_text("{}")
+    wanted = RunOptions((tweets.with_name(name),), **options)
+    try:
+        (outcome,) = pipeline.run(wanted, model_for=never)
+        error = outcome.error
+    except UsageError as caught:
+        error = caught
+    assert exit_code(error or KeyboardInterrupt()) == code
+    assert names(tweets.parent) == {"tweets.csv", failed.name}
+    assert failed.read_text() == "{}"
 
 
 def test_a_model_that_does_not_load_is_reported(stub: Any, tweets: Path) -> None:
@@ -374,7 +391,7 @@ def test_a_name_that_is_not_utf8_can_be_reported(stub: Any, tweets: Path) -> Non
     output = path.with_name(path.name.replace(".csv", ".scored.csv"))
     run_one(stub, path)
     assert report_of(output)["input"]["path"] == str(path)
-    path.write_text("no,such,column\n")
+    path.write_text("text\na,b\n")
     with pytest.raises(DataError):
         run_one(stub, path)
     assert report_of(output, "run.failed")["exit_code"] == 65
