@@ -15,6 +15,7 @@ import click
 
 import scorer
 from scorer.errors import InvalidBundle
+from scorer.extras import install
 
 _OURS = ("scorer", "export")
 
@@ -73,5 +74,5 @@ def _extra_needed() -> Iterator[None]:
             raise
         raise InvalidBundle(
             f"training and exporting need the library {error.name}, which is not installed",
-            "pip install 'tweetscore[export]'",
+            f"try: {install('export')}",
         ) from error

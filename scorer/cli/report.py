@@ -47,7 +47,7 @@ def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
     """Make one HTML page of what a run wrote.
 
     The page needs no network. An OUTPUT is read with its OUTPUT.run.json; 65 when it has
-    changed since. Needs the extra: pip install 'tweetscore[report]'.
+    changed since. It needs the extra `report`.
 
     \b
     tweetscore report tweets.scored.csv -o page.html

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scorer.databases.address import Address
 from scorer.errors import InvalidBundle
+from scorer.extras import install
 
 if TYPE_CHECKING:
     from scorer.databases.engine import Database
@@ -37,5 +38,5 @@ def open_database(address: Address, work: Path, wait: float) -> "AbstractContext
     except ModuleNotFoundError as error:
         raise InvalidBundle(
             f"a database needs the library {error.name}, which is not installed",
-            "pip install 'tweetscore[databases]'",
+            f"try: {install('databases')}",
         ) from error

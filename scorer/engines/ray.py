@@ -22,6 +22,7 @@ from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
 from scorer.engines.ray_crew import Crew
 from scorer.engines.ray_manifest import NAME, Manifest
 from scorer.errors import DeviceUnavailable, EngineFailed, InvalidBundle, UsageError
+from scorer.extras import install
 from scorer.files.discover import plan_outputs
 from scorer.files.inputs import Inputs, find_inputs
 from scorer.files.lock import locked
@@ -216,7 +217,7 @@ def _connected(address: str | None) -> Iterator[Any]:
     except ModuleNotFoundError as error:
         raise InvalidBundle(
             f"the engine ray needs the library {error.name}, which is not installed",
-            "pip install 'tweetscore[ray]'",
+            f"try: {install('ray')}",
         ) from error
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with TemporaryDirectory(prefix="tweetscore-ray-", ignore_cleanup_errors=True) as scratch:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from scorer import __version__
 from scorer.errors import OUTSIDE_BOUND, InvalidBundle, OutputRefused, UsageError
+from scorer.extras import install
 from scorer.monitor.drift import MIN_ROWS
 from scorer.monitor.run_report import peak_memory
 from scorer.monitor.shift import psi
@@ -71,7 +72,7 @@ class RunMetrics:
         if find_spec("prometheus_client") is None:
             raise InvalidBundle(
                 "--metrics-file needs the library prometheus-client, which is not installed",
-                "pip install 'tweetscore[metrics]'",
+                f"try: {install('metrics')}",
             )
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise OutputRefused(f"{path.parent} is no directory to write in", "create it")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from scorer.errors import InvalidBundle, UsageError
+from scorer.extras import install
 from scorer.remote.urls import HUB, STORES, Url
 
 
@@ -128,7 +129,7 @@ def _opened(url: Url) -> Store:
     except ModuleNotFoundError as error:
         raise InvalidBundle(
             f"{url.scheme}:// needs {error.name}, which is not installed",
-            "run: pip install 'tweetscore[remote]'",
+            f"try: {install('remote')}",
         ) from error
     from scorer.remote.web import WebStore
 

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from scorer.errors import DataError, InvalidBundle, OutputRefused, TweetscoreError, UsageError
+from scorer.extras import install
 from scorer.files.discover import rejects_path
 from scorer.files.own import open_own
 from scorer.files.place import check_place
@@ -80,7 +81,7 @@ def _check_libraries() -> None:
     except ModuleNotFoundError as error:
         raise InvalidBundle(
             f"the page needs the library {error.name}, which is not installed",
-            "pip install 'tweetscore[report]'",
+            f"try: {install('report')}",
         ) from error
 
 

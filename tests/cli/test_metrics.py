@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from scorer.extras import install
 from tests.monitor.prom_helpers import samples, value
 
 Invoke = Callable[..., Result]
@@ -87,7 +88,7 @@ def test_a_missing_library_is_one_line_before_any_work(
     assert result.exit_code == 78
     assert result.stderr == (
         "tweetscore: --metrics-file needs the library prometheus-client, which is not installed; "
-        "pip install 'tweetscore[metrics]'\n"
+        f"try: {install('metrics')}\n"
     )
     assert [file.name for file in tweets.parent.iterdir()] == ["tweets.csv"]
 

@@ -7,6 +7,7 @@ from click.testing import Result
 
 from scorer.cli.model import check_sibling
 from scorer.errors import InvalidBundle
+from scorer.extras import install
 
 Invoke = Callable[..., Result]
 
@@ -44,7 +45,7 @@ def test_a_missing_library_names_the_pip_line(
     assert result.exit_code == 78
     assert result.stderr == (
         "tweetscore: training and exporting need the library torch, which is not installed; "
-        "pip install 'tweetscore[export]'\n"
+        f"try: {install('export')}\n"
     )
 
 

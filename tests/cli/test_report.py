@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from scorer.extras import install
 from tests.verify.helpers import forge, score
 
 Invoke = Callable[..., Result]
@@ -219,7 +220,7 @@ def test_a_missing_extra_is_one_line_with_the_pip_command(
     assert result.exit_code == 78
     assert result.stderr == (
         "tweetscore: the page needs the library altair, which is not installed; "
-        "pip install 'tweetscore[report]'\n"
+        f"try: {install('report')}\n"
     )
     assert not page.exists()
 

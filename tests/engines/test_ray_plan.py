@@ -19,6 +19,7 @@ from scorer.engines import ray
 from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
 from scorer.engines.ray_crew import Crew
 from scorer.engines.ray_manifest import Manifest
+from scorer.extras import install
 from scorer.pools import POOLS
 from scorer.recipe import Recipe
 from scorer.run_options import Outcome, RunOptions
@@ -93,7 +94,7 @@ def test_without_ray_one_line_says_what_to_install(
     assert result.exit_code == 78
     assert result.stderr == (
         "tweetscore: the engine ray needs the library ray, which is not installed; "
-        "pip install 'tweetscore[ray]'\n"
+        f"try: {install('ray')}\n"
     )
     assert not [path for path in (tmp_path / "out").iterdir() if path.name[0] != "."]
 

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
+from scorer.extras import install
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.runtime import cpu, cuda, open_session, openvino
 from scorer.inference.runtime.machine import Gpu, inspect
@@ -131,7 +132,7 @@ def test_cuda_without_its_libraries_names_the_missing_one(
     monkeypatch.setattr(cuda, "_provider_libraries", lambda: libraries)
     with pytest.raises(DeviceUnavailable, match=r"libcublasLt\.so\.13") as refusal:
         open_cuda_with(bundle, monkeypatch, [cuda.PROVIDER], missing)
-    assert 'pip install "tweetscore[cuda]"' in refusal.value.remedy
+    assert install("cuda") in refusal.value.remedy
     assert capfd.readouterr() == ("", "")
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import UsageError
+from scorer.extras import install
 from scorer.remote.search import _matches
 from scorer.remote.urls import Url, parse_url, why_unusable
 
-PIP = "run: pip install 'tweetscore[remote]'"
+PIP = f"try: {install('remote')}"
 ROOT = Path(__file__).parents[2]
 
 

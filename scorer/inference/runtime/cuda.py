@@ -19,6 +19,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
+from scorer.extras import install
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime.halving import HalvingSession
 from scorer.inference.runtime.host import (
@@ -40,11 +41,6 @@ TOKEN_BUDGET = 32_768
 # One batch is prepared on the host while the other is on the device.
 CALLERS = 2
 _MEMORY_SHARE = 0.9  # of the device, that ONNX Runtime's arena may take
-
-_REMEDY = (
-    'install what it names, pip install "tweetscore[cuda]" brings CUDA 13 and cuDNN 9 '
-    "(driver >= 580), or use --device cpu"
-)
 
 
 def open_cuda(bundle: Bundle, info: RuntimeInfo) -> HalvingSession:
@@ -209,4 +205,9 @@ def _silent_stdout() -> contextlib.redirect_stdout[io.StringIO]:
 
 
 def _unusable(reason: str) -> DeviceUnavailable:
-    return DeviceUnavailable(f"an NVIDIA GPU is there but CUDA does not run ({reason})", _REMEDY)
+    return DeviceUnavailable(f"an NVIDIA GPU is there but CUDA does not run ({reason})", _remedy())
+
+
+def _remedy() -> str:
+    brings = f"{install('cuda')} brings CUDA 13 and cuDNN 9, for a driver >= 580"
+    return f"install what it names ({brings}), or use --device cpu"
