@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scorer.errors import DataError, InputMissing
+from scorer.hints import options as as_typed
 
 _READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
     # All strings: an id such as 103459e206 is no number, whatever a reader may guess.
@@ -200,7 +201,7 @@ def _column(table: Table, name: str, option: str, synonyms: Sequence[str]) -> pl
     meant_alike = [column for column in synonyms if column in table.frame.columns]
     # `textID` is spelled like `text`, but `tweet` means it.
     likely = meant_alike + spelled_alike if name in synonyms else spelled_alike + meant_alike
-    hint = f"did you mean {option} {likely[0]}?" if likely else f"name one with {option}"
+    hint = f"did you mean {as_typed({option: likely[0]})}?" if likely else f"name one with {option}"
     raise DataError(
         f"{table.name} has no column {name!r}, only {', '.join(table.frame.columns)}", hint
     )

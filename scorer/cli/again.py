@@ -8,13 +8,13 @@ import click
 from scorer import hints
 from scorer.errors import Step, TweetscoreError
 
-_ARGS = "tweetscore.args"  # in the context's meta
+_CALL = "tweetscore.call"  # in the context's meta, which all commands share
 _STDIN = "-"
 
 
 def remember_args(ctx: click.Context, args: Sequence[str]) -> None:
     """Keep the words that a command was called with, before click takes them apart."""
-    ctx.meta[_ARGS] = tuple(args)
+    ctx.meta[_CALL] = ctx.command, ctx.command_path, tuple(args)
 
 
 def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) -> str:
@@ -25,9 +25,10 @@ def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) 
         file: The `input` that failed and its `output`, where a command has many.
     """
     ctx = click.get_current_context(silent=True)
-    if not (error.options or error.step) or ctx is None or _ARGS not in ctx.meta:
+    if not (error.options or error.step) or ctx is None or _CALL not in ctx.meta:
         return str(error)
-    call = _Call(ctx.command, ctx.meta[_ARGS])
+    command, name, args = ctx.meta[_CALL]  # the context may be that of the program by now
+    call = _Call(command, args)
     if not call.knows(error.options) or not call.can_be_typed_again:
         return str(error)
     if call.is_about_many:
@@ -35,9 +36,9 @@ def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) 
             return str(error)
         call.narrow(file["input"], file["output"])
     if error.step is None:
-        return error.line(f"try: {ctx.command_path} {call.words(error.options)}")
+        return error.line(f"try: {name} {call.words(error.options)}")
     call.replace_input(error.step)
-    again = f"{ctx.command_path} {call.words(error.options)}"
+    again = f"{name} {call.words(error.options)}"
     return error.line(f"try: {error.step.before(again)}")
 
 

@@ -1,12 +1,16 @@
 """Groups whose commands are imported when they are needed, and guarded when they run."""
 
+import difflib
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import click
 
+from scorer import hints
 from scorer.cli.errors import end_with, exit_codes
 
 
@@ -45,5 +49,36 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command under the one place that knows exit codes."""
-        with exit_codes():
+        with exit_codes(), _nearest_option():
             return super().invoke(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a name that is none may be misspelt, or a file without its `run`."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            words = [hints.word(arg) for arg in args[1:]]
+            if "run" in self._commands_from and os.path.lexists(args[0]):
+                words = ["run", hints.path_word(args[0]), *words]
+            elif near:
+                words = [near[0], *words]
+            else:
+                raise
+            hint = f"Try: {ctx.command_path} {' '.join(words)}"
+            raise click.UsageError(f"{error.message} {hint}", ctx) from error
+
+
+@contextmanager
+def _nearest_option() -> Iterator[None]:
+    """Let a misspelt option be told the one that was meant, not all that resemble it."""
+    try:
+        yield
+    except click.NoSuchOption as error:
+        params = error.ctx.command.params if error.ctx else []
+        known = [name for param in params for name in param.opts if name.startswith("--")]
+        longer = [name for name in known if name.startswith(error.option_name)]
+        likely = longer or difflib.get_close_matches(error.option_name, known, n=1)
+        raise click.NoSuchOption(error.option_name, None, likely, error.ctx) from error

@@ -29,7 +29,7 @@ _COLUMNS = (
 )
 _AVRO = (
     "import io,polars,sys; b=io.BytesIO(); "
-    "polars.read_avro(sys.stdin.buffer.read()).write_parquet(b); "
+    "polars.read_avro(io.BytesIO(sys.stdin.buffer.read())).write_parquet(b); "
     "sys.stdout.buffer.write(b.getvalue())"
 )
 _ORC = (

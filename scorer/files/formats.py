@@ -104,14 +104,23 @@ def check_output(source: Place, output: Place, kind: Kind | None = None, more: s
         return
     usual = wanted.suffix if wanted.suffix.lower() in _KNOWN else EXTENSIONS[wanted.kind]
     remedy = f"give it the extension {usual}{more}"
+    renamed = {"--output": f"{_without_known(str(output))}{usual}"} if not more else {}
     try:
         got = format_of(name)
     except UsageError:
         if kind is not None and compression_of(name) == wanted.compression:
             return
-        raise UsageError(f"{output} has no known extension", remedy) from None
+        raise UsageError(f"{output} has no known extension", remedy, renamed) from None
     if (wanted.kind, wanted.compression) != (got.kind, got.compression):
-        raise UsageError(f"{output} is not of the format of {source}", remedy)
+        raise UsageError(f"{output} is not of the format of {source}", remedy, renamed)
+
+
+def _without_known(name: str) -> str:
+    """Return a path without the extensions that are known in its name."""
+    path = Path(name)
+    if path.suffix.lower() in COMPRESSIONS:
+        path = path.with_suffix("")
+    return str(path.with_suffix("") if path.suffix.lower() in FORMATS else path)
 
 
 def check_regular(path: Path) -> None:

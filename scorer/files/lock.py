@@ -14,6 +14,7 @@ from scorer.errors import OutputLocked, OutputRefused, StorageError, TweetscoreE
 from scorer.files.discover import lock_path
 from scorer.files.own import kind_of
 from scorer.files.storage import writing
+from scorer.hints import path_word
 
 _SECONDS_BETWEEN_ATTEMPTS = 0.1
 
@@ -51,7 +52,7 @@ def locked(output: Path, *, wait: float = 0.0) -> Iterator[Lock]:
         if left <= 0:
             raise OutputLocked(
                 f"another run is writing {output}",
-                f"wait with --lock-wait SECONDS; `fuser {path}` names its process",
+                f"wait with --lock-wait 3600; fuser {path_word(path)} names its process",
             )
         time.sleep(min(left, _SECONDS_BETWEEN_ATTEMPTS))
     lock = Lock(path, descriptor)

@@ -63,7 +63,7 @@ class Desk:
                 yield
         except OutputLocked as error:
             raise OutputLocked(
-                f"another run is writing {self._output}", "wait with --lock-wait SECONDS"
+                f"another run is writing {self._output}", "wait with --lock-wait 3600"
             ) from error
 
     def fetch(self, stores: Stores) -> bool:

@@ -223,6 +223,6 @@ def test_two_runs_of_one_output_do_not_meet(stub: Any, bucket: Bucket) -> None:
     (outer,) = run(stub, "s3://lake/in/a.csv", output="s3://lake/out/")
     assert outer.error is None
     assert str(inner[0].error) == (
-        "another run is writing s3://lake/out/a.scored.csv; wait with --lock-wait SECONDS"
+        "another run is writing s3://lake/out/a.scored.csv; wait with --lock-wait 3600"
     )
     assert bucket.names("out/") == ["out/a.scored.csv", "out/a.scored.csv.run.json"]

@@ -1,0 +1,131 @@
+"""What an error says to type is typed: it works, or fails further on, and never the same way."""
+
+import bz2
+import gzip
+import io
+import json
+import re
+import shlex
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import Result
+
+from tests.cli.conftest import Invoke
+
+ROWS = [{"id": 1, "text": "I love it"}, {"id": 2, "text": "so sad"}]
+FRAME = pl.DataFrame(ROWS)
+CSV = b"id,text\n1,I love it\n2,so sad\n"
+NDJSON = "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
+ARRAY = json.dumps(ROWS).encode()
+
+
+def written(write: Callable[[io.BytesIO], object]) -> bytes:
+    buffer = io.BytesIO()
+    write(buffer)
+    return buffer.getvalue()
+
+
+def zipped(buffer: io.BytesIO) -> None:
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("a.csv", CSV)
+
+
+def tarred(buffer: io.BytesIO) -> None:
+    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
+        (entry := tarfile.TarInfo("a.csv")).size = len(CSV)
+        file.addfile(entry, io.BytesIO(CSV))
+
+
+# A file, its content, the options of the call, and the output that the pasted command writes.
+CALLS: list[tuple[str, bytes, str, str]] = [
+    ("my x.csv", gzip.compress(CSV), "", "my x.scored.csv.gz"),
+    ("x.csv", gzip.compress(CSV), "--encoding latin-1", "x.scored.csv.gz"),
+    ("-x.csv", written(FRAME.write_parquet), "--scores all", "-x.scored.parquet"),
+    ("it's x.csv", bz2.compress(CSV), "", "it's x.scored.csv"),
+    ("x.csv.bz2", bz2.compress(CSV), "-o y.csv", "y.csv"),
+    ("x.json", ARRAY, "--limit 1", "x.scored.ndjson"),
+    ("x.json", json.dumps({"data": ROWS}, indent=1).encode(), "", "x.scored.ndjson"),
+    ("x.json", b'{"id":{"0":1},"text":{"0":"I love it"}}', "", "x.scored.ndjson"),
+    ("x.json.gz", gzip.compress(ARRAY), "", "x.scored.ndjson"),
+    ("x.json", b'["I love it"]', "", "x.scored.ndjson"),
+    ("x.csv.gz", gzip.compress(gzip.compress(CSV)), "", "x.scored.csv"),
+    ("x.csv.gz", CSV, "", "x.scored.csv"),
+    ("x.csv", NDJSON, "", "x.scored.ndjson"),
+    ("x.ndjson", CSV.decode().encode("utf-16"), "", ""),
+    ("x.ndjson", NDJSON.decode().encode("utf-16"), "", "x.scored.ndjson"),
+    ("x y", CSV, "--label-column 'a b'", "x y.scored"),
+    ("x.dat", NDJSON, "", "x.scored.dat"),
+    ("x.gz", gzip.compress(NDJSON), "", "x.scored.gz"),
+    ("x.zip", written(zipped), "", "x/a.scored.csv"),
+    ("x.tar.gz", written(tarred), "", "x/a.scored.csv"),
+    ("x.avro", written(FRAME.write_avro), "", "x.scored.parquet"),
+    ("x.csv", CSV, "-o y", "y.csv"),
+    ("x.csv", CSV, "-o y.parquet", "y.csv"),
+    ("x.csv", CSV, "--text-column txt", "x.scored.csv"),
+    ("x.csv", CSV, "--format ndjson", "x.scored.csv"),
+]
+
+
+def shell(line: str, where: Path) -> bytes:
+    """Run a line of bash and return what it writes."""
+    command = ["bash", "-c", f"set -o pipefail; {line}"]
+    return subprocess.run(command, cwd=where, capture_output=True, check=True).stdout
+
+
+def paste(invoke: Invoke, line: str, where: Path) -> Result:
+    """Do what a line says: what comes before `tweetscore` in a shell, the rest in this process."""
+    before, joint, call = re.fullmatch(r"(?:(.*) (&&|\|) )?tweetscore (.*)", line).groups()  # type: ignore[union-attr]
+    left = shell(before, where) if before else b""
+    return invoke(*shlex.split(call), stdin=left if joint == "|" else None)
+
+
+@pytest.mark.parametrize(("name", "content", "options", "output"), CALLS)
+def test_a_hint_is_typed_and_leads_on(
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes,
+    options: str,
+    output: str,
+) -> None:
+    """With the options of the call, in the directory of the call."""
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(content)
+    named = f"./{name}" if name.startswith("-") else name
+    first = invoke("run", named, *shlex.split(options), "--device", "builtin")
+    assert first.exit_code in {2, 65}
+    (line,) = first.stderr.splitlines()
+    again = paste(invoke, re.split("; try: |; rename it: |, or try: ", line)[-1], tmp_path)
+    assert line not in again.stderr
+    assert again.exit_code == (0 if output else 65), again.stderr
+    if output:
+        assert Path(output).stat().st_size > 0
+        assert Path(f"{output}.run.json").exists()
+
+
+def test_a_misspelt_option_is_told_the_nearest(invoke: Invoke, tmp_path: Path) -> None:
+    """The one that it is the beginning of, or the one spelled most alike."""
+    path = tmp_path / "x.csv"
+    for typed, meant in (("--out", "'--output'"), ("--zzz", ""), ("--quit", "'--quiet'")):
+        result = invoke("run", path, typed, "y")
+        assert result.exit_code == 2
+        said = result.stderr.splitlines()[-1]
+        assert said.endswith(f"Did you mean {meant}?" if meant else f"No such option '{typed}'.")
+
+
+def test_a_command_that_is_none_is_told_one_that_is(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelt one, or a file without the `run` before it."""
+    monkeypatch.chdir(tmp_path)
+    Path("my x.csv").write_bytes(CSV)
+    assert invoke("rum", "my x.csv").stderr.rstrip().endswith("Try: tweetscore run 'my x.csv'")
+    told = invoke("my x.csv", "-q").stderr.rstrip()
+    assert told.endswith("Try: tweetscore run 'my x.csv' -q")
