@@ -20,6 +20,12 @@ WINDOW_BYTES = 64 << 20  # bytes of texts that end a window early, so that memor
 _MOST_BYTES = 2**31 - 1  # of an array's texts, with offsets of 32 bits
 _MOST_WORDS = 200  # letters of what pyarrow says about damage
 
+_TEXT_OF = {
+    pa.binary(): pa.string(),
+    pa.large_binary(): pa.large_string(),
+    pa.binary_view(): pa.string_view(),
+}
+
 # What pyarrow raises for damaged files, its own exceptions and Python's.
 _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
@@ -119,16 +125,50 @@ def _value_type(kind: pa.DataType) -> pa.DataType:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column of that type holds texts, perhaps in a dictionary."""
+    """Tell whether values are text, or bytes that may be: Impala and ClickHouse write those."""
     kind = _value_type(kind)
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
+    return kind in (pa.string(), pa.large_string(), pa.string_view()) or kind in _TEXT_OF
 
 
 def plain(column: pa.Array) -> pa.Array:
-    """Return a column's values, out of their dictionary if there is one."""
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    """Return a column's values, out of their dictionary; bytes become text, unchecked."""
+    values = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return values.view(_TEXT_OF[values.type]) if values.type in _TEXT_OF else values
+
+
+def check_utf8(
+    values: pa.Array, column: Column, place: Path | str, offset: int, option: str
+) -> None:
+    """Raise DataError, which names the row, where a column's text is no UTF-8.
+
+    Args:
+        values: Of the column, as a batch has them.
+        column: The column.
+        place: The file, or what else has columns, for messages.
+        offset: Rows before these values.
+        option: By which the user names the column.
+    """
+    row = first_not_utf8(plain(values))
+    if row is not None:
+        raise DataError(
+            f"row {offset + row + 1:,} of column {column.name!r} of {place} is not UTF-8",
+            f"write it again as UTF-8, or name another column with {option}",
+        )
+
+
+def first_not_utf8(texts: pa.Array) -> int | None:
+    """Return the number of the first text that is no UTF-8, or None."""
+    if _is_utf8(texts):
+        return None
+    return next((i for i in range(len(texts)) if not _is_utf8(texts[i : i + 1])), 0)
+
+
+def _is_utf8(texts: pa.Array) -> bool:
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def texts_of(column: pa.Array) -> "pl.Series":

@@ -109,6 +109,14 @@ def _texts(column: pa.ChunkedArray | pa.Array, place: str) -> pl.Series:
             f"{place} are damaged: {_words(error)}", "decode or mend them where they are made"
         ) from error
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    before = 0
+    for chunk in chunks:  # bytes are not looked at by `validate`
+        if (number := batches.first_not_utf8(batches.plain(chunk))) is not None:
+            raise DataError(
+                f"{place} are not all UTF-8: item {before + number}, counted from 0, is not",
+                "decode or mend it where it is made",
+            )
+        before += len(chunk)
     texts = [batches.texts_of(chunk) for chunk in chunks]
     return pl.concat([pl.Series("text", [], dtype=pl.String), *texts])
 
@@ -117,7 +125,7 @@ def texts_of(rows: Rows, text_column: str, columns: OutputColumns) -> pl.Series:
     """Return the texts of a batch or a table, String [rows], after its columns have been checked.
 
     Raises:
-        DataError: The text column is missing or no text.
+        DataError: The text column is missing, or no text, or not UTF-8.
         UsageError: A name that would be added is taken.
     """
     place = "the table" if isinstance(rows, Table) else "the record batch"

@@ -199,7 +199,7 @@ def test_a_lone_surrogate_is_named_with_its_cure(tiny: Scorer, text: str) -> Non
         (pl.Series([1, 2]), "the texts are Int64, not text; choose a column of texts"),
         (pl.Series([["a"]]), "the texts are List(String), not text; choose a column of texts"),
         (pa.array([1]), "the texts are int64, not text; choose a column of texts"),
-        (pa.array([b"a"]), "the texts are binary, not text; choose a column of texts"),
+        (pa.array([b"a", b"\xff"]), "the texts are not all UTF-8: item 1, counted from 0, is not"),
         (pd.Series([1, 2]), "item 0 of the texts, counted from 0, is 1 (int), not text"),
     ],
     ids=lambda value: type(value).__name__,
@@ -293,3 +293,10 @@ def test_an_answer_or_an_error_of_ours(tiny: Scorer, items: Any, bad: Any, holde
     texts = [item if isinstance(item, str) else None for item in items]
     labels = [label if isinstance(label, str) else None for label in scored["label"]]
     assert labels == tiny.score(texts)["label"].to_list()
+
+
+def test_bytes_of_arrow_are_read_where_they_are_text(tiny: Scorer) -> None:
+    """As Impala and ClickHouse write texts, and a run reads them."""
+    texts = ["I love it", None, "¿qué?"]
+    stored = pa.array([text and text.encode() for text in texts], pa.binary())
+    assert tiny.score(stored).equals(tiny.score(texts))

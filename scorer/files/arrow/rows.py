@@ -13,6 +13,7 @@ class Held:
 
     batch: pa.RecordBatch
     metadata: Mapping[bytes, bytes] | None
+    offset: int  # of its first row in the file
 
 
 class BatchesOut:

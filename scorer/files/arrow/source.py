@@ -118,6 +118,7 @@ class ArrowSource:
     def _pieces(self, held: Held, column: batches.Column) -> Iterator[pl.Series]:
         """Yield a batch's texts in pieces that fit the memory."""
         texts = column.of(held.batch)
+        option = "--text-column" if column == self._text else "--id-column"
         lengths = _lengths(texts)
         if (longest := int(lengths.max(initial=0))) > MOST_TEXT:
             raise DataError(
@@ -129,12 +130,15 @@ class ArrowSource:
             before = int(ends[at - 1]) if at else 0
             fitting = int(np.searchsorted(ends, before + PIECE_BYTES, side="right"))
             stop = max(at + 1, min(fitting, at + PIECE_ROWS))
-            yield batches.texts_of(texts[at:stop])
+            piece = texts[at:stop]
+            batches.check_utf8(piece, column, self.path, held.offset + at, option)
+            yield batches.texts_of(piece)
             at = stop
 
     def _read(self, column: batches.Column | None) -> Iterator[Held]:
         """Yield the batches, with one column or all, each checked before it is read, and after."""
         left = self._limit
+        offset = 0
         sizes = batches_of(self.path)
         with self._open(column) as reader:
             if column is None and reader.schema != self.schema:
@@ -146,7 +150,8 @@ class ArrowSource:
                 if len(batch) != each.rows:
                     raise input_changed(self.path)
                 self._check(batch, number)
-                yield Held(batch if left is None else batch.slice(0, left), metadata)
+                yield Held(batch if left is None else batch.slice(0, left), metadata, offset)
+                offset += len(batch)
                 left = None if left is None else max(0, left - len(batch))
 
     def _next(self, reader: Any, number: int) -> Any:
@@ -198,8 +203,9 @@ def _lengths(texts: pa.Array) -> NDArray[np.int64]:
         return found
     if pa.types.is_integer(texts.type):
         return np.full(len(texts), 8, np.int64)
-    if pa.types.is_string_view(texts.type):  # pyarrow cannot tell their lengths, polars can
-        sizes = pl.Series(pl.from_arrow(texts), dtype=pl.String).str.len_bytes().to_arrow()
+    if texts.type in (pa.string_view(), pa.binary_view()):  # pyarrow cannot tell, polars can
+        views = texts.view(pa.binary_view())
+        sizes = pl.Series(pl.from_arrow(views), dtype=pl.Binary).bin.size().to_arrow()
     else:
         sizes = pc.binary_length(texts)
     lengths: NDArray[np.int64] = sizes.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)

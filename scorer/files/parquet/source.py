@@ -148,14 +148,8 @@ class ParquetSource:
 
     def _check_texts(self, batch: pa.RecordBatch, column: batches.Column, offset: int) -> None:
         """Raise DataError where bytes are no UTF-8: a reader of Parquet takes them on trust."""
-        try:
-            batches.plain(column.of(batch)).validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise DataError(
-                f"column {column.name!r} of {self.path} is not UTF-8 somewhere in rows"
-                f" {offset + 1} to {offset + len(batch)}",
-                "write it again with valid text",
-            ) from error
+        option = "--text-column" if column == self._text else "--id-column"
+        batches.check_utf8(column.of(batch), column, self.path, offset, option)
 
     def _texts(self, batch: pa.RecordBatch) -> "pl.Series":
         return batches.texts_of(self._text.of(batch))
