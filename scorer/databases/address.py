@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from scorer.errors import UsageError
 
@@ -11,7 +11,7 @@ Kind = Literal["duckdb", "sqlite", "postgresql"]
 
 _EXAMPLES = "sqlite:///tweets.db, duckdb:////data/tweets.duckdb or postgresql://user@host/name"
 _HIDDEN = "***"
-_SECRET = {"password", "sslpassword"}  # parameters of libpq
+_SECRET = ("pass", "secret", "token")  # in the names of parameters, known to libpq or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +57,33 @@ def parse_address(url: str) -> Address:
 
 
 def _postgresql(url: str) -> Address:
+    scheme, slashes, rest = url.partition("://")
     try:
-        parts = urlsplit(url)
-        # The last @, as a password may hold one that somebody forgot to write as %40.
-        login, at, host = parts.netloc.rpartition("@")
-        user, colon, password = login.partition(":")
-        parameters = parse_qsl(parts.query, keep_blank_values=True)
+        urlsplit(url)
     except ValueError:  # its words may hold the password
-        raise UsageError(
-            "the URL of the PostgreSQL database is malformed", f"write it like {_EXAMPLES}"
-        ) from None
-    written = [password, *(value for name, value in parameters if name in _SECRET)]
+        raise _malformed() from None
+    if not slashes:
+        raise _malformed()
+    # As libpq does: the login ends before the first slash. It holds the last @, as a password may
+    # hold one that somebody forgot to write as %40.
+    authority, slash, tail = rest.partition("/")
+    login, at, host = authority.rpartition("@")
+    if not at and "@" in tail.partition("?")[0]:  # what was cut in two may be a password
+        raise _malformed("write / in a login as %2F")
+    user, colon, password = login.partition(":")
+    before, mark, query = (host + slash + tail).partition("?")
+    parameters = [part.partition("=")[::2] for part in query.split("&")] if mark else []
+    written = [password, *(value for name, value in parameters if _is_secret(name))]
     secrets = dict.fromkeys(form for s in written if s for form in (s, unquote(s), quote(s)))
-    netloc = f"{user}:{_HIDDEN}{at}{host}" if colon else parts.netloc
-    public = [(name, _HIDDEN if name in _SECRET else value) for name, value in parameters]
-    query = urlencode(public, safe="/*", quote_via=quote)
-    shown = urlunsplit((parts.scheme, netloc, parts.path, query, ""))
-    if not parts.netloc:  # urlunsplit leaves the slashes of an empty host out
-        shown = shown.replace(":", "://", 1) if "://" not in shown else shown
+    shown = f"{scheme}://{user}:{_HIDDEN}{at}" if colon else f"{scheme}://{login}{at}"
+    public = (f"{n}={_HIDDEN if _is_secret(n) else value}" for n, value in parameters)
+    shown += before + mark + "&".join(public)
     return Address("postgresql", url, shown, tuple(secrets))
+
+
+def _is_secret(parameter: str) -> bool:
+    return any(word in unquote(parameter).lower() for word in _SECRET)
+
+
+def _malformed(remedy: str = f"write it like {_EXAMPLES}") -> UsageError:
+    return UsageError("the URL of the PostgreSQL database is malformed", remedy)

@@ -118,7 +118,7 @@ def _check_text(
     if not work.dialect.text_kinds.match(text.kind):
         raise DataError(
             f"column {text.name!r} of {place} is {text.kind}, not text",
-            "name another with --text-column",
+            "name another with --text-column, or cast it with --query",
         )
     statement = work.first_no_text(text.name)
     for row, kind in session.rows(statement) if statement else []:

@@ -44,6 +44,7 @@ _WORDS = tuple(
         ("Permission denied|Operation not permitted|[Rr]ead-only", Kind.READ_ONLY),
         ("not a valid DuckDB|Trying to read a database file with version", Kind.FOREIGN),
         ("No files found|Cannot open file .*No such file", Kind.MISSING),
+        ("[Cc]orrupt|[Cc]hecksum", Kind.DAMAGED),
         ("already exists|Existing object|is not an? table", Kind.BLOCKED),
         (r"(Function|Type|Collation|Setting) with name", Kind.NAME),
         ("[Cc]onflict", Kind.LOCKED),
@@ -67,7 +68,7 @@ _KINDS: tuple[tuple[type[duckdb.Error], Kind], ...] = (
     (duckdb.OutOfMemoryException, Kind.MEMORY),
     (duckdb.InternalException, Kind.BROKEN),
     (duckdb.FatalException, Kind.BROKEN),
-    (duckdb.SerializationException, Kind.BROKEN),
+    (duckdb.SerializationException, Kind.DAMAGED),
     (duckdb.HTTPException, Kind.IO),
     (duckdb.OperationalError, Kind.IO),
 )
@@ -81,7 +82,7 @@ class DuckDB:
         number="BIGINT",
         text="VARCHAR",
         score="FLOAT",
-        text_kinds=re.compile(r"VARCHAR|ENUM\("),
+        text_kinds=re.compile(r"(VARCHAR|ENUM\()(?!.*\]$)"),
         no_text=None,
         as_text="CAST({} AS VARCHAR)",
         as_bytes="encode(CAST({} AS VARCHAR))",
@@ -97,7 +98,9 @@ class DuckDB:
         self._wait = wait
 
     def __enter__(self) -> Self:
-        """Look whether it is there: DuckDB would make a new one."""
+        """Look whether it is there: DuckDB would make a new one, and name a catalog after it."""
+        if folded(self._path.stem) == _WORK:
+            raise UsageError(f"{self._path} is called like the work area", "rename it")
         with reading(self._path), self._path.open("rb"):
             return self
 

@@ -37,7 +37,8 @@ class Kind(Enum):
     MEMORY = auto()
     LOST = auto()  # the connection
     FOREIGN = auto()  # a file that is no database of this engine
-    BROKEN = auto()  # a damaged file, or a bug of the engine
+    DAMAGED = auto()  # a file that once was one
+    BROKEN = auto()  # the engine itself
     IO = auto()
 
 
@@ -60,7 +61,7 @@ _READING: dict[Kind, _Meaning] = {
     Kind.WRITES: (UsageError, _SELECT),
     Kind.MISSING: (InputMissing, "check {asked}"),
     Kind.NAME: (DataError, "check {asked}"),
-    Kind.VALUE: (DataError, "leave such rows out, or cast them in {asked}"),
+    Kind.VALUE: (DataError, "leave such rows out, or cast them, with --query"),
     Kind.BLOCKED: (DataError, "check {asked}"),
     Kind.DENIED: (InputMissing, "grant the user what {asked} reads"),
 }
@@ -75,14 +76,15 @@ _WRITING: dict[Kind, _Meaning] = {
     Kind.DENIED: (OutputRefused, "check the user's privileges"),
 }
 _ALWAYS: dict[Kind, _Meaning] = {
-    Kind.LOCKED: (OutputLocked, "another session writes; wait for it with --lock-wait"),
+    Kind.LOCKED: (OutputLocked, "wait longer for the other session with --lock-wait"),
     Kind.READ_ONLY: (OutputRefused, "check the permissions of the database and its directory"),
     Kind.TIMEOUT: (StorageError, _TIMEOUT),
     Kind.FULL: (StorageError, _SPACE),
     Kind.MEMORY: (StorageError, "score fewer rows or columns at once with --query"),
     Kind.LOST: (StorageError, _LOST),
     Kind.FOREIGN: (DataError, "check the name"),
-    Kind.BROKEN: (StorageError, "check the database with its own tools, or restore it"),
+    Kind.DAMAGED: (DataError, "check the database with its own tools, or restore it"),
+    Kind.BROKEN: (StorageError, "look into the engine's log, or report it to the engine's makers"),
     Kind.IO: (StorageError, "check the device and run again"),
 }
 

@@ -13,7 +13,13 @@ from scorer.databases.address import Address
 from scorer.databases.engine import Dialect, Found, first_line
 from scorer.databases.faults import Faults, Kind
 from scorer.databases.names import TableName, quoted
-from scorer.errors import InputMissing, OutputRefused, TweetscoreError, UsageError
+from scorer.errors import (
+    InputMissing,
+    OutputRefused,
+    StorageError,
+    TweetscoreError,
+    UsageError,
+)
 
 _WORK = "pg_temp"
 _COLUMNS = """
@@ -46,6 +52,9 @@ _READS = """
     SELECT n.nspname::text, c.relname::text, c.oid::bigint
     FROM reads JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
 """
+# Of a login that failed there is no code, only libpq's words, or the server's.
+_BUSY = re.compile("too many (clients|connections)|connection slots|starting up|shutting down")
+_NO_URL = re.compile("(invalid|missing|unexpected|extra|forbidden|end of string) ")
 _TABLES = {"r": "table", "p": "table"}
 _OTHERS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
 _SERVERS_OWN = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.*)")
@@ -85,6 +94,8 @@ _KINDS = {
     "58P01": Kind.BROKEN,
     "F0": Kind.BROKEN,
     "XX": Kind.BROKEN,
+    "XX001": Kind.DAMAGED,
+    "XX002": Kind.DAMAGED,
 }
 
 
@@ -96,7 +107,7 @@ class PostgreSQL:
         number="bigint",
         text="text",
         score="real",
-        text_kinds=re.compile("text|character|name|citext"),
+        text_kinds=re.compile(r"(text|character|name|(\w+\.)?citext)(?!.*\]$)"),
         no_text=None,
         as_text="CAST({} AS text)",
         as_bytes='CAST({} AS text) COLLATE "C"',
@@ -116,10 +127,7 @@ class PostgreSQL:
         try:
             self._connection = dbapi.connect(self._address.where, autocommit=True)
         except adbc.Error as error:
-            words = self._address.hide(_words(error))
-            raise InputMissing(
-                f"{self._address.shown} cannot be reached: {words}", "check URL, login and server"
-            ) from error
+            raise _unreached(self._address, _words(error)) from error
         try:
             self._session = _Session(self._connection, self._address)
             self._prepare()
@@ -195,6 +203,15 @@ class _Session(AdbcSession):
     def ingest(self, reader: Any, table: TableName) -> None:
         with self._connection.cursor() as cursor:
             cursor.adbc_ingest(table.parts[-1], reader, mode="append", temporary=True)
+
+
+def _unreached(address: Address, words: str) -> TweetscoreError:
+    problem = f"{address.shown} cannot be reached: {address.hide(words)}"
+    if _BUSY.search(words):
+        return StorageError(problem, "run again later")
+    if _NO_URL.match(words):
+        return UsageError(problem, "write DATABASE like postgresql://user@host:5432/name")
+    return InputMissing(problem, "check URL, login and server")
 
 
 def _identity(schema: str, name: str, oid: int) -> str:

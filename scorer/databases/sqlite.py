@@ -41,7 +41,7 @@ _KINDS = tuple(
         (r"^attempt to write a readonly|^unable to open|failed to open", Kind.READ_ONLY),
         (r"^database or disk is full", Kind.FULL),
         (r"^out of memory", Kind.MEMORY),
-        (r"^database disk image is malformed|^malformed database schema", Kind.BROKEN),
+        (r"^database disk image is malformed|^malformed database schema", Kind.DAMAGED),
         (r"^file is not a database", Kind.FOREIGN),
         (r"^disk I/O error|^locking protocol", Kind.IO),
     )

@@ -42,6 +42,8 @@ def test_urls_are_as_sqlalchemy_writes_them(url: str, kind: str, where: str) -> 
         ("sqlite://data/x.db", "names no file; write sqlite:///relative/path or sqlite:////"),
         ("duckdb:///", "names no file"),
         ("postgresql://u:s3cret@[h/d", "the URL of the PostgreSQL database is malformed"),
+        ("postgresql:u:s3cret", "the URL of the PostgreSQL database is malformed"),
+        ("postgresql://u:12/s3cret@h/d", "malformed; write / in a login as %2F"),
     ],
 )
 def test_a_url_that_is_none_is_not_repeated(url: str, words: str) -> None:
@@ -70,6 +72,32 @@ def test_passwords_are_not_shown(url: str) -> None:
     assert "/db" in address.shown
     assert "host" in address.shown
     assert address.hide('login "s3:cret" (s3%3Acret)') == 'login "***" (***)'
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3kr:t#s3kr:t@host/db",
+        "postgresql://me:s3kr:t?s3kr:t@host/db",
+        "postgresql://me:s3kr:t@s3kr:t@host/db?sslmode=require#frag",
+        "postgresql://host/db?PASSWORD=s3kr:t",
+        "postgresql://host/db?passw%6Frd=s3kr:t",
+        "postgresql://host/db?oauth_client_secret=s3kr:t",
+    ],
+)
+def test_passwords_are_not_shown_where_libpq_finds_them(url: str) -> None:
+    """A login ends at the first slash, not at ? or #; other libpqs have other parameters."""
+    address = parse_address(url)
+    assert "s3kr" not in address.shown
+    assert "host/db" in address.shown
+    assert "s3kr" not in address.hide(url)
+
+
+def test_a_password_with_a_plus_is_hidden_as_libpq_reads_it() -> None:
+    """In a URL of libpq a plus is a plus."""
+    address = parse_address("postgresql://host/db?password=a+b%20c")
+    assert address.hide("a+b%20c, a+b c") == "***, ***"
+    assert address.shown == "postgresql://host/db?password=***"
 
 
 @pytest.mark.parametrize(

@@ -162,3 +162,38 @@ def test_runs_that_were_noted_by_name_alone_count(engine: Engine, score: Score) 
     engine.run("UPDATE tweetscore_runs SET result_key = 'of another model'")
     assert score(into="Scored", id_column="id").scored == 4
     assert len(engine.rows("SELECT * FROM tweetscore_runs")) == 1  # the old name is gone
+
+
+@IN_DUCKDB
+def test_a_query_may_not_open_its_own_file_again(
+    engine: InDuckDB, score: Score, tmp_path: Path
+) -> None:
+    """By any path: DuckDB itself tells that it is the same."""
+    link = tmp_path / "link.duckdb"
+    link.symlink_to(engine.path)
+    with pytest.raises(UsageError, match="is already attached"):
+        score(query=f"SELECT * FROM read_duckdb('{link}', table_name = 'tweets')")  # noqa: S608
+    assert engine.tables() == ["tweets"]
+
+
+@IN_DUCKDB
+@pytest.mark.parametrize("name", ["main", "temp", "tweets", "select", "x.y", 'a"b', "2026-11"])
+def test_a_file_may_have_any_name(
+    engine: InDuckDB, score: Score, tmp_path: Path, name: str
+) -> None:
+    """DuckDB makes a catalog of it; runs and own tables are found all the same."""
+    engine.path.rename(path := tmp_path / f"{name}.duckdb")
+    url = f"duckdb:///{path}"
+    assert [score(url=url, id_column="id").scored for _ in range(2)] == [4, 0]
+    with pytest.raises(UsageError, match=OWN):
+        score(url=url, table="scored", into="Main.SCORED", overwrite=True)
+
+
+@IN_DUCKDB
+def test_a_file_called_like_the_work_area_is_named(
+    engine: InDuckDB, score: Score, tmp_path: Path
+) -> None:
+    """One line says what to do."""
+    engine.path.rename(path := tmp_path / "Tweetscore_work.duckdb")
+    with pytest.raises(UsageError, match="is called like the work area; rename it"):
+        score(url=f"duckdb:///{path}")

@@ -1,5 +1,6 @@
 """Rows never leave their engine: what they hold, and its type, is the same in the new table."""
 
+import re
 from typing import Any
 
 import pytest
@@ -141,3 +142,26 @@ def test_texts_begin_with_many_nulls(engine: Engine, stub: StubClassifier) -> No
     score(engine, stub)
     query = "SELECT label, count(*) FROM scored GROUP BY label ORDER BY count(*)"
     assert engine.rows(query) == [("positive", 1), (None, 3000)]
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind", "value"),
+    [
+        ("duckdb", "VARCHAR[]", "['good +']"),
+        ("duckdb", "VARCHAR[1]", "['good +']"),
+        pytest.param("postgresql", "text[]", "'{good +}'", marks=pytest.mark.ci),
+        pytest.param("postgresql", "json", "'{}'", marks=pytest.mark.ci),
+    ],
+    indirect=["engine"],
+)
+def test_a_list_of_texts_is_no_text(
+    engine: Engine, stub: StubClassifier, kind: str, value: str
+) -> None:
+    """It would be scored with its brackets."""
+    engine.run(
+        f"CREATE TABLE typed (id BIGINT, text {kind})",
+        f"INSERT INTO typed VALUES (1, {value})",  # noqa: S608  constants
+    )
+    with pytest.raises(DataError, match=f"is {re.escape(kind)}, not text; name another with"):
+        score(engine, stub)
+    assert stub.loads == 0
