@@ -1,20 +1,38 @@
 """Files of data sets on the Hugging Face Hub, for reading: the only user of its file system."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfFileSystem
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from scorer.errors import InputMissing, TweetscoreError
 from scorer.files.storage import writing
-from scorer.remote.faults import changed_meanwhile, unreachable
+from scorer.remote.faults import CERTIFICATE, changed_meanwhile, fault, unreachable
 from scorer.remote.store import Object
 from scorer.remote.urls import Url
 
+getLogger("huggingface_hub").setLevel(ERROR)  # what is tried again is no line of ours
+
 _BLOCK = 16 << 20  # bytes of one request
+_SHA256 = 64  # digits
+_WORDS = {  # of what its client raises without an answer
+    "ChunkedEncodingError": "the answer was cut off",
+    "ConnectTimeout": "no answer in time",
+    "ConnectionError": "no connection",
+    "ReadTimeout": "no answer in time",
+}
 
 
 class HubStore:
@@ -52,12 +70,43 @@ class HubStore:
                 source = stack.enter_context(_files().open(_path(url), "rb", block_size=_BLOCK))
                 stack.enter_context(writing(path))
                 file = stack.enter_context(path.open("xb"))
-                while block := source.read(_BLOCK):
+                name = _Name(there)
+                while block := _block(url, source):
                     file.write(block)
-                if file.tell() != there.size:
-                    raise changed_meanwhile(url)
+                    name.add(block)
+                if file.tell() != there.size or not name.fits:
+                    raise unreachable("reading", url, "what came is not what the Hub names")
         except FileNotFoundError as error:
             raise changed_meanwhile(url) from error
+
+
+def _block(url: Url, source: Any) -> bytes:
+    """Return the next bytes; what fails here is the network, not the file that is written."""
+    try:
+        with _asking(url):
+            return bytes(source.read(_BLOCK))
+    except FileNotFoundError as error:
+        raise changed_meanwhile(url) from error
+
+
+class _Name:
+    """What the Hub calls a content: the SHA-256 of a large file, git's hash of a small one."""
+
+    def __init__(self, there: Object) -> None:
+        self._wanted = there.tag
+        if len(there.tag) == _SHA256:
+            self._hash = hashlib.sha256()
+        else:
+            self._hash = hashlib.sha1(b"blob %d\0" % (there.size or 0), usedforsecurity=False)
+
+    def add(self, block: bytes) -> None:
+        """Go on with the next bytes."""
+        self._hash.update(block)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the bytes so far are that content."""
+        return self._hash.hexdigest() == self._wanted
 
 
 def _files() -> Any:
@@ -75,12 +124,25 @@ def _asking(url: Url) -> Iterator[None]:
         yield
     except (FileNotFoundError, TweetscoreError):
         raise
-    except (GatedRepoError, RepositoryNotFoundError) as error:
+    except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise InputMissing(
             f"{url} cannot be read", "check the name, and that HF_TOKEN may read it"
         ) from error
+    except OfflineModeIsEnabled as error:
+        raise InputMissing(
+            f"{url} cannot be read, as HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE"
+        ) from error
+    except HFValidationError as error:
+        raise InputMissing(
+            f"{url} names no data set", "write hf://datasets/USER/NAME[@REVISION]/PATH"
+        ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise unreachable("reading", url, type(error).__name__) from error
+        answer: Any = getattr(error, "response", None)
+        status = None if answer is None else answer.status_code
+        name = type(error).__name__
+        why = _WORDS.get(name, name) if status is None else f"{status} {answer.reason}"
+        code = CERTIFICATE if name == "SSLError" else ""
+        raise fault("reading", url, why, status=status, code=code) from error
 
 
 def _object(url: Url, entry: Any) -> Object:

@@ -34,6 +34,7 @@ _PART = 16 << 20  # bytes sent by one request; more where a file would have too 
 _PARTS = 9_000  # S3 admits 10,000
 _SENDERS = 4  # parts on their way at once
 _ONE_REQUEST = 32 << 20  # bytes; obstore has no conditions for what is sent in parts
+_RETRIES = 6
 _MARK = "tweetscore-sha256"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _REFUSED = re.compile(r'invalid path: [^"]*Path ("[^"]*")')
@@ -43,7 +44,7 @@ _DENIED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
 _SIGNS: dict[str, tuple[str, dict[str, Any]]] = {
     "redirect without LOCATION": ("the bucket is in another region", {"status": 301}),
     "InvalidCertificate": ("the server's certificate is not trusted", {"code": CERTIFICATE}),
-    "builder error": ("its address is none", {"code": NO_STORE}),
+    "builder error": ("the server's address is none of https", {"code": NO_STORE}),
     "invalid list response": ("what answers is no store", {"code": NO_STORE}),
     "non-partial response": ("the store sends no part of an object", {"code": NO_STORE}),
     "kind: Connect": ("no connection", {}),
@@ -59,7 +60,7 @@ class ObjectStore:
         self._bucket = bucket
         self._options: dict[str, Any] = {
             # A night may have a bad minute; a server that is gone should not hold it up for ever.
-            "retry_config": {"max_retries": 6, "retry_timeout": timedelta(seconds=90)},
+            "retry_config": {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=90)},
             "client_options": {
                 "connect_timeout": timedelta(seconds=10),
                 "read_timeout": timedelta(seconds=60),

@@ -36,6 +36,8 @@ _SIGNS: tuple[tuple[type[Exception], str, dict[str, Any]], ...] = (
     (aws.HTTPClientError, "no connection", {}),
     (aws.ParamValidationError, "no bucket has such a name", {"code": "InvalidBucketName"}),
     (aws.InvalidRegionError, "no region has such a name", {"code": "PermanentRedirect"}),
+    # Sent to another region by a server that does not say to which, that client asks for ever.
+    (RecursionError, "the bucket is in another region", {"status": 301}),
     (ResponseParserError, "what answers is no store", {"code": NO_STORE}),
     (ValueError, "what answers is no store", {"code": NO_STORE}),
 )
@@ -107,7 +109,7 @@ def _asking(url: Url) -> Iterator[None]:
         answer: Any = error.response
         code, status = answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
         raise fault("reading", url, code, status=status, code=code) from error
-    except (aws.BotoCoreError, ValueError) as error:
+    except (aws.BotoCoreError, RecursionError, ValueError) as error:
         for kind, why, facts in _SIGNS:
             if isinstance(error, kind):
                 raise fault("reading", url, why, **facts) from error

@@ -4,23 +4,26 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
-from typing import cast
+from ssl import SSLCertVerificationError
+from time import monotonic
+from typing import Any, cast
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, unquote
-from urllib.request import Request, urlopen
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from scorer.errors import InputMissing, UsageError
+from scorer.errors import UsageError
 from scorer.files.storage import writing
-from scorer.remote.faults import changed_meanwhile, unreachable
+from scorer.remote.faults import CERTIFICATE, changed_meanwhile, fault, unreachable
 from scorer.remote.store import Object
-from scorer.remote.urls import Url
+from scorer.remote.urls import WEB, Url
 
 _BLOCK = 1 << 20  # bytes
 _PATIENCE = 60  # seconds without a byte
+_SLOWEST = 600  # seconds for a block: a server that sends a byte a minute must end too
 _GONE = {404, 410}
-_CLOSED = {401, 403, 407}
 _AS_IT_IS = "%/:?#[]@!$&'()*+,;=~"  # of an address; people also write spaces and letters like ñ
 
 
@@ -45,10 +48,13 @@ class WebStore:
         try:
             with _answer(url) as response, writing(path), path.open("xb") as file:
                 now = _object(url, response)
+                if now.tag != there.tag:
+                    raise changed_meanwhile(url)
                 while block := _block(url, response):
                     file.write(block)
-                if now.tag != there.tag or file.tell() != (now.size or file.tell()):
-                    raise changed_meanwhile(url)
+                if now.size is not None and file.tell() != now.size:
+                    why = f"the answer was cut off after {file.tell():,} of {now.size:,} bytes"
+                    raise unreachable("reading", url, why)
         except FileNotFoundError as error:
             raise changed_meanwhile(url) from error
 
@@ -64,14 +70,35 @@ def _answer(url: Url) -> Iterator[HTTPResponse]:
         secret = base64.b64encode(unquote(user).encode()).decode("ascii")
         request.add_unredirected_header("Authorization", f"Basic {secret}")
     with _asking(url):
-        response = cast("HTTPResponse", urlopen(request, timeout=_PATIENCE))  # noqa: S310 - likewise
-    with response:
+        opened = build_opener(_Redirects).open(request, timeout=_PATIENCE)
+    with cast("HTTPResponse", opened) as response:
+        if response.status != HTTPStatus.OK:  # 204 and its like: what comes is not the file
+            why = f"{response.status} {response.reason}"
+            raise fault("reading", url, why, status=response.status)
         yield response
 
 
+class _Redirects(HTTPRedirectHandler):
+    """Follows a server to another address on the web, and nowhere else."""
+
+    def redirect_request(self, *answer: Any) -> Request | None:
+        _, content, code, words, headers, address = answer
+        if urlsplit(address).scheme not in WEB:
+            raise HTTPError(address, code, words, headers, content)
+        return super().redirect_request(*answer)
+
+
 def _block(url: Url, response: HTTPResponse) -> bytes:
-    with _asking(url):
-        return response.read(_BLOCK)
+    block, end = bytearray(), monotonic() + _SLOWEST
+    while len(block) < _BLOCK:
+        with _asking(url):
+            piece = response.read1(_BLOCK - len(block))
+        if not piece:
+            break
+        block += piece
+        if monotonic() > end:
+            raise unreachable("reading", url, "the answer comes too slowly")
+    return bytes(block)
 
 
 @contextmanager
@@ -83,13 +110,14 @@ def _asking(url: Url) -> Iterator[None]:
         error.close()
         if error.code in _GONE:
             raise FileNotFoundError from error
-        if error.code in _CLOSED:
-            raise InputMissing(
-                f"{url} cannot be read: {error.code} {error.reason}",
-                "check the address",
-            ) from error
-        raise unreachable("reading", url, f"{error.code} {error.reason}") from error
+        # The words of a redirection hold an address, which may hold a signature.
+        words = "it leads nowhere" if 300 <= error.code < 400 else error.reason
+        why = f"{error.code} {words}"
+        raise fault("reading", url, why, status=error.code) from error
     except URLError as error:
+        if isinstance(error.reason, SSLCertVerificationError):
+            why = f"the server's certificate is not trusted: {error.reason.verify_message}"
+            raise fault("reading", url, why, code=CERTIFICATE) from error
         raise unreachable("reading", url, _words(error.reason)) from error
     except (InvalidURL, ValueError) as error:  # whose words may be all of the address
         raise UsageError(f"{url} is no address of a file", "check its host and port") from error

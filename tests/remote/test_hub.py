@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 from huggingface_hub import HfFileSystem
+from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 
-from scorer.errors import InputMissing
+from scorer.errors import InputMissing, StorageError
 from scorer.remote import hub
 from tests.remote.conftest import run
 
@@ -47,7 +49,8 @@ class StubHub(BaseHTTPRequestHandler):
     def entry(self, name: str) -> dict[str, Any]:
         """Describe a file."""
         content = self.files[name]
-        oid = hashlib.sha1(content).hexdigest()  # noqa: S324 - as git names a content
+        # As git names a content.
+        oid = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324
         commit = {"id": "0" * 40, "title": "more", "date": "2026-11-24T00:00:00.000Z"}
         size = len(content)
         return {"type": "file", "path": name, "size": size, "oid": oid, "lastCommit": commit}
@@ -112,6 +115,86 @@ def test_the_files_of_a_data_set_are_scored_once(
     fates = [each.up_to_date for each in run(stub, "hf://datasets/me/set/a/*.csv", **where)]
     assert fates == [False]
     assert (tmp_path / "out/x.scored.csv").read_text().endswith("2,bad-,negative,0.8\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (code, InputMissing if code in {401, 403, 451, 501} else StorageError)
+        for code in (401, 403, 429, 451, 500, 501, 503)
+    ],
+)
+def test_a_status_is_of_its_kind(
+    stub: Any,
+    stub_hub: type[StubHub],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    kind: type[Exception],
+) -> None:
+    """Only what may pass is told as the network's."""
+
+    def refuse(self: StubHub) -> None:
+        self.answer({}, status)
+
+    monkeypatch.setattr(stub_hub, "do_GET", refuse)
+    monkeypatch.setattr(stub_hub, "do_POST", refuse)
+    with pytest.raises(kind) as caught:
+        run(stub, "hf://datasets/me/set/a/x.csv", output=tmp_path / "x.csv")
+    assert ("run again when the network is well" in str(caught.value)) is (kind is StorageError)
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (OfflineModeIsEnabled("no"), " cannot be read, as HF_HUB_OFFLINE is set; unset HF_HUB_"),
+        (HFValidationError("no"), " names no data set; write hf://datasets/USER/NAME[@REVISION]"),
+    ],
+)
+def test_a_hub_that_is_not_asked_is_not_the_networks_fault(
+    stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception, words: str
+) -> None:
+    """A setting, and a name that none of its data sets can have."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise cause
+
+    monkeypatch.setattr(HfFileSystem, "info", refuse)
+    with pytest.raises(InputMissing) as caught:
+        run(stub, "hf://datasets/me/set/a/x.csv", output=tmp_path / "x.csv")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ((CSV[:5], len(CSV)), "failed: the answer was cut off; run again"),
+        ((CSV[:5], 5), "failed: what came is not what the Hub names; run again"),
+        ((CSV.replace(b"good", b"evil"), len(CSV)), "failed: what came is not what the Hub names;"),
+    ],
+)
+def test_what_is_not_the_content_that_was_named_is_no_input(
+    stub: Any,
+    stub_hub: type[StubHub],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sent: tuple[bytes, int],
+    words: str,
+) -> None:
+    """Cut off, pieced together or another: the Hub names a content by its hash."""
+
+    def send(self: StubHub, _: str) -> None:
+        self.send_response(206)
+        self.send_header("Content-Length", str(sent[1]))
+        self.end_headers()
+        self.wfile.write(sent[0])
+
+    monkeypatch.setattr(stub_hub, "send_content", send)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between one try and the next
+    (outcome,) = run(stub, "hf://datasets/me/set/a/x.csv", output=tmp_path / "x.csv")
+    assert isinstance(outcome.error, StorageError)
+    assert words in str(outcome.error)
+    assert not (tmp_path / "x.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["me/set/none.csv", "you/set/x.csv"])

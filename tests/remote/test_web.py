@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from threading import Thread
 from typing import Any
+from urllib.error import URLError
+from urllib.request import OpenerDirector
 
 import pytest
 
@@ -32,6 +35,14 @@ class Handler(SimpleHTTPRequestHandler):
             self.wfile.write(CSV.encode())
         elif self.path.startswith("/broken"):
             self.send_error(503)
+        elif self.path.startswith("/status/"):
+            self.send_response(int(self.path[8:11]))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to/"))
+            self.end_headers()
         else:
             super().do_GET()
 
@@ -154,11 +165,72 @@ def test_what_is_not_there_is_one_line(
     assert stub.loads == 0
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(code, InputMissing) for code in (204, 400, 403, 404, 405, 409, 410, 411, 413, 416, 451, 501)]
+    + [(code, StorageError) for code in (408, 429, 500, 502, 503, 504)],
+)
+def test_a_status_is_of_its_kind(
+    stub: Any, site: str, tmp_path: Path, status: int, kind: type[Exception]
+) -> None:
+    """Only what may pass is told as the network's."""
+    with pytest.raises(kind) as caught:
+        run(stub, f"http://{site}/status/{status}.csv", output=tmp_path / "x.csv")
+    assert ("run again when the network is well" in str(caught.value)) is (kind is StorageError)
+
+
+def test_a_redirection_is_followed(stub: Any, site: str, tmp_path: Path) -> None:
+    """To another address of the web."""
+    address = f"http://{site}/to/http://{site}/a.csv"
+    (outcome,) = run(stub, address, output=tmp_path / "x.csv")
+    assert outcome.error is None
+    assert (tmp_path / "x.csv").read_text().endswith("1,good+,positive,0.8\n")
+
+
+@pytest.mark.parametrize("target", ["/to/", "ftp://127.0.0.1/a.csv", "file:///etc/passwd.csv"])
+def test_a_redirection_to_nowhere_is_not(stub: Any, site: str, tmp_path: Path, target: str) -> None:
+    """In a circle, or to what is not the web: the address is wrong, not the network."""
+    target = f"{target}to/x.csv" if target == "/to/" else target
+    with pytest.raises(InputMissing) as caught:
+        run(stub, f"http://{site}/to/{target}", output=tmp_path / "x.csv")
+    assert str(caught.value).endswith(" cannot be read: 302 it leads nowhere; check the address")
+
+
+def test_a_server_that_only_trickles_ends_too(
+    stub: Any, site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little comes each time, a block has its time."""
+    monkeypatch.setattr(web, "_SLOWEST", -1)
+    (outcome,) = run(stub, f"http://{site}/a.csv", output=tmp_path / "x.csv")
+    assert isinstance(outcome.error, StorageError)
+    assert "failed: the answer comes too slowly; run again" in str(outcome.error)
+
+
+def test_a_certificate_that_is_not_trusted_is_not_the_networks_fault(
+    stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It will not be trusted tomorrow either."""
+
+    def distrust(*_: Any, **__: Any) -> Any:
+        error = SSLCertVerificationError("certificate verify failed")
+        error.verify_message = "self-signed certificate"
+        raise URLError(error)
+
+    monkeypatch.setattr(OpenerDirector, "open", distrust)
+    with pytest.raises(InputMissing) as caught:
+        run(stub, "https://127.0.0.1/a.csv", output=tmp_path / "x.csv")
+    assert str(caught.value) == (
+        "https://127.0.0.1/a.csv cannot be read: the server's certificate is not trusted: "
+        "self-signed certificate; "
+        "check the address, or name a file of trusted certificates in SSL_CERT_FILE"
+    )
+
+
 def test_an_answer_that_is_cut_off_is_no_input(stub: Any, site: str, tmp_path: Path) -> None:
     """What came of it is not scored, and the run can be repeated."""
     (outcome,) = run(stub, f"http://{site}/short.csv", output=tmp_path / "x.csv")
-    assert outcome.error is not None
-    assert outcome.error.exit_code in {65, 74}
+    assert isinstance(outcome.error, StorageError)
+    assert "failed: the answer was cut off after 16 of 1,000 bytes; run again" in str(outcome.error)
     assert not (tmp_path / "x.csv").exists()
     failed = json.loads((tmp_path / "x.csv.run.failed.json").read_text())
     assert failed["error"]["message"] == str(outcome.error)
