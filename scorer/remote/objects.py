@@ -35,6 +35,7 @@ _PARTS = 9_000  # S3 admits 10,000
 _SENDERS = 4  # parts on their way at once
 _ONE_REQUEST = 32 << 20  # bytes; obstore has no conditions for what is sent in parts
 _RETRIES = 6
+_PATIENCE = 60  # seconds without a byte
 _MARK = "tweetscore-sha256"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _REFUSED = re.compile(r'invalid path: [^"]*Path ("[^"]*")')
@@ -63,7 +64,7 @@ class ObjectStore:
             "retry_config": {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=90)},
             "client_options": {
                 "connect_timeout": timedelta(seconds=10),
-                "read_timeout": timedelta(seconds=60),
+                "read_timeout": timedelta(seconds=_PATIENCE),
                 "timeout": timedelta(minutes=10),
             },
         }

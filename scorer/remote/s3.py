@@ -24,6 +24,7 @@ from scorer.remote.faults import CERTIFICATE, NO_STORE, fault
 from scorer.remote.store import Object
 from scorer.remote.urls import Url
 
+_PATIENCE = 60  # seconds without a byte
 _ATTEMPTS = 4  # between which the client waits up to 7 seconds in all
 # What AWS's client raises without an answer: the reason, and what `fault` is told of it.
 _SIGNS: tuple[tuple[type[Exception], str, dict[str, Any]], ...] = (
@@ -76,7 +77,7 @@ class Aws:
         virtual = os.environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "").lower() in {"1", "true"}
         return Config(
             connect_timeout=10,
-            read_timeout=60,
+            read_timeout=_PATIENCE,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             s3={"addressing_style": "virtual" if virtual else "path"},
             signature_version=UNSIGNED if _is_public() else None,

@@ -14,7 +14,7 @@ from scorer.remote.search import Place
 from scorer.remote.urls import parse_url
 from scorer.run_options import Outcome, RunOptions
 from tests.pipeline.conftest import StubClassifier
-from tests.remote.s3_server import Asked, environment, serving
+from tests.remote.s3_server import Asked, environment, serving, tampers
 
 BUCKET = "lake"
 
@@ -70,6 +70,7 @@ def bucket(
     client.create_bucket(Bucket=BUCKET)
     server[1].clear()
     yield Bucket(client, server[1])
+    tampers.clear()
     for each in Bucket(client).pending():
         client.abort_multipart_upload(Bucket=BUCKET, Key=each["Key"], UploadId=each["UploadId"])
     for key in Bucket(client).names():

@@ -1,6 +1,6 @@
 """A real S3 server on loopback: moto's, with every request that it gets written down."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,6 +8,9 @@ from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
 Asked = list[tuple[str, str]]  # method, path with query
+# Called with each request and what starts an answer; the server answers where they return None.
+Tamper = Callable[[Any, Any], Iterable[bytes] | None]
+tampers: list[Tamper] = []
 
 
 @contextmanager
@@ -23,6 +26,9 @@ def serving() -> Iterator[tuple[str, Asked]]:
     def app(environ: Any, start: Any) -> Any:
         query = environ["QUERY_STRING"]
         asked.append((environ["REQUEST_METHOD"], environ["PATH_INFO"] + (query and f"?{query}")))
+        for tamper in tampers:
+            if (answer := tamper(environ, start)) is not None:
+                return answer
         return served(environ, start)
 
     moto._server.app = app
