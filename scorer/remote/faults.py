@@ -53,10 +53,10 @@ _WRONG_KEYS = {
 }
 _KEYS = {
     "s3": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
-    "gs": "check the key file that GOOGLE_APPLICATION_CREDENTIALS names",
-    HUB: "check HF_TOKEN",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or run: gcloud auth application-default login",
+    HUB: "set HF_TOKEN, or run: hf auth login",
 }
-_AZURE = "check AZURE_STORAGE_ACCOUNT_NAME and its key or token"
+_AZURE = "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or a token"
 _BY_STATUS = {
     407: "check the user and password of the proxy",
     413: _SMALLER,

@@ -38,6 +38,7 @@ _RETRIES = 6
 _PATIENCE = 60  # seconds without a byte
 _MARK = "tweetscore-sha256"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_MACHINE = re.compile(r"token request: .* http://(169\.254\.169\.254|metadata\.google)")
 _REFUSED = re.compile(r'invalid path: [^"]*Path ("[^"]*")')
 _STATUS = re.compile(r"(?<=status code: )(\d{3}) [A-Za-z ]+\w")
 _DENIED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
@@ -212,6 +213,8 @@ def _fault(doing: Doing, url: Url, error: Exception) -> TweetscoreError:
             "copy that object to another name and remove it, or name the others one by one",
         )
     text, _, details = str(error).partition("\n\nDebug source")
+    if _MACHINE.search(text):  # the last place that is asked for credentials
+        return fault(doing, url, "no credentials were found", status=401)
     if match := _STATUS.search(text):
         code = found[1] if (found := _CODE.search(text)) else ""
         return fault(doing, url, code or match[0], status=int(match[1]), code=code)

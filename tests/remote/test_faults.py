@@ -171,9 +171,15 @@ def test_a_look_at_an_object_has_no_words_and_still_its_kind(
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        ("gs://b/x.csv", "check the key file that GOOGLE_APPLICATION_CREDENTIALS names"),
-        ("az://b/x.csv", "check AZURE_STORAGE_ACCOUNT_NAME and its key or token"),
-        ("hf://datasets/me/set/x.csv", "check HF_TOKEN"),
+        (
+            "gs://b/x.csv",
+            "set GOOGLE_APPLICATION_CREDENTIALS, or run: gcloud auth application-default login",
+        ),
+        (
+            "az://b/x.csv",
+            "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or a token",
+        ),
+        ("hf://datasets/me/set/x.csv", "set HF_TOKEN, or run: hf auth login"),
         ("https://h/x.csv", "check the address"),
     ],
 )
@@ -295,3 +301,21 @@ def test_the_command_ends_with_the_code_of_the_kind(refusing: Refusing, tmp_path
         66,
         f"tweetscore: s3://lake/in/ cannot be read: AccessDenied; {CHECK}\n",
     )
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "http://169.254.169.254/x in 8ms - error sending request\n\nDebug source:\nkind: Connect,",
+        "http://metadata.google.internal/x in 8ms - Server returned status code: 404 Not Found: ",
+    ],
+)
+def test_a_box_that_gives_no_credentials_is_not_the_networks_fault(reason: str) -> None:
+    """The machine's are asked for last; most boxes have none."""
+    text = f"Generic GCS error: Error performing token request: Error performing GET {reason}"
+    error = objects._fault("reading", Url("gs", "b", "x.csv"), exceptions.GenericError(text))
+    assert str(error) == (
+        "gs://b/x.csv cannot be read: no credentials were found; "
+        "set GOOGLE_APPLICATION_CREDENTIALS, or run: gcloud auth application-default login"
+    )
+    assert error.exit_code == 66
