@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scorer.errors import UsageError
 from scorer.files.foreign import known_format
-from scorer.files.formats import Kind, check_output, default_name, format_of
+from scorer.files.formats import Kind, check_output, check_stream, default_name, format_of
 from scorer.files.inputs import Inputs
 
 
@@ -69,6 +69,7 @@ def plan_outputs(
         InputMissing: an input of unknown format is not there.
     """
     for path in inputs.files:
+        check_stream(path)
         known_format(path, kind)
     if output is None:
         pairs = [(path, default_output(path, kind)) for path in inputs.files]

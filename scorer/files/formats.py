@@ -1,12 +1,16 @@
 """File formats by extension, and the one door through which an input is opened."""
 
+import re
+import shlex
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scorer.errors import DataError, UsageError
+from scorer.files.own import kind_of
 from scorer.files.storage import reading
 
 if TYPE_CHECKING:
@@ -36,6 +40,9 @@ COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd", ".zstd": 
 
 _KNOWN = {name + packed for name in FORMATS for packed in ("", *COMPRESSIONS)}
 NAMES = {"csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "ndjson": "NDJSON", "arrow": "Arrow IPC"}
+_READERS = {"none": "cat", "gzip": "zcat <", "zstd": "zstdcat <"}
+_STDIN = {Path("/dev/stdin"), Path("/dev/fd/0"), Path("/proc/self/fd/0")}
+_DESCRIPTOR = re.compile(r"/dev/fd/\d+|/proc/\w+/fd/\d+")
 
 SUPPORTED = (
     ".csv, .tsv, .ndjson, .jsonl, .json (plain, .gz or .zst), .parquet, .arrow, .arrows, .ipc "
@@ -129,8 +136,35 @@ def check_regular(path: Path) -> None:
         mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise DataError(f"{path} is a directory", "name a file")
-    if not stat.S_ISREG(mode):
-        raise DataError(f"{path} is not a regular file", "spool it into one first")
+    if kind := kind_of(mode):
+        raise DataError(f"{path} is {kind}, not a regular file", _kept_first(path))
+
+
+def check_stream(path: Path) -> None:
+    """Raise UsageError for a pipe or a device whose name says no format: a shell's `<(...)`."""
+    try:
+        format_of(path)
+    except UsageError as error:
+        with suppress(OSError):
+            kind = kind_of(path.stat().st_mode)
+            if kind and kind != "a directory":
+                raise UsageError(
+                    f"{path} is {kind}, not a regular file", _kept_first(path)
+                ) from error
+
+
+def _kept_first(path: Path) -> str:
+    """Return the call that keeps what comes, so that it can be read twice."""
+    kind, reader = "csv", "cat"
+    with suppress(UsageError):
+        named = format_of(path)
+        kind, reader = named.kind, _READERS[named.compression]
+    call = f"tweetscore run - --format {kind}"
+    if path in _STDIN:
+        return call
+    if _DESCRIPTOR.fullmatch(str(path)):  # it is gone when its shell's line is over
+        return f"send it to standard input: ... | {call}"
+    return f"{reader} {shlex.quote(str(path))} | {call}"
 
 
 def open_source(

@@ -17,8 +17,16 @@ _CANNOT_CREATE = {
     errno.ENAMETOOLONG,
     errno.EISDIR,
     errno.ELOOP,
+    errno.EEXIST,
+    errno.EBUSY,
 }
+_PLACE = "check that its directory exists and may be written to"
 _REMEDIES = {
+    errno.EROFS: "choose a place on another file system",
+    errno.EISDIR: "move the directory away, or choose another output",
+    errno.ELOOP: "remove the link, or choose another output",
+    errno.EEXIST: "remove what has the name, or choose another output",
+    errno.EBUSY: "it is mounted there, or in use: choose another output",
     errno.ENOSPC: "free some space and run again",
     errno.EDQUOT: "free some space in the quota and run again",
     errno.EFBIG: "raise the limit on file sizes and run again",
@@ -62,8 +70,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _CANNOT_CREATE:
             raise OutputRefused(
-                f"{path} cannot be written: {_words(error)}",
-                "check that its directory exists and may be written to",
+                f"{path} cannot be written: {_words(error)}", _REMEDIES.get(error.errno, _PLACE)
             ) from error
         remedy = _REMEDIES.get(error.errno or 0, "check the device and run again")
         raise StorageError(f"writing {path} failed: {_words(error)}", remedy) from error

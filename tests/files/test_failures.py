@@ -6,10 +6,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from scorer.errors import DataError, InputMissing, StorageError
+from scorer.errors import DataError, InputMissing, OutputRefused, StorageError, UsageError
+from scorer.files.discover import plan_outputs
 from scorer.files.formats import open_source
+from scorer.files.inputs import find_inputs
 from scorer.files.publish import replacing
-from scorer.files.storage import reading
+from scorer.files.storage import reading, writing
 from tests.files.disk_helpers import file_size_limit
 from tests.files.files_helpers import PLAN, slices
 
@@ -60,9 +62,37 @@ def test_a_directory_is_no_file(source: Path) -> None:
 
 def test_what_cannot_be_read_twice_is_refused(tmp_path: Path) -> None:
     """A pipe would be empty the second time, and opening it could wait for ever."""
-    os.mkfifo(path := tmp_path / "in.csv")
-    with pytest.raises(DataError, match="is not a regular file; spool it into one first"):
-        open_source(path)
+    for name, call in (
+        ("in.csv", "cat {0} | tweetscore run - --format csv"),
+        ("in.jsonl.gz", "zcat < {0} | tweetscore run - --format ndjson"),
+        ("two words.tsv", "cat '{0}' | tweetscore run - --format tsv"),
+    ):
+        os.mkfifo(path := tmp_path / name)
+        with pytest.raises(DataError) as caught:
+            open_source(path)
+        assert str(caught.value) == f"{path} is a pipe, not a regular file; {call.format(path)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "call"),
+    [
+        ("/dev/null", "a device", "cat /dev/null | tweetscore run - --format csv"),
+        ("{fd}", "a pipe", "send it to standard input: ... | tweetscore run - --format csv"),
+        ("fifo", "a pipe", "cat {0}/fifo | tweetscore run - --format csv"),
+    ],
+)
+def test_a_stream_without_an_extension_is_told_how_it_is_read(
+    tmp_path: Path, name: str, kind: str, call: str
+) -> None:
+    """What a shell makes of <(...) has a number for a name: no format is looked for there."""
+    os.mkfifo(tmp_path / "fifo")
+    reader, writer = os.pipe()
+    path = tmp_path / name.format(fd=f"/dev/fd/{reader}")
+    with pytest.raises(UsageError) as caught:
+        plan_outputs(find_inputs([path]))
+    os.close(reader)
+    os.close(writer)
+    assert str(caught.value) == f"{path} is {kind}, not a regular file; {call.format(tmp_path)}"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +107,24 @@ def test_what_cannot_be_opened_is_missing(tmp_path: Path, number: int, words: st
     """Whatever the system's reason: 66, in its words."""
     with pytest.raises(InputMissing, match=words), reading(tmp_path / "in.csv"):
         raise OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EACCES, "check that its directory exists and may be written to"),
+        (errno.EROFS, "choose a place on another file system"),
+        (errno.EBUSY, "it is mounted there, or in use: choose another output"),
+        (errno.EEXIST, "remove what has the name, or choose another output"),
+    ],
+)
+def test_a_name_that_cannot_be_had_is_a_refused_output(
+    tmp_path: Path, number: int, remedy: str
+) -> None:
+    """73, with what helps in this very case."""
+    with pytest.raises(OutputRefused) as caught, writing(tmp_path / "out.csv"):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.remedy == remedy
 
 
 def test_results_of_other_rows_are_not_written(source: Path, tmp_path: Path) -> None:
