@@ -5,10 +5,11 @@ report is lost, leaves an object that the next run knows as ours, from whichever
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scorer.errors import OutputRefused
+from scorer.errors import OutputRefused, TweetscoreError
 from scorer.files.discover import failed_report_path, rejects_path, report_path
 from scorer.files.publish import json_text
 from scorer.remote.store import Object, WritableStore
@@ -51,23 +52,22 @@ class Delivery:
             "remove it, choose another output, or use --overwrite",
         )
 
-    def send(self, output: Path, report: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        """Upload the output, the list of rejects and the report, in this order.
-
-        Returns:
-            The report as it was sent, and its tag.
-        """
+    def send(self, output: Path, report: dict[str, Any]) -> dict[str, Any]:
+        """Upload the output, which is the commit, and return the report that tells where it is."""
         mark = report["output"]["sha256"]
         there = self.check_owner()
         if there is None or there.mark != mark or there.size != output.stat().st_size:
             self._store.upload(output, self.url, mark, there)
-            there = self.look()
+            there = None
+            with suppress(TweetscoreError):  # a report without a tag is sent again the next time
+                there = self.look()
         tag = there.tag if there and there.mark == mark else ""
-        report = report | {"output": report["output"] | {"path": str(self.url), "etag": tag}}
+        return report | {"output": report["output"] | {"path": str(self.url), "etag": tag}}
+
+    def send_report(self, output: Path, report: dict[str, Any]) -> str:
+        """Upload the list of rejects, then the report, and return the tag of that."""
         self.send_rejects(output)
-        sent = self._store.write(json_text(report).encode("ascii"), self.report_url)
-        self.forget_failure()
-        return report, sent
+        return self._store.write(json_text(report).encode("ascii"), self.report_url)
 
     def send_rejects(self, output: Path) -> None:
         """Upload the list of rejects, or remove last night's where there are none."""

@@ -21,8 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scorer.errors import InputMissing, OutputLocked, StorageError, TweetscoreError
+from scorer.errors import InputMissing, OutputLocked, OutputRefused, StorageError, TweetscoreError
 from scorer.files.lock import locked
+from scorer.files.own import why_not_private
 from scorer.files.publish import commit, read_report, write_json
 from scorer.files.storage import writing
 from scorer.remote.faults import changed_meanwhile
@@ -58,6 +59,11 @@ class Desk:
         """Hold the desk; OutputLocked if another run of this box has it."""
         with writing(self.root):
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if reason := why_not_private(self.root):  # what it holds would be scored, and believed
+                raise OutputRefused(
+                    f"{self.root} {reason}, and holds the work on {self._output}",
+                    "name a directory of your own with --work-dir",
+                )
         try:
             with locked(self.root / "desk", wait=wait):
                 yield

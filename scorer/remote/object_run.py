@@ -6,7 +6,7 @@ The middle is the run of a local file. Before the delivery the output is untouch
 done stays on the desk, and the next run of the same output goes on there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from scorer.errors import (
 )
 from scorer.files.discover import failed_report_path, report_path
 from scorer.files.publish import report_on, write_json
+from scorer.files.state import forget_failure
 from scorer.files.storage import reading
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input
@@ -109,18 +110,28 @@ class ObjectRun:
         outcome = replace(outcome, warnings=warnings, up_to_date=False)
         if outcome.error:
             return self._failed(outcome.error, outcome)
-        return replace(outcome, report=self._finish(outcome.report))
-
-    def _finish(self, report: dict[str, Any]) -> dict[str, Any]:
-        """Let the output be where it belongs, with a report that names places, not the desk."""
-        report = self._in_their_words(report)
+        report = self._in_their_words(outcome.report)
         if self._delivery:
-            report, tag = self._delivery.send(self._desk.output, report)
-            self._desk.remember(report, tag)
-        else:
-            write_json(report_path(self._desk.output), report)
-        self._desk.tidy()
-        return report
+            report = self._delivery.send(self._desk.output, report)
+        return replace(outcome, report=report, warnings=(*warnings, *self._finish(report)))
+
+    def _finish(self, report: dict[str, Any]) -> Iterator[str]:
+        """Do what comes after the commit, so that what fails is a warning, and done next time."""
+        output = self._desk.output
+        try:
+            if self._delivery:
+                tag = self._delivery.send_report(output, report)
+                self._desk.remember(report, tag)
+            else:  # it names places, not the work directory
+                write_json(report_path(output), report, beside=output)
+            self._desk.tidy()
+            if self._delivery:
+                self._delivery.forget_failure()
+        except TweetscoreError as error:
+            yield (
+                f"{self._output} is complete, but not all is tidy ({error}); "
+                "the next run sees to it"
+            )
 
     def _in_their_words(self, report: dict[str, Any]) -> dict[str, Any]:
         source = report["input"]
@@ -149,11 +160,12 @@ class ObjectRun:
         return source if known and source["path"] == str(place) else {}
 
     def _forget_failure(self) -> None:
-        """Remove the report of a failure that was mended."""
+        """Remove the report of a failure that was mended; where that cannot be, it stays."""
         if not self._delivery:
-            failed_report_path(self._desk.output).unlink(missing_ok=True)
+            forget_failure(self._desk.output)
         elif self._seen is None or self._delivery.failed_url in self._seen:
-            self._delivery.forget_failure()
+            with suppress(TweetscoreError):
+                self._delivery.forget_failure()
 
     def _report_there(self) -> dict[str, Any] | None:
         """Return the report that describes the output as it is."""

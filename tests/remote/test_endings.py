@@ -104,6 +104,48 @@ def test_what_was_fetched_and_scored_is_not_done_again(
     assert "/lake/in/a.csv" not in bucket.fetched()
 
 
+@pytest.mark.parametrize("step", ["write", "delete"])
+def test_what_fails_after_the_upload_is_a_warning(
+    stub: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The object is there: the report that could not follow it does so the next time."""
+    bucket.put("in/a.csv", CSV)
+    bucket.put("out/a.scored.csv.run.failed.json", b"{}")
+
+    def fail(*_: Any) -> None:
+        raise StorageError("the line is cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objects.ObjectStore, step, fail)
+        (outcome,) = run(stub, "s3://lake/in/a.csv", output="s3://lake/out/")
+    assert outcome.error is None
+    (warning,) = outcome.warnings
+    assert warning == (
+        "s3://lake/out/a.scored.csv is complete, but not all is tidy (the line is cut); "
+        "the next run sees to it"
+    )
+    assert bucket.get("out/a.scored.csv").count(b"\n") == 3
+    (outcome,) = run(stub, "s3://lake/in/a.csv", output="s3://lake/out/", incremental=False)
+    assert (outcome.error, outcome.warnings) == (None, ())
+    assert bucket.names("out/") == BOTH
+    assert json.loads(bucket.get("out/a.scored.csv.run.json"))["output"]["size"] > len(CSV)
+
+
+def test_a_work_directory_of_another_user_is_not_used(
+    stub: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it holds would be scored, and believed."""
+    bucket.put("in/a.csv", CSV)
+    assert len(scored(run(stub, "s3://lake/in/a.csv", output="s3://lake/out/"))) == 1
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    (outcome,) = run(stub, "s3://lake/in/a.csv", output="s3://lake/out/", incremental=False)
+    assert isinstance(outcome.error, OutputRefused)
+    assert f"belongs to another user (uid {os.getuid()}), and holds the work on" in str(
+        outcome.error
+    )
+    assert outcome.error.remedy == "name a directory of your own with --work-dir"
+
+
 def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a file of three parts."""
     monkeypatch.setattr(objects, "_ONE_REQUEST", 0)
