@@ -64,7 +64,8 @@ def _swap(stage: Path, destination: Path) -> None:
     destination.replace(old)
     try:
         stage.replace(destination)
-    except OSError:
-        old.replace(destination)
+    except BaseException:
+        if not destination.exists():  # else the signal came after the rename
+            old.replace(destination)
         raise
-    shutil.rmtree(old)
+    shutil.rmtree(old, ignore_errors=True)  # the new one is there: what cannot go is litter

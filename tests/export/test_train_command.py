@@ -301,6 +301,49 @@ def test_failure_leaves_the_earlier_result(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+@pytest.mark.parametrize("after", [True, False])
+def test_a_signal_at_the_rename_leaves_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    """Never neither, and what is complete is not taken back."""
+    with staged(tmp_path / "a", marker="mark", overwrite=False) as stage:
+        (stage / "mark").write_text("1")
+    real = Path.replace
+
+    def interrupt(path: Path, target: Path) -> Path:
+        is_new = (path / "mark").exists() and (path / "mark").read_text() == "2"
+        if is_new and not after:
+            raise KeyboardInterrupt
+        done = real(path, target)
+        if is_new:
+            raise KeyboardInterrupt
+        return done
+
+    def replaced() -> None:
+        with staged(tmp_path / "a", marker="mark", overwrite=True) as stage:
+            (stage / "mark").write_text("2")
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        replaced()
+    assert (tmp_path / "a" / "mark").read_text() == ("2" if after else "1")
+
+
+def test_an_old_directory_that_cannot_be_removed_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new one has its place by then."""
+    for content in ("1", "2"):
+        with staged(tmp_path / "a", marker="mark", overwrite=True) as stage:
+            (stage / "mark").write_text(content)
+            monkeypatch.setattr("os.rmdir", refused)
+    assert (tmp_path / "a" / "mark").read_text() == "2"
+
+
+def refused(*_: Any, **__: Any) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
 def interrupted(target: Path) -> None:
     with staged(target, marker="mark", overwrite=True) as stage:
         (stage / "mark").write_text("2")
