@@ -22,7 +22,8 @@ from scorer.databases.engine import Column, Database, Found, Session, transactio
 from scorer.databases.options import TableOptions
 from scorer.databases.statements import ROW, Target, Work, difference
 from scorer.errors import OutputRefused, StorageError, TweetscoreError
-from scorer.files.publish import write_json
+from scorer.files.place import check_place
+from scorer.files.publish import inodes, write_json
 from scorer.files.source import OutputColumns
 from scorer.files.spool import answers, keep_texts
 from scorer.keys import digest
@@ -65,10 +66,12 @@ def score_table(
         DataError: text or id column do not fit, an id is missing or not unique.
         OutputRefused: the table exists, and is not one that would be written.
     """
+    if options.report:
+        check_place(options.report, inodes([options.address.path]))
     model = model_for(options.scoring)
     plan = output_columns(options.scoring, model.bundle.labels)
     with (
-        TemporaryDirectory(prefix="tweetscore-") as name,
+        TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name,
         open_database(options.address, Path(name), options.lock_wait) as database,
     ):
         return _TableRun(options, model, plan, database, Path(name)).run(progress)

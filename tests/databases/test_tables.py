@@ -13,6 +13,7 @@ from scorer.errors import (
     InputMissing,
     OutputLocked,
     OutputRefused,
+    StorageError,
     TweetscoreError,
     UsageError,
 )
@@ -320,6 +321,20 @@ def test_the_report_tells_the_story(engine: Engine, score: Score, tmp_path: Path
     assert done.report["source"] == '"tweets"'
     assert (done.report["rows"], done.report["scored"]) == (4, 4)
     assert done.report["run"]["counters"]["blank"] == 1
-    blocked = score(id_column="id", report=tmp_path / "no" / "report.json")
-    (warning,) = blocked.warnings
-    assert warning.startswith("the table is complete, but ")
+
+
+def test_a_report_that_cannot_be_written_is_found_out_before_the_table_changes(
+    engine: Engine, score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only shows afterwards is a warning: the table is complete by then."""
+    with pytest.raises(OutputRefused, match="no does not exist; create it first"):
+        score(id_column="id", report=tmp_path / "no" / "report.json")
+    assert "scored" not in engine.tables()
+
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr("scorer.databases.table_run.write_json", full)
+    done = score(id_column="id", report=tmp_path / "report.json")
+    (warning,) = done.warnings
+    assert warning == "the table is complete, but the disk is full"
