@@ -80,7 +80,8 @@ def piped(
         return
     if len(inputs) > 1:
         raise UsageError("- is one file, not several", "score it on its own")
-    with TemporaryDirectory(prefix="tweetscore-") as name:
+    # What cannot be removed is litter: the output is where it belongs by then.
+    with TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         if from_stdin:
             spooled = directory / f"stdin{_suffix(None if to_stdout else output, kind)}"

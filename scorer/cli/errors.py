@@ -1,7 +1,6 @@
 """The one place where an error becomes a line on stderr and an exit code."""
 
 import errno
-import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from click.core import ParameterSource
 
 from scorer.cli.again import with_command
 from scorer.cli.environment import variable
-from scorer.cli.log import in_json, say
+from scorer.cli.log import forget_unwritten, in_json, say
 from scorer.errors import StorageError, TweetscoreError, UsageError, exit_code
 
 DEBUG = "tweetscore.debug"  # in the context's meta, which all commands share
@@ -105,9 +104,6 @@ def _io_problem(error: OSError) -> str:
 
 
 def _forget_unwritten() -> None:
-    """Keep the interpreter from flushing to a full disk or a closed pipe once more as it exits."""
+    """Let nothing be flushed to a full disk or a closed pipe once more as the program exits."""
     for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        forget_unwritten(stream)

@@ -48,5 +48,5 @@ def kept_metrics(path: Path | None) -> "Iterator[Callable[[Outcome], object]]":
     finally:
         try:
             metrics.write(code)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the outputs are there, whatever it is
             say("warning", "warning", f"{path} is not written: {error}")

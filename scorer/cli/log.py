@@ -1,7 +1,9 @@
 """What a command says on standard error: words for people, or one JSON object per line."""
 
+import os
+import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import click
 
@@ -30,7 +32,20 @@ def say(level: Level, event: str, message: str, **facts: Any) -> None:
         line = _as_json(level, event, message, facts)
     else:
         line = f"tweetscore: {'warning: ' if level == 'warning' else ''}{one_line(message)}"
-    click.echo(line, err=True)
+    try:
+        click.echo(line, err=True)
+    except OSError:  # its disk is full, or nobody reads it: what was done is done all the same
+        forget_unwritten(sys.stderr)
+
+
+def forget_unwritten(stream: TextIO) -> None:
+    """Keep what a full disk or a closed pipe did not take from being flushed to it once more."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def in_json() -> bool:

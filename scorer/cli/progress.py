@@ -6,7 +6,7 @@ rows, which are counted or estimated before the first is scored; of many the fil
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,18 +30,30 @@ class Progress:
         """Take note of rows that are done."""
         self._rows += rows
         if self._bar is not None and self._expected is not None:
-            self._bar.update(rows)
+            with suppress(OSError):  # the terminal is gone, the run is not
+                self._bar.update(rows)
 
     def settle(self, outcome: "Outcome") -> None:
         """Take note of a file that is done, and clear the line for what is to be said of it."""
         if self._bar is None:
             return
-        if self._expected is None:
-            self._bar.update()
-        else:
-            self._bar.total += self._rows - self._expected.get(outcome.input, 0)
+        with suppress(OSError):
+            if self._expected is None:
+                self._bar.update()
+            else:
+                self._bar.total += self._rows - self._expected.get(outcome.input, 0)
+            self._bar.clear()
         self._rows = 0
-        self._bar.clear()
+
+
+@contextmanager
+def closed_quietly(bar: "tqdm") -> "Iterator[tqdm]":
+    """Give a bar that goes with the block; a terminal that is gone by then is no error."""
+    try:
+        yield bar
+    finally:
+        with suppress(OSError):
+            bar.close()
 
 
 @contextmanager
@@ -58,10 +70,11 @@ def progress(wanted: "RunOptions", files: Sequence[object], *, hidden: bool) -> 
     from scorer.preview import expected_rows
 
     if len(files) > _FEW:
-        with tqdm(total=len(files), unit=" files", leave=False) as bar:
+        with closed_quietly(tqdm(total=len(files), unit=" files", leave=False)) as bar:
             yield Progress(bar)
         return
     expected = expected_rows(wanted, [each for each in files if isinstance(each, Path)])
     total = sum(expected.values())
-    with tqdm(total=total, unit=" tweets", unit_scale=True, leave=False) as bar:
+    bar = tqdm(total=total, unit=" tweets", unit_scale=True, leave=False)
+    with closed_quietly(bar):
         yield Progress(bar, expected)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from scorer.cli.config_file import config_option
-from scorer.cli.log import Command
+from scorer.cli.log import Command, say
 from scorer.cli.options import CONTEXT, debug_option
 
 
@@ -59,4 +59,4 @@ def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
     made = make_page(options)
     if not quiet:
         size = f"{made.bytes / 1000:,.0f} kB"
-        click.echo(f"tweetscore: {options.page}: {made.rows:,} rows on a page of {size}", err=True)
+        say("info", "report", f"{options.page}: {made.rows:,} rows on a page of {size}")

@@ -16,6 +16,7 @@ from scorer.cli.options import (
     model_options,
     number_option,
 )
+from scorer.cli.progress import Progress, closed_quietly
 
 if TYPE_CHECKING:
     from scorer.databases.address import Address
@@ -93,10 +94,9 @@ def table(*, database: str, quiet: bool, **options: Any) -> None:
     address = parse_address(database)
     wanted = _wanted(address=address, **options)
     # disable=None: a bar on a terminal only.
-    with tqdm(
-        unit=" tweets", unit_scale=True, leave=False, disable=quiet or in_json() or None
-    ) as bar:
-        done = score_table(wanted, progress=bar.update)
+    bar = tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or in_json() or None)
+    with closed_quietly(bar):
+        done = score_table(wanted, progress=Progress(bar, {}).hear)
     _tell(done, f"{address.shown}: {options['into']}", quiet=quiet)
 
 

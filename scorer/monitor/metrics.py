@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorer import __version__
-from scorer.errors import OUTSIDE_BOUND, InvalidBundle, OutputRefused, UsageError
+from scorer.errors import OUTSIDE_BOUND, DataError, InvalidBundle, OutputRefused, UsageError
 from scorer.extras import install
+from scorer.files.own import open_own
+from scorer.files.publish import replace_bytes
 from scorer.monitor.drift import MIN_ROWS
 from scorer.monitor.run_report import peak_memory
 from scorer.monitor.shift import psi
@@ -69,6 +71,12 @@ class RunMetrics:
     def __init__(self, path: Path) -> None:
         if path.suffix != ".prom":
             raise UsageError(f"{path} is no name for --metrics-file", "let it end in .prom")
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:  # its name is a label in the file, which is UTF-8
+            raise UsageError(
+                f"{path} is no name for --metrics-file: it is not UTF-8", "choose another name"
+            ) from error
         if find_spec("prometheus_client") is None:
             raise InvalidBundle(
                 "--metrics-file needs the library prometheus-client, which is not installed",
@@ -115,8 +123,13 @@ class RunMetrics:
         }
 
     def write(self, exit_code: int) -> None:
-        """Replace the file, whole or not at all; raises OSError."""
-        from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+        """Replace the file, whole or not at all.
+
+        Raises:
+            OutputRefused: It cannot be replaced.
+            StorageError: Writing it failed.
+        """
+        from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
         registry, gauges = CollectorRegistry(), dict[str, Gauge]()
         for name, labels, value in self._samples(exit_code):
@@ -124,7 +137,7 @@ class RunMetrics:
                 told, others = METRICS[name]
                 gauges[name] = Gauge(name, told, ("run", *others), registry=registry)
             gauges[name].labels(self._path.stem, *labels).set(value)
-        write_to_textfile(str(self._path), registry)
+        replace_bytes(self._path, generate_latest(registry))
 
     def _samples(self, exit_code: int) -> _Samples:
         """Yield what is known."""
@@ -168,7 +181,7 @@ def _last_success(path: Path) -> float | None:
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
-        with path.open("rb") as file:
+        with open_own(path) as file:
             text = file.read(_LONGEST).decode("utf-8")
         return next(
             sample.value
@@ -176,5 +189,5 @@ def _last_success(path: Path) -> float | None:
             for sample in family.samples
             if sample.name == "tweetscore_last_success_timestamp_seconds"
         )
-    except (OSError, ValueError, StopIteration):
+    except (DataError, OSError, ValueError, StopIteration):
         return None

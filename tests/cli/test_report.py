@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from scorer.extras import install
+from scorer.files import publish
 from tests.verify.helpers import forge, score
 
 Invoke = Callable[..., Result]
@@ -235,7 +236,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_page(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(publish, "create_own", full)
     result = invoke("report", output, "-o", page)
     assert result.exit_code == 74
     assert "free some space" in result.stderr
