@@ -132,7 +132,7 @@ def _positions(path: Path, config: Mapping[str, Any]) -> int:
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_bytes(path.resolve()))  # of the hub's cache it is a link
     except (ValueError, RecursionError) as error:
         raise InvalidBundle(f"{path} is not JSON ({error})", "fetch the base again") from error
     if not isinstance(content, dict):

@@ -92,10 +92,15 @@ def _open(path: Path) -> int:
     how = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | how, 0o666)
-    except PermissionError:
+    except PermissionError as error:
         with suppress(OSError):
             return os.open(path, os.O_RDONLY | how)
-        raise
+        if not os.path.lexists(path):
+            raise
+        raise OutputRefused(
+            f"{path} belongs to another user, who lets nobody else lock it",
+            f"sudo chmod a+r -- {shlex.quote(str(path))}",
+        ) from error
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
             raise _no_lock(path) from error

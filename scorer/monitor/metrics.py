@@ -82,8 +82,12 @@ class RunMetrics:
                 "--metrics-file needs the library prometheus-client, which is not installed",
                 f"try: {install('metrics')}",
             )
-        if not os.access(path.parent, os.W_OK | os.X_OK):
+        if not path.parent.is_dir():
             raise OutputRefused(f"{path.parent} is no directory to write in", "create it")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise OutputRefused(
+                f"the directory {path.parent} cannot be written to", "check its permissions"
+            )
         self._path = path
         self._start = time.monotonic()
         self._fates = Counter[str]()

@@ -39,7 +39,7 @@ NO_DIRECTORY = "does not exist; create it first"
         ("file/out.csv", f"the directory {{0}}/file {NO_DIRECTORY}"),
         ("dir.csv", f"{{0}}/dir.csv {NO_FILE}"),
         ("/dev/null", f"/dev/null {NO_FILE}"),
-        ("x" * 300, f"{{0}}/{'x' * 300} cannot be written: file name too long; check that its"),
+        ("x" * 300, f"{{0}}/{'x' * 300} cannot be written: file name too long; choose a name of"),
     ],
     ids=["no directory", "a file as directory", "a directory", "a device", "a name too long"],
 )
