@@ -155,10 +155,10 @@ class FileRun:
     def look(self, inputs: Inodes) -> None:
         """Check all that can be checked without model and lock; no input may become an output."""
         options = self._options
+        self._source = open_input(self._input, options)  # first: it may not be there
         if options.output not in (None, self._output):  # it is the directory of many
             self._target.parent.mkdir(parents=True, exist_ok=True)
         check_output(self._target, ChainMap(inodes([self._input]), inputs))
-        self._source = open_input(self._input, options)
         check_names(self._source, options)
         self._was_checked = True
 

@@ -16,7 +16,7 @@ from scorer.errors import DataError, UsageError
 from scorer.files.discover import rejects_path
 from scorer.files.foreign import check_content, known_format
 from scorer.files.formats import EXTENSIONS, NAMES, Kind, format_of
-from scorer.files.storage import reading, writing
+from scorer.files.storage import is_directory, reading, writing
 from scorer.remote.urls import Url
 from scorer.run_options import Outcome, called
 
@@ -121,7 +121,7 @@ def _suffix(output: Path | Url | None, kind: Kind | None) -> str:
 
 
 def _is_directory(output: Path | Url) -> bool:
-    return output.is_directory if isinstance(output, Url) else output.is_dir()
+    return output.is_directory if isinstance(output, Url) else is_directory(output)
 
 
 def _check_terminal(stdout: IO[bytes], output: Path, kind: Kind | None) -> None:

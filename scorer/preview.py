@@ -131,9 +131,9 @@ def _checked(
     options: RunOptions, path: Path, output: Path, taken: Inodes, bundle: "Bundle"
 ) -> FilePreview:
     target = resolved(output)
+    source = open_input(path, options)
     if target.parent.exists() or options.output in (None, output):  # a run makes other directories
         check_output(target, ChainMap(inodes([path]), taken))
-    source = open_input(path, options)
     output_columns(options).check_against((*source.columns, *partition_keys(path)))
     source.check_plan(output_columns(options, bundle.labels))
     key = keys.result_key(describe_input(path, format=source.format), bundle, options)

@@ -1,6 +1,7 @@
 """An output's run report, and how the report says that the output is read."""
 
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ def report_of(output: Path) -> dict[str, Any]:
         InputMissing: The output or its report is not there.
         DataError: It is no report, or that of a run that failed.
     """
-    path = report_path(output)
     with reading(output):
-        output.stat()
+        if stat.S_ISDIR(output.stat().st_mode):
+            raise IsADirectoryError
+    path = report_path(output)
     with reading(path):
         content = read_own(path)
     try:

@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, debug_option
+from scorer.cli.options import CONTEXT, FilePath, debug_option
 
 
 @click.command("check", cls=Command, context_settings=CONTEXT)
-@click.argument("bundle", type=click.Path(path_type=Path), required=False, metavar="[BUNDLE]")
+@click.argument("bundle", type=FilePath(), required=False, metavar="[BUNDLE]")
 @click.option(
     "--parity-data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, Names, debug_option
+from scorer.cli.options import CONTEXT, FilePath, Names, debug_option
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("export", cls=Command, context_settings=CONTEXT)
-@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="BUNDLE")
+@click.argument("checkpoint", type=FilePath(), metavar="CHECKPOINT")
+@click.option("-o", "--output", required=True, type=FilePath(), metavar="BUNDLE")
 @click.option("--name", metavar="NAME", help="Of the bundle.  [default: the checkpoint's]")
 @click.option("--version", default="1", show_default=True, metavar="TEXT")
 @click.option(

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, debug_option
+from scorer.cli.options import CONTEXT, FilePath, debug_option
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
 
 
 @click.command("info", cls=Command, context_settings=CONTEXT)
-@click.argument("bundle", type=click.Path(path_type=Path), required=False, metavar="[BUNDLE]")
+@click.argument("bundle", type=FilePath(), required=False, metavar="[BUNDLE]")
 @click.option("--json", "as_json", is_flag=True, help="Print tweetscore.json as it is.")
 @debug_option
 def info(bundle: Path | None, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import click
 from export.recipes import RECIPES, Recipe
 from scorer import bounds
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, Names, debug_option, number_option
+from scorer.cli.options import CONTEXT, FilePath, Names, debug_option, number_option
 
 if TYPE_CHECKING:
     from export.training import Trained
@@ -66,9 +66,7 @@ def _shown(value: Any) -> str:
     context_settings=CONTEXT,
     epilog="The defaults are those of the recipe named default; an option wins over its recipe.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="CHECKPOINT"
-)
+@click.option("-o", "--output", required=True, type=FilePath(), metavar="CHECKPOINT")
 @click.option(
     "--data",
     default=_DEFAULT_DATA,

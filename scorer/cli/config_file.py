@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from scorer.cli.options import Names, Number
+from scorer.cli.options import FilePath, Names, Number
 from scorer.errors import DataError, InvalidConfig
 from scorer.files.own import read_own
 from scorer.label_names import LANGUAGES
@@ -224,7 +224,7 @@ def _apply(ctx: click.Context, _: click.Parameter, named: Path | None) -> None:
 
 config_option = click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     expose_value=False,
     is_eager=True,  # the other options look into it

@@ -1,5 +1,6 @@
 """Options that several commands share, and how they are spelled."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,22 @@ DEVICES = click.Choice(["auto", "cuda", "cpu", "openvino", "builtin"])
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Place(click.Path):
-    """A path, or the URL of an object."""
+class FilePath(click.Path):
+    """A path that is not empty; whether it can be read or written is said of each by itself."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay, readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a `Path`; of an empty one pathlib would make the current directory."""
+        path = os.fspath(value)
+        if not path or "\0" in path:
+            self.fail(f"{path!r} is no path; leave it out, or name one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Place(FilePath):
+    """A path, or the URL of an object."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a `Path` or a `Url`."""
@@ -95,7 +107,7 @@ def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None
 _MODEL = (
     click.option(
         "--model",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         metavar="DIR",
         help="Model bundle.  [default: the embedded one]",
     ),

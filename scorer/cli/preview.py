@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scorer.cli.errors import print_error
+from scorer.errors import one_line
 
 if TYPE_CHECKING:
     from scorer.preview import FilePreview, Preview, Probe
@@ -26,7 +27,7 @@ def show(preview: "Preview") -> int:
             failed = print_error(each.error, "file", **files)
             code = code or failed
         else:
-            click.echo(_line(each))
+            click.echo(one_line(_line(each)))
     bundle = preview.bundle
     _say("model", f"{bundle.name} {bundle.version}, in {bundle.directory}")
     _say("appends", ", ".join(preview.appended))

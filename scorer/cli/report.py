@@ -1,30 +1,27 @@
 """`tweetscore report`: outputs as one page to look at and to mail."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command, say
-from scorer.cli.options import CONTEXT, debug_option
+from scorer.cli.options import CONTEXT, FilePath, debug_option
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
-@click.argument(
-    "outputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="OUTPUT..."
-)
+@click.argument("outputs", nargs=-1, required=True, type=FilePath(), metavar="OUTPUT...")
 @click.option(
     "-o",
     "--page",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="PAGE",
     help="HTML file to write; an earlier page is replaced.",
 )
 @click.option(
     "--compare",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="EARLIER",
     help="Output of an earlier run: which labels changed, how far all moved.",
 )

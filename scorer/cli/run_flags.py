@@ -1,11 +1,9 @@
 """The options that only `tweetscore run` has, in the groups of its help."""
 
-from pathlib import Path
-
 import click
 
 from scorer.bounds import DRIFT, ROWS, SECONDS, SOME_ROWS, WINDOW
-from scorer.cli.options import Place, all_of, number_option
+from scorer.cli.options import FilePath, Place, all_of, number_option
 
 file_options = all_of(
     click.option(
@@ -96,7 +94,7 @@ process_options = all_of(
     ),
     click.option(
         "--work-dir",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=FilePath(file_okay=False),
         metavar="DIR",
         help="Where what belongs to a URL lies while it is scored.  [default: ~/.cache/tweetscore]",
     ),
@@ -108,7 +106,7 @@ process_options = all_of(
     ),
     click.option(
         "--metrics-file",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         metavar="X.prom",
         help="Write figures for Prometheus' textfile collector there.",
     ),

@@ -1,6 +1,5 @@
 """`tweetscore table`: a query's rows in, a table of the same database out."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +9,7 @@ from scorer.cli.config_file import config_option
 from scorer.cli.log import LoggedCommand, in_json, log_option, say
 from scorer.cli.options import (
     CONTEXT,
+    FilePath,
     all_of,
     answer_options,
     debug_option,
@@ -56,9 +56,7 @@ _process_options = all_of(
         metavar="SECONDS",
         help="Wait while others hold locks.",
     ),
-    click.option(
-        "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a run report."
-    ),
+    click.option("--report", type=FilePath(), metavar="FILE", help="Write a run report."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong."),
 )
 

@@ -7,12 +7,12 @@ import click
 
 from scorer.bounds import SOME_ROWS
 from scorer.cli.config_file import config_option
-from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, DEVICES, debug_option, number_option
+from scorer.cli.log import Command, say
+from scorer.cli.options import CONTEXT, DEVICES, FilePath, debug_option, number_option
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
-@click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT")
+@click.argument("output", type=FilePath(), metavar="OUTPUT")
 @number_option(
     "--rescore",
     bounds=SOME_ROWS,
@@ -23,7 +23,7 @@ from scorer.cli.options import CONTEXT, DEVICES, debug_option, number_option
 )
 @click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Where its model is now.  [default: where the run found it]",
 )
@@ -50,10 +50,8 @@ def verify(*, output: Path, quiet: bool, **how: Any) -> None:
 
     verdict = check(output, **how)
     for line in verdict.findings:
-        click.echo(f"tweetscore: {output}: {line}", err=True)
+        say("error", "finding", f"{output}: {line}")
     if not verdict.findings and not quiet:
         again = f", {verdict.rescored:,} of them scored again" if verdict.rescored else ""
-        click.echo(
-            f"tweetscore: {output}: {verdict.rows:,} rows are as they should be{again}", err=True
-        )
+        say("info", "verify", f"{output}: {verdict.rows:,} rows are as they should be{again}")
     click.get_current_context().exit(verdict.exit_code)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from scorer.errors import DataError
+from scorer.errors import DataError, InputMissing
 from scorer.files.nested import Inside, Keys, find_keys, no_text
 from scorer.files.source import OutputColumns, ScoredSlice
+from scorer.files.storage import is_directory
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
@@ -36,6 +37,8 @@ def damage(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        if is_directory(path):  # which pyarrow tells in its own words
+            raise InputMissing(f"{path} is a directory", "name a file") from error
         words = next(iter(str(error).splitlines()), type(error).__name__)[:_MOST_WORDS]
         raise DataError(
             f"{path} is not a readable {kind} file: {words}", "write it again"

@@ -8,11 +8,13 @@ from scorer.errors import UsageError
 from scorer.files.foreign import known_format
 from scorer.files.formats import Kind, check_output, check_stream, default_name, format_of
 from scorer.files.inputs import Inputs
+from scorer.files.storage import exists, is_directory
 
 
 def resolved(output: Path) -> Path:
     """Return the file that an output's name leads to: a link stays, its target is replaced."""
-    return Path(os.path.realpath(output)) if output.is_symlink() else output
+    is_link = os.path.islink(output)  # noqa: PTH114 - Path.is_symlink raises where a name is too long
+    return Path(os.path.realpath(output)) if is_link else output
 
 
 def default_output(source: Path, kind: Kind | None = None) -> Path:
@@ -73,9 +75,9 @@ def plan_outputs(
         known_format(path, kind)
     if output is None:
         pairs = [(path, default_output(path, kind)) for path in inputs.files]
-    elif not inputs.several and not output.is_dir():
+    elif not inputs.several and not is_directory(output):
         pairs = [(path, output) for path in inputs.files]
-    elif output.exists() and not output.is_dir():
+    elif exists(output) and not is_directory(output):
         raise UsageError(f"{output} is a file", "several inputs need a directory")
     else:
         pairs = [(path, output / _below(inputs.top, path, kind)) for path in inputs.files]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from scorer.errors import DataError, UsageError
+from scorer.errors import DataError, InputMissing, UsageError
 from scorer.files.own import kind_of
 from scorer.files.storage import reading
 
@@ -131,11 +131,11 @@ def _without_known(name: str) -> str:
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what cannot be read twice, or would wait for a writer for ever."""
+    """Refuse what is not there, what cannot be read twice, or would wait for a writer for ever."""
     with reading(path):
         mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        raise DataError(f"{path} is a directory", "name a file")
+        raise InputMissing(f"{path} is a directory", "name a file")
     if kind := kind_of(mode):
         raise DataError(f"{path} is {kind}, not a regular file", _kept_first(path))
 

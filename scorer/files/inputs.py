@@ -16,7 +16,7 @@ from scorer import hints
 from scorer.errors import InputMissing, TweetscoreError, UsageError
 from scorer.files.foreign import FOREIGN, found_there
 from scorer.files.formats import SUPPORTED, Kind, format_of
-from scorer.files.storage import reading
+from scorer.files.storage import is_directory, reading
 
 OURS = re.compile(
     r"\.scored(\.|$)|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$|\.tweetscore(\.lock|\.tmp)?$",
@@ -111,7 +111,7 @@ def _above_partitions(top: Path) -> Path:
 
 def _pattern(argument: Path) -> tuple[Path, tuple[str, ...]] | None:
     """Return where to look and for what; None for a file, which a name with a `*` may be too."""
-    if _is_directory(argument):
+    if is_directory(argument):
         return argument, _ALL
     parts = argument.parts
     first = next((n for n, part in enumerate(parts) if _MAGIC.search(part)), None)
@@ -121,23 +121,18 @@ def _pattern(argument: Path) -> tuple[Path, tuple[str, ...]] | None:
     return Path(*parts[:first]), (*segments, "*") if segments[-1] == "**" else segments
 
 
-def _is_directory(path: os.PathLike[str]) -> bool:
-    """Tell whether a path leads to a directory; no, where that cannot be seen."""
-    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises below a closed directory
-
-
 def _why_not(entry: os.DirEntry[str], asked: str, kind: Kind | None) -> str:
     """Return why what lies in a directory is no input; nothing if it is one, or may hold some."""
-    name, is_directory = entry.name, entry.is_dir(follow_symlinks=False)
+    name, is_real_directory = entry.name, entry.is_dir(follow_symlinks=False)
     # As Hive, Spark and Arrow have it, `_temporary` and `_SUCCESS` are no data, `_day=3` is.
     hidden = name[0] == "." or (name[0] == "_" and "=" not in name)
-    if OURS.search(name) and (hidden or not is_directory):
+    if OURS.search(name) and (hidden or not is_real_directory):
         return _OURS
     if hidden and asked[0] != name[0]:
         return _HIDDEN
-    if is_directory:
+    if is_real_directory:
         return ""
-    if _is_directory(entry):
+    if is_directory(entry):
         return _LINK
     return why_not(name, asked, kind)
 
@@ -211,12 +206,12 @@ class _Search:
             steps = [(directory, tuple(rest))] if head == "**" else []
             for entry in self._entries(directory):
                 path, why = directory / entry.name, _why_not(entry, head, self._kind)
-                is_directory = entry.is_dir(follow_symlinks=False)
+                below = entry.is_dir(follow_symlinks=False)
                 if head == "**":
-                    steps += [(path, (head, *rest))] if is_directory and not why else []
+                    steps += [(path, (head, *rest))] if below and not why else []
                 elif not fnmatchcase(entry.name, head):
                     continue
-                elif is_directory and not why:
+                elif below and not why:
                     steps.append((path, tuple(rest) or _ALL))
                 elif not rest:
                     found[path] = why

@@ -1,11 +1,12 @@
 """The operating system's errors in words, with the exit code that cron reads."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scorer.errors import DataError, InputMissing, OutputRefused, StorageError
+from scorer.errors import InputMissing, OutputRefused, StorageError
 
 # A pyarrow error about content is an OSError too, but has no number.
 _CANNOT_CREATE = {
@@ -39,6 +40,16 @@ def _words(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def is_directory(path: os.PathLike[str]) -> bool:
+    """Tell whether a path leads to a directory; no, where that cannot be seen."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises below a closed directory
+
+
+def exists(path: os.PathLike[str]) -> bool:
+    """Tell whether a path leads anywhere; no, where that cannot be seen."""
+    return os.path.exists(path)  # noqa: PTH110 - likewise
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn an OSError while reading `path` into an error of ours."""
@@ -47,7 +58,7 @@ def reading(path: Path) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputMissing(f"{path} does not exist", "check the name") from error
     except IsADirectoryError as error:
-        raise DataError(f"{path} is a directory", "name a file") from error
+        raise InputMissing(f"{path} is a directory", "name a file") from error
     except PermissionError as error:
         raise InputMissing(
             f"{path} cannot be read: {_words(error)}", "check its permissions"

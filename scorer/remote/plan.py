@@ -5,6 +5,7 @@ from pathlib import Path
 from scorer.errors import OutputRefused, UsageError
 from scorer.files.discover import default_output
 from scorer.files.formats import Kind, check_output
+from scorer.files.storage import exists, is_directory
 from scorer.remote.search import Found, Input, Place
 from scorer.remote.store import check_writable
 from scorer.remote.urls import AROUND_OUTPUT, Url, why_unusable
@@ -39,9 +40,9 @@ def _output(source: Input, output: Place | None, kind: Kind | None, *, several: 
             above = output.key.rstrip("/") + "/" if output.key else ""
             return output.with_key(f"{above}{source.below.with_name(name)}")
         return output
-    if several and output.exists() and not output.is_dir():
+    if several and exists(output) and not is_directory(output):
         raise UsageError(f"{output} is a file", "several inputs need a directory")
-    if several or output.is_dir():
+    if several or is_directory(output):
         return output / default_output(Path(source.below), kind)
     return output
 

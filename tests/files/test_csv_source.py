@@ -289,11 +289,11 @@ def test_unusable_arguments_are_usage_errors(tmp_path: Path) -> None:
 
 
 def test_missing_inputs_and_directories_are_told_apart(tmp_path: Path) -> None:
-    """66 where there is nothing, 65 where there is no file."""
-    with pytest.raises(InputMissing):
+    """66 for both, and the line says which it is."""
+    with pytest.raises(InputMissing, match="does not exist"):
         open_source(tmp_path / "none.csv")
     (tmp_path / "dir.csv").mkdir()
-    with pytest.raises(DataError, match="is a directory"):
+    with pytest.raises(InputMissing, match="is a directory"):
         open_source(tmp_path / "dir.csv")
 
 

@@ -56,7 +56,7 @@ def test_a_directory_is_no_file(source: Path) -> None:
     source.unlink()
     source.mkdir()
     for read in (lambda: open_source(source), lambda: list(opened.windows(10))):
-        with pytest.raises(DataError, match="is a directory"):
+        with pytest.raises(InputMissing, match="is a directory"):
             read()
 
 
