@@ -142,15 +142,15 @@ def check_regular(path: Path) -> None:
 
 def check_stream(path: Path) -> None:
     """Raise UsageError for a pipe or a device whose name says no format: a shell's `<(...)`."""
-    try:
+    with suppress(UsageError):
         format_of(path)
-    except UsageError as error:
-        with suppress(OSError):
-            kind = kind_of(path.stat().st_mode)
-            if kind and kind != "a directory":
-                raise UsageError(
-                    f"{path} is {kind}, not a regular file", _kept_first(path)
-                ) from error
+        return
+    mode = 0
+    with suppress(OSError):  # whoever opens it says why that cannot be done
+        mode = path.stat().st_mode
+    kind = kind_of(mode)
+    if kind and not stat.S_ISDIR(mode):
+        raise UsageError(f"{path} is {kind}, not a regular file", _kept_first(path))
 
 
 def _kept_first(path: Path) -> str:

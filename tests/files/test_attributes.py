@@ -143,6 +143,33 @@ def test_a_failing_device_is_not_taken_for_a_missing_right(
         keep_attributes(*files)
 
 
+def test_what_tells_of_the_old_content_is_not_kept(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signature of the old file would be wrong for the new one."""
+    old, new = files
+    kept = {"security.selinux": b"label", "security.ima": b"signature", "trusted.x": b"x"}
+    monkeypatch.setattr(os, "listxattr", lambda *_, **__: list(kept))
+    monkeypatch.setattr(os, "getxattr", lambda _, name, **__: kept[name])
+    given: dict[str, bytes] = {}
+    monkeypatch.setattr(os, "setxattr", lambda _, name, value: given.update({name: value}))
+    assert keep_attributes(old, new) == ()
+    assert given == {"security.selinux": b"label"}
+
+
+def test_attributes_that_a_device_does_not_give_are_an_error(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows then who may read the old file."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "listxattr", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        keep_attributes(*files)
+
+
 def test_a_file_system_without_attributes_has_none_to_keep(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

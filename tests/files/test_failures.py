@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError, InputMissing, OutputRefused, StorageError, UsageError
+from scorer.files import formats
 from scorer.files.discover import plan_outputs
 from scorer.files.formats import open_source
 from scorer.files.inputs import find_inputs
@@ -79,14 +80,17 @@ def test_what_cannot_be_read_twice_is_refused(tmp_path: Path) -> None:
         ("/dev/null", "a device", "cat /dev/null | tweetscore run - --format csv"),
         ("{fd}", "a pipe", "send it to standard input: ... | tweetscore run - --format csv"),
         ("fifo", "a pipe", "cat {0}/fifo | tweetscore run - --format csv"),
+        ("/dev/stdin", "a device", "tweetscore run - --format csv"),
     ],
 )
 def test_a_stream_without_an_extension_is_told_how_it_is_read(
-    tmp_path: Path, name: str, kind: str, call: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, call: str
 ) -> None:
     """What a shell makes of <(...) has a number for a name: no format is looked for there."""
     os.mkfifo(tmp_path / "fifo")
     reader, writer = os.pipe()
+    monkeypatch.setattr(formats, "_STDIN", {Path("/dev/stdin"), Path("/dev/zero")})
+    name = name.replace("stdin", "zero")  # which is a device wherever the tests run
     path = tmp_path / name.format(fd=f"/dev/fd/{reader}")
     with pytest.raises(UsageError) as caught:
         plan_outputs(find_inputs([path]))

@@ -151,6 +151,8 @@ def test_who_may_act_as_the_owner_may_replace_it(
 ) -> None:
     """Root may; and where nothing is sticky, all may who can write to the directory."""
     (tmp_path / "out.csv").touch()
+    tmp_path.chmod(0o1777)
+    check_output(tmp_path / "out.csv", {})
     is_sticky_directory_of_others(tmp_path, monkeypatch)
     check_output(tmp_path / "out.csv", {})  # this process owns the directory in truth
     tmp_path.chmod(0o777)
