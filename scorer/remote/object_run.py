@@ -129,7 +129,7 @@ class ObjectRun:
                 self._delivery.forget_failure()
         except TweetscoreError as error:
             yield (
-                f"{self._output} is complete, but not all is tidy ({error}); "
+                f"{self._output} is complete, but not all is tidy ({self._desk.in_their_words(error)}); "
                 "the next run sees to it"
             )
 
