@@ -47,6 +47,21 @@ def result_key(
     }
 
 
+def recorded_result_key(report: Mapping[str, Any]) -> str:
+    """Return the result key that a report's own words give, as 64 hexadecimal digits.
+
+    An option that came later than the report is not in its key.
+    """
+    options = report["options"]
+    return digest(
+        {
+            "input": {name: report["input"][name] for name in _INPUT},
+            "bundle": report["model"]["digest"],
+            "options": {name: options[name] for name in _OPTIONS if name in options},
+        }
+    )
+
+
 def is_up_to_date(report: Mapping[str, Any], key: str | None, options: "RunOptions") -> bool:
     """Tell whether an output is what a run would write, from its report and the run's key."""
     if options.fail_on_drift is not None and not is_measured(report):

@@ -38,9 +38,10 @@ from scorer.cli.options import CONTEXT, DEVICES, FilePath, debug_option, number_
 def verify(*, output: Path, quiet: bool, **how: Any) -> None:
     """Read an output of `tweetscore run`, its report and its input again, in full.
 
-    Checks that the input's columns are unchanged, the labels and scores in range, and the
-    report's hashes and counters right. Exits 0 when all is well, 65 when anything differs or the
-    input has changed since, 66 when a file is missing.
+    Checks that the input's columns are unchanged, the labels and scores in range, and each field
+    of the report right that anything else tells of; says in a line what cannot be checked. Exits 0
+    when all is well, 65 when anything differs or the input has changed since, 66 when a file is
+    missing.
 
     \b
     tweetscore verify tweets.scored.csv
@@ -54,4 +55,5 @@ def verify(*, output: Path, quiet: bool, **how: Any) -> None:
     if not verdict.findings and not quiet:
         again = f", {verdict.rescored:,} of them scored again" if verdict.rescored else ""
         say("info", "verify", f"{output}: {verdict.rows:,} rows are as they should be{again}")
+        say("info", "unchecked", f"{output}: {verdict.unchecked.line()}")
     click.get_current_context().exit(verdict.exit_code)

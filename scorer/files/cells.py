@@ -18,6 +18,8 @@ def pieces(
     nulls: Flags | None = None,
 ) -> pa.Array:
     """Return data[start:end] for each pair; the pairs are in order and do not overlap."""
+    if not len(starts):
+        return pa.nulls(0, kind)
     bounds = np.empty(2 * len(starts), np.int32)  # every other element is what lies between
     bounds[0::2], bounds[1::2] = starts, ends
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]

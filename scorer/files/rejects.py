@@ -35,9 +35,13 @@ class RejectLog:
         """Write rejects at once, so that memory stays flat."""
         with writing(self._path):
             for reject in rejects:
-                line = _to_json(_as_json(reject, self._encoding))
-                self._file.write(line.encode("utf-8") + b"\n")
+                self._file.write(to_line(reject, self._encoding))
                 self.count += 1
+
+
+def to_line(reject: Reject, encoding: str) -> bytes:
+    """Return the line of a log that tells of a reject."""
+    return _to_json(_as_json(reject, encoding)).encode("utf-8") + b"\n"
 
 
 def _as_json(reject: Reject, encoding: str) -> dict[str, str | int]:

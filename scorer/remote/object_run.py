@@ -128,9 +128,9 @@ class ObjectRun:
             if self._delivery:
                 self._delivery.forget_failure()
         except TweetscoreError as error:
+            why = self._desk.in_their_words(error)
             yield (
-                f"{self._output} is complete, but not all is tidy ({self._desk.in_their_words(error)}); "
-                "the next run sees to it"
+                f"{self._output} is complete, but not all is tidy ({why}); the next run sees to it"
             )
 
     def _in_their_words(self, report: dict[str, Any]) -> dict[str, Any]:

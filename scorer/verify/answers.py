@@ -27,6 +27,7 @@ class Answers:
         self._rows_per_label: dict[str, int] = dict.fromkeys(self._names, 0)
         self._sums = dict.fromkeys(self._names, 0.0)
         self._odd = False  # a score was found that no mean can be taken of
+        self._drift = ScoreDrift(report)
 
     def add(self, block: Compared) -> Iterator[Finding]:
         """Count a block, and yield what is wrong in it."""
@@ -35,6 +36,7 @@ class Answers:
         values = score.fill_null(np.nan).to_numpy()
         self.rows += len(block)
         self._blank += int(blank.sum())
+        self._drift.add(values)
         sums = pl.col("score").cast(pl.Float64).sum()
         by_label = pl.DataFrame({"label": labels, "score": score}).drop_nulls("label")
         for name, count, total in by_label.group_by("label").agg(pl.len(), sums).iter_rows():
@@ -83,6 +85,7 @@ class Answers:
             elif rows and not self._odd:
                 reported = sum(e["rows"] * (e["mean_probability"] or 0) for e in classes) / rows
                 yield from self._mean_findings(name, self._sums[name] / rows, reported)
+        yield from self._drift.findings()
 
     def _mean_findings(self, name: str, mean: float, reported: float) -> Iterator[Finding]:
         if abs(mean - reported) > ROUNDED:
@@ -104,3 +107,26 @@ def _found(block: Compared, what: str, wrong: Flags) -> Iterator[Finding]:
     if wrong.any():
         row = block.offset + int(wrong.argmax()) + 1
         yield Finding(what, f"row {row:,}: {what}", int(wrong.sum()))
+
+
+class ScoreDrift:
+    """The scores in the bins of the report's drift."""
+
+    def __init__(self, report: Mapping[str, Any]) -> None:
+        subjects = (report["drift"] or {"subjects": {}})["subjects"]
+        found = subjects.get("scores", {"bins": [], "now": []})
+        self._reported: list[int] = found["now"]
+        self._edges = np.array([*found["bins"], np.inf], np.float64)
+        self._rising = bool((np.diff(self._edges) > 0).all())
+        self._counts = np.zeros(max(len(self._edges) - 1, 1), np.int64)
+
+    def add(self, scores: NDArray[np.float32]) -> None:
+        """Count scores, NaN where a row has none."""
+        if self._reported and self._rising:
+            self._counts += np.histogram(scores[np.isfinite(scores)], self._edges)[0]
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield whether they are not as reported."""
+        if self._reported and (not self._rising or self._counts.tolist() != self._reported):
+            kind = "the drift of scores is not that of the output's"
+            yield Finding(kind, f"the report: {kind}")

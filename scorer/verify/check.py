@@ -1,6 +1,7 @@
 """The hallway of `tweetscore verify`.
 
-    report -> output's bytes -> input -> rows side by side -> totals -> a sample scored again
+    report -> output's bytes -> input -> rows side by side -> totals -> rejects -> model
+           -> a sample scored again
 
 Each step tells what it finds, and the next one checks what can still be checked.
 """
@@ -14,7 +15,6 @@ from scorer.errors import DataError, InputMissing, TweetscoreError
 from scorer.files.compare import Comparison
 from scorer.files.discover import rejects_path, resolved
 from scorer.files.formats import open_source
-from scorer.files.own import open_own
 from scorer.files.publish import FileIdentity
 from scorer.files.source import Source
 from scorer.files.storage import reading
@@ -24,8 +24,12 @@ from scorer.pipeline import LocalModel
 from scorer.reported import appended_columns, reading_options, report_of
 from scorer.run_options import Model, RunOptions
 from scorer.verify.answers import Answers
+from scorer.verify.consistency import inconsistencies
+from scorer.verify.model_fields import contradicted_by
+from scorer.verify.reject_lines import differences
 from scorer.verify.rescore import Sample, rescored
 from scorer.verify.tally import Tally
+from scorer.verify.unchecked import Unchecked
 
 if TYPE_CHECKING:
     from scorer.inference.runtime.select import Device
@@ -41,6 +45,7 @@ class Verdict:
     rescored: int
     findings: tuple[str, ...]  # a line each; none when all is well
     exit_code: int
+    unchecked: Unchecked  # what the findings, or that there are none, say nothing of
 
 
 def verify(
@@ -76,6 +81,7 @@ class _Check:
         self._output = output
         self._tally = Tally()
         self._missing = False
+        self._no_model = ""
         self._report = report_of(output)
         self._answers = Answers(self._report)
         self._sample = Sample(self._report["counters"]["rows"], rescore)
@@ -83,16 +89,19 @@ class _Check:
     def run(self, model_of: Callable[[Mapping[str, Any]], Model]) -> Verdict:
         """Go through the hallway."""
         tally, report = self._tally, self._report
-        tally.say(*(f"the report: {each}" for each in contradictions(report)))
+        said = (*contradictions(report), *inconsistencies(report, self._output))
+        tally.say(*(f"the report: {each}" for each in said))
         self._check_bytes()
         source = self._input()
         try:
             self._check_rows(source)
         except DataError as error:
             tally.say(str(error))
-        self._check_rejects()
+        self._check_rejects(source)
+        model = model_of(report)
+        self._check_model(model)
         if source and len(self._sample.rows) and not tally:
-            tally.add(rescored(self._sample, source, report, model_of(report)))
+            tally.add(rescored(self._sample, source, report, model))
         return self._verdict()
 
     def _check_bytes(self) -> None:
@@ -145,22 +154,32 @@ class _Check:
             if found != reported:
                 tally.say(f"{words.format(found)}, the report says {reported:,}")
 
-    def _check_rejects(self) -> None:
-        """Count the lines of the file of rejects, which is there when there are any."""
+    def _check_rejects(self, source: Source | None) -> None:
+        """Hold the file of rejects, which is there when there are any, against the input."""
         path, reported = rejects_path(self._output), self._report["counters"]["rejected"]
-        lines = 0
-        if path.exists():
-            with reading(path), open_own(path) as file:
-                lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-        if lines != reported:
-            self._tally.say(f"{lines:,} lines in {path}, the report says {reported:,} rejected")
+        self._tally.add(differences(path, source, reported))
+
+    def _check_model(self, model: Model) -> None:
+        """Hold what the report says of its model against the bundle, if that is here."""
+        digest = self._report["model"]["digest"]
+        try:
+            bundle = model.bundle
+        except TweetscoreError as error:
+            self._no_model = error.problem
+            return
+        if bundle.digest != digest:
+            self._no_model = f"{bundle.name} {bundle.version} in {bundle.directory} is another"
+            return
+        self._tally.say(*contradicted_by(bundle, self._report))
 
     def _verdict(self) -> Verdict:
         lines = tuple(self._tally.lines())
         code = DataError.exit_code if lines else 0
         if self._missing and len(lines) == 1:
             code = InputMissing.exit_code
-        return Verdict(self._answers.rows, 0 if lines else len(self._sample.rows), lines, code)
+        rescored = 0 if lines else len(self._sample.rows)
+        unchecked = Unchecked(self._report, rescored, self._no_model)
+        return Verdict(self._answers.rows, rescored, lines, code, unchecked)
 
 
 def _model_options(

@@ -1,8 +1,8 @@
 """A sample of the rows scored again, by the same model on this box."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from scorer.errors import InvalidBundle
 from scorer.files.compare import Compared, Finding
 from scorer.files.source import Source
+from scorer.inference.baseline import baseline_of
 from scorer.inference.gate import bounds
-from scorer.records import Scores
-from scorer.run_options import Model, TextClassifier
+from scorer.monitor.drift import Drift
+from scorer.records import Counters, Scores
+from scorer.run_options import Model, TextClassifier, window_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_WINDOW = 16_384
 _SAME = 1e-6  # how far fp32 scores of one provider on two boxes may lie apart
 _CPU = ("builtin", "openvino")
 
@@ -41,14 +42,12 @@ class Sample:
             columns = {str(i): column[which] for i, column in enumerate(block.scores)}
             self._scores.append(pl.DataFrame(columns))
 
-    def texts(self, source: Source) -> pl.Series:
-        """Read the sample's texts."""
-        texts = [pl.Series("text", [], dtype=pl.String)]
-        texts += [
-            window.texts[self._within(window.offset, len(window.texts))]
-            for window in source.windows(_WINDOW)
-        ]
-        return pl.concat(texts)
+    def texts(self, source: Source, rows: int) -> "Iterator[pl.Series]":
+        """Read the sample's texts, those of each window of so many rows together."""
+        for window in source.windows(rows):
+            which = self._within(window.offset, len(window.texts))
+            if len(which):
+                yield window.texts[which]
 
     @property
     def labels(self) -> pl.Series:
@@ -87,9 +86,41 @@ def rescored(
             "name that one with --model",
         )
     classifier = model.prove()
-    texts = sample.texts(source)
-    found = classifier.score(classifier.prepare(texts))
-    yield from _differences(sample, found, report, _bounds(classifier, report["runtime"]))
+    limits = _bounds(classifier, report["runtime"])
+    options, runtime = report["options"], report["runtime"]
+    rows = options["chunk_rows"] or window_rows(runtime["device"])  # as the run's: see `equal`
+    windows = [classifier.score(classifier.prepare(texts)) for texts in sample.texts(source, rows)]
+    yield from _differences(sample, windows, report, limits)
+    yield from _canary(classifier, report["canary"], exactly=limits.difference == _SAME)
+    if len(sample.rows) == report["counters"]["rows"]:
+        drift = Drift(baseline_of(bundle), bundle.labels)
+        for window in windows:
+            drift.add(window)
+        yield from _counted(Counters.total(w.counters for w in windows), drift, report)
+
+
+def _canary(
+    classifier: TextClassifier, reported: Mapping[str, Any], *, exactly: bool
+) -> "Iterator[Finding]":
+    """Yield which figures of the canary are others now."""
+    found = asdict(classifier.canary)
+    for name in found if exactly else ("texts",):
+        if abs(found[name] - reported[name]) > _SAME:
+            text = f"the canary's {name} is {found[name]:.3g}, the report says {reported[name]:.3g}"
+            yield Finding(text, text)
+
+
+def _counted(counters: Counters, drift: Drift, report: Mapping[str, Any]) -> "Iterator[Finding]":
+    """Yield what the model counts otherwise, now that it has seen all rows."""
+    for name, found in asdict(counters).items():
+        if found != (reported := report["counters"][name]):
+            text = f"the model counts {found:,} {name}, the report says {reported:,}"
+            yield Finding(text, text)
+    subjects = drift.figures()["subjects"]
+    for name in ("lengths", "unknown_tokens"):
+        if name in subjects and subjects[name] != report["drift"]["subjects"].get(name):
+            text = f"the drift of {name} is not that of the input"
+            yield Finding(text, text)
 
 
 def _bounds(classifier: TextClassifier, runtime: Mapping[str, Any]) -> _Bounds:
@@ -103,15 +134,17 @@ def _bounds(classifier: TextClassifier, runtime: Mapping[str, Any]) -> _Bounds:
 
 
 def _differences(
-    sample: Sample, found: Scores, report: Mapping[str, Any], bounds: _Bounds
+    sample: Sample, windows: Sequence[Scores], report: Mapping[str, Any], bounds: _Bounds
 ) -> "Iterator[Finding]":
     names = pl.Series([each["written_as"] for each in report["labels"]], dtype=pl.String)
-    ids, blank = found.label_ids, found.label_ids < 0
+    ids = np.concatenate([window.label_ids for window in windows])
+    probabilities = np.concatenate([window.probabilities for window in windows])
+    blank = ids < 0
     written_blank = sample.labels.is_null().to_numpy()
     yield from _at(sample, "blank in one of the two", blank != written_blank)
     both = ~blank & ~written_blank
     rows, written = np.arange(len(ids)), sample.scores
-    again = np.concatenate([found.probabilities[rows, ids][:, None], found.probabilities], axis=1)
+    again = np.concatenate([probabilities[rows, ids][:, None], probabilities], axis=1)
     distance = np.abs(again[:, : written.shape[1]] - written).max(axis=1, initial=0)
     yield from _at(
         sample, "scored again, its score differs", both & ~(distance <= bounds.difference)

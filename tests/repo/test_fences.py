@@ -96,6 +96,8 @@ ROOMS = {
         *BASE,
         "scorer.files",
         "scorer.inference",
+        "scorer.keys",
+        "scorer.label_names",
         "scorer.monitor",
         "scorer.pipeline",
         "scorer.reported",

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from scorer.run_options import RunOptions
 from scorer.verify.check import verify
 from scorer.verify.rescore import Sample
 from tests.pipeline.conftest import StubClassifier
-from tests.verify.helpers import check, edit_report, forge, many, score
+from tests.verify.helpers import check, forge, many, score
 
 
 class Shifted(StubClassifier):
@@ -79,11 +80,15 @@ def test_forged_answers_are_found(tmp_path: Path) -> None:
 
 def test_another_model_is_refused(tweets: Path) -> None:
     """A sample says something only when the same bundle scores it."""
-    output = score(tweets)
-    edit_report(output, lambda report: report["model"].update(digest="e" * 64))
+    output, stub = score(tweets), StubClassifier()
+    stub.bundle = replace(stub.bundle, digest="e" * 64)
     with pytest.raises(InvalidBundle, match="is not the model that wrote the output"):
-        check(output, rescore=1)
-    assert check(output).findings == ()
+        check(output, rescore=1, stub=stub)
+    verdict = check(output, stub=stub)
+    assert verdict.findings == ()
+    assert "what the model says of the report (stub 1 in /nowhere is another)" in (
+        verdict.unchecked.line()
+    )
 
 
 def test_without_a_sample_no_model_is_loaded(tweets: Path) -> None:
