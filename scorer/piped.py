@@ -18,11 +18,9 @@ from scorer.files.foreign import check_content, known_format
 from scorer.files.formats import EXTENSIONS, NAMES, Kind, format_of
 from scorer.files.storage import is_directory, reading, writing
 from scorer.remote.urls import Url
-from scorer.run_options import Outcome, called
+from scorer.run_options import STDIN, STDOUT, Outcome, called
 
 DASH = Path("-")
-
-STDIN, STDOUT = "standard input", "standard output"  # as messages and reports have them
 
 _BLOCK = 1 << 20  # bytes
 _TEXT = {"csv", "tsv", "ndjson"}  # what a terminal can show

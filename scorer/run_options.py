@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scorer.inference.runtime.select import Device, Precision
     from scorer.inference.runtime.session import RuntimeInfo
 
+STDIN, STDOUT = "standard input", "standard output"  # as messages and reports have them
+
 CPU_WINDOW = 16_384
 CUDA_WINDOW = 262_144
 

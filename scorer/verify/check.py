@@ -22,7 +22,7 @@ from scorer.monitor.report_check import contradictions
 from scorer.monitor.run_report import describe_input
 from scorer.pipeline import LocalModel
 from scorer.reported import appended_columns, reading_options, report_of
-from scorer.run_options import Model, RunOptions
+from scorer.run_options import STDIN, Model, RunOptions
 from scorer.verify.answers import Answers
 from scorer.verify.consistency import inconsistencies
 from scorer.verify.model_fields import contradicted_by
@@ -115,6 +115,10 @@ class _Check:
     def _input(self) -> Source | None:
         """Open the input, if it is still what was scored."""
         described, options = self._report["input"], reading_options(self._report)
+        if described["path"] == STDIN:
+            self._missing = True
+            self._tally.say(f"the input was {STDIN}: only the output and its report were checked")
+            return None
         path = Path(described["path"])
         try:
             source = open_source(path, **asdict(options))

@@ -199,3 +199,41 @@ def test_a_terminal_gets_no_binary_file(program: Path) -> None:
     ended = run_on_a_terminal(program, "-", "--format", "arrow", stdin=False)
     assert ended.returncode == 2
     assert "is a terminal, which cannot show .arrow; send it to a file" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "line"),
+    [
+        (gzip.compress(CSV), [], "is gzip, not CSV; put gzip -dc before it: | gzip -dc | tweet"),
+        (NDJSON, [], "is NDJSON, not CSV; add --format ndjson"),
+        (CSV, ["--format", "ndjson"], "is CSV, not NDJSON; add --format csv"),
+        (CSV, ["--format", "parquet"], "is CSV, not Parquet; add --format csv"),
+        (b'[{"text": "a"}]', ["--format", "ndjson"], "is a JSON array, not NDJSON; put "),
+        (CSV, ["-o", "out.csv.gz"], "is CSV, not gzip; put gzip -c before it, as the output's"),
+        (b"id,tweet\n1,a\n", [], "has no column 'text', only: id, tweet; did you mean --text-"),
+        (b"text\n\xff\n", [], "1 record so far is no row of standard input"),
+        (CSV, ["--label-column", "id"], ": the column 'id' exists already"),
+    ],
+)
+def test_standard_input_is_called_so(
+    piped: Piped, tmp_path: Path, content: bytes, words: list[str], line: str
+) -> None:
+    """In each message, whatever is wrong with it; the place of its temporary file is in none."""
+    result = piped(content, "-", *words)
+    assert result.exit_code in {2, 65}
+    said = line if "standard input" in line else f"standard input{' ' * (line[0] != ':')}{line}"
+    assert said in result.stderr
+    assert str(tmp_path) not in result.stderr
+
+
+def test_programs_and_reports_have_the_same_words(piped: Piped, tmp_path: Path) -> None:
+    """In the log, and in the report that a verification reads."""
+    result = piped(CSV, "-", "--log-format", "json")
+    said = json.loads(result.stderr.splitlines()[0])
+    assert (said["input"], said["output"]) == ("standard input", "standard output")
+    output = tmp_path / "out"
+    assert piped(CSV, "-", "--format", "csv", "-o", output).exit_code == 0
+    verified = CliRunner().invoke(tweetscore, ["verify", str(output)])
+    assert verified.exit_code == 66
+    line = "the input was standard input: only the output and its report were checked"
+    assert verified.stderr.splitlines() == [f"tweetscore: {output}: {line}"]
