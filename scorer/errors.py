@@ -44,16 +44,18 @@ class Step:
         joint: Whether what the command writes is read, or what it left.
         input: What stands in the place of the input: `-` after a pipe.
         output: What `-o` is, unless the call says it.
+        words: What is said before the command.
     """
 
     command: str
     joint: Literal["&&", "|"]
     input: str
     output: str = ""
+    words: str = "try"
 
     def before(self, call: str) -> str:
-        """Return both commands as one line."""
-        return f"{self.command} {self.joint} {call}"
+        """Return both commands as one line, after the words."""
+        return f"{self.words}: {self.command} {self.joint} {call}"
 
 
 class TweetscoreError(Exception):

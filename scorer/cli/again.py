@@ -39,7 +39,7 @@ def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) 
         return error.line(f"try: {name} {call.words(error.options)}")
     call.replace_input(error.step)
     again = f"{name} {call.words(error.options)}"
-    return error.line(f"try: {error.step.before(again)}")
+    return error.line(error.step.before(again))
 
 
 class _Call:

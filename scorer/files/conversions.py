@@ -146,6 +146,12 @@ def _again(path: Path, options: Mapping[str, str | None]) -> Way:
     return Way(words, options)
 
 
+def _first(step: Step) -> Way:
+    call = "tweetscore run " + ("-" if step.joint == "|" else hints.path_word(step.input))
+    call += f" -o {hints.path_word(step.output)}" if step.output else ""
+    return Way(step.before(call), step=step)
+
+
 def _ours(path: Path, extension: str, known: FileFormat | None) -> Way:
     """A format of ours: under its own extension, if there is another one now."""
     kind = FORMATS[extension]
@@ -169,16 +175,14 @@ def _renamed(path: Path, extension: str, known: FileFormat) -> Way | None:
 
 def _moved(path: Path, name: str) -> Way:
     source, target = hints.path_word(path), str(path.with_name(name))
-    step = Step(f"mv {source} {hints.path_word(target)}", "&&", target)
-    call = step.before(f"tweetscore run {hints.path_word(target)}")
-    return Way(f"rename it: {call}", step=step)
+    command = f"mv {source} {hints.path_word(target)}"
+    return _first(Step(command, "&&", target, words="rename it"))
 
 
 def _piped(path: Path, commands: list[str], output: str) -> Way:
     first, *rest = [command for command in commands if command]
     words = " | ".join([f"{first} < {hints.path_word(path)}", *rest])
-    step = Step(words, "|", "-", output)
-    return Way(f"try: {step.before(f'tweetscore run - -o {hints.path_word(output)}')}", step=step)
+    return _first(Step(words, "|", "-", output))
 
 
 def _beside(path: Path, compression: str, rows: str, extension: str = "") -> str:
@@ -214,8 +218,7 @@ def _unpacked(path: Path, command: list[str]) -> Way:
         words = f"{words} -o{into}"
     else:
         words = f"{words} {into}"
-    step = Step(words, "&&", str(target))
-    return Way(f"try: {step.before(f'tweetscore run {into}')}", step=step)
+    return _first(Step(words, "&&", str(target)))
 
 
 def _other(path: Path, extension: str) -> Way:
@@ -244,9 +247,8 @@ def _sheet(path: Path, extension: str) -> Way:
     )
     if named != path:
         words = f"mv {hints.path_word(path)} {hints.path_word(named)} && {words}"
-    step = Step(words, "&&", str(target))
-    call = step.before(f"tweetscore run {hints.path_word(target)}")
-    return Way(f"save it as CSV UTF-8 where it was made, or try: {call}", step=step)
+    said = "save it as CSV UTF-8 where it was made, or try"
+    return _first(Step(words, "&&", str(target), words=said))
 
 
 def _table(path: Path, extension: str) -> str:

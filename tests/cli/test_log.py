@@ -178,14 +178,14 @@ def test_text_is_the_format_of_all_that_is_not_a_run(invoke: Invoke) -> None:
     assert invoke("--colour", env=env).stderr.startswith("Usage: ")
 
 
-def test_the_name_of_standard_input_is_a_dash(shell: Any, tiny_bert_bundle: Path) -> None:
+def test_standard_streams_are_called_so(shell: Any, tiny_bert_bundle: Path) -> None:
     """The temporary file that it is kept in is nobody's business."""
     done = shell(
         "printf 'text\\nhi\\n' | $T run - --log-format json --device builtin "
         f"--model {tiny_bert_bundle}"
     )
     file, _ = events(done.stderr)
-    assert (file["input"], file["output"]) == ("-", "-")
+    assert (file["input"], file["output"]) == ("standard input", "standard output")
     assert done.stdout.startswith("text,label,score\nhi,")
 
 
