@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 Offsets = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+_MANY = 1 << 14  # bytes; below, a string is made sooner than a column
+
 
 def pieces(
     data: bytes,
@@ -82,8 +84,13 @@ def not_utf8(data: bytes, starts: Offsets, ends: Offsets, used: int) -> Flags:
 def is_utf8(data: bytes | memoryview) -> bool:
     """Tell whether bytes are UTF-8."""
     try:
-        str(data, "utf-8")
-    except UnicodeDecodeError:
+        if len(data) < _MANY:
+            str(data, "utf-8")
+        else:  # without a string of four bytes for each letter
+            bounds = pa.py_buffer(np.array([0, len(data)], np.int64))
+            whole = [None, bounds, pa.py_buffer(data)]
+            pa.Array.from_buffers(pa.large_string(), 1, whole).validate(full=True)
+    except (UnicodeDecodeError, pa.ArrowInvalid):
         return False
     return True
 

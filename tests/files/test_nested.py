@@ -10,6 +10,7 @@ import pytest
 
 from scorer.errors import DataError
 from scorer.files import batches
+from scorer.files.compare import InputOptions, open_pair
 from scorer.files.formats import open_source
 from scorer.files.ndjson import source as ndjson_source
 from scorer.files.nested import Inside, find_keys
@@ -232,3 +233,35 @@ def test_names_that_are_too_long_or_too_many_are_not_hinted_at() -> None:
     with pytest.raises(DataError) as caught:
         find_keys("it", ["a", "b"], "nothing", lambda: tree)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_column_that_an_output_has_not_is_told_without_an_option(
+    kind: str, tmp_path: Path
+) -> None:
+    """The page of a report asks for columns by several options."""
+    source = open_source(write(tmp_path / f"in.{kind}", ROWS[:1]), text_column="data.text")
+    source.write_scored(output := tmp_path / f"out.{kind}", PLAN, slices(source, 3))
+    pair = open_pair(None, output, PLAN, InputOptions("data.text", None, None, None))
+    (piece,) = pair.output_pieces()
+    assert pair.column(piece, "data.text").to_list() == ["ok"]
+    with pytest.raises(
+        DataError, match=r"has no column 'data\.day'; it has id, data, label, score"
+    ):
+        pair.column(piece, "data.day")
+
+
+def test_an_id_that_is_in_doubt_is_read_strictly(tmp_path: Path) -> None:
+    """Twice on the way, spelled by numbers, of another kind: as for a column."""
+    lines = [
+        '{"text":"a","data":{"id":7},"x":{"data":{"id":8}}}',
+        '{"text":"a","data":{"i\\u0064":"seven"}}',
+        '{"text":"a","data":{"id":7,"id":7}}',
+        '{"text":"a","data":{"id":7.5}}',
+        '{"text":"a","data":[{"id":7}]}',
+        '{"text":"a","x":NaN,"data":{"id":-0}}',
+        '{"text":"a","data":{"id":"a\\n"}}',
+    ]
+    (path := tmp_path / "in.ndjson").write_text("\n".join(lines))
+    ids = [value for piece in open_source(path).values("data.id") for value in piece]
+    assert ids == ["7", "seven", None, None, None, "-0", "a\n"]

@@ -45,12 +45,17 @@ class Decoder:
         self._decode = msgspec.json.Decoder(kind, dec_hook=_refuse).decode
         self._members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-    def values(self, lines: Sequence[bytes]) -> tuple[list[Any], list[int]]:
-        """Return the value of each line, None where it is missing, and the numbers of doubts."""
+    def values(self, lines: Sequence[bytes], around: memoryview) -> tuple[list[Any], list[int]]:
+        """Return the value of each line, None where it is missing, and the numbers of doubts.
+
+        Args:
+            lines: The lines.
+            around: Bytes in which all of them stand.
+        """
         found: list[Any] = [None] * len(lines)
         doubts: list[int] = []
         decode, quoted, last = self._decode, self._quoted, self._quoted[-1]
-        spelled = self._spelled if self._spelled(b"".join(lines)) else None
+        spelled = self._spelled if self._spelled(around) else None
         nested = len(quoted) > 1
         # A million lines a second: no call that can be spared.
         for number, line in enumerate(lines):

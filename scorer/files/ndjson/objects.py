@@ -61,7 +61,8 @@ class ObjectReader:
         too_long = lines.ends - lines.starts > self._cap
         bad_bytes = not_utf8(lines.data, lines.starts, lines.ends, int(lines.stops[-1]))
         contents = lines.contents()
-        texts, doubts = self._decoder.values(contents)
+        around = memoryview(lines.data)[int(lines.starts[0]) : int(lines.stops[-1])]
+        texts, doubts = self._decoder.values(contents, around)
         singly = too_long | bad_bytes
         singly[doubts] = True
         braces, bare, odd = _last_braces(lines)

@@ -29,7 +29,7 @@ class Values:
     def of(self, rows: Objects) -> pl.Series:
         """Return String [rows]; null where a key is missing or there twice, or of another kind."""
         lines = rows.lines()
-        found, doubts = self._decoder.values(lines)
+        found, doubts = self._decoder.values(lines, memoryview(rows.data))
         cells = list(map(_spelled, found))
         for i in doubts:
             cells[i] = text_or_number(lines[i], self._path)
