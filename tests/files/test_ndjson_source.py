@@ -223,6 +223,14 @@ def test_a_text_that_no_object_has_is_an_error(tmp_path: Path) -> None:
         open_source(path)
 
 
+def test_blanks_around_a_key_are_no_part_of_its_name(tmp_path: Path) -> None:
+    """The key that is meant is read, as it stands in the lines; ids too."""
+    (path := tmp_path / "in.ndjson").write_bytes(b'{" text":"ok","id ":"7"}\n{" text":"last"}\n')
+    source = open_source(path)
+    assert [text for window in source.windows(9) for text in window.texts] == ["ok", "last"]
+    assert [value for piece in source.values("id") for value in piece] == ["7", None]
+
+
 def test_few_bytes_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TextKeys are looked for in so many lines and bytes; those of longer lines do not count."""
     (path := tmp_path / "in.ndjson").write_bytes(b'{"text":"a"}\n{"b":1}\n{"c":1}\n')
