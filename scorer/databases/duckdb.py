@@ -1,6 +1,7 @@
 """DuckDB through its own package, which hands Arrow in and out."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from scorer.databases.engine import Column, Dialect, Found, first_line, folded
 from scorer.databases.faults import Faults, Kind
 from scorer.databases.interrupts import interruptibly
 from scorer.databases.names import TableName, parse_table
-from scorer.errors import TweetscoreError, UsageError
+from scorer.errors import OutputRefused, TweetscoreError, UsageError
 from scorer.files.storage import reading
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ _WORDS = tuple(
     for words, kind in (
         ("must be at the top level|DML statements", Kind.WRITES),
         ("transaction that has already modified|read-only mode", Kind.WRITES),
-        ("No space left|Disk quota exceeded|max_temp_directory_size", Kind.FULL),
+        ("No space left|Disk quota exceeded|File too large|max_temp_directory_size", Kind.FULL),
         ("Permission denied|Operation not permitted|[Rr]ead-only", Kind.READ_ONLY),
         ("not a valid DuckDB|Trying to read a database file with version", Kind.FOREIGN),
         ("No files found|Cannot open file .*No such file", Kind.MISSING),
@@ -102,7 +103,14 @@ class DuckDB:
         if folded(self._path.stem) == _WORK:
             raise UsageError(f"{self._path} is called like the work area", "rename it")
         with reading(self._path), self._path.open("rb"):
-            return self
+            pass
+        home = self._path.resolve().parent
+        if not os.access(home, os.W_OK):  # DuckDB would find out at the COMMIT
+            raise OutputRefused(
+                f"{home} cannot be written, where DuckDB keeps a log of {self._path.name}",
+                "check its permissions",
+            )
+        return self
 
     def __exit__(self, *_: object) -> None:
         """Do nothing: each session is closed already."""

@@ -9,11 +9,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def interruptibly(call: Callable[[], T], cancel: Callable[[], object]) -> T:
+def interruptibly(call: Callable[[], T], cancel: Callable[[], object] | None) -> T:
     """Return what a call returns; cancel it when a signal comes, and wait until it has ended.
 
     The call is made in a thread: Python hears signals only between two steps of the main one. An
     engine that cannot cancel is waited for, because its connection must not be closed under it.
+
+    Args:
+        call: What may take long.
+        cancel: Ends it; None where nothing is lost if it is left alone and the program ends.
     """
     outcome: Future[T] = Future()
 
@@ -28,7 +32,7 @@ def interruptibly(call: Callable[[], T], cancel: Callable[[], object]) -> T:
         Thread(target=work, name="database", daemon=True).start()
         return outcome.result()
     except KeyboardInterrupt:
-        if not outcome.cancel():  # it has begun
+        if cancel and not outcome.cancel():  # it has begun
             with suppress(Exception):  # the interrupt matters more than what cancelling says
                 cancel()
             wait([outcome])

@@ -1,5 +1,6 @@
 """PostgreSQL through its ADBC driver: COPY in both directions, libpq underneath."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from scorer.databases.adbc import AdbcSession
 from scorer.databases.address import Address
 from scorer.databases.engine import Dialect, Found, first_line
 from scorer.databases.faults import Faults, Kind
+from scorer.databases.interrupts import interruptibly
 from scorer.databases.names import TableName, quoted
 from scorer.errors import (
     InputMissing,
@@ -34,6 +36,10 @@ _FIND = """
             AND o.relkind IN ('r', 'p') AND o.relpersistence <> 't')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)
 """
+_STANDING = """
+    SELECT current_setting('transaction_read_only'), current_database()::text,
+           has_database_privilege(current_database(), 'TEMPORARY')
+"""
 _HERE = "SELECT current_database()::text, current_schema()::text"
 # Down through views, partitions and children.
 _READS = """
@@ -55,6 +61,7 @@ _READS = """
 # Of a login that failed there is no code, only libpq's words, or the server's.
 _BUSY = re.compile("too many (clients|connections)|connection slots|starting up|shutting down")
 _NO_URL = re.compile("(invalid|missing|unexpected|extra|forbidden|end of string) ")
+_TIMEOUT = 60  # seconds for a login, unless somebody says otherwise; libpq's own is none
 _TABLES = {"r": "table", "p": "table"}
 _OTHERS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
 _SERVERS_OWN = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.*)")
@@ -125,7 +132,9 @@ class PostgreSQL:
     def __enter__(self) -> Self:
         """Connect, as libpq does: PGPASSWORD, ~/.pgpass, sslmode and so on."""
         try:
-            self._connection = dbapi.connect(self._address.where, autocommit=True)
+            self._connection = interruptibly(
+                lambda: dbapi.connect(_with_timeout(self._address.where), autocommit=True), None
+            )
         except adbc.Error as error:
             raise _unreached(self._address, _words(error)) from error
         try:
@@ -149,7 +158,13 @@ class PostgreSQL:
         # 0 would mean for ever.
         self._session.execute(f"SET lock_timeout = {max(1, round(self._wait * 1000))}")
         self._session.execute("SET client_encoding = 'UTF8'")  # as Arrow's texts are
-        if self._session.rows("SELECT current_setting('transaction_read_only')") == [("on",)]:
+        ((takes_none, database, has_temporary),) = self._session.rows(_STANDING)
+        if not has_temporary:
+            raise OutputRefused(
+                f"{self._address.shown}: the user may make no temporary tables for the rows",
+                f"GRANT TEMPORARY ON DATABASE {quoted(database)} to the user",
+            )
+        if takes_none == "on":
             raise OutputRefused(
                 f"{self._address.shown} takes no changes: it is a standby, or "
                 "default_transaction_read_only is on",
@@ -203,6 +218,13 @@ class _Session(AdbcSession):
     def ingest(self, reader: Any, table: TableName) -> None:
         with self._connection.cursor() as cursor:
             cursor.adbc_ingest(table.parts[-1], reader, mode="append", temporary=True)
+
+
+def _with_timeout(url: str) -> str:
+    """Return a URL with a limit on how long a server may take to answer."""
+    if "connect_timeout=" in url or os.environ.get("PGCONNECT_TIMEOUT"):
+        return url
+    return f"{url}{'&' if '?' in url else '?'}connect_timeout={_TIMEOUT}"
 
 
 def _unreached(address: Address, words: str) -> TweetscoreError:

@@ -240,7 +240,7 @@ class _TableRun:
             "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "database": options.address.shown,
             "source": str(source),
-            "target": str(options.into),
+            "target": str(self._found.name),
             "id_column": options.id_column,
             "result_key": self._key,
             "rows": rows,

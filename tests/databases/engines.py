@@ -18,6 +18,14 @@ from adbc_driver_postgresql import dbapi
 
 Rows = list[tuple[Any, ...]]
 
+_DROP_SCHEMAS = """
+    DO $$ DECLARE name text; BEGIN
+        FOR name IN SELECT nspname FROM pg_namespace
+            WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+            EXECUTE format('DROP SCHEMA %I CASCADE', name);
+        END LOOP;
+    END $$
+"""
 INSTALLED = Path("/usr/lib/postgresql")  # where Debian keeps servers, out of PATH
 
 SCHEMA = "CREATE TABLE tweets (id BIGINT, text VARCHAR(280), likes BIGINT)"
@@ -180,9 +188,9 @@ class Server:
     password: str = "s3cret/+ %word"  # noqa: S105  of a server that lives as long as a test
 
     def empty(self, database: str = "postgres") -> InPostgreSQL:
-        """Return a database without tables."""
+        """Return a database without tables, and with one schema."""
         found = InPostgreSQL(self, database)
-        found.run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        found.run(_DROP_SCHEMAS, "CREATE SCHEMA public")
         return found
 
 

@@ -1,5 +1,7 @@
 """What engines report: one line, with the code of its kind, and never "run again" in vain."""
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,14 @@ import pytest
 from adbc_driver_manager import AdbcStatusCode
 from adbc_driver_manager import dbapi as adbc
 
-from scorer.databases.address import Address
+from scorer.databases import open_database
+from scorer.databases.address import Address, parse_address
 from scorer.databases.duckdb import _translated as of_duckdb
 from scorer.databases.faults import Faults, Kind
 from scorer.databases.postgresql import _kind as kind_of_postgresql
-from scorer.databases.postgresql import _unreached
+from scorer.databases.postgresql import _unreached, _with_timeout
 from scorer.databases.sqlite import _translated as of_sqlite
-from scorer.errors import TweetscoreError
+from scorer.errors import InputMissing, TweetscoreError
 from tests.databases.conftest import Score
 from tests.databases.engines import Engine
 from tests.pipeline.conftest import StubClassifier
@@ -260,6 +263,20 @@ class TestServer:
         assert "takes no changes: it is a standby" in line_of(score, 73, url=url)
         assert stub.loads == 0
 
+    def test_a_user_without_temporary_tables(self, engine: Engine, score: Score) -> None:
+        """The line is the statement that helps, but for the user's name."""
+        engine.run(
+            "DROP ROLE IF EXISTS plain",
+            "CREATE ROLE plain LOGIN PASSWORD 'plain-pass'",
+            "REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC",
+        )
+        url = engine.url.replace("scorer@", "plain:plain-pass@")
+        try:
+            line = line_of(score, 73, url=url)
+        finally:
+            engine.run("GRANT TEMPORARY ON DATABASE postgres TO PUBLIC")
+        assert line.endswith('; GRANT TEMPORARY ON DATABASE "postgres" to the user')
+
     def test_a_view_in_the_way(self, engine: Engine, score: Score) -> None:
         """The table cannot be made anew under it."""
         engine.run("CREATE TABLE scored AS SELECT 1 AS x", "CREATE VIEW v AS SELECT * FROM scored")
@@ -300,3 +317,33 @@ def test_a_damaged_file(engine: Any, score: Score) -> None:
         file.write(b"\xff" * 4096)
     line = line_of(score, 65)
     assert "malformed; check the database with its own tools, or restore it" in line
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+def test_a_directory_that_takes_no_log(
+    engine: Engine, score: Score, stub: StubClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found out before the model works; a stub for the system, as root may write anywhere."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "cannot be written, where DuckDB keeps a log of" in line_of(score, 73)
+    assert stub.loads == 0
+
+
+@pytest.mark.parametrize("given", ["in the URL", "in the environment"])
+def test_a_server_that_never_answers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """After the seconds that the user says, and some of ours where nobody does."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/db"
+        assert _with_timeout(url) == f"{url}?connect_timeout=60"
+        if given == "in the URL":
+            url += "?connect_timeout=2"
+        else:
+            monkeypatch.setenv("PGCONNECT_TIMEOUT", "2")
+        assert _with_timeout(url) == url
+        with (
+            pytest.raises(InputMissing, match=r"cannot be reached: .*timeout expired"),
+            open_database(parse_address(url), tmp_path, 0),
+        ):
+            pass

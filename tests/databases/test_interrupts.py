@@ -45,3 +45,17 @@ def test_results_and_errors_come_through() -> None:
     assert interruptibly(lambda: 7, lambda: None) == 7
     with pytest.raises(ZeroDivisionError):
         interruptibly(lambda: 1 // 0, lambda: None)
+
+
+def test_what_nobody_can_cancel_is_left_alone() -> None:
+    """A login to a server that does not answer."""
+    never = threading.Event()
+
+    def login() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        never.wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        interruptibly(login, None)
+    assert not never.is_set()
+    never.set()

@@ -22,7 +22,7 @@ ENGLISH = [("negative", 1), ("neutral", 1), ("positive", 1)]
 
 @pytest.fixture(autouse=True)
 def other_schema(engine: Engine) -> Iterator[None]:
-    engine.run('DROP SCHEMA IF EXISTS other, "Mart" CASCADE', "CREATE SCHEMA other")
+    engine.run("CREATE SCHEMA other")
     yield
     engine.run("ALTER ROLE scorer RESET search_path")
 
