@@ -83,7 +83,6 @@ _KINDS = {
     "42": Kind.NAME,
     "42501": Kind.DENIED,
     "42601": Kind.SYNTAX,
-    "42704": Kind.MISSING,
     "42809": Kind.BLOCKED,
     "42P01": Kind.MISSING,
     "42P02": Kind.SYNTAX,

@@ -27,7 +27,8 @@ _FIND = (
 )
 _ROOTS = "SELECT rootpage, tbl_name FROM main.sqlite_schema WHERE rootpage > 0"
 _DRIVERS_OWN = re.compile(r"^[A-Z_]+: (\[SQLite\] )?(Failed to \w+ query: )?")
-_BLANK = re.compile(r"(\s|;|--[^\n]*|/\*.*?(\*/|$))*", re.DOTALL)
+# Possessive: a comment ends where it ends, and dashes are not tried in all ways.
+_BLANK = re.compile(r"(?:\s|;|--[^\n]*+|/\*(?:(?!\*/).)*+(?:\*/|$))*+", re.DOTALL)
 
 # SQLite's own texts, which are never translated; the driver hands no code on.
 _KINDS = tuple(

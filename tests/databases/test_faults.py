@@ -131,6 +131,7 @@ def test_kinds_of_duckdb(error: type[duckdb.Error], words: str, codes: tuple[int
         ("3F000", Kind.MISSING),
         ("42703", Kind.NAME),
         ("42883", Kind.NAME),
+        ("42704", Kind.NAME),
         ("42P16", Kind.NAME),
         ("42501", Kind.DENIED),
         ("25006", Kind.READ_ONLY),

@@ -39,6 +39,8 @@ def is_refused(engine: Engine, score: Score, stub: StubClassifier, query: str) -
         "SELECT 1 AS id, 'a' AS text; DROP TABLE victim",
         "SELECT 1 AS id, 'a' AS text; SELECT 2 AS id, 'b' AS text",
         "SELECT 1 AS id, 'a' AS text; -- first\nDROP TABLE victim;",
+        "SELECT 1 AS id, 'a' AS text; /* first */ DROP TABLE victim /* then */",
+        "SELECT 1 AS id, 'a' AS text; " + "-" * 5_000 + "\nDROP TABLE victim",
         "/* only */ DROP TABLE victim",
         "DROP TABLE victim; SELECT * FROM tweets",
         "DELETE FROM tweets RETURNING *",
