@@ -16,6 +16,7 @@ from scorer.databases.faults import Faults, Kind
 from scorer.databases.interrupts import interruptibly
 from scorer.databases.names import TableName, parse_table
 from scorer.errors import OutputRefused, TweetscoreError, UsageError
+from scorer.files.own import open_own
 from scorer.files.storage import reading
 
 T = TypeVar("T")
@@ -102,7 +103,7 @@ class DuckDB:
         """Look whether it is there: DuckDB would make a new one, and name a catalog after it."""
         if folded(self._path.stem) == _WORK:
             raise UsageError(f"{self._path} is called like the work area", "rename it")
-        with reading(self._path), self._path.open("rb"):
+        with reading(self._path), open_own(self._path):
             pass
         home = self._path.resolve().parent
         if not os.access(home, os.W_OK):  # DuckDB would find out at the COMMIT

@@ -15,6 +15,7 @@ from scorer.databases.engine import Dialect, Found, first_line, folded
 from scorer.databases.faults import Faults, Kind
 from scorer.databases.names import TableName
 from scorer.errors import TweetscoreError, UsageError
+from scorer.files.own import open_own
 from scorer.files.storage import reading
 
 _WORK = "tweetscore_work"
@@ -76,7 +77,7 @@ class SQLite:
 
     def __enter__(self) -> Self:
         """Look whether it is there."""
-        with reading(self._path), self._path.open("rb"):
+        with reading(self._path), open_own(self._path):
             return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,5 +1,6 @@
 """What stands between a URL and a database."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -132,6 +133,17 @@ def test_a_file_that_is_not_there_is_not_made(kind: str, tmp_path: Path) -> None
     ):
         pass
     assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "sqlite"])
+def test_a_pipe_is_no_database_and_is_not_waited_for(kind: str, tmp_path: Path) -> None:
+    """Nobody writes into it, and no engine could go back in it."""
+    os.mkfifo(path := tmp_path / "pipe.db")
+    with (
+        pytest.raises(DataError, match=f"{path} is a pipe, not a regular file"),
+        open_database(parse_address(f"{kind}:///{path}"), tmp_path, 0),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(("kind", "name"), [("duckdb", "DuckDB"), ("sqlite", "SQLite")])
