@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scorer.errors import OutputRefused
+from scorer.files.attributes import keep_attributes
 
 
 @contextmanager
@@ -36,6 +37,7 @@ def staged(destination: Path, *, marker: str, overwrite: bool) -> Iterator[Path]
         yield stage
         for path in stage.iterdir():
             path.chmod(0o644)  # safetensors writes for the owner alone
+        keep_attributes(destination, stage)  # who may enter the old one may enter the new one
         _swap(stage, destination)
     finally:
         shutil.rmtree(stage, ignore_errors=True)  # gone already if it was published

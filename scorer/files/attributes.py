@@ -22,8 +22,8 @@ def keep_attributes(old: Path, new: Path) -> tuple[str, ...]:
     access list cannot be kept, nobody may read the new file who could not read the old one.
 
     Args:
-        old: A regular file; without one nothing is done.
-        new: A file of ours.
+        old: A regular file or a directory; without one nothing is done.
+        new: One of ours.
 
     Returns:
         A line on what could not be kept, and what to do about it; none if all was.
@@ -42,7 +42,9 @@ def keep_attributes(old: Path, new: Path) -> tuple[str, ...]:
 def _keep(old: Path, status: os.stat_result, new: int) -> tuple[str, ...]:
     labels = _labels(old)
     made = os.fstat(new)
-    mode = stat.S_IMODE(status.st_mode) & 0o777
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISREG(status.st_mode):
+        mode &= 0o777
     lost = []
     if made.st_gid != status.st_gid and not _done(os.fchown, new, -1, status.st_gid):
         mode &= ~0o070 | (mode & 0o007) << 3  # the bits would be for another group now

@@ -291,6 +291,22 @@ def test_staged_directory_replaces_its_own_kind_only_if_asked(tmp_path: Path) ->
     assert [path.name for path in target.parent.iterdir()] == ["a"]
 
 
+def test_a_directory_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
+    """One that only its owner may enter stays so, whether it held a result or was just made."""
+    (target := tmp_path / "a").mkdir(mode=0o700)
+    for content in ("1", "2"):
+        with staged(target, marker="mark", overwrite=True) as stage:
+            (stage / "mark").write_text(content)
+        assert target.stat().st_mode & 0o7777 == 0o700
+    target.chmod(0o2750)
+    with staged(target, marker="mark", overwrite=True) as stage:
+        (stage / "mark").write_text("3")
+    assert target.stat().st_mode & 0o7777 == 0o2750
+    with staged(tmp_path / "b", marker="mark", overwrite=True) as stage:
+        (stage / "mark").write_text("1")
+    assert (tmp_path / "b").stat().st_mode & 0o7777 == 0o755
+
+
 def test_failure_leaves_the_earlier_result(tmp_path: Path) -> None:
     """What fails half-way leaves neither a half nor a hole."""
     with staged(tmp_path / "a", marker="mark", overwrite=False) as stage:

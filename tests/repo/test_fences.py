@@ -234,7 +234,13 @@ ROOMS = {
     "scorer/bounds.py": ["scorer.threads"],
     "scorer/pools.py": ["scorer.bounds", "scorer.threads"],
     "scorer/__init__.py": ["scorer.api", "scorer.errors"],
-    "export/": [*BASE, "scorer.cli.log.Command", "scorer.cli.options", "scorer.inference"],
+    "export/": [
+        *BASE,
+        "scorer.cli.log.Command",
+        "scorer.cli.options",
+        "scorer.files.attributes",
+        "scorer.inference",
+    ],
 }
 
 SOURCES = sorted(
