@@ -50,14 +50,8 @@ def check_output(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
     """
     check_place(output, inputs)
     with writing(output):
-        for path in (report_path(output), rejects_path(output)):
-            if path.is_dir() and not path.is_symlink():
-                raise OutputRefused(
-                    f"{path} is a directory, and {output.name} needs the name for a file",
-                    f"mv -- {_quoted(path)} {_quoted(path.with_name(path.name + '.old'))}",
-                )
+        for path in (report_path(output), rejects_path(output), state_directory(output)):
             _check_replaceable(path)
-        _check_replaceable(state_directory(output))
 
 
 def _check_directory(directory: Path) -> None:

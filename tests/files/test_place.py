@@ -103,18 +103,6 @@ def test_a_system_that_tells_nothing_more_is_no_obstacle(
     check_output(tmp_path / "out.csv", {})
 
 
-@pytest.mark.parametrize("name", ["out.csv.run.json", "out.csv.rejects.ndjson"])
-def test_a_directory_in_the_place_of_a_report_is_refused(tmp_path: Path, name: str) -> None:
-    """Else the output would be there without it, and the next run would not know it as ours."""
-    (tmp_path / name).mkdir()
-    with pytest.raises(OutputRefused) as caught:
-        check_output(tmp_path / "out.csv", {})
-    path = tmp_path / name
-    assert str(caught.value) == (
-        f"{path} is a directory, and out.csv needs the name for a file; mv -- {path} {path}.old"
-    )
-
-
 def is_sticky_directory_of_others(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
     """Be another user than the one whose files and directory these are."""
     tmp_path.chmod(0o1777)

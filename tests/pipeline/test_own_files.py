@@ -10,6 +10,7 @@ import pytest
 
 from scorer import pipeline
 from scorer.errors import OutputRefused
+from scorer.files import place
 from scorer.files.discover import (
     failed_report_path,
     rejects_path,
@@ -136,10 +137,12 @@ def test_whatever_lies_in_the_state_does_not_stop_the_night(
 
 
 def test_an_output_that_cannot_be_replaced_is_refused_before_the_model_works(
-    source: Path, output: Path
+    source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """73, and what is there stays."""
-    report_path(output).mkdir()
+    mounted = report_path(output)
+    mounted.touch()
+    monkeypatch.setattr(place, "_attributes", lambda path: 0x2000 * (path == mounted))
     stub = StubClassifier()
     (outcome,) = pipeline.run(RunOptions((source,), output=output), model_for=lambda _: stub)
     assert isinstance(outcome.error, OutputRefused)
