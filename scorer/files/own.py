@@ -143,10 +143,12 @@ def why_not_private(directory: Path) -> str:
 def _has_modes(directory: Path, mode: int) -> bool:
     """Tell whether a directory's mode means something: some file systems show one for all.
 
-    A bit is changed that neither lets somebody write nor keeps one from it.
+    A bit is changed, and changed back, that neither lets somebody write nor keeps one from it.
     """
     try:
         directory.chmod(stat.S_IMODE(mode) ^ stat.S_IXOTH)
-        return directory.lstat().st_mode != mode
+        changed = directory.lstat().st_mode != mode
+        directory.chmod(stat.S_IMODE(mode))
     except PermissionError:
         return False
+    return changed
