@@ -101,7 +101,7 @@ class _Call:
         option = self._named.get("--output")
         had = any(found is option for found, _ in self._options)
         self._options = [each for each in self._options if each[0] is not option]
-        if had and option is not None:
+        if had and option is not None and output != path:
             self._options.append((option, ["--output", output]))
 
     def words(self, added: Mapping[str, str | None]) -> str:

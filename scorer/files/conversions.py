@@ -73,7 +73,7 @@ _WORDS: dict[str, str] = {
     ".xml": "fetch it again if it is an error page; else write its rows as CSV",
     "lfs": "fetch the file itself with git lfs pull",
     ".pkl": "save the frame with to_parquet where the pickle was made, and name that file",
-    "broken zip": "fetch it again; an Excel workbook is to be saved as CSV UTF-8",
+    "broken zip": "fetch it again; save a workbook as CSV UTF-8, and name that file",
 }
 _ELSE = "save it as CSV in UTF-8, or as Parquet, with what wrote it, and name that file"
 

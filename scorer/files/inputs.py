@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scorer import hints
 from scorer.errors import InputMissing, TweetscoreError, UsageError
-from scorer.files.foreign import FOREIGN, found_there
+from scorer.files.foreign import FOREIGN, found_there, known_format
 from scorer.files.formats import SUPPORTED, Kind, format_of
 from scorer.files.storage import is_directory, reading
 
@@ -75,13 +75,15 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
             files.extend(search.find(base, segments))
         elif len(arguments) > 1 and OURS.search(argument.name):
             ours.append(argument)
+        elif len(arguments) > 1 and (error := _unusable(argument, kind)):
+            search.unreadable.append((argument, error))  # which keeps no other from its turn
         else:
             tops.append(argument.parent)
             files.append(argument)
     if not files and not search.unreadable:
         passed_over = search.passed_over + Counter({_OURS: len(ours)})
         raise nothing_found(arguments, passed_over, search.unknown)
-    top = os.path.commonpath([os.path.abspath(each) for each in tops])
+    top = os.path.commonpath([os.path.abspath(each) for each in tops or arguments])
     return Inputs(
         tuple(files),
         _above_partitions(Path(top)),
@@ -90,6 +92,15 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
         tuple(search.unreadable),
         tuple((why, n) for why, n in sorted(search.passed_over.items()) if why != _OURS),
     )
+
+
+def _unusable(path: Path, kind: Kind | None) -> TweetscoreError | None:
+    """Return why a file that was named has no format."""
+    try:
+        known_format(path, kind)
+    except TweetscoreError as error:
+        return error
+    return None
 
 
 def partition_keys(path: Path) -> tuple[str, ...]:

@@ -75,7 +75,11 @@ def told(name: str, content: bytes, **options: str) -> TweetscoreError:
         ("x.csv", lzma.compress(CSV), "x.csv is xz, not CSV; try: xz -dc < x.csv | "),
         ("x.csv", archive("a.csv"), "x.csv is a zip archive, not CSV; try: "),
         ("x.csv", archive("[Content_Types].xml"), "x.csv is an Excel workbook, not CSV; save it"),
-        ("x.csv", b"PK\3\4\x14\0", "x.csv is a zip archive or an Excel workbook, and not complete"),
+        (
+            "x.csv",
+            b"PK\3\4\x14\0",
+            "x.csv is a damaged zip archive, maybe an Excel workbook",
+        ),
         ("x.csv", AVRO, "x.csv is Avro, not CSV; try: "),
         ("x.csv", ORC, "x.csv is ORC, not CSV; try: "),
         ("x.csv", NDJSON, "x.csv is NDJSON, not CSV; rename it: mv x.csv x.ndjson && "),
@@ -219,6 +223,17 @@ def test_a_file_that_is_not_there_is_missing(here: Path) -> None:
     """Its extension does not matter."""
     with pytest.raises(InputMissing, match=r"x\.txt does not exist; check the name"):
         plan_outputs(find_inputs([Path("x.txt")]))
+
+
+def test_a_file_of_no_format_keeps_no_other_from_its_turn(here: Path) -> None:
+    """Whether it is there or not; its error is told beside theirs."""
+    Path("a.csv").write_bytes(CSV)
+    Path("b").write_bytes(CSV)
+    inputs = find_inputs([Path("a.csv"), Path("b"), Path("c.txt")])
+    assert inputs.files == (Path("a.csv"),)
+    assert [(str(path), error.exit_code) for path, error in inputs.unreadable] == [
+        ("b", 2), ("c.txt", 66),
+    ]  # fmt: skip
 
 
 def test_a_directory_of_other_files_says_what_they_are(here: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_file_with_a_star_in_its_name_is_itself(here: Path) -> None:
 
 def test_a_name_that_is_not_there_is_left_to_who_opens_it(here: Path) -> None:
     """It fails with the others' turn, not before them."""
-    assert found("late.csv", "odd.txt") == ["late.csv", "odd.txt"]
+    assert found("late.csv", "later.csv") == ["late.csv", "later.csv"]
 
 
 def test_what_is_no_input_is_passed_over_and_counted(here: Path) -> None:
