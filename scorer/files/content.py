@@ -33,6 +33,7 @@ NDJSON = Content("NDJSON", ".ndjson")
 ARRAY = Content("a JSON array", "array")
 STRINGS = Content("a JSON array of texts", "strings")
 PRETTY = Content("JSON over several lines, not an object a line", "pretty")
+SEVERAL = Content("JSON objects over several lines each, not one a line", "several")
 COLUMNS = Content("one JSON object with a column under each key", "columns")
 PLAIN = Content("plain text", ".txt")
 _UTF16 = Content("UTF-16", "utf-16")
@@ -152,7 +153,7 @@ def json_content(text: str, *, whole: bool) -> Content | None:
         return NDJSON
     if text.startswith("["):
         return _array(text, first, rest, value)
-    return PRETTY if _goes_on(first, rest, text) else None
+    return _several_lines(first, rest, text)
 
 
 def parsed(line: str) -> Any:
@@ -178,15 +179,24 @@ def _items(item: Any) -> Content | None:
     return ARRAY if isinstance(item, dict) else None
 
 
-def _goes_on(first: str, rest: str, text: str) -> bool:
-    """Tell whether an object that a line begins goes on in the next ones."""
-    if first.strip() == "{":
-        return rest.lstrip().startswith(('"', "}"))
+def _several_lines(first: str, rest: str, text: str) -> Content | None:
+    """Return what an object is that goes on in the lines after its first.
+
+    Beside objects of one line each it is a broken record among rows.
+    """
     try:
-        json.JSONDecoder().raw_decode(text)
+        _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
-        return False
-    return True
+        is_cut = first.strip() == "{" and rest.lstrip().startswith('"')
+        return PRETTY if is_cut and not _has_object_lines(rest) else None
+    after = text[end:].strip()
+    if _has_object_lines(after):
+        return None
+    return SEVERAL if after.startswith("{") else PRETTY
+
+
+def _has_object_lines(text: str) -> bool:
+    return any(isinstance(parsed(line), dict) for line in text.splitlines()[:_LINES])
 
 
 def _is_columnar(value: dict[str, Any]) -> bool:

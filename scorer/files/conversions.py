@@ -56,6 +56,7 @@ _FILTERS: dict[str, tuple[str, str]] = {
     "array": (_python(_ROWS.format("r")), ".ndjson"),
     "strings": (_python(_ROWS.format('{"text": r}')), ".ndjson"),
     "pretty": (_python(_PRETTY), ".ndjson"),
+    "several": ("jq -c .", ".ndjson"),
     "columns": (_python(_COLUMNS), ".ndjson"),
     ".avro": (_python(_AVRO), ".parquet"),
     ".orc": (_python(_ORC), ".parquet"),

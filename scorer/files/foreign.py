@@ -203,7 +203,7 @@ def _not_expected(
         wanted = expected.compression if expected.compression == "gzip" else "Zstandard"
     place = "standard input" if stream else str(path)
     words = f"{place} is {found.words}" + (" inside" if inside else "")
-    words += "" if found.extension == "pretty" else f", not {wanted}"
+    words += "" if found.extension in {"pretty", "several"} else f", not {wanted}"
     way = (
         stream_way(found, to_compress="none" if inside else expected.compression)
         if stream

@@ -14,6 +14,7 @@ from scorer.files.discover import resolved
 from scorer.files.publish import FileIdentity
 from scorer.files.scored import ScoredRows, scored_rows
 from scorer.files.storage import reading
+from scorer.hints import path_word
 from scorer.monitor.report_check import contradictions
 from scorer.report.statistics import Ids, ids_of
 from scorer.reported import appended_columns, reading_options, report_of
@@ -56,7 +57,8 @@ class Opened:
             raise self._contradicted("its rows are not as many as the report counts")
 
     def _contradicted(self, problem: str) -> DataError:
-        return DataError(f"{self.path}: {problem}", "tweetscore verify tells more")
+        hint = f"see: tweetscore verify {path_word(self.path)}"
+        return DataError(f"{self.path}: {problem}", hint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

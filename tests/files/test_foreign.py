@@ -126,12 +126,15 @@ def test_a_header_may_begin_like_another_format(here: Path, header: str) -> None
     assert open_source(path).columns == (header, "text")
 
 
-@pytest.mark.parametrize("line", ['{"text": 1', "garbage, more of it", "[1]", '{"a"'])
+@pytest.mark.parametrize(
+    "line",
+    ['{"text": 1', "garbage, more of it", "[1]", '{"a"', '{\n"text": "a"}', '{"a":\n2}'],
+)
 def test_a_broken_line_is_no_other_format(here: Path, line: str) -> None:
     """It is a record that is no row, as long as there are objects beside it."""
     (path := here / "x.ndjson").write_bytes(f"{line}\n".encode() + NDJSON)
     [window] = open_source(path).windows(10)
-    assert (len(window.texts), len(window.rejects)) == (2, 1)
+    assert (len(window.texts), len(window.rejects)) == (2, 1 + line.count("\n"))
 
 
 @pytest.mark.parametrize("name", ["x.json", "x.JSON", "x.json.gz"])
@@ -151,6 +154,7 @@ def test_json_with_an_object_a_line_is_ndjson(here: Path, name: str) -> None:
         (json.dumps(ROWS, indent=1).encode(), "a JSON array, not NDJSON"),
         (b"\xef\xbb\xbf \n" + ARRAY, "a JSON array, not NDJSON"),
         (json.dumps(ROWS[0], indent=4).encode(), "JSON over several lines, not an object a line"),
+        (json.dumps(ROWS[0], indent=4).encode() * 2, "JSON objects over several lines each, not"),
         (json.dumps({"data": ROWS}).encode(), "one JSON object with its rows under 'data'"),
         (b'{"text": ["a", "b"], "id": [1, 2]}', "one JSON object with a column under each key"),
         (b'["I love it", "so sad"]', "a JSON array of texts, not NDJSON"),
@@ -162,7 +166,7 @@ def test_other_json_is_named_with_a_command(here: Path, content: bytes, words: s
     assert error.problem.startswith(f"x.json is {words}")
     assert error.step is not None
     assert (error.step.joint, error.step.output) == ("|", "x.scored.ndjson")
-    assert error.step.command.endswith(" < x.json")
+    assert " < x.json" in error.step.command
 
 
 @pytest.mark.parametrize(
