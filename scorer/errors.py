@@ -9,6 +9,7 @@
     ├── DeviceUnavailable   69   the device or provider asked for is not there
     │   ├── DeviceFull      69   its memory cannot hold a batch
     │   └── EngineFailed    69   the cluster loses its workers again and again
+    ├── OutOfMemory         71   memory is used up
     ├── OutputRefused       73   the output cannot be created, or is not ours to replace
     ├── StorageError        74   reading or writing failed half-way
     ├── OutputLocked        75   another run is writing the output
@@ -19,8 +20,8 @@
 
 A message is one line: what happened, where, and after a semicolon what to do. Anything that
 is not in this tree is a bug of ours and exits 70, but for an error of the operating system, which
-exits 74, and an interrupt: 130, or 143 when it came as SIGTERM. What was done, but fell outside a
-bound that was asked for, is no error and exits 3.
+exits 74, Python's MemoryError, which exits 71, and an interrupt: 130, or 143 when it came as
+SIGTERM. What was done, but fell outside a bound that was asked for, is no error and exits 3.
 """
 
 from collections.abc import Callable, Mapping
@@ -129,6 +130,12 @@ class EngineFailed(DeviceUnavailable):
     """The cluster loses its workers again and again; what they had done is done."""
 
 
+class OutOfMemory(TweetscoreError):
+    """Memory, or the address space or the threads that the process may have, are used up."""
+
+    exit_code = 71
+
+
 class OutputRefused(TweetscoreError):
     """The output cannot be created, or is not ours to replace."""
 
@@ -183,6 +190,8 @@ def exit_code(error: BaseException) -> int:
         return 143
     if isinstance(error, KeyboardInterrupt):
         return 130
+    if isinstance(error, MemoryError):
+        return OutOfMemory.exit_code
     if isinstance(error, OSError):
         return StorageError.exit_code
     return 70

@@ -43,6 +43,7 @@ from scorer.files.state import (
 )
 from scorer.files.storage import writing
 from scorer.inference.baseline import baseline_of
+from scorer.memory import WITH_SMALLER_WINDOWS, told
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, library_versions
 from scorer.one_input import check_names, describe, open_input, output_columns
@@ -101,7 +102,8 @@ class FileRun:
         try:
             with called(self._options.names), writing(self._output):
                 yield
-        except BaseException as error:
+        except BaseException as caught:
+            error = told(caught, WITH_SMALLER_WINDOWS)
             if self._is_published():
                 words = "interrupted" if isinstance(error, KeyboardInterrupt) else error
                 self._record.warnings.append(

@@ -17,6 +17,7 @@ from scorer.file_run import FileRun
 from scorer.files.discover import plan_outputs
 from scorer.files.inputs import Inputs, find_inputs
 from scorer.files.publish import inodes
+from scorer.memory import WITH_ONE_GRAPH, told
 from scorer.run_options import Loaded, Model, Outcome, RunOptions, TextClassifier
 
 if TYPE_CHECKING:
@@ -91,8 +92,10 @@ class SharedModel:
         try:
             yield
         except BaseException as error:
-            self.error = error
-            raise
+            self.error = told(error, WITH_ONE_GRAPH)
+            if self.error is error:
+                raise
+            raise self.error from error
 
 
 def discover(options: RunOptions) -> Inputs:

@@ -26,7 +26,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
     epilog="Every option can also be set as TWEETSCORE_NAME in the environment, such as "
     "TWEETSCORE_DEVICE=cpu, or, those of model aside, in a file tweetscore.toml. "
     "Exit codes: 0 done, 2 usage, 3 done, but drifted, 65 bad data, 66 input missing, "
-    "69 no such device, 70 a bug of ours, 73 output refused, 74 I/O error, "
+    "69 no such device, 70 a bug of ours, 71 out of memory, 73 output refused, 74 I/O error, "
     "75 another run writes the output, 76 outside the parity gate, "
     "78 bad model, configuration or installation, 130/143 interrupted.",
 )

@@ -14,6 +14,7 @@ from scorer.cli.again import with_command
 from scorer.cli.environment import variable
 from scorer.cli.log import forget_unwritten, in_json, say
 from scorer.errors import StorageError, TweetscoreError, UsageError, exit_code
+from scorer.memory import told
 
 DEBUG = "tweetscore.debug"  # in the context's meta, which all commands share
 _READER_GONE = 141  # as a shell reports a program that SIGPIPE ended
@@ -68,6 +69,7 @@ def print_error(error: BaseException, event: str = "error", **facts: Any) -> int
     Returns:
         Its exit code.
     """
+    error = told(error)
     code = exit_code(error)
     trace = "".join(traceback.format_exception(error)) if _debugging() else ""
     try:

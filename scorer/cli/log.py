@@ -10,11 +10,13 @@ import click
 from scorer.cli.again import remember_args
 from scorer.cli.environment import PREFIX, complaint, without_effect
 from scorer.errors import one_line
+from scorer.memory import check_address_space
 from scorer.pools import drop_wrong_pools
 
 Level = Literal["info", "warning", "error"]
 
 _FORMAT = "tweetscore.log_format"  # in the context's meta, which all commands share
+_LIGHT = {"config", "info"}  # commands that load no heavy library
 _SET_ASIDE = "tweetscore.set_aside"  # likewise
 _FORMATS = click.Choice(["text", "json"])
 
@@ -98,6 +100,8 @@ class Command(click.Command):
             say("warning", "warning", complaint(name, nearest), variable=name, nearest=nearest)
         for name, problem in ctx.meta[_SET_ASIDE].items():
             say("warning", "warning", f"{name} is left out of account: {problem}", variable=name)
+        if ctx.info_name not in _LIGHT:
+            check_address_space()
         return super().invoke(ctx)
 
 

@@ -13,6 +13,7 @@ from scorer.errors import DataError, InputMissing
 from scorer.files.nested import Inside, Keys, find_keys, no_text
 from scorer.files.source import OutputColumns, ScoredSlice
 from scorer.files.storage import is_directory
+from scorer.memory import is_beyond_all
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
@@ -37,6 +38,8 @@ def damage(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        if isinstance(error, MemoryError) and not is_beyond_all(error):
+            raise  # the file may be sound: it is memory that is short
         if is_directory(path):  # which pyarrow tells in its own words
             raise InputMissing(f"{path} is a directory", "name a file") from error
         words = next(iter(str(error).splitlines()), type(error).__name__)[:_MOST_WORDS]

@@ -70,6 +70,8 @@ def reading(path: Path) -> Iterator[None]:
             raise InputMissing(
                 f"{path} cannot be found: {_words(error)}", "check the name"
             ) from error
+        if error.errno == errno.ENOMEM:
+            raise
         remedy = _REMEDIES.get(error.errno, "check the device and run again")
         raise StorageError(f"reading {path} failed: {_words(error)}", remedy) from error
 
@@ -84,5 +86,7 @@ def writing(path: Path) -> Iterator[None]:
             raise OutputRefused(
                 f"{path} cannot be written: {_words(error)}", _REMEDIES.get(error.errno, _PLACE)
             ) from error
+        if error.errno == errno.ENOMEM:
+            raise
         remedy = _REMEDIES.get(error.errno or 0, "check the device and run again")
         raise StorageError(f"writing {path} failed: {_words(error)}", remedy) from error

@@ -17,6 +17,7 @@ from scorer.inference.runtime import open_session, prepared
 from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.runtime.select import Choice, Device, Precision, choices, without
 from scorer.inference.runtime.session import Session
+from scorer.memory import RAISE_OR_ONE_GRAPH, check_address_space, model_needs
 
 if TYPE_CHECKING:
     from scorer.inference.classifier import Classifier
@@ -91,9 +92,14 @@ def load(
         DeviceUnavailable: What was asked for is not there.
         GateFailed: The tokenizer splits texts otherwise than in training.
         InvalidBundle: The tokenizer cannot be loaded.
+        OutOfMemory: The process may not have the address space that this takes.
     """
     machine = inspect()
     tried = _choices(bundle, device, precision, machine)
+    if tried[0].device != "cuda":
+        weights = (bundle.directory / "model.safetensors").stat().st_size
+        needed = model_needs(weights, tried[0].precision, threads or machine.cpus)
+        check_address_space(needed, RAISE_OR_ONE_GRAPH)
     # polars sets this when it is imported: by then it has to be there, see `prepared`.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "")
     pool = ThreadPoolExecutor(1, thread_name_prefix="load")

@@ -53,6 +53,7 @@ BASE = [
     "scorer.errors",
     "scorer.extras",
     "scorer.hints",
+    "scorer.memory",
     "scorer.records",
     "scorer.threads",
 ]
@@ -231,6 +232,7 @@ ROOMS = {
     "scorer/extras.py": ["scorer.hints"],
     "scorer/hints.py": [],
     "scorer/threads.py": ["scorer.errors"],
+    "scorer/memory.py": ["scorer.errors"],
     "scorer/bounds.py": ["scorer.threads"],
     "scorer/pools.py": ["scorer.bounds", "scorer.threads"],
     "scorer/__init__.py": ["scorer.api", "scorer.errors"],

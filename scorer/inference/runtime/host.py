@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceFull, DeviceUnavailable, InvalidBundle
 from scorer.inference.runtime.session import RuntimeInfo
+from scorer.memory import is_shortage, told
 
 OUTPUT = "logits"
 # What a graph may ask for, and the value of every element besides the ids themselves. Batches
@@ -121,6 +122,8 @@ def explained(info: RuntimeInfo, ids: NDArray[np.int64]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the library's errors have no common base of their own
+        if info.exact and is_shortage(error):
+            raise told(error) from error  # the CPU's memory is the process's own
         rows, length = ids.shape
         full = any(words in str(error) for words in _FULL)
         raise (DeviceFull if full else DeviceUnavailable)(

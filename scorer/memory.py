@@ -1,0 +1,111 @@
+"""Running out of memory: how it shows, and how it is told.
+
+What is used up may be the machine's memory, the address space that `ulimit -v` leaves, or the
+number of threads; a library says so by an exception of its own kind, or only in words. The kernel's
+killer says nothing: the run that it ends goes on when the same command is given again.
+"""
+
+import errno
+import os
+
+from scorer.errors import DataError, DeviceUnavailable, InvalidBundle, OutOfMemory, TweetscoreError
+
+_WORDS = (
+    "bad_alloc",  # C++: ONNX Runtime, OpenVINO
+    "cannot allocate memory",  # the system's own, of a library that is loaded among others
+    "failed to map segment",  # likewise
+    "failed to allocate memory",
+    "can't start new thread",  # Python
+    "threadpoolbuilderror",  # Rust's Rayon: polars, tokenizers
+    "can't spawn worker thread",  # polars
+)
+# What wraps a library's error in a guess at its cause; a device has a memory of its own.
+_GUESSES = (InvalidBundle, DeviceUnavailable)
+
+# MiniLM in int8 takes 544 MB, as its near ties go to a second graph, and 318 MB in fp32; with one
+# thread or with eight it is the same.
+WITH_ONE_GRAPH = "use --precision fp32, or free some memory, and run again"
+WITH_SMALLER_WINDOWS = "lower --chunk-rows, or free some memory, and run again"
+_FREE_SOME = "free some memory, or raise its limit (ulimit -v), and run again"
+_RAISE = "raise it with ulimit -v unlimited, and run again"
+RAISE_OR_ONE_GRAPH = f"use --precision fp32 with --threads 1, or {_RAISE}"
+
+# polars, pyarrow and numpy alone: `verify` works with 900 MiB and not with 800.
+LIBRARIES = 850 << 20
+
+
+def is_shortage(error: BaseException | None) -> bool:
+    """Tell whether an error means that memory is used up, and not that something is wrong."""
+    if error is None or isinstance(error, DataError):
+        return False
+    if isinstance(error, _GUESSES):
+        return is_shortage(error.__cause__)
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM
+    words = str(error).lower()
+    return any(each in words for each in _WORDS)
+
+
+def told(error: BaseException, remedy: str = _FREE_SOME) -> BaseException:
+    """Return the error as it is told: OutOfMemory, or the error itself.
+
+    Args:
+        error: Any error.
+        remedy: What helps where it happened.
+    """
+    if isinstance(error, OutOfMemory) or not is_shortage(error):
+        return error
+    shortage = OutOfMemory(f"not enough memory ({_gist(error)})", remedy)
+    shortage.__cause__ = error
+    return shortage
+
+
+def is_beyond_all(error: MemoryError) -> bool:
+    """Tell whether more was asked for than the machine has: then it is the asker who is wrong."""
+    asked = max((int(word) for word in str(error).split() if word.isdecimal()), default=0)
+    return asked > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def check_address_space(needed: int = LIBRARIES, remedy: str = _RAISE) -> None:
+    """Raise OutOfMemory where `ulimit -v` leaves less than is needed in any case.
+
+    Rust's libraries end the process when they get no memory, and nobody can say why then.
+
+    Args:
+        needed: Bytes.
+        remedy: What helps.
+    """
+    limit = _address_space()
+    if limit is not None and limit < needed:
+        raise OutOfMemory(
+            f"this process may use {limit >> 20:,} MiB of address space (ulimit -v), "
+            f"and needs more than {needed >> 20:,}",
+            remedy,
+        )
+
+
+def model_needs(weights: int, precision: str, threads: int) -> int:
+    """Return the bytes of address space without which no model of that size was ever loaded.
+
+    MiniLM with weights of 45 MB: fp32 on a thread fails at 1,300 MiB and works at 1,500; int8 on
+    two fails at 1,600 and works at 1,800. A model of nearly no size works from 1,050 on.
+    """
+    copies = 15 if precision == "int8" else 8  # of the fp16 weights, while a graph is folded
+    return (1000 << 20) + copies * weights + (threads << 24)
+
+
+def _address_space() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def _gist(error: BaseException) -> str:
+    words = error.problem if isinstance(error, TweetscoreError) else str(error)
+    words = " ".join(words.split())
+    return words[:200] if words else type(error).__name__
