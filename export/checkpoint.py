@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from export.bases import Base, open_base
+from scorer.counts import counted
 from scorer.errors import InputMissing, InvalidBundle, UsageError
 from scorer.inference import untrusted
 from scorer.inference.bundle import METADATA_NAME
@@ -118,7 +119,7 @@ def _labels(directory: Path, config: dict[str, Any], names: Sequence[str]) -> tu
     if names:
         if labels and len(names) != len(labels):
             raise UsageError(
-                f"{len(names)} label names for {len(labels)} classes",
+                f"{counted(len(names), 'label name')} for {len(labels)} classes",
                 "give one name per class, in id order",
             )
         labels = list(names)

@@ -6,6 +6,7 @@ The one vocabulary for `Scorer(labels=...)`, `predict_sentiment`, the engines, `
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from scorer.counts import counted
 from scorer.errors import UsageError, shown
 
 #: For models whose labels are negative, neutral and positive, in whichever order.
@@ -71,7 +72,10 @@ def _in_language(language: str, labels: Sequence[str]) -> tuple[str, ...]:
 def _other_number(labels: Sequence[str], given: Sequence[str]) -> UsageError:
     wanted = f"one each for {', '.join(labels)}"
     if len(given) != 1:
-        return UsageError(f"{len(given)} label names for {len(labels)} labels", f"give {wanted}")
+        return UsageError(
+            f"{counted(len(given), 'label name')} for {counted(len(labels), 'label')}",
+            f"give {wanted}",
+        )
     return UsageError(
         f"{given[0]!r} is neither a language of label names nor a name for each of "
         f"{len(labels)} labels",

@@ -8,6 +8,7 @@ import click
 
 from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, FilePath, debug_option
+from scorer.counts import counted
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -45,7 +46,7 @@ def _facts(bundle: "Bundle") -> Iterator[tuple[str, str]]:
     yield "texts", f"{bundle.max_length} tokens, emoji: {bundle.normalizer.emoji}"
     yield "temperature", f"{bundle.temperature:.4g}"
     for source in metadata["training"].get("data", ()):
-        yield "trained on", f"{source['rows']:,} rows of {source['name']}"
+        yield "trained on", f"{counted(source['rows'], 'row')} of {source['name']}"
     if metadata["metrics"]:
         yield "quality", _quality(metadata["metrics"])
     for entry in metadata["parity"]:
@@ -55,7 +56,8 @@ def _facts(bundle: "Bundle") -> Iterator[tuple[str, str]]:
 def _quality(metrics: Any) -> str:
     return (
         f"accuracy {metrics['accuracy']:.4f}, macro F1 {metrics['macro_f1']:.4f}, "
-        f"ECE {metrics['ece']:.4f} on {metrics['data']['rows']:,} rows of {metrics['data']['name']}"
+        f"ECE {metrics['ece']:.4f} on {counted(metrics['data']['rows'], 'row')} of "
+        f"{metrics['data']['name']}"
     )
 
 

@@ -10,6 +10,7 @@ from export.recipes import RECIPES, Recipe
 from scorer import bounds
 from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, FilePath, Names, debug_option, number_option
+from scorer.counts import counted
 
 if TYPE_CHECKING:
     from export.training import Trained
@@ -149,7 +150,7 @@ def _changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
 def _summary(trained: "Trained") -> str:
     dropped = trained.training["dropped"]
     data = trained.training["data"][0]
-    lines = [f"trained on {data['rows']:,} rows of {data['name']}"]
+    lines = [f"trained on {counted(data['rows'], 'row')} of {data['name']}"]
     if any(dropped.values()):
         lines.append(f"dropped {dropped['null']:,} null and {dropped['blank']:,} blank texts")
     figures = trained.evaluation
@@ -157,7 +158,7 @@ def _summary(trained: "Trained") -> str:
         lines.append(
             f"accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}, "
             f"ECE {figures['ece']:.4f} at temperature {figures['temperature']:.3f} "
-            f"on {figures['data']['rows']:,} rows of {figures['data']['name']}"
+            f"on {counted(figures['data']['rows'], 'row')} of {figures['data']['name']}"
         )
     lines.append(f"{trained.training['name']} is in {trained.directory}")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from scorer import __version__
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, debug_option, model_options
+from scorer.counts import counted
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -53,7 +54,7 @@ def _say(topic: str, words: str) -> None:
 def _say_machine(machine: "Machine") -> None:
     from scorer.inference.runtime.machine import alike
 
-    _say("cpu", f"{machine.instruction_set}, {machine.cpus} threads for this process")
+    _say("cpu", f"{machine.instruction_set}, {counted(machine.cpus, 'thread')} for this process")
     used = alike(machine.gpus)
     for ordinal, gpu in enumerate(machine.gpus):
         note = "" if ordinal in used else ", not used: another model than the first one"
@@ -73,6 +74,7 @@ def _say_choice(classifier: "Classifier") -> None:
     for warning in classifier.warnings:
         _say("warning", warning)
     devices = f", {runtime.devices} GPUs" if runtime.devices > 1 else ""
-    _say("would use", f"{runtime.device} {runtime.precision}, {runtime.threads} threads{devices}")
+    threads = counted(runtime.threads, "thread")
+    _say("would use", f"{runtime.device} {runtime.precision}, {threads}{devices}")
     _say("because", runtime.reason)
     _say("canary", str(classifier.canary))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scorer.cli.errors import print_error
+from scorer.counts import counted
 from scorer.errors import one_line
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def show(preview: "Preview") -> int:
 
 def _line(file: "FilePreview") -> str:
     fate = _FATES[file.fate].format(since=file.since)
-    return f"{file.input} -> {file.output}: {file.rows} rows of {', '.join(file.columns)}: {fate}"
+    rows = counted(file.rows.rows, "row", str(file.rows))
+    return f"{file.input} -> {file.output}: {rows} of {', '.join(file.columns)}: {fate}"
 
 
 def _say(topic: str, words: str) -> None:
@@ -49,18 +51,20 @@ def _say(topic: str, words: str) -> None:
 
 def _say_probe(probe: "Probe") -> None:
     runtime = probe.classifier.runtime
-    _say("runs on", f"{runtime.device} {runtime.precision}, {runtime.threads} threads")
+    threads = counted(runtime.threads, "thread")
+    _say("runs on", f"{runtime.device} {runtime.precision}, {threads}")
     _say("because", runtime.reason)
     for warning in probe.classifier.warnings:
         _say("warning", warning)
-    words = f"{probe.rows:,} rows took {probe.seconds:.2f} s"
+    words = f"{counted(probe.rows, 'row')} took {probe.seconds:.2f} s"
     _say("probe", f"{words}, after {probe.load_seconds:.1f} s for loading the model")
 
 
 def _fates(preview: "Preview") -> str:
     counts = Counter(each.fate for each in preview.files)
     waiting = counts["score"] + counts["go on"]
-    line = f"{waiting:,} would be scored ({preview.rows} rows)"
+    rows = counted(preview.rows.rows, "row", str(preview.rows))
+    line = f"{waiting:,} would be scored ({rows})"
     return f"{line}, {counts['leave']:,} up to date, {counts['fail']:,} would fail"
 
 

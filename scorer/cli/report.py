@@ -7,6 +7,7 @@ import click
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command, say
 from scorer.cli.options import CONTEXT, FilePath, debug_option
+from scorer.counts import counted
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -56,4 +57,4 @@ def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
     made = make_page(options)
     if not quiet:
         size = f"{made.bytes / 1000:,.0f} kB"
-        say("info", "report", f"{options.page}: {made.rows:,} rows on a page of {size}")
+        say("info", "report", f"{options.page}: {counted(made.rows, 'row')} on a page of {size}")

@@ -17,6 +17,7 @@ from scorer.cli.options import (
     number_option,
 )
 from scorer.cli.progress import Progress, closed_quietly
+from scorer.counts import counted
 
 if TYPE_CHECKING:
     from scorer.databases.address import Address
@@ -124,7 +125,7 @@ def _tell(done: "TableOutcome", where: str, *, quiet: bool) -> None:
         say("warning", "warning", warning)
     if quiet:
         return
-    line = f"{where}: {done.rows:,} {'row' if done.rows == 1 else 'rows'}"
+    line = f"{where}: {counted(done.rows, 'row')}"
     if done.outcome:
         line += f", {_scored(done.outcome.report, done)}"
     elif done.rows:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorer.cli.errors import print_error
 from scorer.cli.log import in_json, say
+from scorer.counts import counted
 from scorer.errors import OUTSIDE_BOUND
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ class Teller:
         if self._quiet or not (self._several or self._for_programs):
             return
         scored, up_to_date, failed = (self._fates[f] for f in ("scored", "up to date", "failed"))
-        files = "file" if scored == 1 else "files"
         line = (
-            f"{scored:,} {files} scored ({self._rows:,} rows), {up_to_date:,} up to date, "
+            f"{counted(scored, 'file')} scored ({counted(self._rows, 'row')}), "
+            f"{up_to_date:,} up to date, "
             f"{failed:,} failed"
         )
         line += f", {self._drifted:,} drifted" if self._drifted else ""
@@ -144,12 +145,12 @@ def _summary(outcome: "Outcome") -> str:
     """Return one line: where the rows are, how many of which label, how fast and on what."""
     report, output = outcome.report, outcome.named_output
     if outcome.up_to_date:
-        return f"{output} is up to date: {report['counters']['rows']:,} rows"
+        return f"{output} is up to date: {counted(report['counters']['rows'], 'row')}"
     counters, runtime = report["counters"], report["runtime"]
     counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
     counts += [f"{name} {counters[name]:,}" for name in ("blank", "rejected") if counters[name]]
     line = (
-        f"{output}: {counters['rows']:,} rows ({', '.join(counts)}) in "
+        f"{output}: {counted(counters['rows'], 'row')} ({', '.join(counts)}) in "
         f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
     )
     if odd := counters.get("not_finite"):

@@ -9,6 +9,7 @@ from scorer.bounds import SOME_ROWS
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command, say
 from scorer.cli.options import CONTEXT, DEVICES, FilePath, debug_option, number_option
+from scorer.counts import counted
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -53,7 +54,12 @@ def verify(*, output: Path, quiet: bool, **how: Any) -> None:
     for line in verdict.findings:
         say("error", "finding", f"{output}: {line}")
     if not verdict.findings and not quiet:
+        are = "is as it" if verdict.rows == 1 else "are as they"
         again = f", {verdict.rescored:,} of them scored again" if verdict.rescored else ""
-        say("info", "verify", f"{output}: {verdict.rows:,} rows are as they should be{again}")
+        say(
+            "info",
+            "verify",
+            f"{output}: {counted(verdict.rows, 'row')} {are} should be{again}",
+        )
         say("info", "unchecked", f"{output}: {verdict.unchecked.line()}")
     click.get_current_context().exit(verdict.exit_code)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from scorer.counts import counted
 from scorer.databases.engine import Column, Found, Session, folded
 from scorer.databases.names import TableName
 from scorer.databases.options import TableOptions
@@ -135,9 +136,8 @@ def _check_ids(session: Session, work: Work, names: Sequence[str], name: str, pl
             "name another with --id-column",
         )
     if count := number(session, work.count_null(name)):
-        rows = "1 row" if count == 1 else f"{count:,} rows"
         raise DataError(
-            f"the id column {name!r} of {place} is null in {rows}",
+            f"the id column {name!r} of {place} is null in {counted(count, 'row')}",
             "leave them out, or name another with --id-column",
         )
     for value, count in session.rows(work.first_double(name)):

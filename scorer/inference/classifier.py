@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scorer.counts import counted
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference import labels
 from scorer.inference.batches import Batch, plan_batches
@@ -143,7 +144,7 @@ class Classifier:
         if broken.any():
             raise GateFailed(
                 f"{self.runtime.provider} in {self.runtime.precision} gives answers that are not "
-                f"numbers, for {broken.sum()} texts of a window",
+                f"numbers, for {counted(int(broken.sum()), 'text')} of a window",
                 "use --precision fp32, and tell who trained the model",
             )
         probabilities = labels.probabilities(logits, self.bundle.temperature)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scorer.counts import counted
+
 MIN_LABEL_AGREEMENT = 0.998
 MAX_DIFFERENCE = 0.05
 FP32_MIN_LABEL_AGREEMENT = 1.0
@@ -37,7 +39,7 @@ class Figures:
         """Return the figures as one clause for messages."""
         return (
             f"label agreement {self.label_agreement:.2%}, largest probability difference "
-            f"{self.largest_difference:.1e} on {self.texts} texts"
+            f"{self.largest_difference:.1e} on {counted(self.texts, 'text')}"
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
+from scorer.counts import counted
 from scorer.errors import OUTSIDE_BOUND
 from scorer.monitor.drift import outside
 from scorer.monitor.shift import psi
@@ -54,20 +55,20 @@ def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
             yield f"{part} is {found:,}, more than the {counters[whole]:,} {whole}"
     once = counters["scored"] - counters["equal"]
     if report["remembered"] > once:
-        yield f"remembered are {report['remembered']:,} texts of {once:,}"
+        yield f"remembered are {counted(report['remembered'], 'text')} of {once:,}"
     yield from _drift_contradictions(report)
     if report["labels"]:
         yield from _label_contradictions(report["labels"], counters["scored"])
     if (taken := report["taken_over"]) and taken["rows"] > counters["scored"]:
-        yield f"taken over are {taken['rows']:,} rows of {counters['scored']:,} scored"
+        yield f"taken over are {counted(taken['rows'], 'row')} of {counters['scored']:,} scored"
     yield from _story_contradictions(report, counters["rows"])
 
 
 def _story_contradictions(report: Mapping[str, Any], rows: int) -> Iterator[str]:
     if (resumed := report["resumed"]) and resumed["rows"] > rows:
-        yield f"resumed are {resumed['rows']:,} rows of {rows:,}"
+        yield f"resumed are {counted(resumed['rows'], 'row')} of {rows:,}"
     if (output := report["output"]) and output["rows"] != rows:
-        yield f"the output has {output['rows']:,} rows, {rows:,} are counted"
+        yield f"the output has {counted(output['rows'], 'row')}, {rows:,} are counted"
     if report["finished"] < report["started"]:
         yield "it finished before it started"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scorer import __version__
+from scorer.counts import counted
 from scorer.report import charts
 from scorer.report.compare import MOST_CHANGES, Comparison
 from scorer.report.drawing import COLOURS, Chart
@@ -48,6 +49,7 @@ def render(findings: Findings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"counted": counted}
     environment.filters |= {"whole": _whole, "percent": _percent, "decimal": _decimal}
     environment.filters |= {"points": _points, "name": _name, "duration": _duration}
     return environment.get_template("page.html").render(_words(findings))

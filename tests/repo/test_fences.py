@@ -50,6 +50,7 @@ LIBRARIES = {
 BASE = [
     "scorer",
     "scorer.bounds",
+    "scorer.counts",
     "scorer.errors",
     "scorer.extras",
     "scorer.hints",
@@ -153,7 +154,7 @@ ROOMS = {
         "scorer.monitor",
         "scorer.run_options",
     ],
-    "scorer/label_names.py": ["scorer.errors"],
+    "scorer/label_names.py": ["scorer.counts", "scorer.errors"],
     "scorer/take_over.py": [
         *BASE,
         "scorer.files",
@@ -232,6 +233,7 @@ ROOMS = {
     "scorer/extras.py": ["scorer.hints"],
     "scorer/hints.py": [],
     "scorer/threads.py": ["scorer.errors"],
+    "scorer/counts.py": [],
     "scorer/memory.py": ["scorer.errors"],
     "scorer/bounds.py": ["scorer.threads"],
     "scorer/pools.py": ["scorer.bounds", "scorer.threads"],

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from scorer.counts import counted
 from scorer.errors import DeviceFull, DeviceUnavailable, InvalidBundle
 from scorer.inference.runtime.session import RuntimeInfo
 from scorer.memory import is_shortage, told
@@ -127,8 +128,8 @@ def explained(info: RuntimeInfo, ids: NDArray[np.int64]) -> Iterator[None]:
         rows, length = ids.shape
         full = any(words in str(error) for words in _FULL)
         raise (DeviceFull if full else DeviceUnavailable)(
-            f"{info.provider} in {info.precision} fails on a batch of {rows} texts of {length} "
-            f"tokens ({one_line(error)})",
+            f"{info.provider} in {info.precision} fails on a batch of "
+            f"{counted(rows, 'text')} of {counted(length, 'token')} ({one_line(error)})",
             "free its memory, or choose another --device or --precision",
         ) from error
 
