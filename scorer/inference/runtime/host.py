@@ -31,6 +31,8 @@ _FULL = (
     "STATUS_ALLOC_FAILED",
     "out of memory",
 )
+_WEIGHTS = "model.safetensors"
+OPEN_FILES = Path("/proc/self/fd")
 _LONGEST = 300  # characters of a library's error that are shown
 _SILENT = 4  # fatal only: errors reach us as exceptions, warnings are not for the user
 
@@ -84,6 +86,13 @@ def load(
 
     `providers` is None where the options name the devices already.
     """
+    weights = b""  # has to live until the session is made
+    if not OPEN_FILES.exists():
+        # ONNX Runtime looks there for what a graph's weights are opened as, and refuses otherwise.
+        weights = (graph.parent / _WEIGHTS).read_bytes()
+        settings.add_external_initializers_from_files_in_memory(
+            [_WEIGHTS], [weights], [len(weights)]
+        )
     session = onnxruntime.InferenceSession(
         str(graph), settings, providers=providers, enable_fallback=0
     )
