@@ -28,7 +28,6 @@ WITH_ONE_GRAPH = "use --precision fp32, or free some memory, and run again"
 WITH_SMALLER_WINDOWS = "lower --chunk-rows, or free some memory, and run again"
 _FREE_SOME = "free some memory, or raise its limit (ulimit -v), and run again"
 _RAISE = "raise it with ulimit -v unlimited, and run again"
-RAISE_OR_ONE_GRAPH = f"use --precision fp32 with --threads 1, or {_RAISE}"
 
 # polars, pyarrow and numpy alone: `verify` works with 900 MiB and not with 800.
 LIBRARIES = 850 << 20
@@ -68,21 +67,22 @@ def is_beyond_all(error: MemoryError) -> bool:
     return asked > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def check_address_space(needed: int = LIBRARIES, remedy: str = _RAISE) -> None:
+def check_address_space(needed: int = LIBRARIES, with_one_graph: int | None = None) -> None:
     """Raise OutOfMemory where `ulimit -v` leaves less than is needed in any case.
 
     Rust's libraries end the process when they get no memory, and nobody can say why then.
 
     Args:
         needed: Bytes.
-        remedy: What helps.
+        with_one_graph: Bytes that a model needs in fp32 on one thread.
     """
     limit = _address_space()
     if limit is not None and limit < needed:
+        fits = with_one_graph is not None and with_one_graph <= limit
         raise OutOfMemory(
             f"this process may use {limit >> 20:,} MiB of address space (ulimit -v), "
             f"and needs more than {needed >> 20:,}",
-            remedy,
+            f"use --precision fp32 with --threads 1, or {_RAISE}" if fits else _RAISE,
         )
 
 

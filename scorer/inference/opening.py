@@ -17,7 +17,7 @@ from scorer.inference.runtime import open_session, prepared
 from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.runtime.select import Choice, Device, Precision, choices, without
 from scorer.inference.runtime.session import Session
-from scorer.memory import RAISE_OR_ONE_GRAPH, check_address_space, model_needs
+from scorer.memory import check_address_space, model_needs
 
 if TYPE_CHECKING:
     from scorer.inference.classifier import Classifier
@@ -99,7 +99,7 @@ def load(
     if tried[0].device != "cuda":
         weights = (bundle.directory / "model.safetensors").stat().st_size
         needed = model_needs(weights, tried[0].precision, threads or machine.cpus)
-        check_address_space(needed, RAISE_OR_ONE_GRAPH)
+        check_address_space(needed, with_one_graph=model_needs(weights, "fp32", 1))
     # polars sets this when it is imported: by then it has to be there, see `prepared`.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "")
     pool = ThreadPoolExecutor(1, thread_name_prefix="load")

@@ -139,6 +139,7 @@ def test_a_small_address_space_is_one_line_before_any_work(
     (line,) = done.stderr.splitlines()
     assert done.returncode == 71
     assert f"this process may use {mebibytes:,} MiB of address space (ulimit -v)" in line
+    assert ("use --precision fp32 with --threads 1" in line) == (mebibytes == 1500)
     assert not tweets.with_name("tweets.scored.csv").exists()
 
 

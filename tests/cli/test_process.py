@@ -12,6 +12,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from scorer.threads import available_cpus
+
 Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
 ENVIRONMENTS = {
@@ -82,14 +84,28 @@ def test_a_reader_that_goes_away_is_no_news(shell: Shell, tiny_bert_bundle: Path
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
 )
+@pytest.mark.parametrize("threads", [1, 4 * available_cpus()], ids=["one thread", "the most"])
 def test_an_interrupted_run_can_be_taken_up(
-    program: Path, tmp_path: Path, tiny_bert_bundle: Path, number: signal.Signals, code: int
+    program: Path,
+    tmp_path: Path,
+    tiny_bert_bundle: Path,
+    number: signal.Signals,
+    code: int,
+    threads: int,
 ) -> None:
-    """A run that is stopped half-way says so, and leaves what it has scored and its report."""
+    """A run that is stopped half-way says so, and leaves what it has scored and its report.
+
+    With any number of threads: and no process of it is left.
+    """
     path = tmp_path / "long.csv"
     path.write_text("text\n" + "".join(f"song number {n} again\n" for n in range(300_000)))
     small = ["--chunk-rows", "500", "--device", "builtin", "--model", str(tiny_bert_bundle)]
-    process = subprocess.Popen([program, "run", path, *small], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [program, "run", path, *small, "--threads", str(threads)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
         state = tmp_path / ".long.scored.csv.tweetscore"
         # The first line counts when the disk has it, which is sure when the second is there.
@@ -101,6 +117,8 @@ def test_an_interrupted_run_can_be_taken_up(
     finally:
         process.kill()
     assert process.returncode == code
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
     assert stderr == (
         "tweetscore: interrupted; nothing is half-written, run the same command again\n"
     )
