@@ -182,7 +182,7 @@ class FileRun:
 
     def _describe(self) -> dict[str, Any]:
         with reading(self._input):
-            return describe_input(self._input, format=self._source.format)
+            return describe_input(self._input, format=self._source.format, **self._source.found)
 
     def _is_up_to_date(self) -> bool:
         """Take over the report of an output that holds what this run would write."""

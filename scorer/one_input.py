@@ -10,11 +10,7 @@ from scorer.run_options import RunOptions, renamed
 def open_input(path: Path, options: RunOptions) -> Source:
     """Open an input as the options have it; raises what `open_source` and `values` raise."""
     source = open_source(
-        path,
-        text_column=options.text_column,
-        encoding=options.encoding,
-        delimiter=options.delimiter,
-        limit=options.limit,
+        path, text_column=options.text_column, csv=options.csv, limit=options.limit
     )
     if options.id_column is not None:
         source.values(options.id_column)  # looks for the column at once

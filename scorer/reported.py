@@ -7,6 +7,7 @@ from typing import Any
 
 from scorer.errors import DataError
 from scorer.files.compare import InputOptions
+from scorer.files.csv.options import CsvOptions
 from scorer.files.discover import report_path
 from scorer.files.source import OutputColumns
 from scorer.files.storage import reading
@@ -40,9 +41,7 @@ def report_of(output: Path) -> dict[str, Any]:
 def reading_options(report: Mapping[str, Any]) -> InputOptions:
     """Return how the run read its input, and so how its output is read."""
     options = report["options"]
-    return InputOptions(
-        options["text_column"], options["encoding"], options["delimiter"], options["limit"]
-    )
+    return InputOptions(options["text_column"], CsvOptions.recorded(report), options["limit"])
 
 
 def appended_columns(report: Mapping[str, Any]) -> OutputColumns:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scorer.errors import TweetscoreError, UsageError
+from scorer.files.csv.options import CsvOptions
 from scorer.records import Known, Scores
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class RunOptions:
     lock_wait: float = 0.0  # seconds
     fail_on_drift: float | None = None  # population stability index
     options_from: Mapping[str, str] = field(default_factory=dict)  # option -> where it was set
+
+    @property
+    def csv(self) -> CsvOptions:
+        """What is said of CSV files."""
+        return CsvOptions(self.encoding, self.delimiter)
 
     def as_json(self) -> dict[str, Any]:
         """Return the options that hold for every input, as plain JSON."""

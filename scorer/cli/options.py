@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from scorer.cli.errors import DEBUG
+from scorer.errors import UsageError
+from scorer.files.csv.options import delimiter_of
 from scorer.remote.urls import parse_url
 from scorer.threads import limit_pools
 
@@ -45,6 +47,19 @@ class Names(click.ParamType[tuple[str, ...]]):
         if not all(names):
             self.fail(f"{value!r} has an empty name", param, ctx)
         return names
+
+
+class Delimiter(click.ParamType[str]):
+    """The character between cells: itself, or by its name."""
+
+    name = "delimiter"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the character."""
+        try:
+            return delimiter_of(str(value))
+        except UsageError as error:
+            self.fail(f"{value!r} is no delimiter; {error.remedy}", param, ctx)
 
 
 class FiniteRange(click.FloatRange):

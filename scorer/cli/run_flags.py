@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from scorer.cli.options import FiniteRange, Place, all_of
+from scorer.cli.options import Delimiter, FiniteRange, Place, all_of
 
 file_options = all_of(
     click.option(
@@ -45,7 +45,13 @@ output_options = all_of(
         help="Records that may be unreadable before the run fails.",
     ),
     click.option("--encoding", metavar="NAME", help="Of CSV.  [default: UTF-8]"),
-    click.option("--delimiter", metavar="CHAR", help="Of CSV.  [default: by extension]"),
+    click.option(
+        "--delimiter",
+        type=Delimiter(),
+        metavar="CHAR",
+        help="Of CSV: a character, or comma, semicolon, tab, pipe.  [default: the one of these "
+        "with which alone the header has the text column, else by extension]",
+    ),
 )
 
 process_options = all_of(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from scorer.errors import DataError
 from scorer.files.compare import Compared, Comparison, InputOptions
+from scorer.files.csv.options import CsvOptions
 from scorer.files.feed import RowFeed
 from scorer.files.join import ASKED, Found, Join, Rows, known_type
 from scorer.files.publish import FileIdentity
@@ -77,10 +78,8 @@ class Earlier:
 
     def _known(self) -> Iterator[Rows]:
         """Yield the rows that have an id and an answer."""
-        options = self._report["options"]
-        reads = InputOptions(
-            options["text_column"], options["encoding"], options["delimiter"], None
-        )
+        text_column = self._report["options"]["text_column"]
+        reads = InputOptions(text_column, CsvOptions.recorded(self._report), None)
         comparison = Comparison(None, self.path, self._plan, reads)
         ids = _Column(comparison.values(self._id_column))
         texts = _Column(comparison.values(reads.text_column))

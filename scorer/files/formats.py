@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from scorer.errors import DataError, UsageError
+from scorer.files.csv.options import CsvOptions
 from scorer.files.storage import reading
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def open_source(
     path: Path,
     *,
     text_column: str = "text",
-    encoding: str | None = None,
-    delimiter: str | None = None,
+    csv: CsvOptions | None = None,
     limit: int | None = None,
 ) -> "Source":
     """Open an input and find its text column.
@@ -83,8 +83,7 @@ def open_source(
     Args:
         path: A file of one of the formats.
         text_column: The column to score.
-        encoding: Of CSV: None for UTF-8, or UTF-16 where a byte-order mark says so.
-        delimiter: Of CSV: one ASCII character; None for what the extension says.
+        csv: How it is written, where it is CSV.
         limit: Read the first so many rows only.
 
     Raises:
@@ -99,12 +98,11 @@ def open_source(
     if file_format.kind in {"csv", "tsv"}:
         from scorer.files.csv.source import CsvSource
 
-        return CsvSource(
-            path, text_column=text_column, encoding=encoding, delimiter=delimiter, limit=limit
-        )
-    if encoding is not None or delimiter is not None:
+        return CsvSource(path, text_column=text_column, options=csv, limit=limit)
+    if csv and csv.given:
         raise UsageError(
-            f"{path} is {_NAMES[file_format.kind]}", "encoding and delimiter are for CSV only"
+            f"{path} is {_NAMES[file_format.kind]}",
+            f"leave {' and '.join(csv.given)} out, which only CSV has, or name the CSV files alone",
         )
     return _source_type(file_format.kind)(path, text_column=text_column, limit=limit)
 

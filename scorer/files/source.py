@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from scorer.records import TextWindow
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
 
+NOTHING_FOUND: Mapping[str, Any] = MappingProxyType({})
 RECORD_CAP = 1 << 20  # bytes of UTF-8 in a record or line of a text format
 
 
@@ -165,6 +167,10 @@ class Source(Protocol):
     @property
     def encoding(self) -> str:
         """The codec of a reject's raw bytes."""
+
+    @property
+    def found(self) -> Mapping[str, Any]:
+        """What was found out about how it is written, for the run report."""
 
     @property
     def columns(self) -> tuple[str, ...]:

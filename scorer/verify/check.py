@@ -6,7 +6,7 @@ Each step tells what it finds, and the next one checks what can still be checked
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +107,9 @@ class _Check:
         described, options = self._report["input"], reading_options(self._report)
         path = Path(described["path"])
         try:
-            source = open_source(path, **asdict(options))
+            source = open_source(
+                path, text_column=options.text_column, csv=options.csv, limit=options.limit
+            )
             with reading(path):
                 now = describe_input(path, format=source.format)
         except TweetscoreError as error:

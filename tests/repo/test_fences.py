@@ -53,6 +53,7 @@ ROOMS = {
         "scorer.api",
         "scorer.engines.ray",
         "scorer.databases",
+        "scorer.files.csv.options",
         "scorer.inference",
         "scorer.monitor",
         "scorer.piped",
@@ -155,7 +156,12 @@ ROOMS = {
         "scorer.run_options",
     ],
     "scorer/ahead.py": [],
-    "scorer/run_options.py": [*BASE, "scorer.files.state", "scorer.inference"],
+    "scorer/run_options.py": [
+        *BASE,
+        "scorer.files.csv.options",
+        "scorer.files.state",
+        "scorer.inference",
+    ],
     "scorer/api.py": [
         *BASE,
         "scorer.files",

@@ -1,6 +1,7 @@
 """CSV and TSV: an output record must begin with the bytes of the input's record."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from scorer.files.cells import pieces
 from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.csv.dialect import Failure, read_record
+from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records
 from scorer.files.csv.source import CsvSource
 from scorer.files.csv.text import texts_of
@@ -29,22 +31,20 @@ class CsvPair:
         source: Source | None,
         output: Path,
         plan: OutputColumns,
-        encoding: str | None,
-        delimiter: str | None,
+        options: CsvOptions,
     ) -> None:
         self.rejects = 0
         self._source = source if isinstance(source, CsvSource) else None
         self._plan = plan
-        self._options = encoding, delimiter
         self._feeds: dict[str, RowFeed[Records]] = {}  # of the columns that are asked for
         # Its "text" is the label: where that cell begins, the input's record has ended.
         self.scored = CsvSource(
             output,
             text_column=plan.label_column,
-            encoding=encoding,
-            delimiter=delimiter,
+            options=options,
             cap=RECORD_CAP + _CELLS,
         )
+        self._options = replace(options, delimiter=chr(self.scored.dialect.delimiter))
         columns, appended = self.scored.columns, len(plan.names)
         if columns[-appended:] != plan.names or len(columns) == appended:
             raise DataError(f"the last columns of {output} are not {', '.join(plan.names)}")
@@ -131,12 +131,10 @@ class CsvPair:
         """Return one of its columns: read beside the pieces, as the text is in a first pass."""
         if name not in self._feeds:
             check_column(self.scored.path, self.scored.columns, name)
-            encoding, delimiter = self._options
             source = CsvSource(
                 self.scored.path,
                 text_column=name,
-                encoding=encoding,
-                delimiter=delimiter,
+                options=self._options,
                 cap=RECORD_CAP + _CELLS,
             )
             self._feeds[name] = RowFeed(source.rows(), Records.rows)

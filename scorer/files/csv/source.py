@@ -1,15 +1,17 @@
 """CSV and TSV: read for the texts, and written back as the same bytes plus cells."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from scorer.errors import DataError, UsageError
+from scorer.errors import DataError
 from scorer.files.columns import find_column
 from scorer.files.compression import read_blocks, write_blocks
-from scorer.files.csv.dialect import CR, LF, Dialect, Failure, read_record, unquoted
+from scorer.files.csv.head import Head, HeadReader
+from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records, RecordSplitter
 from scorer.files.csv.text import appended_cells, appended_header, texts_of, with_cells
 from scorer.files.feed import RowFeed
@@ -29,13 +31,6 @@ from scorer.records import TextWindow
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    content: bytes  # UTF-8, line ending included
-    end: int  # where the line ending begins
-    columns: tuple[str, ...]
-
-
 class CsvSource:
     """One CSV or TSV file."""
 
@@ -44,11 +39,11 @@ class CsvSource:
         path: Path,
         *,
         text_column: str,
-        encoding: str | None = None,
-        delimiter: str | None = None,
+        options: CsvOptions | None = None,
         limit: int | None = None,
         cap: int = RECORD_CAP,
     ) -> None:
+        options = options or CsvOptions()
         file_format = format_of(path)
         self.path = path
         self.format: str = file_format.kind
@@ -56,19 +51,26 @@ class CsvSource:
         self._limit = limit
         self._cap = cap  # bytes of UTF-8 in a record
         start = next(self._raw_blocks(), b"")
-        self._encoding = find_encoding(encoding, start)
+        self._encoding = find_encoding(options.encoding, start)
         if self.encoding not in {"utf-8", "utf-16-le", "utf-16-be"} and is_foreign_utf8(start):
             raise DataError(f"{path} is UTF-8, not {self.encoding}", "leave --encoding out")
+        usual = "\t" if self.format == "tsv" else ","
         head = next(self._blocks(), b"")
-        byte = _delimiter(delimiter or ("\t" if self.format == "tsv" else ","))
-        self.dialect = Dialect(byte, CR if b"\r" in head and b"\n" not in head else LF)
-        self._header = self._read_header(head)
+        self._head = self._read_head(
+            HeadReader(path, head, options, usual=usual, cap=cap), text_column
+        )
+        self.dialect = self._head.dialect
         self._text_cell = find_column(path, self.columns, text_column)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The header's cells."""
-        return self._header.columns
+        return self._head.columns
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """How the cells are separated, and what said so."""
+        return {"delimiter": {"character": self._head.delimiter, "from": self._head.delimiter_from}}
 
     @property
     def encoding(self) -> str:
@@ -134,24 +136,17 @@ class CsvSource:
 
     def scored_header(self, plan: OutputColumns | None = None) -> bytes:
         """Return the file's beginning as it stands, or with the names of appended columns."""
-        content, end = self._header.content, self._header.end
+        content, end = self._head.content, self._head.end
         names = appended_header(plan, self.dialect).encode("utf-8") if plan else b""
         return self._encoding.bom + self._encoding.from_utf8(content[:end] + names + content[end:])
 
-    def _read_header(self, head: bytes) -> _Header:
-        limit = min(len(head), self._cap + 1)
-        record = read_record(head, 0, self.dialect, limit, at_end=limit == len(head))
-        if not head:
-            raise DataError(f"{self.path} is empty", "a CSV file begins with a header line")
-        if isinstance(record, Failure):
-            raise DataError(f"the header of {self.path} is broken: {record.reason}", "mend line 1")
+    def _read_head(self, reader: HeadReader, text_column: str) -> Head:
         try:
-            names = tuple(unquoted(head[a:b]).decode("utf-8") for a, b in record.cells)
+            return reader.read(text_column)
         except UnicodeDecodeError as error:
             raise DataError(
                 f"the header of {self.path} is not {self.encoding}", "name another with --encoding"
             ) from error
-        return _Header(head[: record.stop], record.end, names)
 
     def rows(self) -> Iterator[Records]:
         """Yield the records as they stand, in pieces, as far as the limit."""
@@ -167,7 +162,7 @@ class CsvSource:
             left = None if left is None else left - len(records)
 
     def _records(self, text_cell: int) -> Iterator[Records]:
-        header = self._header.content
+        header = self._head.content
         splitter = RecordSplitter(
             self.dialect,
             cells=len(self.columns),
@@ -205,11 +200,3 @@ class CsvSource:
 
     def _raw_blocks(self) -> Iterator[bytes]:
         return read_blocks(self.path, self._compression)
-
-
-def _delimiter(character: str) -> int:
-    if len(character) != 1 or not character.isascii() or character in '"\r\n\0':
-        raise UsageError(
-            f"the delimiter {character!r} is not usable", "give one ASCII character, not a quote"
-        )
-    return ord(character)

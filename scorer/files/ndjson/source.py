@@ -19,6 +19,7 @@ from scorer.files.ndjson.objects import ObjectReader, Objects
 from scorer.files.ndjson.strict import Failure, Keys, read_members
 from scorer.files.ndjson.values import values_of
 from scorer.files.source import (
+    NOTHING_FOUND,
     RECORD_CAP,
     OutputColumns,
     ScoredSlice,
@@ -41,6 +42,7 @@ class NdjsonSource:
     """One NDJSON file, UTF-8."""
 
     format = "ndjson"
+    found = NOTHING_FOUND
     encoding = "utf-8"
 
     def __init__(
