@@ -36,7 +36,6 @@ from scorer.inference.baseline import baseline_of
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input, library_versions
 from scorer.one_input import open_input, output_columns
-from scorer.records import Reject
 from scorer.run_options import Loaded, Model, Outcome, RunOptions, TextClassifier, window_rows
 
 if TYPE_CHECKING:
@@ -228,6 +227,7 @@ class FileRun:
         progress: Callable[[int], object],
     ) -> None:
         from scorer.files.earlier import Earlier
+        from scorer.files.refusal import too_many_rejects
         from scorer.first_pass import FirstPass
         from scorer.take_over import answers_of, find_earlier
 
@@ -249,7 +249,9 @@ class FileRun:
                         self._hear(classifier)
                 if too_many:
                     publish_rejects(self._target, record.rejected)  # what is to be mended
-                    raise self._too_many_rejects(too_many)
+                    raise too_many_rejects(
+                        self._source, too_many, record.rejected, rejects_path(self._target)
+                    )
                 self._publish(state, lock)
             lock.check()  # the state of a run that came after a deleted lock is not ours to remove
             finish(self._target, self._report)
@@ -268,14 +270,6 @@ class FileRun:
             if self._describe() != self._described:
                 raise input_changed(self._input) from error
             raise
-
-    def _too_many_rejects(self, first: Reject) -> DataError:
-        count, log = self._record.rejected, rejects_path(self._target)
-        records = "1 record so far is" if count == 1 else f"{count:,} records so far are"
-        return DataError(
-            f"{records} no row of {self._input}, the first on line {first.line}: {first.reason}",
-            f"reading stopped there: mend what {log} lists, or allow for it with --max-rejects",
-        )
 
     def _publish(self, state: State, lock: Lock) -> None:
         """Write the output under a temporary name, declare it, and let it take its place."""

@@ -41,3 +41,41 @@ def test_a_delimiter_by_its_name_is_the_same_option(invoke: Invoke, tmp_path: Pa
     wrong = invoke("run", path, "--delimiter", "tabs")
     assert wrong.exit_code == 2
     assert "'tabs' is no delimiter" in wrong.stderr
+
+
+def test_a_code_page_deep_in_a_file_is_named(invoke: Invoke, tmp_path: Path) -> None:
+    """Whichever record shows it; the command that is pasted loses no row."""
+    lines = [b"id,text", *(b"%d,fine" % n for n in range(20_000)), "x,mañana".encode("cp1252")]
+    (path := tmp_path / "in.csv").write_bytes(b"\n".join(lines))
+    for dry in (["--dry-run"], []):
+        first = invoke("run", path, "--device", "builtin", "-q", *dry)
+        assert first.exit_code == 65
+        assert (
+            "on line 20002: bytes that are not the encoding: not UTF-8, it looks like cp1252"
+            in (first.stderr)
+        )
+    assert pasted(first.stderr)[-2:] == ["--encoding", "cp1252"]
+    assert "--max-rejects" not in first.stderr
+    assert invoke(*pasted(first.stderr)).exit_code == 0
+    scored = (tmp_path / "in.scored.csv").read_bytes().decode("cp1252").splitlines()
+    assert len(scored) == 20_002
+    assert scored[-1].startswith("x,mañana,")
+
+
+def test_a_damaged_line_of_utf8_is_mended_or_allowed(invoke: Invoke, tmp_path: Path) -> None:
+    """No code page is named where other lines are UTF-8."""
+    (path := tmp_path / "in.csv").write_bytes("id,text\n1,día\n".encode() + b"2,d\xeda\n")
+    result = invoke("run", path, "--device", "builtin")
+    assert result.exit_code == 65
+    assert (
+        "the first on line 3: bytes that are not the encoding, though other lines are UTF-8; "
+        in (result.stderr)
+    )
+    assert "--encoding" not in result.stderr
+
+
+def test_a_stream_has_its_encoding_named(invoke: Invoke) -> None:
+    """There is an option to add, as the command before the pipe is not known."""
+    result = invoke("run", "-", "--device", "builtin", stdin="id,text\n1,día\n".encode("cp1252"))
+    assert result.exit_code == 65
+    assert result.stderr.rstrip().endswith("did you mean --encoding cp1252?")

@@ -258,7 +258,7 @@ def test_a_changed_input_is_noticed(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b'"text\na\n', "header"),
-        (b"t\xff,text\n", "is not utf-8"),
+        (b"t\xff,text\n", "is not utf-8, it looks like cp1252"),
         (b"text,text\na,b\n", "2 columns 'text'"),
         (b"id,Tweet\n1,a\n", "only: id, Tweet; did you mean --text-column Tweet"),
         (b"id,x\n1,a\n", "name one with --text-column"),

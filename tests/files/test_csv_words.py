@@ -50,7 +50,7 @@ HEADERS = [
         {},
         "IN ends in the middle of a character; fetch it again",
     ),
-    (b"t\xff,text\n", {}, "the header of IN is not utf-8; name another with --encoding"),
+    (b"t\xff,text\n", {}, "IN is not utf-8, it looks like cp1252; did you mean --encoding cp1252?"),
     (
         "n,text\n1,\xe9\n".encode(),
         {"encoding": "latin-1"},

@@ -14,8 +14,10 @@ from scorer.files.csv.head import Head, HeadReader
 from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records, RecordSplitter
 from scorer.files.csv.text import appended_cells, appended_header, texts_of, with_cells
+from scorer.files.encoding_hint import conversion, is_taken, seen_in
 from scorer.files.feed import RowFeed
 from scorer.files.formats import format_of
+from scorer.files.likely_encoding import wide_encoding
 from scorer.files.source import (
     RECORD_CAP,
     OutputColumns,
@@ -26,6 +28,7 @@ from scorer.files.source import (
 )
 from scorer.files.transcode import find_encoding, is_foreign_utf8
 from scorer.files.windows import Piece, cut_windows
+from scorer.hints import options as as_typed
 from scorer.records import TextWindow
 
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
@@ -56,9 +59,11 @@ class CsvSource:
             raise DataError(f"{path} is UTF-8, not {self.encoding}", "leave --encoding out")
         usual = "\t" if self.format == "tsv" else ","
         head = next(self._blocks(), b"")
-        self._head = self._read_head(
-            HeadReader(path, head, options, usual=usual, cap=cap), text_column
-        )
+        reader = HeadReader(path, head, options, usual=usual, cap=cap)
+        try:
+            self._head = self._read_head(reader, text_column)
+        except DataError as error:
+            raise self._with_encoding(error, start, options, text_column) from error
         self.dialect = self._head.dialect
         self._text_cell = find_column(path, self.columns, text_column)
 
@@ -144,9 +149,32 @@ class CsvSource:
         try:
             return reader.read(text_column)
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"the header of {self.path} is not {self.encoding}", "name another with --encoding"
-            ) from error
+            problem = f"the header of {self.path} is not {self.encoding}"
+            raise DataError(problem, "name another with --encoding") from error
+
+    def _with_encoding(
+        self, error: DataError, start: bytes, options: CsvOptions, text_column: str
+    ) -> DataError:
+        """Return an error about the head; where another encoding is needed, one that says so."""
+        codec = wide_encoding(start)
+        if codec is None and options.encoding is None:
+            seen = seen_in(self._raw_blocks())
+            codec = seen.codec if seen else None
+        if codec in {None, self.encoding}:
+            return error
+        problem = f"{self.path} is not {self.encoding}, it looks like {codec}"
+        if not is_taken(codec):
+            return DataError(problem, f"convert it: {conversion(self.path, codec)}")
+        hint = {"--encoding": codec}
+        other = replace(options, encoding=codec)
+        try:
+            CsvSource(self.path, text_column=text_column, options=other, cap=self._cap)
+        except DataError as another:
+            hint |= another.options
+            problem = f"{another.problem}; it is not {self.encoding} but looks like {codec}"
+            if not another.options:
+                return DataError(problem, f"give {as_typed(hint)}; {another.remedy}")
+        return DataError(problem, f"did you mean {as_typed(hint)}?", hint)
 
     def rows(self) -> Iterator[Records]:
         """Yield the records as they stand, in pieces, as far as the limit."""
