@@ -26,6 +26,8 @@ _OPTIONS = (
     *("text_column", "limit", "encoding", "delimiter"),
     *("scores", "label_names", "label_column", "score_column", "precision"),
 )
+# Options that came later: at their defaults they leave the keys of earlier reports as they are.
+_ADDED = {"quote": "double", "escape": "quote", "columns": None}
 _RUNTIME = ("provider", "device", "precision", "instruction_set")
 
 
@@ -40,10 +42,11 @@ def result_key(
         options: Threads, windows and limits on rejects are left out: they change no row.
     """
     wanted = options.as_json()
+    added = {name: wanted[name] for name, usual in _ADDED.items() if wanted[name] != usual}
     return {
         "input": {name: source[name] for name in _INPUT},
         "bundle": bundle.digest,
-        "options": {name: wanted[name] for name in _OPTIONS},
+        "options": {name: wanted[name] for name in _OPTIONS} | added,
     }
 
 

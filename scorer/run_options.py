@@ -44,6 +44,9 @@ class RunOptions:
     threads: int | None = None
     encoding: str | None = None
     delimiter: str | None = None
+    quote: Literal["double", "none"] = "double"
+    escape: Literal["quote", "backslash"] = "quote"
+    columns: tuple[str, ...] | None = None  # of CSV without a header
     incremental: bool = True  # leave outputs alone that are up to date
     resume: "Resume" = "auto"
     lock_wait: float = 0.0  # seconds
@@ -53,7 +56,7 @@ class RunOptions:
     @property
     def csv(self) -> CsvOptions:
         """What is said of CSV files."""
-        return CsvOptions(self.encoding, self.delimiter)
+        return CsvOptions(self.encoding, self.delimiter, self.quote, self.escape, self.columns)
 
     def as_json(self) -> dict[str, Any]:
         """Return the options that hold for every input, as plain JSON."""
@@ -61,7 +64,9 @@ class RunOptions:
         for name in ("inputs", "output", "options_from"):
             del values[name]
         names = self.label_names and list(self.label_names)
-        return values | {"model": self.model and str(self.model), "label_names": names}
+        columns = self.columns and list(self.columns)
+        model = self.model and str(self.model)
+        return values | {"model": model, "label_names": names, "columns": columns}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from scorer.cli.options import Delimiter, FiniteRange, Place, all_of
+from scorer.cli.options import Delimiter, FiniteRange, Names, Place, all_of
+from scorer.errors import UsageError
 
 file_options = all_of(
     click.option(
@@ -29,6 +30,16 @@ file_options = all_of(
     ),
 )
 
+
+def check_names(*, no_header: bool, columns: tuple[str, ...] | None) -> None:
+    """Raise UsageError unless names of columns are given where, and only where, a file has none."""
+    if no_header and columns is None:
+        raise UsageError("--no-header leaves the columns without names", "add --columns A,B,...")
+    if columns is not None and not no_header:
+        problem = "--columns is for files without a header"
+        raise UsageError(problem, "add --no-header, or leave --columns out")
+
+
 output_options = all_of(
     click.option("--label-column", default="label", show_default=True, metavar="NAME"),
     click.option("--score-column", default="score", show_default=True, metavar="NAME"),
@@ -45,6 +56,28 @@ output_options = all_of(
         help="Records that may be unreadable before the run fails.",
     ),
     click.option("--encoding", metavar="NAME", help="Of CSV.  [default: UTF-8]"),
+    click.option(
+        "--quote",
+        type=click.Choice(["double", "none"]),
+        default="double",
+        show_default=True,
+        help="Of CSV; none: quotes are data, as in many TSV files.",
+    ),
+    click.option(
+        "--escape",
+        type=click.Choice(["quote", "backslash"]),
+        default="quote",
+        show_default=True,
+        help="Of CSV: what stands before a quote in a quoted cell; Spark writes a backslash.",
+    ),
+    click.option(
+        "--no-header",
+        is_flag=True,
+        help="Of CSV: the first line is a row, and --columns names its cells.",
+    ),
+    click.option(
+        "--columns", type=Names(), metavar="A,B,...", help="Of CSV without a header: all its names."
+    ),
     click.option(
         "--delimiter",
         type=Delimiter(),

@@ -1,9 +1,11 @@
 """More records than are allowed are no rows: the error says what to do about it."""
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scorer.errors import DataError
+from scorer.errors import DataError, TweetscoreError
 from scorer.files.compression import read_blocks
 from scorer.files.encoding_hint import conversion, is_taken, seen_in
 from scorer.files.formats import format_of
@@ -11,8 +13,13 @@ from scorer.files.source import Source
 from scorer.hints import options as as_typed
 from scorer.records import Reject
 
+if TYPE_CHECKING:
+    from scorer.files.csv.source import CsvSource
+
 _OF_TEXT = {"csv", "tsv", "ndjson"}
 _OF_CSV = {"csv", "tsv"}
+_OF_QUOTES = {"open-quote", "text-after-quote"}
+_WINDOW, _TRIED = 16_384, 32  # rows, and how many times so many another dialect is tried on
 
 
 def too_many_rejects(
@@ -35,7 +42,39 @@ def too_many_rejects(
     remedy = f"reading stopped there: {mend}"
     if foreseen:
         remedy = f"a run stops there, and lists what is to be mended in {log}"
-    return _about_encoding(source, rejects, problem, mend) or DataError(problem, remedy)
+    return (
+        _about_encoding(source, rejects, problem, mend)
+        or _about_quotes(source, rejects, problem)
+        or DataError(problem, remedy)
+    )
+
+
+def _about_quotes(source: Source, rejects: Sequence[Reject], problem: str) -> DataError | None:
+    """Return the error for a file whose quotes mean something else; none if it would not help."""
+    if source.format not in _OF_CSV or not any(each.kind in _OF_QUOTES for each in rejects):
+        return None
+    from scorer.files.csv.source import CsvSource
+
+    if not isinstance(source, CsvSource) or not source.dialect.quoting or source.dialect.escape:
+        return None
+    choices = [("quote", "none", "if quotes are data")]
+    if any(b'\\"' in each.raw for each in rejects):
+        choices.insert(0, ("escape", "backslash", "if a backslash makes a quote data"))
+    for name, value, words in choices:
+        if _is_sound(source, {name: value}):
+            hint = {f"--{name}": value}
+            problem = f"{problem}; {words}, all records are rows"
+            return DataError(problem, f"did you mean {as_typed(hint)}?", hint)
+    return None
+
+
+def _is_sound(source: "CsvSource", changes: dict[str, str]) -> bool:
+    """Tell whether another dialect makes rows of all records that are tried."""
+    try:
+        windows = source.read_with(**changes).windows(_WINDOW)
+        return not any(window.rejects for window in islice(windows, _TRIED))
+    except TweetscoreError:
+        return False
 
 
 def _about_encoding(

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Invoke
 from tests.cli.test_again import pasted
 
@@ -79,3 +81,91 @@ def test_a_stream_has_its_encoding_named(invoke: Invoke) -> None:
     result = invoke("run", "-", "--device", "builtin", stdin="id,text\n1,día\n".encode("cp1252"))
     assert result.exit_code == 65
     assert result.stderr.rstrip().endswith("did you mean --encoding cp1252?")
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (b'id,text\n1,"what a day\n2,she said "maybe"\n', ["--quote", "none"]),
+        (b'id,text,x\n1,"a \\"b\\", c",z\n2,"tail, \\\\",z\n', ["--escape", "backslash"]),
+    ],
+)
+def test_quotes_that_mean_something_else_lead_to_the_dialect(
+    invoke: Invoke, tmp_path: Path, content: bytes, hint: list[str]
+) -> None:
+    """Where it makes rows of all records, which is tried before it is said."""
+    (path := tmp_path / "in.csv").write_bytes(content)
+    first = invoke("run", path, "--device", "builtin", "-q")
+    assert first.exit_code == 65
+    assert pasted(first.stderr)[-2:] == hint
+    assert invoke(*pasted(first.stderr)).exit_code == 0
+    assert (tmp_path / "in.scored.csv").read_bytes().count(b"\n") == 3
+    assert invoke("verify", tmp_path / "in.scored.csv").exit_code == 0
+
+
+def test_a_quote_that_is_broken_in_each_dialect_is_mended(invoke: Invoke, tmp_path: Path) -> None:
+    """No dialect is named that would lose other records."""
+    (path := tmp_path / "in.csv").write_bytes(b'id,text\n1,"a, b"\n2,"open\n')
+    result = invoke("run", path, "--device", "builtin", "-q")
+    assert result.exit_code == 65
+    assert "reading stopped there: mend what" in result.stderr
+    assert "--quote" not in result.stderr
+
+
+def test_a_file_without_a_header_goes_from_file_to_verify(invoke: Invoke, tmp_path: Path) -> None:
+    """With an id column, again, and in a dry run; the options are in the report."""
+    (path := tmp_path / "in.csv").write_bytes(b"1,I love it\n2,I hate it\n\n")
+    options = ("--no-header", "--columns", "id,text", "--id-column", "id", "--device", "builtin")
+    assert "2 rows of id, text" in invoke("run", path, *options, "--dry-run").stdout
+    assert invoke("run", path, *options).exit_code == 0
+    out = tmp_path / "in.scored.csv"
+    lines = out.read_text().split("\n")
+    assert [line.split(",")[:3] for line in lines] == [
+        ["1", "I love it", "positive"], ["2", "I hate it", "negative"], [""], [""],
+    ]  # fmt: skip
+    assert invoke("verify", out, "--rescore", "2").exit_code == 0
+    report = json.loads((tmp_path / "in.scored.csv.run.json").read_text())
+    assert report["options"]["columns"] == ["id", "text"]
+    assert "is up to date" in invoke("run", path, *options).stderr
+    path.write_bytes(b"0,new\n1,I love it\n2,I hate it\n")
+    assert "2 taken over" in invoke("run", path, *options).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--columns", "a,b"], "--columns is for files without a header"),
+        (["--no-header"], "--no-header leaves the columns without names"),
+        (["--quote", "none", "--escape", "backslash"], "--quote none says that no cell is in"),
+        (["--no-header", "--columns", "a,a,text"], "--columns names 'a' twice"),
+    ],
+)
+def test_options_that_contradict_each_other_are_usage_errors(
+    invoke: Invoke, tmp_path: Path, options: list[str], words: str
+) -> None:
+    """Before anything is read."""
+    (path := tmp_path / "in.csv").write_bytes(b"a,a,text\n1,2,3\n")
+    result = invoke("run", path, *options)
+    assert (result.exit_code, words in result.stderr) == (2, True)
+
+
+def test_another_dialect_is_another_output(invoke: Invoke, tmp_path: Path) -> None:
+    """And the default one has the key that it always had."""
+    (path := tmp_path / "in.tsv").write_bytes(b'id\ttext\n1\t"I love it"\n')
+    assert invoke("run", path, "--device", "builtin").exit_code == 0
+    assert "1 rows" in invoke("run", path, "--device", "builtin", "--quote", "none").stderr
+    assert "up to date" in invoke("run", path, "--device", "builtin", "--quote", "none").stderr
+
+
+def test_dialects_are_settings_too(invoke: Invoke, tmp_path: Path) -> None:
+    """In a configuration file and in the environment."""
+    (path := tmp_path / "in.csv").write_bytes(b'1;"I love it\n')
+    (config := tmp_path / "t.toml").write_text(
+        'quote = "none"\nno-header = true\ncolumns = ["id", "text"]\ndelimiter = "semicolon"\n'
+    )
+    assert invoke("run", path, "--config", config, "--device", "builtin", "-q").exit_code == 0
+    assert (tmp_path / "in.scored.csv").read_text().startswith('1;"I love it;positive;')
+    named = {"NO_HEADER": "1", "COLUMNS": "id,text", "QUOTE": "none", "DELIMITER": ";"}
+    env = {f"TWEETSCORE_{name}": value for name, value in named.items()}
+    again = invoke("run", path, "--device", "builtin", env=env)
+    assert "up to date" in again.stderr

@@ -1,6 +1,7 @@
 """What separates cells: what the call says, else what the header shows, else the extension."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("content", "options", "line"), ERRORS)
 def test_a_missing_column_leads_to_the_delimiter(
-    tmp_path: Path, content: str, options: dict[str, str], line: str
+    tmp_path: Path, content: str, options: dict[str, Any], line: str
 ) -> None:
     """The delimiter that splits header and first record alike, and the likely column."""
     (path := tmp_path / "in.csv").write_text(content, "utf-8")

@@ -343,7 +343,7 @@ def test_long_texts_end_windows_early(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_flood_of_blank_lines_ends_windows_early(tmp_path: Path) -> None:
     """A reject costs memory though its record is empty: no window holds them all."""
     path = tmp_path / "in.csv"
-    path.write_bytes(b"id,text\n" + b"\n" * 100_000)
+    path.write_bytes(b"id,text\n" + b"\n" * 100_000 + b"1,a\n")
     counts = [len(window.rejects) for window in open_source(path).windows(16_384)]
     assert sum(counts) == 100_000
     assert max(counts) < 50_000

@@ -102,8 +102,8 @@ HEADS = [
     (  # the header alone is ASCII
         b"fecha;texto\n" + b"1;ascii\n" * 99_999 + "2;mañana\n".encode("cp1252"),
         (
-            "IN has no column 'text', only: fecha;texto; with --delimiter ';' it has: fecha, texto; "
-            "it is not utf-8 but looks like cp1252; "
+            "IN has no column 'text', only: fecha;texto; with --delimiter ';' it has: fecha, "
+            "texto; it is not utf-8 but looks like cp1252; "
             "did you mean --encoding cp1252 --delimiter ';' --text-column texto?"
         ),
     ),

@@ -37,14 +37,19 @@ class CsvPair:
         self._source = source if isinstance(source, CsvSource) else None
         self._plan = plan
         self._feeds: dict[str, RowFeed[Records]] = {}  # of the columns that are asked for
+        names = options.columns
         # Its "text" is the label: where that cell begins, the input's record has ended.
         self.scored = CsvSource(
             output,
             text_column=plan.label_column,
-            options=options,
+            options=options if names is None else replace(options, columns=(*names, *plan.names)),
             cap=RECORD_CAP + _CELLS,
         )
-        self._options = replace(options, delimiter=chr(self.scored.dialect.delimiter))
+        self._options = replace(
+            options,
+            delimiter=chr(self.scored.dialect.delimiter),
+            columns=None if names is None else self.scored.columns,
+        )
         columns, appended = self.scored.columns, len(plan.names)
         if columns[-appended:] != plan.names or len(columns) == appended:
             raise DataError(f"the last columns of {output} are not {', '.join(plan.names)}")

@@ -35,6 +35,7 @@ class Records:
 
     data: bytes
     spans: Spans
+    dialect: Dialect
     rejects: tuple[tuple[int, Reject], ...] = ()  # each with the number of rows before it
 
     def __len__(self) -> int:
@@ -43,12 +44,12 @@ class Records:
 
     def rows(self, start: int, stop: int) -> "Records":
         """Return some of the rows, without the rejects."""
-        return Records(self.data, self.spans[start:stop])
+        return Records(self.data, self.spans[start:stop], self.dialect)
 
     def first(self, rows: int) -> "Records":
         """Return the first rows and the rejects among them."""
         rejects = tuple(each for each in self.rejects if each[0] < rows)
-        return Records(self.data, self.spans[:rows], rejects)
+        return Records(self.data, self.spans[:rows], self.dialect, rejects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,7 @@ class RecordSplitter:
             for row, line, each in zip(before, lines, lost, strict=True)
         )
         self._line += len(endings)
-        return Records(data, rows, rejects)
+        return Records(data, rows, self._dialect, rejects)
 
     def _lost_record(self, data: bytes, spans: Spans, i: int, bad_bytes: bool) -> _Lost:
         start, end, cells = int(spans.starts[i]), int(spans.ends[i]), int(spans.cells[i])

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from scorer.errors import DataError
+from scorer.errors import DataError, UsageError
 from scorer.files.columns import find_column
 from scorer.files.compression import read_blocks, write_blocks
+from scorer.files.csv.blanks import TrailingBlanks
 from scorer.files.csv.head import Head, HeadReader
 from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records, RecordSplitter
@@ -47,6 +48,8 @@ class CsvSource:
         cap: int = RECORD_CAP,
     ) -> None:
         options = options or CsvOptions()
+        self._options = options
+        self._text_column = text_column
         file_format = format_of(path)
         self.path = path
         self.format: str = file_format.kind
@@ -82,6 +85,11 @@ class CsvSource:
         """The codec of a reject's raw bytes."""
         return self._encoding.codec
 
+    def read_with(self, **changes: str) -> "CsvSource":
+        """Return the same file, read with other options; raises what opening it raises."""
+        options = replace(self._options, **changes)  # type: ignore[arg-type]  # texts, all of them
+        return CsvSource(self.path, text_column=self._text_column, options=options, cap=self._cap)
+
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
         return cut_windows(map(self._piece, self.rows()), rows)
@@ -96,12 +104,15 @@ class CsvSource:
     def values(self, column: str) -> Iterator[pl.Series]:
         """Return the cells of a column in pieces, an empty one without quotes as null."""
         cell = find_column(self.path, self.columns, column, "--id-column")
-        return map(texts_of, self._rows(cell))
+        return map(texts_of, self._rows(cell, self._blanks()))
 
     def check_plan(self, plan: OutputColumns) -> None:
-        """Raise UsageError when a name exists already, or the file's encoding cannot hold it."""
+        """Raise UsageError when a name exists already, or the file cannot hold it."""
         plan.check_against(self.columns)
         plan.check_encoding(self._encoding)
+        for text in (*plan.names, *plan.label_values):
+            if not self.dialect.can_hold(text):
+                raise UsageError(f"{text!r} cannot be written without quotes", "choose other names")
 
     def write_scored(
         self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
@@ -113,7 +124,8 @@ class CsvSource:
             UsageError: a name exists already, or the file's encoding cannot hold it.
         """
         self.check_plan(plan)
-        rows = RowFeed(self.rows(), Records.rows)
+        blanks = self._blanks()
+        rows = RowFeed(self._rows(self._text_cell, blanks), Records.rows)
         count = 0
         with write_blocks(destination, self._compression) as sink:
             sink.write(self.scored_header(plan))
@@ -124,6 +136,8 @@ class CsvSource:
                 count += len(part)
             if rows.has_more():
                 raise input_changed(self.path)
+            if count != self._limit:
+                sink.write(self._encoding.from_utf8(blanks.tail))
         return count
 
     def _scored_blocks(
@@ -142,7 +156,8 @@ class CsvSource:
     def scored_header(self, plan: OutputColumns | None = None) -> bytes:
         """Return the file's beginning as it stands, or with the names of appended columns."""
         content, end = self._head.content, self._head.end
-        names = appended_header(plan, self.dialect).encode("utf-8") if plan else b""
+        added = appended_header(plan, self.dialect) if plan and self._head.named else ""
+        names = added.encode("utf-8")
         return self._encoding.bom + self._encoding.from_utf8(content[:end] + names + content[end:])
 
     def _read_head(self, reader: HeadReader, text_column: str) -> Head:
@@ -178,18 +193,18 @@ class CsvSource:
 
     def rows(self) -> Iterator[Records]:
         """Yield the records as they stand, in pieces, as far as the limit."""
-        return self._rows(self._text_cell)
+        return self._rows(self._text_cell, self._blanks())
 
-    def _rows(self, text_cell: int) -> Iterator[Records]:
+    def _rows(self, text_cell: int, blocks: Iterable[bytes]) -> Iterator[Records]:
         left = self._limit
-        for records in self._records(text_cell) if left != 0 else ():
+        for records in self._records(text_cell, blocks) if left != 0 else ():
             if left is not None and len(records) >= left:
                 yield records.first(left)
                 return
             yield records
             left = None if left is None else left - len(records)
 
-    def _records(self, text_cell: int) -> Iterator[Records]:
+    def _records(self, text_cell: int, blocks: Iterable[bytes]) -> Iterator[Records]:
         header = self._head.content
         splitter = RecordSplitter(
             self.dialect,
@@ -198,15 +213,24 @@ class CsvSource:
             first_line=1 + header.count(self.dialect.ending),
             cap=self._cap,
         )
-        blocks = self._blocks()
-        block = next(blocks, b"")
-        if not block.startswith(header):
-            raise input_changed(self.path)
-        block = block[len(header) :]
+        block = b""
         for following in blocks:
             yield from splitter.split(block, final=False)
             block = following
         yield from splitter.split(block, final=True)
+
+    def _blanks(self) -> TrailingBlanks:
+        """Return what comes after the header, for one pass; in one column a blank line is a row."""
+        return TrailingBlanks(self._body(), self.dialect.ending, kept=len(self.columns) == 1)
+
+    def _body(self) -> Iterator[bytes]:
+        header = self._head.content
+        blocks = self._blocks()
+        block = next(blocks, b"")
+        if not block.startswith(header):
+            raise input_changed(self.path)
+        yield block[len(header) :]
+        yield from blocks
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield the content as UTF-8 without byte-order mark, in blocks of a fixed size or more."""

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.files.cells import Flags, decimal, flags, joined, pieces
-from scorer.files.csv.dialect import Dialect, quoted_if_needed
+from scorer.files.csv.dialect import QUOTE, Dialect, quoted_if_needed
 from scorer.files.csv.records import Records
 from scorer.files.source import OutputColumns, ScoredSlice
 
@@ -19,19 +19,28 @@ def texts_of(records: Records) -> pl.Series:
         return pl.Series("text", [], dtype=pl.String)
     data = np.frombuffer(records.data, np.uint8)
     empty = starts == ends
-    quoted = ~empty & (data[np.minimum(starts, len(data) - 1)] == ord('"'))
+    dialect = records.dialect
+    quoted = ~empty & (data[np.minimum(starts, len(data) - 1)] == QUOTE) & dialect.quoting
     cells = pieces(records.data, starts + quoted, ends - quoted, pa.string(), nulls=empty)
     if quoted.any():
-        cells = _without_doubled_quotes(cells, quoted)
+        cells = _unescaped(cells, quoted) if dialect.escape else _undoubled(cells, quoted)
     return pl.Series("text", pl.from_arrow(cells), dtype=pl.String)
 
 
-def _without_doubled_quotes(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
+def _undoubled(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
     # Kleene's: a null cell is one without quotes, and does not match.
     mask = pc.and_kleene(flags(quoted), pc.match_substring(cells, '""'))
     if not mask.true_count:
         return cells
     return pc.replace_with_mask(cells, mask, pc.replace_substring(cells.filter(mask), '""', '"'))
+
+
+def _unescaped(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
+    mask = pc.and_kleene(flags(quoted), pc.match_substring(cells, "\\"))
+    if not mask.true_count:
+        return cells
+    values = pc.replace_substring_regex(cells.filter(mask), r'\\(["\\])', r"\1")
+    return pc.replace_with_mask(cells, mask, values)
 
 
 def with_cells(records: Records, cells: pl.Series) -> bytes:
