@@ -57,6 +57,13 @@ output_options = all_of(
     ),
     click.option("--encoding", metavar="NAME", help="Of CSV.  [default: UTF-8]"),
     click.option(
+        "--delimiter",
+        type=Delimiter(),
+        metavar="CHAR",
+        help="Of CSV: a character, or comma, semicolon, tab, pipe.  [default: as the header shows, "
+        "or by extension]",
+    ),
+    click.option(
         "--quote",
         type=click.Choice(["double", "none"]),
         default="double",
@@ -77,13 +84,6 @@ output_options = all_of(
     ),
     click.option(
         "--columns", type=Names(), metavar="A,B,...", help="Of CSV without a header: all its names."
-    ),
-    click.option(
-        "--delimiter",
-        type=Delimiter(),
-        metavar="CHAR",
-        help="Of CSV: a character, or comma, semicolon, tab, pipe.  [default: the one of these "
-        "with which alone the header has the text column, else by extension]",
     ),
 )
 

@@ -153,7 +153,7 @@ def test_another_dialect_is_another_output(invoke: Invoke, tmp_path: Path) -> No
     """And the default one has the key that it always had."""
     (path := tmp_path / "in.tsv").write_bytes(b'id\ttext\n1\t"I love it"\n')
     assert invoke("run", path, "--device", "builtin").exit_code == 0
-    assert "1 rows" in invoke("run", path, "--device", "builtin", "--quote", "none").stderr
+    assert "1 row" in invoke("run", path, "--device", "builtin", "--quote", "none").stderr
     assert "up to date" in invoke("run", path, "--device", "builtin", "--quote", "none").stderr
 
 
