@@ -259,7 +259,8 @@ class FileRun:
     def _hear(self, classifier: TextClassifier) -> None:
         """Take over what the model has to say and has not said yet."""
         said = self._record.warnings
-        said.extend(warning for warning in classifier.warnings if warning not in said)
+        heard = (*classifier.warnings, *self._source.remarks)
+        said.extend(warning for warning in heard if warning not in said)
 
     @contextmanager
     def _blaming_changes(self) -> Iterator[None]:

@@ -173,6 +173,10 @@ class Source(Protocol):
         """What was found out about how it is written, for the run report."""
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about the rows that `windows` had so far: a warning each."""
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The names of the input's columns, in order."""
 

@@ -169,3 +169,35 @@ def test_dialects_are_settings_too(invoke: Invoke, tmp_path: Path) -> None:
     env = {f"TWEETSCORE_{name}": value for name, value in named.items()}
     again = invoke("run", path, "--device", "builtin", env=env)
     assert "up to date" in again.stderr
+
+
+def test_rows_that_quotes_may_have_merged_are_counted(invoke: Invoke, tmp_path: Path) -> None:
+    """A warning, since the file may also be meant so; with quotes as data it has none."""
+    content = b'id\tlabel0\ttext\n1\tpos\t"what a day\n2\tneg\tI hate\n3\tneu\tshe said maybe"\n'
+    (path := tmp_path / "in.tsv").write_bytes(content)
+    first = invoke("run", path, "--device", "builtin")
+    assert first.exit_code == 0
+    assert (
+        "in.tsv: 1 record has line ends in quotes and as many cells on each line as a row; "
+        "if quotes are data there, add --quote none\n"
+    ) in first.stderr
+    again = invoke("run", path, "--device", "builtin", "--quote", "none")
+    assert "3 rows" in again.stderr
+    assert "line ends" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.csv", b'id,text\n1,"hello, all\nof you, friends\n"\n'),
+        ("in.csv", b'id,user,likes,text\n1,a,2,"so\n\nmany, lines, here"\n'),
+        ("in.tsv", b'id\ttext\n1\t"two\nlines"\n2\t"a\ttab\nonce"\n'),
+    ],
+)
+def test_tweets_of_several_lines_are_no_merged_rows(
+    invoke: Invoke, tmp_path: Path, name: str, content: bytes
+) -> None:
+    """Whatever commas they have."""
+    (path := tmp_path / name).write_bytes(content)
+    result = invoke("run", path, "--device", "builtin", "-q")
+    assert (result.exit_code, result.stderr) == (0, "")

@@ -38,6 +38,7 @@ class ArrowSource:
 
     format = "arrow"
     found = NOTHING_FOUND
+    remarks: tuple[str, ...] = ()
     encoding = "utf-8"
 
     def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:

@@ -14,7 +14,7 @@ from scorer.files.csv.blanks import TrailingBlanks
 from scorer.files.csv.head import Head, HeadReader
 from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records, RecordSplitter
-from scorer.files.csv.text import appended_cells, appended_header, texts_of, with_cells
+from scorer.files.csv.text import appended_cells, appended_header, merged_rows, texts_of, with_cells
 from scorer.files.encoding_hint import conversion, is_taken, seen_in
 from scorer.files.feed import RowFeed
 from scorer.files.formats import format_of
@@ -32,6 +32,7 @@ from scorer.files.windows import Piece, cut_windows
 from scorer.hints import options as as_typed
 from scorer.records import TextWindow
 
+_SPREAD = 10_000  # rows of several lines that are looked at
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
 
 
@@ -50,6 +51,7 @@ class CsvSource:
         options = options or CsvOptions()
         self._options = options
         self._text_column = text_column
+        self._spread = self._merged = 0  # rows of several lines looked at, and what was seen
         file_format = format_of(path)
         self.path = path
         self.format: str = file_format.kind
@@ -92,10 +94,24 @@ class CsvSource:
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
+        self._spread = self._merged = 0
         return cut_windows(map(self._piece, self.rows()), rows)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about the rows that windows had so far."""
+        if not self._merged:
+            return ()
+        records = "1 record has" if self._merged == 1 else f"{self._merged:,} records have"
+        words = "line ends in quotes and as many cells on each line as a row"
+        return (f"{self.path}: {records} {words}; if quotes are data there, add --quote none",)
 
     def _piece(self, records: Records) -> Piece:
         rejects = records.rejects
+        left = _SPREAD - self._spread
+        if left > 0 and len(records.spread):
+            self._merged += merged_rows(records, len(self.columns), left)
+            self._spread += len(records.spread)
         if self.encoding != "utf-8":
             own = self._encoding.from_utf8
             rejects = tuple((at, replace(each, raw=own(each.raw))) for at, each in rejects)

@@ -27,6 +27,28 @@ def texts_of(records: Records) -> pl.Series:
     return pl.Series("text", pl.from_arrow(cells), dtype=pl.String)
 
 
+def merged_rows(records: Records, cells: int, most: int) -> int:
+    """Return how many records of several lines may be several rows whose quotes are data.
+
+    Each of their lines has as many cells as a row: with tabs, or in four columns and more, the
+    lines of a tweet do not.
+
+    Args:
+        records: Rows, as they come from the splitter.
+        cells: How many each has.
+        most: How many records of several lines are looked at.
+    """
+    delimiter, ending = bytes([records.dialect.delimiter]), bytes([records.dialect.ending])
+    if cells < (2 if delimiter == b"\t" else 4):
+        return 0
+    spans, found = records.spans, 0
+    for row in records.spread[:most].tolist():
+        content = records.data[int(spans.starts[row]) : int(spans.ends[row])]
+        lines = content.split(ending)
+        found += all(line.count(delimiter) + 1 == cells for line in lines)
+    return found
+
+
 def _undoubled(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
     # Kleene's: a null cell is one without quotes, and does not match.
     mask = pc.and_kleene(flags(quoted), pc.match_substring(cells, '""'))

@@ -43,6 +43,7 @@ class NdjsonSource:
 
     format = "ndjson"
     found = NOTHING_FOUND
+    remarks: tuple[str, ...] = ()
     encoding = "utf-8"
 
     def __init__(

@@ -37,6 +37,7 @@ class ParquetSource:
 
     format = "parquet"
     found = NOTHING_FOUND
+    remarks: tuple[str, ...] = ()
     encoding = "utf-8"
 
     def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:
