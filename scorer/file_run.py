@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer import keys
-from scorer.errors import DataError, OutputLocked, TweetscoreError, UsageError
+from scorer.errors import OutputLocked, TweetscoreError, UsageError
 from scorer.files.attributes import keep_attributes
 from scorer.files.discover import failed_report_path, resolved, state_directory
 from scorer.files.lock import Lock, locked
@@ -29,8 +29,7 @@ from scorer.files.publish import (
     report_on,
     write_json,
 )
-from scorer.files.rejects import too_many_rejects
-from scorer.files.source import OutputColumns, Source, input_changed
+from scorer.files.source import OutputColumns, Source, blaming_changes, input_changed
 from scorer.files.state import (
     State,
     declare,
@@ -229,7 +228,7 @@ class FileRun:
             record.begin()
             return classifier
         record.begin()
-        with self._blaming_changes():
+        with blaming_changes(self._input, self._has_changed):
             return windows.prove(model, options.max_rejects)
 
     def _both_passes(
@@ -240,6 +239,7 @@ class FileRun:
         progress: Callable[[int], object],
     ) -> None:
         from scorer.files.earlier import Earlier
+        from scorer.files.refusal import too_many_rejects
         from scorer.first_pass import FirstPass
         from scorer.take_over import answers_of, find_earlier
 
@@ -252,7 +252,7 @@ class FileRun:
         with open_state(self._target, plan, options.resume) as state:
             if state.warning:
                 record.warnings.append(state.warning)
-            with self._blaming_changes():
+            with blaming_changes(self._input, self._has_changed):
                 with answers_of(earlier, self._source, state.join, record) as answers:
                     first_pass = FirstPass(windows, classifier, state, record, answers)
                     try:
@@ -261,7 +261,7 @@ class FileRun:
                         self._hear(classifier)
                 if too_many:
                     publish_rejects(self._target, record.rejected)  # what is to be mended
-                    raise too_many_rejects(self._input, self._target, record.rejected, too_many)
+                    raise too_many_rejects(self._source, too_many, record.rejected, self._target)
                 self._publish(state, lock)
             lock.check()  # the state of a run that came after a deleted lock is not ours to remove
             finish(self._target, self._report)
@@ -269,20 +269,11 @@ class FileRun:
     def _hear(self, classifier: TextClassifier) -> None:
         """Take over what the model has to say and has not said yet."""
         said = self._record.warnings
-        said.extend(warning for warning in classifier.warnings if warning not in said)
+        heard = (*classifier.warnings, *self._source.remarks)
+        said.extend(warning for warning in heard if warning not in said)
 
     def _has_changed(self) -> bool:
         return describe(self._source, self._options) != self._described
-
-    @contextmanager
-    def _blaming_changes(self) -> Iterator[None]:
-        """Call an input changed that looks damaged because somebody is writing it."""
-        try:
-            yield
-        except DataError as error:
-            if self._has_changed():
-                raise input_changed(self._input) from error
-            raise
 
     def _publish(self, state: State, lock: Lock) -> None:
         """Write the output under a temporary name, declare it, and let it take its place."""

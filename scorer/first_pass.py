@@ -103,13 +103,14 @@ class FirstPass:
     record: RunRecord
     answers: Answers | None = None  # of an earlier output
 
-    def run(self, max_rejects: int, progress: Callable[[int], object]) -> Reject | None:
+    def run(self, max_rejects: int, progress: Callable[[int], object]) -> list[Reject]:
         """Score all windows that no earlier run has scored.
 
         Returns:
-            The first reject, if there are more than allowed: then reading stopped there.
+            The first reject and those that were met last, if there are more than allowed: then
+            reading stopped there.
         """
-        first: Reject | None = None
+        first: list[Reject] = []
         with (
             reject_log(self.state.rejects, self.windows.encoding) as rejects,
             closing(self.windows.all(self.state.parts, self.answers)) as windows,
@@ -118,12 +119,12 @@ class FirstPass:
                 rejects.add(window.texts.rejects)
                 self.record.rejected = rejects.count
                 self.record.not_finite += window.texts.not_finite
-                first = first or next(iter(window.texts.rejects), None)
+                first = first or list(window.texts.rejects[:1])
                 if rejects.count > max_rejects:
-                    return first
+                    return [*first, *window.texts.rejects]
                 self._keep(window)
                 progress(len(window.texts.texts))
-        return None
+        return []
 
     def _keep(self, window: Window) -> None:
         record = self.record

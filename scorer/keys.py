@@ -26,6 +26,8 @@ _OPTIONS = (
     *("text_column", "limit", "encoding", "delimiter"),
     *("scores", "label_names", "label_column", "score_column", "precision"),
 )
+# Options that came later: at their defaults they leave the keys of earlier reports as they are.
+_ADDED = {"quote": "double", "escape": "quote", "columns": None}
 _RUNTIME = ("provider", "device", "precision", "instruction_set")
 
 
@@ -40,10 +42,11 @@ def result_key(
         options: Threads, windows and limits on rejects are left out: they change no row.
     """
     wanted = options.as_json()
+    added = {name: wanted[name] for name, usual in _ADDED.items() if wanted[name] != usual}
     return {
         "input": {name: source[name] for name in _INPUT},
         "bundle": bundle.digest,
-        "options": {name: wanted[name] for name in _OPTIONS},
+        "options": {name: wanted[name] for name in _OPTIONS} | added,
     }
 
 
@@ -53,11 +56,13 @@ def recorded_result_key(report: Mapping[str, Any]) -> str:
     An option that came later than the report is not in its key.
     """
     options = report["options"]
+    read = {name: options.get(name, usual) for name, usual in _ADDED.items()}
+    added = {name: value for name, value in read.items() if value != _ADDED[name]}
     return digest(
         {
             "input": {name: report["input"][name] for name in _INPUT},
             "bundle": report["model"]["digest"],
-            "options": {name: options[name] for name in _OPTIONS if name in options},
+            "options": {name: options[name] for name in _OPTIONS if name in options} | added,
         }
     )
 

@@ -18,8 +18,7 @@ def open_input(path: Path, options: RunOptions) -> Source:
     source = open_source(
         path,
         text_column=options.text_column,
-        encoding=options.encoding,
-        delimiter=options.delimiter,
+        csv=options.csv,
         limit=options.limit,
         kind=options.format,
     )
@@ -40,7 +39,7 @@ def check_names(source: Source, options: RunOptions) -> None:
 def describe(source: Source, options: RunOptions) -> dict[str, Any]:
     """Return what identifies an input; what came from a stream has that one's name."""
     with reading(source.path):
-        found = describe_input(source.path, format=source.format)
+        found = describe_input(source.path, format=source.format, **source.found)
     return found | {"path": options.names.get(source.path, found["path"])}
 
 

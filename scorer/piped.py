@@ -151,6 +151,8 @@ def _without_the_list(outcome: Outcome, rejects: Path) -> Outcome:
         return outcome
     remedy = "name an output with -o to get a list of them"
     if outcome.error is not None:
+        if outcome.error.options:
+            return outcome
         error = DataError(outcome.error.problem, f"allow for it with --max-rejects, or {remedy}")
         return replace(outcome, error=error)
     rejected = outcome.report["counters"]["rejected"]

@@ -9,12 +9,13 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from scorer import keys
-from scorer.errors import DataError, TweetscoreError, UsageError
-from scorer.files.discover import plan_outputs, rejects_path, resolved
+from scorer.errors import TweetscoreError, UsageError
+from scorer.files.discover import plan_outputs, resolved
 from scorer.files.inputs import Inputs, find_inputs, partition_keys
 from scorer.files.place import check_output
 from scorer.files.publish import Inodes, check_owner, inodes, report_on
@@ -30,6 +31,7 @@ from scorer.run_options import Model, RunOptions, TextClassifier
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
 
+_REJECTS_SHOWN = 1000  # of which the error tells
 PROBE_ROWS = 512  # scored for the estimate: 0.4 s of the embedded model on two cores
 
 Fate = Literal["score", "go on", "leave", "fail"]
@@ -145,11 +147,11 @@ def _checked(
     check_owner(target, overwrite=options.overwrite)
     rows = count_rows(source, limit=options.limit)
     if rows.rejects > options.max_rejects:
-        records = "1 record is" if rows.rejects == 1 else f"{rows.rejects:,} records are"
-        raise DataError(
-            f"{records} no row of {path}",
-            f"a run stops there, and lists what is to be mended in {rejects_path(target)}",
-        )
+        from scorer.files.refusal import too_many_rejects
+
+        found = chain.from_iterable(window.rejects for window in source.windows(PROBE_ROWS))
+        some = list(islice(found, _REJECTS_SHOWN))
+        raise too_many_rejects(source, some, rows.rejects, target, foreseen=True)
     since = unfinished_since(target, key) if options.resume != "never" else None
     fate: Fate = "go on" if since else "score"
     return FilePreview(path, output, fate, source.columns, rows, source=source, since=since or "")

@@ -8,6 +8,7 @@ from typing import Any
 
 from scorer.errors import DataError
 from scorer.files.compare import InputOptions
+from scorer.files.csv.options import CsvOptions
 from scorer.files.discover import report_path
 from scorer.files.own import read_own
 from scorer.files.source import OutputColumns
@@ -45,8 +46,7 @@ def reading_options(report: Mapping[str, Any]) -> InputOptions:
     options = report["options"]
     return InputOptions(
         options["text_column"],
-        options["encoding"],
-        options["delimiter"],
+        CsvOptions.recorded(report),
         options["limit"],
         options.get("format"),  # reports of older versions have none
     )

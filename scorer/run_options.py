@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scorer.errors import TweetscoreError
+from scorer.files.csv.options import CsvOptions
 from scorer.records import Known, Scores
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class RunOptions:
     format: "Kind | None" = None  # of the inputs, whatever their extensions say
     encoding: str | None = None
     delimiter: str | None = None
+    quote: Literal["double", "none"] = "double"
+    escape: Literal["quote", "backslash"] = "quote"
+    columns: tuple[str, ...] | None = None  # of CSV without a header
     incremental: bool = True  # leave outputs alone that are up to date
     resume: "Resume" = "auto"
     lock_wait: float = 0.0  # seconds
@@ -56,13 +60,20 @@ class RunOptions:
     #: What people know temporary files as, for messages and reports.
     names: Mapping[Path, str] = field(default_factory=dict)
 
+    @property
+    def csv(self) -> CsvOptions:
+        """What is said of CSV files."""
+        return CsvOptions(self.encoding, self.delimiter, self.quote, self.escape, self.columns)
+
     def as_json(self) -> dict[str, Any]:
         """Return the options that hold for every input, as plain JSON."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         for name in ("inputs", "output", "options_from", "names"):
             del values[name]
         names = self.label_names and list(self.label_names)
-        return values | {"model": self.model and str(self.model), "label_names": names}
+        columns = self.columns and list(self.columns)
+        model = self.model and str(self.model)
+        return values | {"model": model, "label_names": names, "columns": columns}
 
 
 @dataclass(frozen=True, slots=True)

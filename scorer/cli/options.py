@@ -10,6 +10,8 @@ import click
 from scorer.bounds import THREADS, Bounds
 from scorer.cli.environment import PREFIX
 from scorer.cli.errors import DEBUG
+from scorer.errors import UsageError
+from scorer.files.csv.options import delimiter_of
 from scorer.pools import limit_pools
 from scorer.remote.urls import parse_url
 
@@ -58,6 +60,19 @@ class Names(click.ParamType[tuple[str, ...]]):
         if not all(names):
             self.fail(f"{value!r} has an empty name", param, ctx)
         return names
+
+
+class Delimiter(click.ParamType[str]):
+    """The character between cells: itself, or by its name."""
+
+    name = "delimiter"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the character."""
+        try:
+            return delimiter_of(str(value))
+        except UsageError as error:
+            self.fail(f"{value!r} is no delimiter; {error.remedy}", param, ctx)
 
 
 class Number(click.ParamType[int | float]):

@@ -14,7 +14,7 @@ from scorer.cli.errors import print_error
 from scorer.cli.kept_metrics import kept_metrics
 from scorer.cli.log import LoggedCommand, in_json, log_option
 from scorer.cli.options import CONTEXT, Place, answer_options, debug_option, model_options
-from scorer.cli.run_flags import file_options, output_options, process_options
+from scorer.cli.run_flags import check_names, file_options, output_options, process_options
 from scorer.cli.teller import Teller
 from scorer.errors import UsageError
 
@@ -76,6 +76,7 @@ def run(
     from scorer.run_options import RunOptions
 
     ray_address = options.pop("ray_address")
+    check_names(no_header=options.pop("no_header"), columns=options["columns"])
     check_call(engine, (*inputs, options["output"]), dry_run=dry_run)
     if dry_run:
         click.get_current_context().exit(_dry_run(inputs, options))

@@ -3,7 +3,8 @@
 import click
 
 from scorer.bounds import DRIFT, ROWS, SECONDS, SOME_ROWS, WINDOW
-from scorer.cli.options import FilePath, Place, all_of, number_option
+from scorer.cli.options import Delimiter, FilePath, Names, Place, all_of, number_option
+from scorer.errors import UsageError
 
 file_options = all_of(
     click.option(
@@ -29,6 +30,16 @@ file_options = all_of(
     ),
 )
 
+
+def check_names(*, no_header: bool, columns: tuple[str, ...] | None) -> None:
+    """Raise UsageError unless names of columns are given where, and only where, a file has none."""
+    if no_header and columns is None:
+        raise UsageError("--no-header leaves the columns without names", "add --columns A,B,...")
+    if columns is not None and not no_header:
+        problem = "--columns is for files without a header"
+        raise UsageError(problem, "add --no-header, or leave --columns out")
+
+
 output_options = all_of(
     click.option("--label-column", default="label", show_default=True, metavar="NAME"),
     click.option("--score-column", default="score", show_default=True, metavar="NAME"),
@@ -43,7 +54,35 @@ output_options = all_of(
         help="Records that may be unreadable before the run fails.",
     ),
     click.option("--encoding", metavar="NAME", help="Of CSV.  [default: UTF-8]"),
-    click.option("--delimiter", metavar="CHAR", help="Of CSV.  [default: by extension]"),
+    click.option(
+        "--delimiter",
+        type=Delimiter(),
+        metavar="CHAR",
+        help="Of CSV: a character, or comma, semicolon, tab, pipe.  [default: as the header shows, "
+        "or by extension]",
+    ),
+    click.option(
+        "--quote",
+        type=click.Choice(["double", "none"]),
+        default="double",
+        show_default=True,
+        help="Of CSV; none: quotes are data, as in many TSV files.",
+    ),
+    click.option(
+        "--escape",
+        type=click.Choice(["quote", "backslash"]),
+        default="quote",
+        show_default=True,
+        help="Of CSV: what stands before a quote in a quoted cell; Spark writes a backslash.",
+    ),
+    click.option(
+        "--no-header",
+        is_flag=True,
+        help="Of CSV: the first line is a row, and --columns names its cells.",
+    ),
+    click.option(
+        "--columns", type=Names(), metavar="A,B,...", help="Of CSV without a header: all its names."
+    ),
 )
 
 process_options = all_of(

@@ -12,6 +12,7 @@ from scorer.cli.errors import print_error
 from scorer.cli.log import in_json, say
 from scorer.counts import counted
 from scorer.errors import OUTSIDE_BOUND
+from scorer.files.csv.options import typed
 
 if TYPE_CHECKING:
     from scorer.errors import TweetscoreError
@@ -153,6 +154,7 @@ def _summary(outcome: "Outcome") -> str:
         f"{output}: {counted(counters['rows'], 'row')} ({', '.join(counts)}) in "
         f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
     )
+    line += _delimiter(report["input"])
     if odd := counters.get("not_finite"):
         line += f"; {odd:,} with NaN or Infinity, which other readers of JSON may refuse"
     if taken_up := report["resumed"]:
@@ -163,6 +165,14 @@ def _summary(outcome: "Outcome") -> str:
         case {"rows": int(rows)}:
             line += f"; {rows:,} taken over"
     return line
+
+
+def _delimiter(described: Mapping[str, Any]) -> str:
+    """Say what separates the cells where neither the call nor the extension did."""
+    match described:
+        case {"delimiter": {"character": str(delimiter), "from": "header" | "sep line" as origin}}:
+            return f"; delimiter {typed(delimiter)} by the file's {origin}"
+    return ""
 
 
 def _drift(outcome: "Outcome", moved: Mapping[str, float], verdict: str = "") -> str:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import polars as pl
 
+from scorer.files.csv.options import CsvOptions
 from scorer.files.feed import RowFeed
 from scorer.files.formats import Kind, format_of
 from scorer.files.source import OutputColumns, Source
@@ -46,8 +47,7 @@ class InputOptions:
     """How the run read its input."""
 
     text_column: str
-    encoding: str | None
-    delimiter: str | None
+    csv: CsvOptions
     limit: int | None
     kind: Kind | None = None
 
@@ -154,7 +154,7 @@ def open_pair(
     if kind in {"csv", "tsv"}:
         from scorer.files.csv.compare import CsvPair
 
-        return CsvPair(source, output, plan, options.encoding, options.delimiter, options.kind)
+        return CsvPair(source, output, plan, options.csv, options.kind)
     if kind == "ndjson":
         from scorer.files.ndjson.compare import NdjsonPair
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from scorer.errors import DataError
 from scorer.files.compare import Compared, Comparison, InputOptions
+from scorer.files.csv.options import CsvOptions
 from scorer.files.feed import RowFeed
 from scorer.files.join import ASKED, Found, Join, Rows, known_type
 from scorer.files.publish import FileIdentity
@@ -80,8 +81,7 @@ class Earlier:
         options = self._report["options"]
         reads = InputOptions(
             options["text_column"],
-            options["encoding"],
-            options["delimiter"],
+            CsvOptions.recorded(self._report),
             None,
             options.get("format"),  # reports of older versions have none
         )

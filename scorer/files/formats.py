@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scorer.errors import DataError, InputMissing, UsageError
+from scorer.files.csv.options import CsvOptions
 from scorer.files.own import kind_of
 from scorer.files.storage import reading
 
@@ -171,8 +172,7 @@ def open_source(
     path: Path,
     *,
     text_column: str = "text",
-    encoding: str | None = None,
-    delimiter: str | None = None,
+    csv: CsvOptions | None = None,
     limit: int | None = None,
     kind: Kind | None = None,
 ) -> "Source":
@@ -181,8 +181,7 @@ def open_source(
     Args:
         path: A file of one of the formats.
         text_column: The column to score.
-        encoding: Of CSV: None for UTF-8, or UTF-16 where a byte-order mark says so.
-        delimiter: Of CSV: one ASCII character; None for what the extension says.
+        csv: How it is written, where it is CSV.
         limit: Read the first so many rows only.
         kind: What it is, whatever its extension says; None for what that says.
 
@@ -202,10 +201,11 @@ def open_source(
     if file_format.kind in {"csv", "tsv"}:
         from scorer.files.csv.source import CsvSource
 
-        return CsvSource(path, encoding=encoding, delimiter=delimiter, **wanted)
-    if encoding is not None or delimiter is not None:
+        return CsvSource(path, options=csv, **wanted)
+    if csv and csv.given:
         raise UsageError(
-            f"{path} is {NAMES[file_format.kind]}", "encoding and delimiter are for CSV only"
+            f"{path} is {NAMES[file_format.kind]}",
+            f"leave {' and '.join(csv.given)} out, which only CSV has, or name the CSV files alone",
         )
     if file_format.kind == "ndjson":
         from scorer.files.ndjson.source import NdjsonSource

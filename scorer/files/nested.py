@@ -54,7 +54,7 @@ def find_keys(
 def no_text(problem: str, inside: Inside, name: str, option: str = "--text-column") -> DataError:
     """Return the error for a column that is no text; one of its members may be."""
     names = list(islice(_names(inside, f"{name}."), _SHOWN)) if isinstance(inside, Mapping) else []
-    likely = likeliest((), names, name, option) or next(iter(names), None)
+    likely = likeliest((), name, option, names) or next(iter(names), None)
     if likely is None:
         return DataError(problem, f"name another with {option}")
     return or_rather(problem, option, likely)

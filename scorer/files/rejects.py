@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO
 
 from scorer.errors import DataError, InputMissing
-from scorer.files.discover import rejects_path
 from scorer.files.own import create_own, open_own
 from scorer.files.source import RECORD_CAP
 from scorer.files.storage import reading, writing
@@ -71,16 +70,6 @@ def reject_log(path: Path, encoding: str = "utf-8") -> Iterator[RejectLog]:
             file.flush()
             if log.count:  # an empty one is never published: no reason to wait for the disk
                 os.fsync(file.fileno())
-
-
-def too_many_rejects(source: Path, output: Path, count: int, first: Reject) -> DataError:
-    """Return the error for more rejects than are allowed, which ends the reading."""
-    log = rejects_path(output)
-    records = "1 record so far is" if count == 1 else f"{count:,} records so far are"
-    return DataError(
-        f"{records} no row of {source}, the first on line {first.line}: {first.reason}",
-        f"reading stopped there: mend what {log} lists, or allow for it with --max-rejects",
-    )
 
 
 def rejects_by_kind(path: Path) -> dict[str, int]:

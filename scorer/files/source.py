@@ -1,9 +1,11 @@
 """What a format is to the rest of the program, and what travels back to it for writing."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,6 +18,7 @@ from scorer.records import TextWindow
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
 
+NOTHING_FOUND: Mapping[str, Any] = MappingProxyType({})
 RECORD_CAP = 1 << 20  # bytes of UTF-8 in a record or line of a text format
 
 
@@ -142,6 +145,17 @@ def input_changed(path: Path) -> DataError:
     return DataError(f"{path} changed while it was scored", "run again when nobody writes to it")
 
 
+@contextmanager
+def blaming_changes(path: Path, has_changed: Callable[[], bool]) -> Iterator[None]:
+    """Call an input changed that looks damaged because somebody is writing it."""
+    try:
+        yield
+    except DataError as error:
+        if has_changed():
+            raise input_changed(path) from error
+        raise
+
+
 def check_offset(path: Path, part: ScoredSlice, reached: int) -> None:
     """Raise StorageError unless the slice begins at the row that the second pass has reached."""
     if part.offset != reached:
@@ -165,6 +179,14 @@ class Source(Protocol):
     @property
     def encoding(self) -> str:
         """The codec of a reject's raw bytes."""
+
+    @property
+    def found(self) -> Mapping[str, Any]:
+        """What was found out about how it is written, for the run report."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about the rows that `windows` had so far: a warning each."""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ Each step tells what it finds, and the next one checks what can still be checked
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +121,13 @@ class _Check:
             return None
         path = Path(described["path"])
         try:
-            source = open_source(path, **asdict(options))
+            source = open_source(
+                path,
+                text_column=options.text_column,
+                csv=options.csv,
+                limit=options.limit,
+                kind=options.kind,
+            )
             with reading(path):
                 now = describe_input(path, format=source.format)
         except TweetscoreError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scorer.files.csv.options import CsvOptions
 from scorer.files.formats import open_source
 from scorer.files.source import OutputColumns, ScoredSlice, Source, text_digest
 from scorer.records import TextWindow
@@ -48,11 +49,10 @@ def write_scored(
     rows: int = 2,
     plan: OutputColumns = PLAN,
     *,
-    encoding: str | None = None,
-    delimiter: str | None = None,
+    csv: CsvOptions | None = None,
     limit: int | None = None,
 ) -> Path:
     """Score with the stub and return the output."""
-    source = open_source(path, encoding=encoding, delimiter=delimiter, limit=limit)
+    source = open_source(path, csv=csv, limit=limit)
     source.write_scored(out, plan, slices(source, rows))
     return out

@@ -11,6 +11,7 @@ from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.arrow import messages as arrow_messages
 from scorer.files.arrow import source as arrow_source
 from scorer.files.arrow.messages import Batch, batches_of
+from scorer.files.csv.options import CsvOptions
 from scorer.files.formats import open_source
 from scorer.files.source import OutputColumns
 from tests.files.files_helpers import PLAN, answers, slices, write_scored
@@ -345,8 +346,8 @@ def test_files_of_before_arrow_0_15_are_read(tmp_path: Path, suffix: str) -> Non
 def test_options_of_csv_are_refused(tmp_path: Path, option: str) -> None:
     """They would do nothing."""
     path = write(tmp_path / "in.arrow", batch())
-    with pytest.raises(UsageError, match="is Arrow IPC; encoding and delimiter are for CSV only"):
-        open_source(path, **{option: ";"})  # type: ignore[arg-type]  # one of the two
+    with pytest.raises(UsageError, match=f"is Arrow IPC; leave --{option} out, which only CSV has"):
+        open_source(path, csv=CsvOptions(**{option: ";"}))  # type: ignore[arg-type]  # one of two
 
 
 def test_a_file_without_batches_has_no_rows(tmp_path: Path) -> None:

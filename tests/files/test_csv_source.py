@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scorer.errors import DataError, InputMissing, UsageError
 from scorer.files import windows as file_windows
 from scorer.files.csv import source as csv_source
+from scorer.files.csv.options import CsvOptions
 from scorer.files.formats import open_source
 from scorer.files.source import RECORD_CAP, OutputColumns
 from tests.files.files_helpers import PLAN, scored, slices, write_scored
@@ -133,8 +134,9 @@ def test_other_encodings_come_back_in_their_own_bytes(
     path = tmp_path / "in.csv"
     content = 'n,text\r\né1,"Größe ""ü"""\r\nx,€\n'
     path.write_bytes(content.encode(codec))
-    assert texts(path, encoding=named) == ['Größe "ü"', "€"]
-    out = write_scored(path, tmp_path / "out.csv", encoding=named)
+    csv = CsvOptions(encoding=named)
+    assert texts(path, csv=csv) == ['Größe "ü"', "€"]
+    out = write_scored(path, tmp_path / "out.csv", csv=csv)
     answers = scored(['Größe "ü"', "€"])
     expected = f'n,text,label,score\r\né1,"Größe ""ü"""{answers[0]}\r\nx,€{answers[1]}\n'
     assert out.read_bytes() == expected.encode(codec)
@@ -157,7 +159,7 @@ def test_encodings_that_might_not_come_back_are_refused(tmp_path: Path, name: st
     path = tmp_path / "in.csv"
     path.write_bytes(b"text\na\n")
     with pytest.raises(UsageError, match="encoding"):
-        open_source(path, encoding=name)
+        open_source(path, csv=CsvOptions(encoding=name))
 
 
 def test_rejects_have_their_kind_and_physical_line(tmp_path: Path) -> None:
@@ -256,7 +258,7 @@ def test_a_changed_input_is_noticed(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b'"text\na\n', "header"),
-        (b"t\xff,text\n", "is not utf-8"),
+        (b"t\xff,text\n", "is not utf-8, it looks like cp1252"),
         (b"text,text\na,b\n", "2 columns 'text'"),
         (b"id,Tweet\n1,a\n", "only: id, Tweet; did you mean --text-column Tweet"),
         (b"id,x\n1,a\n", "name one with --text-column"),
@@ -279,7 +281,7 @@ def test_unusable_arguments_are_usage_errors(tmp_path: Path) -> None:
         open_source(tmp_path / "in.bin")
     for delimiter in ["ab", '"', "\n", "é"]:
         with pytest.raises(UsageError, match="delimiter"):
-            open_source(path, delimiter=delimiter)
+            open_source(path, csv=CsvOptions(delimiter=delimiter))
     with pytest.raises(UsageError, match="limit"):
         open_source(path, limit=-1)
     with pytest.raises(UsageError, match="'label' exists already"):
@@ -300,7 +302,7 @@ def test_missing_inputs_and_directories_are_told_apart(tmp_path: Path) -> None:
 def test_names_that_the_encoding_lacks_are_refused_before_writing(tmp_path: Path) -> None:
     """A label that latin-1 cannot hold does not fail half-way."""
     (path := tmp_path / "in.csv").write_bytes(b"text\na\n")
-    source = open_source(path, encoding="latin-1")
+    source = open_source(path, csv=CsvOptions(encoding="latin-1"))
     with pytest.raises(UsageError, match="cannot be written"):
         source.write_scored(tmp_path / "o.csv", OutputColumns("label", "score", ("→",)), [])
     assert not (tmp_path / "o.csv").exists()
@@ -311,10 +313,9 @@ def test_other_delimiters(tmp_path: Path) -> None:
     (tsv := tmp_path / "in.tsv").write_bytes(b'n\ttext\n1\tsaid "hi", he\n')
     assert texts(tsv) == ['said "hi", he']
     (csv := tmp_path / "in.csv").write_bytes(b"n;text\n1;a,b\n")
-    assert texts(csv, delimiter=";") == ["a,b"]
-    assert (
-        write_scored(csv, tmp_path / "o.csv", delimiter=";").read_bytes().endswith(b"b;neg;0.5\n")
-    )
+    assert texts(csv, csv=CsvOptions(delimiter=";")) == ["a,b"]
+    out = write_scored(csv, tmp_path / "o.csv", csv=CsvOptions(delimiter=";"))
+    assert out.read_bytes().endswith(b"b;neg;0.5\n")
 
 
 @pytest.mark.ci
@@ -342,7 +343,7 @@ def test_long_texts_end_windows_early(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_flood_of_blank_lines_ends_windows_early(tmp_path: Path) -> None:
     """A reject costs memory though its record is empty: no window holds them all."""
     path = tmp_path / "in.csv"
-    path.write_bytes(b"id,text\n" + b"\n" * 100_000)
+    path.write_bytes(b"id,text\n" + b"\n" * 100_000 + b"1,a\n")
     counts = [len(window.rejects) for window in open_source(path).windows(16_384)]
     assert sum(counts) == 100_000
     assert max(counts) < 50_000

@@ -1,11 +1,13 @@
 """What a reject and a refusal say, word for word: the reader has nothing else to go by."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scorer.errors import DataError, UsageError
 from scorer.files.csv.dialect import Dialect
+from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import RecordSplitter
 from scorer.files.formats import open_source
 from scorer.files.source import RECORD_CAP
@@ -48,7 +50,7 @@ HEADERS = [
         {},
         "IN ends in the middle of a character; fetch it again",
     ),
-    (b"t\xff,text\n", {}, "the header of IN is not utf-8; name another with --encoding"),
+    (b"t\xff,text\n", {}, "IN is not utf-8, it looks like cp1252; did you mean --encoding cp1252?"),
     (
         "n,text\n1,\xe9\n".encode(),
         {"encoding": "latin-1"},
@@ -59,12 +61,12 @@ HEADERS = [
 
 @pytest.mark.parametrize(("content", "options", "words"), HEADERS)
 def test_a_refused_file_says_what_to_do(
-    tmp_path: Path, content: bytes, options: dict[str, str], words: str
+    tmp_path: Path, content: bytes, options: dict[str, Any], words: str
 ) -> None:
     """The whole line: the file, what is wrong with it, and the remedy."""
     (path := tmp_path / "in.csv").write_bytes(content)
     with pytest.raises(DataError) as caught:
-        open_source(path, **options)  # type: ignore[arg-type]  # a case has some
+        open_source(path, csv=CsvOptions(**options))
     assert str(caught.value).replace(str(path), "IN") == words
 
 
@@ -77,14 +79,17 @@ def test_a_header_may_be_as_long_as_any_record(tmp_path: Path) -> None:
         open_source(path)
 
 
-@pytest.mark.parametrize("delimiter", ["ab", '"', "\n", "\r", "\0", "\xe9"])
+@pytest.mark.parametrize("delimiter", ["ab", '"', "\n", "\r", "\0", "\xe9", "", ".", "0"])
 def test_a_refused_delimiter_says_what_to_give(tmp_path: Path, delimiter: str) -> None:
     """What would be read as something else cannot separate cells."""
     (path := tmp_path / "in.csv").write_bytes(b"n,text\n")
     with pytest.raises(UsageError) as caught:
-        open_source(path, delimiter=delimiter)
+        open_source(path, csv=CsvOptions(delimiter=delimiter))
     assert caught.value.problem == f"the delimiter {delimiter!r} is not usable"
-    assert caught.value.remedy == "give one ASCII character, not a quote"
+    assert caught.value.remedy == (
+        "give one ASCII character that is no quote, digit or point, or one of comma, semicolon, "
+        "tab, pipe, space, \\t, \\x01"
+    )
 
 
 @pytest.mark.parametrize("changed", [b"text\na\nX\n", b"text\na\nb\nc\n", b"txet\na\nb\n"])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DataError, UsageError
+from scorer.files.csv.options import CsvOptions
 from scorer.files.formats import open_source
 from scorer.files.ndjson import lines as ndjson_lines
 from scorer.files.ndjson import source as ndjson_source
@@ -252,8 +253,8 @@ def test_utf_16_is_named(tmp_path: Path, mark: bytes) -> None:
 def test_options_of_csv_are_refused(tmp_path: Path, option: str) -> None:
     """They would do nothing."""
     (path := tmp_path / "in.ndjson").write_bytes(b"")
-    with pytest.raises(UsageError, match="is NDJSON; encoding and delimiter are for CSV only"):
-        open_source(path, **{option: ";"})  # type: ignore[arg-type]  # one of the two
+    with pytest.raises(UsageError, match=f"is NDJSON; leave --{option} out, which only CSV has"):
+        open_source(path, csv=CsvOptions(**{option: ";"}))  # type: ignore[arg-type]  # one of two
 
 
 @pytest.mark.parametrize(("limit", "rows"), [(0, 0), (1, 1), (2, 2), (3, 3), (9, 3)])

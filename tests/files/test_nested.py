@@ -11,6 +11,7 @@ import pytest
 from scorer.errors import DataError
 from scorer.files import batches
 from scorer.files.compare import InputOptions, open_pair
+from scorer.files.csv.options import CsvOptions
 from scorer.files.formats import open_source
 from scorer.files.ndjson import source as ndjson_source
 from scorer.files.nested import Inside, find_keys
@@ -242,7 +243,7 @@ def test_a_column_that_an_output_has_not_is_told_without_an_option(
     """The page of a report asks for columns by several options."""
     source = open_source(write(tmp_path / f"in.{kind}", ROWS[:1]), text_column="data.text")
     source.write_scored(output := tmp_path / f"out.{kind}", PLAN, slices(source, 3))
-    pair = open_pair(None, output, PLAN, InputOptions("data.text", None, None, None))
+    pair = open_pair(None, output, PLAN, InputOptions("data.text", CsvOptions(), None))
     (piece,) = pair.output_pieces()
     assert pair.column(piece, "data.text").to_list() == ["ok"]
     with pytest.raises(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DataError, StorageError, UsageError
+from scorer.files.csv.options import CsvOptions
 from scorer.files.formats import open_source
 from scorer.files.parquet import check as parquet_check
 from scorer.files.parquet import rows as parquet_rows
@@ -226,8 +227,8 @@ def test_unusable_columns_and_options_are_explained(tmp_path: Path) -> None:
         open_source(path)
     with pytest.raises(DataError, match="only: text, Tweet; did you mean --text-column Tweet"):
         open_source(path, text_column="tweets")
-    with pytest.raises(UsageError, match="for CSV only"):
-        open_source(path, text_column="Tweet", encoding="utf-8")
+    with pytest.raises(UsageError, match="--encoding out, which only CSV has"):
+        open_source(path, text_column="Tweet", csv=CsvOptions(encoding="utf-8"))
 
 
 def test_a_file_without_row_groups_is_a_file_of_zero_rows(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from scorer.errors import DataError
 from scorer.files.compare import InputOptions
+from scorer.files.csv.options import CsvOptions
 from scorer.files.rejects import rejects_by_kind
 from scorer.files.scored import ScoredRows, scored_rows
 from scorer.files.source import OutputColumns
 
 PLAN = OutputColumns("label", "score", ("neg", "pos"))
-OPTIONS = InputOptions("text", None, None, None)
+OPTIONS = InputOptions("text", CsvOptions(), None)
 ROWS = [
     {"id": "007", "text": "one, two", "label": "pos", "score": 0.75},
     {"id": "8", "text": None, "label": None, "score": None},

@@ -158,6 +158,7 @@ def _expected(
     data: bytes, bom: bytes, delimiter: str, own: Callable[[bytes], bytes]
 ) -> Expected | None:
     ending = 13 if b"\r" in data and b"\n" not in data else 10
+    delimiter = shown_delimiter(data, ending) or delimiter
     header = parse(data, 0, min(len(data), CAP + 1), ord(delimiter), ending)
     if not data or header.kind != "row" or not is_utf8(data[: header.end]):
         return None
@@ -165,6 +166,8 @@ def _expected(
     if names.count(b"text") != 1 or {b"label", b"score"} & set(names):
         return None
     rest, lines = data[header.stop :], data[: header.stop].count(ending)
+    end = blank_end(rest, ending) if len(names) > 1 else b""
+    rest = rest[: len(rest) - len(end)]
     found = split(rest, len(names), names.index(b"text"), ord(delimiter), ending, CAP)
     added = f"{delimiter}label{delimiter}score".encode()
     output = [data[: header.end], added, data[header.end : header.stop]]
@@ -173,7 +176,7 @@ def _expected(
     for row, text in zip(rows, texts, strict=True):
         output += [row.raw, _cells(text, delimiter), row.ending]
     rejects = [(e.line + lines, e.kind, own(e.raw)) for e in found if isinstance(e, Lost)]
-    return Expected(texts, rejects, bom + own(b"".join(output)))
+    return Expected(texts, rejects, bom + own(b"".join(output) + end))
 
 
 def outcome(source: Source, out: Path, extension: str) -> Expected:
@@ -196,6 +199,29 @@ def _codec(plain: bytes, kind: Kind) -> tuple[str, bytes]:
         if plain.startswith(bom):
             return codec, bom
     return "utf-8", b"\xef\xbb\xbf" if plain.startswith(b"\xef\xbb\xbf") else b""
+
+
+def shown_delimiter(data: bytes, ending: int) -> str | None:
+    """Return the one delimiter with which the header has the text column, if there is one."""
+    holding = []
+    for delimiter in ",;\t|":
+        header = parse(data, 0, min(len(data), CAP + 1), ord(delimiter), ending)
+        if b"text" in [value(data[a:b]) for a, b in header.cells] and header.kind == "row":
+            holding.append(delimiter)
+    return holding[0] if len(holding) == 1 else None
+
+
+def blank_end(rest: bytes, ending: int) -> bytes:
+    """Return the blank lines that a file ends with: they are no records."""
+    ends = {b"\n", b"\r\n"} if ending == 10 else {b"\r"}
+    sign = bytes([ending])
+    lines = [line + sign for line in rest.split(sign)[:-1]]
+    if not rest.endswith(sign):
+        return b""
+    found = 0
+    while lines and lines[-1] in ends:
+        found += len(lines.pop())
+    return rest[len(rest) - found :]
 
 
 def _cells(text: str | None, delimiter: str) -> bytes:

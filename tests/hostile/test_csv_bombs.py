@@ -344,7 +344,7 @@ def test_a_file_of_nothing_but_rejects_is_read_in_linear_work(
             looked_at += (result.stop if isinstance(result, Record) else result.reach) - start
             return result
 
-        (path := tmp_path / "in.csv").write_bytes(b"id,text\n" + BROKEN[name] * lines)
+        (path := tmp_path / "in.csv").write_bytes(b"id,text\n" + BROKEN[name] * lines + b"1,a\n")
         with monkeypatch.context() as patch:
             patch.setattr(csv_records, "scan", counted_scan)
             patch.setattr(csv_records, "read_record", counted_read)

@@ -8,6 +8,7 @@ import pytest
 
 from scorer import pipeline
 from scorer.errors import TweetscoreError
+from scorer.files.csv.options import CsvOptions
 from scorer.files.formats import open_source
 from scorer.run_options import RunOptions
 from tests.hostile.csv_factory import (
@@ -33,7 +34,9 @@ def check(path: Path, kind: Kind, content: bytes) -> bool:
     got = error = None
     try:
         with watchdog(1.0):
-            got = outcome(open_source(path, encoding=kind.named), out, kind.extension)
+            got = outcome(
+                open_source(path, csv=CsvOptions(encoding=kind.named)), out, kind.extension
+            )
     except TweetscoreError as raised:
         error = raised
     assert got == wanted, error

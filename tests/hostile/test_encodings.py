@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import DataError, TweetscoreError, UsageError
+from scorer.files.csv.options import CsvOptions
 from scorer.files.formats import open_source
 from scorer.files.transcode import find_encoding
 from tests.files.files_helpers import PLAN, answers, scored
@@ -39,7 +40,10 @@ RU = ("\u043f\u0440\u0438\u0432\u0435\u0442", "\u043c\u0438\u0440")
 
 NOT_UTF8 = (DataError, "the header of .* is not utf-8")
 NO_COLUMN = (DataError, "has no column 'text'")
-UTF16_HINT = (DataError, "has no column 'text'.*give --encoding utf-16-le or utf-16-be")
+LOOKS_LE = (DataError, "looks like utf-16-le; did you mean --encoding utf-16-le")
+LOOKS_BE = (DataError, "looks like utf-16-be; did you mean --encoding utf-16-be")
+LOOKS_WIDER = (DataError, "looks like utf-32-.e; convert it: iconv -f UTF-32 -t UTF-8")
+LOOKS_WESTERN = (DataError, "looks like cp1252; did you mean --encoding cp1252")
 UTF32 = (DataError, "is UTF-32, not CSV; try: iconv -f UTF-32 -t UTF-8 < ")
 UNSUPPORTED = (UsageError, "the encoding .* is not supported")
 CUT = (DataError, "ends in the middle of a character")
@@ -127,20 +131,20 @@ LOST = [
 
 REFUSED = [
     Case("utf-16 cut within a unit", BOM_LE + BODY.encode("utf-16-le")[:-1], error=CUT),
-    Case("utf-16 le without a word", BODY.encode("utf-16-le"), error=UTF16_HINT),
-    Case("utf-16 le of ascii", "id,text\n1,a\n".encode("utf-16-le"), error=UTF16_HINT),
-    Case("utf-16 be of ascii", "id,text\n1,a\n".encode("utf-16-be"), error=UTF16_HINT),
-    Case("utf-16 be said to be le", BODY.encode("utf-16-be"), "utf-16-le", error=NO_COLUMN),
+    Case("utf-16 le without a word", BODY.encode("utf-16-le"), error=LOOKS_LE),
+    Case("utf-16 le of ascii", "id,text\n1,a\n".encode("utf-16-le"), error=LOOKS_LE),
+    Case("utf-16 be of ascii", "id,text\n1,a\n".encode("utf-16-be"), error=LOOKS_BE),
+    Case("utf-16 be said to be le", BODY.encode("utf-16-be"), "utf-16-le", error=LOOKS_BE),
     Case("utf-16 be bom said to be le", BOM_BE + BODY.encode("utf-16-be"), "utf-16-le",
-         error=NO_COLUMN),
+         error=LOOKS_BE),
     Case("utf-16 said to be latin-1", BOM_LE + BODY.encode("utf-16-le"), "latin-1",
-         error=UTF16_HINT),
-    Case("utf-16 said to be utf-8", BOM_LE + BODY.encode("utf-16-le"), "utf-8", error=NOT_UTF8),
+         error=LOOKS_LE),
+    Case("utf-16 said to be utf-8", BOM_LE + BODY.encode("utf-16-le"), "utf-8", error=LOOKS_LE),
     Case("utf-8 said to be utf-16", b"id,text\n1,ab\n2,cd\n", "utf-16", error=NO_COLUMN),
     Case("odd utf-8 said to be utf-16", b"id,text\n1,ab\n2,c\n", "utf-16", error=CUT),
     Case("utf-32 le bom", b"\xff\xfe\0\0" + BODY.encode("utf-32-le"), error=UTF32),
     Case("utf-32 be bom", b"\0\0\xfe\xff" + BODY.encode("utf-32-be"), error=UTF32),
-    Case("utf-32 of ascii", "id,text\n1,a\n".encode("utf-32-le"), error=UTF16_HINT),
+    Case("utf-32 of ascii", "id,text\n1,a\n".encode("utf-32-le"), error=LOOKS_WIDER),
     Case("utf-8 said to be latin-1", BODY.encode(), "latin-1", error=IS_UTF8),
     Case("utf-8 said to be cp1252", EMOJI.encode(), "cp1252", error=IS_UTF8),
     Case("utf-8 said to be koi8-r", RUSSIAN.encode(), "koi8-r", error=IS_UTF8),
@@ -148,7 +152,7 @@ REFUSED = [
     Case("ebcdic undeclared", BODY.encode("cp500"), error=NOT_UTF8),
     Case("ebcdic said to be latin-1", b"".join(BODY.encode("cp500").split(b"\n")), "latin-1",
          error=NO_COLUMN),
-    Case("latin-1 header undeclared", "\xe9,text\n1,a\n".encode("latin-1"), error=NOT_UTF8),
+    Case("latin-1 header undeclared", "\xe9,text\n1,a\n".encode("latin-1"), error=LOOKS_WESTERN),
     Case("utf-7 named", b"id,text\n1,a\n", "utf-7", error=UNSUPPORTED),
     Case("utf-32 named", BODY.encode("utf-32"), "utf-32", error=UTF32),
     Case("shift-jis named", b"id,text\n1,a\n", "shift_jis", error=UNSUPPORTED),
@@ -192,7 +196,7 @@ def test_text_is_right_and_bytes_come_back(case: Case, tmp_path: Path) -> None:
     """What can be read is read rightly, what cannot is a reject with its line, bytes stay bytes."""
     path, out = tmp_path / "in.csv", tmp_path / "out.csv"
     path.write_bytes(case.content)
-    source = open_source(path, encoding=case.named)
+    source = open_source(path, csv=CsvOptions(encoding=case.named))
     windows = list(source.windows(2))
     source.write_scored(out, PLAN, answers(windows))
     assert [text for window in windows for text in window.texts] == list(case.texts)
@@ -229,5 +233,5 @@ def test_what_is_not_the_encoding_has_a_name(case: Case, tmp_path: Path) -> None
     kind, words = case.error
     (path := tmp_path / "in.csv").write_bytes(case.content)
     with pytest.raises(kind, match=words) as caught:
-        list(open_source(path, encoding=case.named).windows(10))
+        list(open_source(path, csv=CsvOptions(encoding=case.named)).windows(10))
     assert str(caught.value).isprintable()

@@ -64,6 +64,7 @@ ROOMS = {
         "scorer.api",
         "scorer.engines.ray",
         "scorer.databases",
+        "scorer.files.csv.options",
         "scorer.files.own",
         "scorer.inference",
         "scorer.label_names",
@@ -180,6 +181,7 @@ ROOMS = {
     "scorer/ahead.py": [],
     "scorer/run_options.py": [
         *BASE,
+        "scorer.files.csv.options",
         "scorer.files.formats",
         "scorer.files.state",
         "scorer.inference",

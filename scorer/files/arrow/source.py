@@ -16,7 +16,14 @@ from scorer.files import batches
 from scorer.files.arrow.messages import batches_of, is_stream
 from scorer.files.arrow.rows import BatchesOut, Held
 from scorer.files.feed import RowFeed
-from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed
+from scorer.files.source import (
+    NOTHING_FOUND,
+    OutputColumns,
+    ScoredSlice,
+    TextDigest,
+    check_offset,
+    input_changed,
+)
 from scorer.files.storage import reading, writing
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
@@ -30,6 +37,8 @@ class ArrowSource:
     """One Arrow IPC file, of the file format or a stream."""
 
     format = "arrow"
+    found = NOTHING_FOUND
+    remarks: tuple[str, ...] = ()
     encoding = "utf-8"
 
     def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """CSV and TSV: an output record must begin with the bytes of the input's record."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from scorer.files.cells import pieces
 from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.csv.dialect import Failure, read_record
+from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records
 from scorer.files.csv.source import CsvSource
 from scorer.files.csv.text import texts_of
@@ -30,23 +32,27 @@ class CsvPair:
         source: Source | None,
         output: Path,
         plan: OutputColumns,
-        encoding: str | None,
-        delimiter: str | None,
+        options: CsvOptions,
         kind: Kind | None = None,
     ) -> None:
         self.rejects = self.not_finite = 0
         self._source = source if isinstance(source, CsvSource) else None
         self._plan = plan
-        self._options = encoding, delimiter, kind
+        self._kind = kind
         self._feeds: dict[str, RowFeed[Records]] = {}  # of the columns that are asked for
+        names = options.columns
         # Its "text" is the label: where that cell begins, the input's record has ended.
         self.scored = CsvSource(
             output,
             text_column=plan.label_column,
-            encoding=encoding,
-            delimiter=delimiter,
+            options=options if names is None else replace(options, columns=(*names, *plan.names)),
             kind=kind,
             cap=RECORD_CAP + _CELLS,
+        )
+        self._options = replace(
+            options,
+            delimiter=chr(self.scored.dialect.delimiter),
+            columns=None if names is None else self.scored.columns,
         )
         columns, appended = self.scored.columns, len(plan.names)
         if columns[-appended:] != plan.names or len(columns) == appended:
@@ -134,13 +140,11 @@ class CsvPair:
         """Return one of its columns: read beside the pieces, as the text is in a first pass."""
         if name not in self._feeds:
             check_column(self.scored.path, self.scored.columns, name)
-            encoding, delimiter, kind = self._options
             source = CsvSource(
                 self.scored.path,
                 text_column=name,
-                encoding=encoding,
-                delimiter=delimiter,
-                kind=kind,
+                options=self._options,
+                kind=self._kind,
                 cap=RECORD_CAP + _CELLS,
             )
             self._feeds[name] = RowFeed(source.rows(), Records.rows)

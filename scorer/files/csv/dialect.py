@@ -1,19 +1,30 @@
-"""One record of CSV, read strictly: the rules, for the few records that need them one by one.
+r"""One record of CSV, read strictly: the rules, for the few records that need them one by one.
 
 A quote opens a cell only at the cell's start; in a quoted cell `""` is a quote; after the closing
 quote only a delimiter or the record's end may follow. A quote elsewhere is data. A record ends
 with LF or CRLF outside quotes, a lone CR is data; only a file whose head has CR and no LF at all
 ends its records with CR.
+
+Without quoting, quotes are data wherever they stand, and no cell has a line end.
+
+With escapes, as Spark writes unless it is told otherwise: in a quoted cell `\"` is a quote and
+`\\` a backslash; before anything else a backslash is data, and so it is in cells without quotes:
+`\n` is two characters everywhere. A quote in a quoted cell that has no backslash before it ends the
+cell. This is what Spark reads back of what it wrote.
 """
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from scorer.records import RejectKind
+if TYPE_CHECKING:  # what loads numpy: the command line knows these rules too
+    from scorer.records import RejectKind
 
-QUOTE, CR, LF = 0x22, 0x0D, 0x0A
+QUOTE, CR, LF, BACKSLASH = 0x22, 0x0D, 0x0A, 0x5C
 
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
+_ESCAPED = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_ESCAPE = re.compile(rb'\\(["\\])')
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +33,23 @@ class Dialect:
 
     delimiter: int  # one ASCII byte
     ending: int = LF  # or CR
+    quoting: bool = True
+    escape: bool = False  # a backslash, not another quote, makes a quote data
     plain_cell: re.Pattern[bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Prepare the pattern of a cell without quotes."""
         stops = re.escape(bytes([self.delimiter, self.ending]))
         object.__setattr__(self, "plain_cell", re.compile(rb"[^" + stops + rb"]*+"))
+
+    @property
+    def quoted_cell(self) -> re.Pattern[bytes]:
+        """The pattern of a cell in quotes."""
+        return _ESCAPED if self.escape else _QUOTED
+
+    def can_hold(self, cell: str) -> bool:
+        """Tell whether a value of ours can be a cell."""
+        return self.quoting or not any(c in cell for c in f"\r\n{chr(self.delimiter)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +65,7 @@ class Record:
 class Failure:
     """Why no record begins here, and how far was read to know it."""
 
-    kind: RejectKind
+    kind: "RejectKind"
     reason: str
     reach: int
 
@@ -56,15 +78,15 @@ def read_record(
     Args:
         data: UTF-8.
         start: Offset of the record's first byte.
-        dialect: Delimiter and line ending.
+        dialect: How records are delimited.
         limit: Offset behind the last byte that the record, its line ending included, may have.
         at_end: The input ends at `limit`.
     """
     cells: list[tuple[int, int]] = []
     at = start
     while True:
-        quoted = at < limit and data[at] == QUOTE
-        match = (_QUOTED if quoted else dialect.plain_cell).match(data, at, limit)
+        quoted = dialect.quoting and at < limit and data[at] == QUOTE
+        match = (dialect.quoted_cell if quoted else dialect.plain_cell).match(data, at, limit)
         if match is None:
             return Failure("open-quote", "a quoted cell is not closed", limit)
         end = match.end()
@@ -94,13 +116,21 @@ def _line_end(data: bytes, at: int, dialect: Dialect, limit: int) -> int | None:
     return None
 
 
-def unquoted(cell: bytes) -> bytes:
+def unquoted(cell: bytes, dialect: Dialect) -> bytes:
     """Return a cell's value."""
-    return cell[1:-1].replace(b'""', b'"') if cell.startswith(b'"') else cell
+    if not dialect.quoting or not cell.startswith(b'"'):
+        return cell
+    content = cell[1:-1]
+    return _ESCAPE.sub(rb"\1", content) if dialect.escape else content.replace(b'""', b'"')
 
 
 def quoted_if_needed(cell: str, dialect: Dialect) -> str:
     """Return a value as a cell, in quotes only where it would not be read back without."""
-    if cell and not any(c in cell for c in f'"\r\n{chr(dialect.delimiter)}'):
+    plain = cell and not any(c in cell for c in f'"\r\n{chr(dialect.delimiter)}')
+    if plain or not dialect.quoting:
         return cell
-    return '"' + cell.replace('"', '""') + '"'
+    if dialect.escape:
+        cell = cell.replace("\\", "\\\\").replace('"', '\\"')
+    else:
+        cell = cell.replace('"', '""')
+    return f'"{cell}"'

@@ -9,13 +9,13 @@ byte is read more than a fixed number of times.
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.files.cells import not_utf8
+from scorer.files.cells import Offsets, not_utf8
 from scorer.files.csv.dialect import LF, Dialect, Failure, Record, read_record
 from scorer.files.csv.scan import Spans, scan
 from scorer.files.source import RECORD_CAP
@@ -35,7 +35,9 @@ class Records:
 
     data: bytes
     spans: Spans
+    dialect: Dialect
     rejects: tuple[tuple[int, Reject], ...] = ()  # each with the number of rows before it
+    spread: Offsets = field(default_factory=lambda: np.zeros(0, np.int64))  # rows of several lines
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -43,12 +45,12 @@ class Records:
 
     def rows(self, start: int, stop: int) -> "Records":
         """Return some of the rows, without the rejects."""
-        return Records(self.data, self.spans[start:stop])
+        return Records(self.data, self.spans[start:stop], self.dialect)
 
     def first(self, rows: int) -> "Records":
         """Return the first rows and the rejects among them."""
         rejects = tuple(each for each in self.rejects if each[0] < rows)
-        return Records(self.data, self.spans[:rows], rejects)
+        return Records(self.data, self.spans[:rows], self.dialect, rejects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,11 @@ class RecordSplitter:
             for row, line, each in zip(before, lines, lost, strict=True)
         )
         self._line += len(endings)
-        return Records(data, rows, rejects)
+        spread = np.zeros(0, np.int64)
+        if len(endings) > len(rows) + len(lost):
+            inside = np.searchsorted(endings, rows.ends - begin)
+            spread = np.flatnonzero(inside > np.searchsorted(endings, rows.starts - begin))
+        return Records(data, rows, self._dialect, rejects, spread)
 
     def _lost_record(self, data: bytes, spans: Spans, i: int, bad_bytes: bool) -> _Lost:
         start, end, cells = int(spans.starts[i]), int(spans.ends[i]), int(spans.cells[i])

@@ -2,7 +2,8 @@
 
 As long as quotes are well-formed, a byte is inside a quoted cell exactly when the number of quotes
 before it is odd. So: take the parity of the quotes, look for the first quote that breaks the rules
-under this reading, and believe everything before it.
+under this reading, and believe everything before it. A quote behind a backslash that escapes it is
+data, in quoted cells and in others. Without quoting there is nothing to look for.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorer.files.cells import Flags, Offsets
-from scorer.files.csv.dialect import CR, LF, QUOTE, Dialect
+from scorer.files.csv.dialect import BACKSLASH, CR, LF, QUOTE, Dialect
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,30 +54,54 @@ def scan(data: NDArray[np.uint8], dialect: Dialect, text_cell: int, cap: int) ->
 
     Args:
         data: UTF-8 from the first byte of a record on.
-        dialect: Delimiter and line ending.
+        dialect: How records are delimited.
         text_cell: Number of the cell whose offsets are wanted.
         cap: Largest distance from a record's first byte to the last of its line ending.
 
     Returns:
         The records, and whether the one after them is irregular (as opposed to incomplete).
     """
-    special = np.flatnonzero(
-        (data == QUOTE) | (data == dialect.delimiter) | (data == dialect.ending)
-    )
+    separators = (data == dialect.delimiter) | (data == dialect.ending)
+    special = np.flatnonzero(separators | (data == QUOTE) if dialect.quoting else separators)
     kinds = data[special]
-    is_quote = kinds == QUOTE
+    sure, separates = len(special), np.ones(len(special), np.bool_)
+    if dialect.quoting:
+        sure, separates = _separating(data, special, kinds, dialect)
+    separates = separates[:sure]
+    spans = _spans(data, special[:sure][separates], kinds[:sure][separates], dialect, text_cell)
+    too_long = np.flatnonzero(spans.stops - spans.starts > cap + 1)
+    if too_long.size:
+        return spans[: int(too_long[0])], True
+    return spans, sure < len(special)
+
+
+def _separating(
+    data: NDArray[np.uint8], special: Offsets, kinds: NDArray[np.uint8], dialect: Dialect
+) -> tuple[int, Flags]:
+    """Return how many special bytes are read rightly, and which of them separate cells."""
+    quotes = kinds == QUOTE
+    is_quote = quotes & ~_escaped(data, special, quotes) if dialect.escape else quotes
     sure, inside = _parity(data, special, is_quote, dialect)
     if sure < len(special):
         data_quotes = _quotes_of_plain_lines(data, special, kinds, dialect)
         second = _parity(data, special, is_quote & ~data_quotes, dialect, data_quotes)
         if second[0] > sure:
             sure, inside = second
-    separates = ~(is_quote | inside)[:sure]
-    spans = _spans(data, special[:sure][separates], kinds[:sure][separates], dialect, text_cell)
-    too_long = np.flatnonzero(spans.stops - spans.starts > cap + 1)
-    if too_long.size:
-        return spans[: int(too_long[0])], True
-    return spans, sure < len(special)
+    return sure, ~(quotes | inside)
+
+
+def _escaped(data: NDArray[np.uint8], special: Offsets, quotes: Flags) -> Flags:
+    """Tell which special bytes are quotes behind an odd number of backslashes."""
+    found = np.zeros(len(special), np.bool_)
+    slashes = np.flatnonzero(data == BACKSLASH)
+    if not slashes.size:
+        return found
+    begins = np.concatenate([[True], np.diff(slashes) > 1])
+    first = slashes[np.maximum.accumulate(np.where(begins, np.arange(len(slashes)), 0))]
+    before = np.searchsorted(slashes, special) - 1  # the last backslash before each
+    behind = quotes & (before >= 0) & (slashes[before] == special - 1)
+    found[behind] = (special[behind] - first[before[behind]]) % 2 == 1
+    return found
 
 
 def _parity(
@@ -102,8 +127,12 @@ def _misplaced(data: NDArray[np.uint8], quotes: Offsets, opens: Flags, dialect: 
     """Tell which quotes neither open nor close a cell nor belong to a pair."""
     last = len(data) - 1
     neighbours = np.where(opens, quotes - 1, quotes + 1)
-    found = data[np.clip(neighbours, 0, last)]  # beyond the data: the quote itself, so no fault
-    allowed = (found == dialect.delimiter) | (found == dialect.ending) | (found == QUOTE)
+    found = data[np.clip(neighbours, 0, last)]
+    allowed = (found == dialect.delimiter) | (found == dialect.ending)
+    if dialect.escape:
+        allowed |= (neighbours < 0) | (neighbours > last)
+    else:
+        allowed |= found == QUOTE  # beyond the data: the quote itself, so no fault
     wrong: Flags = ~allowed
     if dialect.ending == LF and wrong.any():
         after = np.minimum(neighbours + 1, last)

@@ -1,19 +1,24 @@
 """CSV and TSV: read for the texts, and written back as the same bytes plus cells."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from scorer.errors import DataError, UsageError
 from scorer.files.columns import find_column
 from scorer.files.compression import read_blocks, write_blocks
-from scorer.files.csv.dialect import CR, LF, Dialect, Failure, read_record, unquoted
+from scorer.files.csv.blanks import TrailingBlanks
+from scorer.files.csv.head import Head, HeadReader
+from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records, RecordSplitter
-from scorer.files.csv.text import appended_cells, appended_header, texts_of, with_cells
+from scorer.files.csv.text import appended_cells, appended_header, merged_rows, texts_of, with_cells
+from scorer.files.encoding_hint import conversion, is_taken, seen_in
 from scorer.files.feed import RowFeed
 from scorer.files.formats import Kind, format_of
+from scorer.files.likely_encoding import wide_encoding
 from scorer.files.source import (
     RECORD_CAP,
     OutputColumns,
@@ -24,16 +29,11 @@ from scorer.files.source import (
 )
 from scorer.files.transcode import find_encoding, is_foreign_utf8
 from scorer.files.windows import Piece, cut_windows
+from scorer.hints import options as as_typed
 from scorer.records import TextWindow
 
+_SPREAD = 10_000  # rows of several lines that are looked at
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    content: bytes  # UTF-8, line ending included
-    end: int  # where the line ending begins
-    columns: tuple[str, ...]
 
 
 class CsvSource:
@@ -44,44 +44,82 @@ class CsvSource:
         path: Path,
         *,
         text_column: str,
-        encoding: str | None = None,
-        delimiter: str | None = None,
+        options: CsvOptions | None = None,
         limit: int | None = None,
         kind: Kind | None = None,
         cap: int = RECORD_CAP,
     ) -> None:
+        options = options or CsvOptions()
+        self._options = options
+        self._text_column = text_column
+        self._spread = self._merged = 0  # rows of several lines looked at, and what was seen
         file_format = format_of(path, kind)
+        self._kind = kind
         self.path = path
         self.format: str = file_format.kind
         self._compression = file_format.compression
         self._limit = limit
         self._cap = cap  # bytes of UTF-8 in a record
         start = next(self._raw_blocks(), b"")
-        self._encoding = find_encoding(encoding, start)
+        self._encoding = find_encoding(options.encoding, start)
         if self.encoding not in {"utf-8", "utf-16-le", "utf-16-be"} and is_foreign_utf8(start):
             raise DataError(f"{path} is UTF-8, not {self.encoding}", "leave --encoding out")
+        usual = "\t" if self.format == "tsv" else ","
         head = next(self._blocks(), b"")
-        byte = _delimiter(delimiter or ("\t" if self.format == "tsv" else ","))
-        self.dialect = Dialect(byte, CR if b"\r" in head and b"\n" not in head else LF)
-        self._header = self._read_header(head)
+        reader = HeadReader(path, head, options, usual=usual, cap=cap)
+        try:
+            self._head = self._read_head(reader, text_column)
+        except DataError as error:
+            raise self._with_encoding(error, start, options, text_column) from error
+        self.dialect = self._head.dialect
         self._text_cell = find_column(path, self.columns, text_column)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The header's cells."""
-        return self._header.columns
+        return self._head.columns
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """How the cells are separated, and what said so."""
+        return {"delimiter": {"character": self._head.delimiter, "from": self._head.delimiter_from}}
 
     @property
     def encoding(self) -> str:
         """The codec of a reject's raw bytes."""
         return self._encoding.codec
 
+    def read_with(self, **changes: str) -> "CsvSource":
+        """Return the same file, read with other options; raises what opening it raises."""
+        options = replace(self._options, **changes)  # type: ignore[arg-type]  # texts, all of them
+        return CsvSource(
+            self.path,
+            text_column=self._text_column,
+            options=options,
+            kind=self._kind,
+            cap=self._cap,
+        )
+
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
+        self._spread = self._merged = 0
         return cut_windows(map(self._piece, self.rows()), rows)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about the rows that windows had so far."""
+        if not self._merged:
+            return ()
+        records = "1 record has" if self._merged == 1 else f"{self._merged:,} records have"
+        words = "line ends in quotes and as many cells on each line as a row"
+        return (f"{self.path}: {records} {words}; if quotes are data there, add --quote none",)
 
     def _piece(self, records: Records) -> Piece:
         rejects = records.rejects
+        left = _SPREAD - self._spread
+        if left > 0 and len(records.spread):
+            self._merged += merged_rows(records, len(self.columns), left)
+            self._spread += len(records.spread)
         if self.encoding != "utf-8":
             own = self._encoding.from_utf8
             rejects = tuple((at, replace(each, raw=own(each.raw))) for at, each in rejects)
@@ -90,12 +128,15 @@ class CsvSource:
     def values(self, column: str) -> Iterator[pl.Series]:
         """Return the cells of a column in pieces, an empty one without quotes as null."""
         cell = find_column(self.path, self.columns, column, "--id-column")
-        return map(texts_of, self._rows(cell))
+        return map(texts_of, self._rows(cell, self._blanks()))
 
     def check_plan(self, plan: OutputColumns) -> None:
-        """Raise UsageError when a name exists already, or the file's encoding cannot hold it."""
+        """Raise UsageError when a name exists already, or the file cannot hold it."""
         plan.check_against(self.columns)
         plan.check_encoding(self._encoding)
+        for text in (*plan.names, *plan.label_values):
+            if not self.dialect.can_hold(text):
+                raise UsageError(f"{text!r} cannot be written without quotes", "choose other names")
 
     def write_scored(
         self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
@@ -107,7 +148,8 @@ class CsvSource:
             UsageError: a name exists already, or the file's encoding cannot hold it.
         """
         self.check_plan(plan)
-        rows = RowFeed(self.rows(), Records.rows)
+        blanks = self._blanks()
+        rows = RowFeed(self._rows(self._text_cell, blanks), Records.rows)
         count = 0
         with write_blocks(destination, self._compression) as sink:
             sink.write(self.scored_header(plan))
@@ -118,6 +160,8 @@ class CsvSource:
                 count += len(part)
             if rows.has_more():
                 raise input_changed(self.path)
+            if count != self._limit:
+                sink.write(self._encoding.from_utf8(blanks.tail))
         return count
 
     def _scored_blocks(
@@ -135,40 +179,59 @@ class CsvSource:
 
     def scored_header(self, plan: OutputColumns | None = None) -> bytes:
         """Return the file's beginning as it stands, or with the names of appended columns."""
-        content, end = self._header.content, self._header.end
-        names = appended_header(plan, self.dialect).encode("utf-8") if plan else b""
+        content, end = self._head.content, self._head.end
+        added = appended_header(plan, self.dialect) if plan and self._head.named else ""
+        names = added.encode("utf-8")
         return self._encoding.bom + self._encoding.from_utf8(content[:end] + names + content[end:])
 
-    def _read_header(self, head: bytes) -> _Header:
-        limit = min(len(head), self._cap + 1)
-        record = read_record(head, 0, self.dialect, limit, at_end=limit == len(head))
-        if not head:
-            raise DataError(f"{self.path} is empty", "a CSV file begins with a header line")
-        if isinstance(record, Failure):
-            raise DataError(f"the header of {self.path} is broken: {record.reason}", "mend line 1")
+    def _read_head(self, reader: HeadReader, text_column: str) -> Head:
         try:
-            names = tuple(unquoted(head[a:b]).decode("utf-8") for a, b in record.cells)
+            return reader.read(text_column)
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"the header of {self.path} is not {self.encoding}", "name another with --encoding"
-            ) from error
-        return _Header(head[: record.stop], record.end, names)
+            problem = f"the header of {self.path} is not {self.encoding}"
+            raise DataError(problem, "name another with --encoding") from error
+
+    def _with_encoding(
+        self, error: DataError, start: bytes, options: CsvOptions, text_column: str
+    ) -> DataError:
+        """Return an error about the head; where another encoding is needed, one that says so."""
+        codec: str | None = wide_encoding(start)
+        if codec is None and options.encoding is None:
+            seen = seen_in(self._raw_blocks())
+            codec = seen.codec if seen else None
+        if codec in {None, self.encoding}:
+            return error
+        problem = f"{self.path} is not {self.encoding}, it looks like {codec}"
+        if not is_taken(codec):
+            return DataError(problem, f"convert it: {conversion(self.path, codec)}")
+        hint: dict[str, str | None] = {"--encoding": codec}
+        other = replace(options, encoding=codec)
+        try:
+            CsvSource(
+                self.path, text_column=text_column, options=other, kind=self._kind, cap=self._cap
+            )
+        except DataError as another:
+            hint |= another.options
+            problem = f"{another.problem}; it is not {self.encoding} but looks like {codec}"
+            if not another.options:
+                return DataError(problem, f"give {as_typed(hint)}; {another.remedy}")
+        return DataError(problem, f"did you mean {as_typed(hint)}?", hint)
 
     def rows(self) -> Iterator[Records]:
         """Yield the records as they stand, in pieces, as far as the limit."""
-        return self._rows(self._text_cell)
+        return self._rows(self._text_cell, self._blanks())
 
-    def _rows(self, text_cell: int) -> Iterator[Records]:
+    def _rows(self, text_cell: int, blocks: Iterable[bytes]) -> Iterator[Records]:
         left = self._limit
-        for records in self._records(text_cell) if left != 0 else ():
+        for records in self._records(text_cell, blocks) if left != 0 else ():
             if left is not None and len(records) >= left:
                 yield records.first(left)
                 return
             yield records
             left = None if left is None else left - len(records)
 
-    def _records(self, text_cell: int) -> Iterator[Records]:
-        header = self._header.content
+    def _records(self, text_cell: int, blocks: Iterable[bytes]) -> Iterator[Records]:
+        header = self._head.content
         splitter = RecordSplitter(
             self.dialect,
             cells=len(self.columns),
@@ -176,15 +239,24 @@ class CsvSource:
             first_line=1 + header.count(self.dialect.ending),
             cap=self._cap,
         )
-        blocks = self._blocks()
-        block = next(blocks, b"")
-        if not block.startswith(header):
-            raise input_changed(self.path)
-        block = block[len(header) :]
+        block = b""
         for following in blocks:
             yield from splitter.split(block, final=False)
             block = following
         yield from splitter.split(block, final=True)
+
+    def _blanks(self) -> TrailingBlanks:
+        """Return what comes after the header, for one pass; in one column a blank line is a row."""
+        return TrailingBlanks(self._body(), self.dialect.ending, kept=len(self.columns) == 1)
+
+    def _body(self) -> Iterator[bytes]:
+        header = self._head.content
+        blocks = self._blocks()
+        block = next(blocks, b"")
+        if not block.startswith(header):
+            raise input_changed(self.path)
+        yield block[len(header) :]
+        yield from blocks
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield the content as UTF-8 without byte-order mark, in blocks of a fixed size or more."""
@@ -206,11 +278,3 @@ class CsvSource:
 
     def _raw_blocks(self) -> Iterator[bytes]:
         return read_blocks(self.path, self._compression)
-
-
-def _delimiter(character: str) -> int:
-    if len(character) != 1 or not character.isascii() or character in '"\r\n\0':
-        raise UsageError(
-            f"the delimiter {character!r} is not usable", "give one ASCII character, not a quote"
-        )
-    return ord(character)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.files.cells import Flags, decimal, flags, joined, pieces
-from scorer.files.csv.dialect import Dialect, quoted_if_needed
+from scorer.files.csv.dialect import QUOTE, Dialect, quoted_if_needed
 from scorer.files.csv.records import Records
 from scorer.files.source import OutputColumns, ScoredSlice
 
@@ -19,19 +19,50 @@ def texts_of(records: Records) -> pl.Series:
         return pl.Series("text", [], dtype=pl.String)
     data = np.frombuffer(records.data, np.uint8)
     empty = starts == ends
-    quoted = ~empty & (data[np.minimum(starts, len(data) - 1)] == ord('"'))
+    dialect = records.dialect
+    quoted = ~empty & (data[np.minimum(starts, len(data) - 1)] == QUOTE) & dialect.quoting
     cells = pieces(records.data, starts + quoted, ends - quoted, pa.string(), nulls=empty)
     if quoted.any():
-        cells = _without_doubled_quotes(cells, quoted)
+        cells = _unescaped(cells, quoted) if dialect.escape else _undoubled(cells, quoted)
     return pl.Series("text", pl.from_arrow(cells), dtype=pl.String)
 
 
-def _without_doubled_quotes(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
+def merged_rows(records: Records, cells: int, most: int) -> int:
+    """Return how many records of several lines may be several rows whose quotes are data.
+
+    Each of their lines has as many cells as a row: with tabs, or in four columns and more, the
+    lines of a tweet do not.
+
+    Args:
+        records: Rows, as they come from the splitter.
+        cells: How many each has.
+        most: How many records of several lines are looked at.
+    """
+    delimiter, ending = bytes([records.dialect.delimiter]), bytes([records.dialect.ending])
+    if cells < (2 if delimiter == b"\t" else 4):
+        return 0
+    spans, found = records.spans, 0
+    for row in records.spread[:most].tolist():
+        content = records.data[int(spans.starts[row]) : int(spans.ends[row])]
+        lines = content.split(ending)
+        found += all(line.count(delimiter) + 1 == cells for line in lines)
+    return found
+
+
+def _undoubled(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
     # Kleene's: a null cell is one without quotes, and does not match.
     mask = pc.and_kleene(flags(quoted), pc.match_substring(cells, '""'))
     if not mask.true_count:
         return cells
     return pc.replace_with_mask(cells, mask, pc.replace_substring(cells.filter(mask), '""', '"'))
+
+
+def _unescaped(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
+    mask = pc.and_kleene(flags(quoted), pc.match_substring(cells, "\\"))
+    if not mask.true_count:
+        return cells
+    values = pc.replace_substring_regex(cells.filter(mask), r'\\(["\\])', r"\1")
+    return pc.replace_with_mask(cells, mask, values)
 
 
 def with_cells(records: Records, cells: pl.Series) -> bytes:

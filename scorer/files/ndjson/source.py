@@ -20,6 +20,7 @@ from scorer.files.ndjson.strict import Failure, Members, TextKeys, read_members
 from scorer.files.ndjson.values import Values
 from scorer.files.nested import Inside, Keys, find_keys, no_text
 from scorer.files.source import (
+    NOTHING_FOUND,
     RECORD_CAP,
     OutputColumns,
     ScoredSlice,
@@ -42,6 +43,8 @@ class NdjsonSource:
     """One NDJSON file, UTF-8."""
 
     format = "ndjson"
+    found = NOTHING_FOUND
+    remarks: tuple[str, ...] = ()
     encoding = "utf-8"
 
     def __init__(

@@ -14,7 +14,14 @@ from scorer.files.feed import RowFeed
 from scorer.files.parquet.check import reading_plans
 from scorer.files.parquet.pages import groups_of
 from scorer.files.parquet.rows import WRITE_BATCH, RowGroups, check_written
-from scorer.files.source import OutputColumns, ScoredSlice, TextDigest, check_offset, input_changed
+from scorer.files.source import (
+    NOTHING_FOUND,
+    OutputColumns,
+    ScoredSlice,
+    TextDigest,
+    check_offset,
+    input_changed,
+)
 from scorer.files.storage import reading, writing
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
@@ -29,6 +36,8 @@ class ParquetSource:
     """One Parquet file."""
 
     format = "parquet"
+    found = NOTHING_FOUND
+    remarks: tuple[str, ...] = ()
     encoding = "utf-8"
 
     def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:
