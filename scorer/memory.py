@@ -8,7 +8,14 @@ killer says nothing: the run that it ends goes on when the same command is given
 import errno
 import os
 
-from scorer.errors import DataError, DeviceUnavailable, InvalidBundle, OutOfMemory, TweetscoreError
+from scorer.errors import (
+    DataError,
+    DeviceFull,
+    DeviceUnavailable,
+    InvalidBundle,
+    OutOfMemory,
+    TweetscoreError,
+)
 
 _WORDS = (
     "bad_alloc",  # C++: ONNX Runtime, OpenVINO
@@ -20,6 +27,7 @@ _WORDS = (
     "can't spawn worker thread",  # polars
 )
 # What wraps a library's error in a guess at its cause; a device has a memory of its own.
+_ON_CPU = ("CPUExecutionProvider", "OpenVINOExecutionProvider")
 _GUESSES = (InvalidBundle, DeviceUnavailable)
 
 # MiniLM in int8 takes 544 MB, as its near ties go to a second graph, and 318 MB in fp32; with one
@@ -37,6 +45,8 @@ def is_shortage(error: BaseException | None) -> bool:
     """Tell whether an error means that memory is used up, and not that something is wrong."""
     if error is None or isinstance(error, DataError):
         return False
+    if isinstance(error, DeviceFull):
+        return error.problem.startswith(_ON_CPU)  # whose memory is the process's own
     if isinstance(error, _GUESSES):
         return is_shortage(error.__cause__)
     if isinstance(error, MemoryError):

@@ -17,6 +17,7 @@ from scorer import memory
 from scorer.errors import DataError, DeviceUnavailable, InvalidBundle, OutOfMemory
 from scorer.files.batches import damage
 from scorer.inference import opening
+from scorer.inference.runtime import wire
 from scorer.memory import is_shortage, model_needs, told
 
 Invoke = Callable[..., Result]
@@ -59,6 +60,13 @@ def test_every_way_of_saying_that_memory_is_used_up_is_one_error(error: BaseExce
     assert str(shortage).endswith("run again")
     assert shortage.__cause__ is error
     assert told(shortage) is shortage
+
+
+def test_a_worker_process_tells_it_as_it_is() -> None:
+    """A process that serves one of several devices has memory of its own to run out of."""
+    told_here = wire.error_of(wire.error_words(MemoryError("64 bytes")), "GPU 1")
+    assert isinstance(told_here, OutOfMemory)
+    assert str(told_here).startswith("GPU 1: not enough memory (64 bytes); ")
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=repr)

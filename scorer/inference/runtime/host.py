@@ -132,10 +132,10 @@ def explained(info: RuntimeInfo, ids: NDArray[np.int64]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the library's errors have no common base of their own
-        if info.exact and is_shortage(error):
-            raise told(error) from error  # the CPU's memory is the process's own
         rows, length = ids.shape
         full = any(words in str(error) for words in _FULL)
+        if info.exact and not full and is_shortage(error):
+            raise told(error) from error  # the CPU's memory is the process's own
         raise (DeviceFull if full else DeviceUnavailable)(
             f"{info.provider} in {info.precision} fails on a batch of "
             f"{counted(rows, 'text')} of {counted(length, 'token')} ({one_line(error)})",

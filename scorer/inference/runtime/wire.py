@@ -13,13 +13,16 @@ from scorer.errors import (
     DeviceUnavailable,
     GateFailed,
     InvalidBundle,
+    OutOfMemory,
     TweetscoreError,
 )
+from scorer.memory import told
 
 _HEADER = struct.Struct("<IIII")  # kind, tag, rows, columns; a JSON text is one row of bytes
 # What a session may fail with; anything else is a bug.
 _ERRORS: dict[str, type[TweetscoreError]] = {
-    kind.__name__: kind for kind in (DeviceFull, DeviceUnavailable, GateFailed, InvalidBundle)
+    kind.__name__: kind
+    for kind in (DeviceFull, DeviceUnavailable, GateFailed, InvalidBundle, OutOfMemory)
 }
 
 
@@ -74,8 +77,9 @@ def read(pipe: IO[bytes]) -> Frame | None:
 
 def error_words(error: Exception) -> dict[str, str]:
     """Return an error as plain JSON."""
-    if isinstance(error, TweetscoreError):
-        return {"kind": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
+    known = error if isinstance(error, DeviceFull) else told(error)  # a smaller batch may fit
+    if isinstance(known, TweetscoreError):
+        return {"kind": type(known).__name__, "problem": known.problem, "remedy": known.remedy}
     return {"kind": "bug", "problem": repr(error), "remedy": ""}
 
 
