@@ -201,7 +201,7 @@ def test_a_batch_that_the_device_cannot_hold_is_halved(bundle: Bundle) -> None:
 def test_a_row_that_the_device_cannot_hold_is_an_error(bundle: Bundle) -> None:
     """Halving ends at one row, with the reason and what to do; exit code 69."""
     session = HalvingSession(StubOfLittleMemory(worker_openers.builtin(bundle, INFO, 0), 10))
-    with pytest.raises(DeviceFull, match=r"a batch of 1 texts of 11 tokens .*Failed to allocate"):
+    with pytest.raises(DeviceFull, match=r"a batch of 1 text of 11 tokens .*Failed to allocate"):
         session.run(ids(3, 11))
 
 
