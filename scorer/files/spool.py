@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from scorer.counts import counted
 from scorer.errors import DataError
 from scorer.files.storage import reading, writing
 
@@ -45,7 +46,7 @@ def _check(batch: pa.RecordBatch) -> None:
     except pa.ArrowInvalid as error:
         row = batch.column(0)[0].as_py()
         raise DataError(
-            f"a text in the {len(batch):,} rows from row {row:,} on is not valid UTF-8",
+            f"a text in the {counted(len(batch), 'row')} from row {row:,} on is not valid UTF-8",
             "mend it in the database",
         ) from error
 

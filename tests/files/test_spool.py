@@ -34,5 +34,5 @@ def test_a_text_of_broken_bytes_is_an_error(tmp_path: Path) -> None:
         1, pa.array([0, 1], pa.int32()).buffers()[1], pa.py_buffer(b"\xff")
     )
     batch = pa.RecordBatch.from_arrays([pa.array([7]), broken], ["row", "text"])
-    with pytest.raises(DataError, match="a text in the 1 rows from row 7 on is not valid UTF-8"):
+    with pytest.raises(DataError, match="a text in the 1 row from row 7 on is not valid UTF-8"):
         keep_texts(pa.RecordBatchReader.from_batches(batch.schema, [batch]), tmp_path / "texts")

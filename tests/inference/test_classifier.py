@@ -426,7 +426,7 @@ def test_an_answer_that_is_no_number_is_never_a_label(bundle: Bundle) -> None:
     session = StubSession(bundle)
     classifier = Classifier(bundle, session)
     session.shift = np.nan
-    with pytest.raises(GateFailed, match="not numbers, for 1 texts"):
+    with pytest.raises(GateFailed, match="not numbers, for 1 text"):
         classifier.classify(column(["ugh", ""]))
 
 
@@ -490,5 +490,5 @@ def test_a_known_answer_hides_no_broken_one(bundle: Bundle) -> None:
     known = known_of(classifier.score(classifier.prepare(texts)), [0], all_classes=True)
     broken = Classifier(bundle, session)
     session.shift = float("nan")
-    with pytest.raises(GateFailed, match="for 1 texts of a window"):
+    with pytest.raises(GateFailed, match="for 1 text of a window"):
         broken.score(broken.prepare(texts), known)

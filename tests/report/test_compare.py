@@ -85,7 +85,7 @@ def test_other_inputs_are_paired_by_ids(tmp_path: Path) -> None:
     )
     page = page_of(now, compare=before, id_column="id")
     assert "2 of 3 rows changed their label" in page.words
-    assert "1 rows of the earlier output only, 2 of this one only." in page.words
+    assert "1 row of the earlier output only, 2 of this one only." in page.words
     assert changed(page) == [
         ["1", "blank", "negative 0.800", "text 3- id 3"],
         ["3", "neutral 0.800", "positive 0.800", "text 2+ id 2"],
@@ -97,7 +97,7 @@ def test_ids_that_are_missing_or_not_unique_are_left_out(tmp_path: Path) -> None
     before = scored(tmp_path / "a.csv", [("1", "positive"), ("1", "neutral"), ("2", "neutral")])
     now = scored(tmp_path / "b.csv", [("1", "negative"), ("2", "neutral"), ("", "neutral")])
     page = page_of(now, compare=before, id_column="id")
-    assert "0 of 1 rows changed their label" in page.words
+    assert "0 of 1 row changed their label" in page.words
     assert "3 of both whose id is not unique, 1 of both without an id" in page.words
 
 
