@@ -41,30 +41,24 @@ def result_key(
         bundle: The model; its digest covers the normaliser's version too.
         options: Threads, windows and limits on rejects are left out: they change no row.
     """
-    wanted = options.as_json()
-    added = {name: wanted[name] for name, usual in _ADDED.items() if wanted[name] != usual}
-    return {
-        "input": {name: source[name] for name in _INPUT},
-        "bundle": bundle.digest,
-        "options": {name: wanted[name] for name in _OPTIONS} | added,
-    }
+    return _result_key(source, bundle.digest, options.as_json())
 
 
 def recorded_result_key(report: Mapping[str, Any]) -> str:
-    """Return the result key that a report's own words give, as 64 hexadecimal digits.
+    """Return the result key that a report's own words give, as 64 hexadecimal digits."""
+    return digest(_result_key(report["input"], report["model"]["digest"], report["options"]))
 
-    An option that came later than the report is not in its key.
-    """
-    options = report["options"]
-    read = {name: options.get(name, usual) for name, usual in _ADDED.items()}
-    added = {name: value for name, value in read.items() if value != _ADDED[name]}
-    return digest(
-        {
-            "input": {name: report["input"][name] for name in _INPUT},
-            "bundle": report["model"]["digest"],
-            "options": {name: options[name] for name in _OPTIONS if name in options} | added,
-        }
-    )
+
+def _result_key(
+    source: Mapping[str, Any], bundle: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    added = {name: options.get(name, usual) for name, usual in _ADDED.items()}
+    return {
+        "input": {name: source[name] for name in _INPUT},
+        "bundle": bundle,
+        "options": {name: options[name] for name in _OPTIONS}
+        | {name: value for name, value in added.items() if value != _ADDED[name]},
+    }
 
 
 def is_up_to_date(report: Mapping[str, Any], key: str | None, options: "RunOptions") -> bool:

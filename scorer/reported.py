@@ -3,17 +3,21 @@
 import json
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scorer.errors import DataError
+from scorer.errors import DataError, InputMissing, UsageError
 from scorer.files.compare import InputOptions
 from scorer.files.csv.options import CsvOptions
-from scorer.files.discover import report_path
+from scorer.files.discover import default_output, failed_report_path, report_path
 from scorer.files.own import read_own
 from scorer.files.source import OutputColumns
 from scorer.files.storage import reading
+from scorer.hints import path_word
 from scorer.monitor.report_check import malformed
+
+_REPORT = ".run.json"
 
 
 def report_of(output: Path) -> dict[str, Any]:
@@ -25,10 +29,15 @@ def report_of(output: Path) -> dict[str, Any]:
     """
     with reading(output):
         if stat.S_ISDIR(output.stat().st_mode):
-            raise IsADirectoryError
+            raise InputMissing(f"{output} is a directory", _an_output_in(output))
     path = report_path(output)
-    with reading(path):
-        content = read_own(path)
+    try:
+        with reading(path):
+            content = read_own(path)
+    except InputMissing as error:
+        if path.exists():
+            raise
+        raise InputMissing(error.problem, _its_output(output)) from error
     try:
         report = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -39,6 +48,30 @@ def report_of(output: Path) -> dict[str, Any]:
         raise DataError(f"{path} tells of a run that failed", "run again")
     found: dict[str, Any] = report
     return found
+
+
+def _an_output_in(directory: Path) -> str:
+    """Return what to name instead of a directory."""
+    try:
+        reports = sorted(path for path in directory.iterdir() if path.name.endswith(_REPORT))
+    except OSError:
+        reports = []
+    for path in reports:
+        output = path.with_name(path.name.removesuffix(_REPORT))
+        if output.is_file():
+            return f"name one of its outputs, such as {path_word(output)}"
+    return "name an output of tweetscore run"
+
+
+def _its_output(path: Path) -> str:
+    """Return what to name instead of a file that has no report beside it."""
+    if failed_report_path(path).exists():
+        return f"its run failed, as {path_word(failed_report_path(path))} tells: run it again"
+    with suppress(UsageError):  # a name that no input has
+        output = default_output(path)
+        if report_path(output).exists():
+            return f"that is an input: its output is {path_word(output)}"
+    return "name an output of tweetscore run, which has its report beside it"
 
 
 def reading_options(report: Mapping[str, Any]) -> InputOptions:

@@ -85,7 +85,8 @@ class Answers:
             elif rows and not self._odd:
                 reported = sum(e["rows"] * (e["mean_probability"] or 0) for e in classes) / rows
                 yield from self._mean_findings(name, self._sums[name] / rows, reported)
-        yield from self._drift.findings()
+        if not self._odd:
+            yield from self._drift.findings()
 
     def _mean_findings(self, name: str, mean: float, reported: float) -> Iterator[Finding]:
         if abs(mean - reported) > ROUNDED:

@@ -201,9 +201,31 @@ def test_an_output_in_another_directory_is_still_that_output(tmp_path: Path) -> 
         check(output)
 
 
-@pytest.mark.parametrize("name", ["in.csv", "nowhere/out.csv"])
-def test_what_is_no_output_is_66(tmp_path: Path, name: str) -> None:
-    """An input, which has no report, and nothing at all."""
-    many(tmp_path / "in.csv", 4)
-    with pytest.raises(InputMissing, match=r"does not exist"):
-        check(tmp_path / name)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (".", ". is a directory; name one of its outputs, such as a.scored.csv"),
+        ("an output's folder", "is a directory; name one of its outputs, such as 'an output"),
+        ("empty", "empty is a directory; name an output of tweetscore run"),
+        ("/", "/ is a directory; name "),
+        ("a.csv", "a.csv.run.json does not exist; that is an input: its output is a.scored.csv"),
+        ("b.csv", "b.csv.run.json does not exist; name an output of tweetscore run, which has its"),
+        ("b.txt", "b.txt.run.json does not exist; name an output of tweetscore run, which has its"),
+        ("c.csv", "c.csv.run.json does not exist; its run failed, as c.csv.run.failed.json tells"),
+        ("nowhere/out.csv", "nowhere/out.csv does not exist; check the name"),
+    ],
+)  # fmt: skip
+def test_what_is_no_output_leads_to_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    """A directory, an input, an output of a run that failed: one line, and what to name."""
+    monkeypatch.chdir(tmp_path)
+    for place in (Path(), Path("an output's folder")):
+        place.mkdir(exist_ok=True)
+        score(many(place / "a.csv", 4))
+    Path("empty").mkdir()
+    for path in (Path("b.csv"), Path("b.txt"), Path("c.csv"), Path("c.csv.run.failed.json")):
+        path.touch()
+    with pytest.raises(InputMissing) as caught:
+        check(Path(name))
+    assert says in str(caught.value)
