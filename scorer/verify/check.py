@@ -7,7 +7,7 @@ Each step tells what it finds, and the next one checks what can still be checked
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,13 +120,17 @@ class _Check:
             self._tally.say(f"the input was {STDIN}: only the output and its report were checked")
             return None
         path = Path(described["path"])
+        asked = replace(options.csv, delimiter=self._report["options"]["delimiter"])
         try:
-            source = open_source(
-                path,
-                text_column=options.text_column,
-                csv=options.csv,
-                limit=options.limit,
-                kind=options.kind,
+            source, as_asked = (
+                open_source(
+                    path,
+                    text_column=options.text_column,
+                    csv=csv,
+                    limit=options.limit,
+                    kind=options.kind,
+                )
+                for csv in (options.csv, asked)
             )
             with reading(path):
                 now = describe_input(path, format=source.format)
@@ -140,6 +144,9 @@ class _Check:
                 "only the output and its report were checked"
             )
             return None
+        for name, found in as_asked.found.items():  # reports of older versions have none of it
+            if described.get(name, found) != found:
+                self._tally.say(f"the input's {name} is {found}, the report says {described[name]}")
         return source
 
     def _check_rows(self, source: Source | None) -> None:
