@@ -11,6 +11,7 @@ NAMES = [
     "GateFailed",
     "InputMissing",
     "InvalidBundle",
+    "OutOfMemory",
     "OutputRefused",
     "Scorer",
     "StorageError",
