@@ -9,13 +9,13 @@ byte is read more than a fixed number of times.
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.files.cells import Offsets, not_utf8
+from scorer.files.cells import not_utf8
 from scorer.files.csv.dialect import LF, Dialect, Failure, Record, read_record
 from scorer.files.csv.scan import Spans, scan
 from scorer.files.source import RECORD_CAP
@@ -37,7 +37,6 @@ class Records:
     spans: Spans
     dialect: Dialect
     rejects: tuple[tuple[int, Reject], ...] = ()  # each with the number of rows before it
-    spread: Offsets = field(default_factory=lambda: np.zeros(0, np.int64))  # rows of several lines
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -247,11 +246,7 @@ class RecordSplitter:
             for row, line, each in zip(before, lines, lost, strict=True)
         )
         self._line += len(endings)
-        spread = np.zeros(0, np.int64)
-        if len(endings) > len(rows) + len(lost):
-            inside = np.searchsorted(endings, rows.ends - begin)
-            spread = np.flatnonzero(inside > np.searchsorted(endings, rows.starts - begin))
-        return Records(data, rows, self._dialect, rejects, spread)
+        return Records(data, rows, self._dialect, rejects)
 
     def _lost_record(self, data: bytes, spans: Spans, i: int, bad_bytes: bool) -> _Lost:
         start, end, cells = int(spans.starts[i]), int(spans.ends[i]), int(spans.cells[i])

@@ -32,7 +32,7 @@ from scorer.files.windows import Piece, cut_windows
 from scorer.hints import options as as_typed
 from scorer.records import TextWindow
 
-_SPREAD = 10_000  # rows of several lines that are looked at
+_SPREAD = 1_000  # rows of several lines that are looked at
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
 
 
@@ -111,15 +111,16 @@ class CsvSource:
         if not self._merged:
             return ()
         records = "1 record has" if self._merged == 1 else f"{self._merged:,} records have"
+        if self._spread >= _SPREAD:
+            records = f"at least {records}"
         words = "line ends in quotes and as many cells on each line as a row"
         return (f"{self.path}: {records} {words}; if quotes are data there, add --quote none",)
 
     def _piece(self, records: Records) -> Piece:
         rejects = records.rejects
-        left = _SPREAD - self._spread
-        if left > 0 and len(records.spread):
-            self._merged += merged_rows(records, len(self.columns), left)
-            self._spread += len(records.spread)
+        merged, spread = merged_rows(records, len(self.columns), _SPREAD - self._spread)
+        self._merged += merged
+        self._spread += spread
         if self.encoding != "utf-8":
             own = self._encoding.from_utf8
             rejects = tuple((at, replace(each, raw=own(each.raw))) for at, each in rejects)

@@ -27,26 +27,33 @@ def texts_of(records: Records) -> pl.Series:
     return pl.Series("text", pl.from_arrow(cells), dtype=pl.String)
 
 
-def merged_rows(records: Records, cells: int, most: int) -> int:
-    """Return how many records of several lines may be several rows whose quotes are data.
+def merged_rows(records: Records, cells: int, most: int) -> tuple[int, int]:
+    """Return how many records of several lines may be several rows, and how many were looked at.
 
     Each of their lines has as many cells as a row: with tabs, or in four columns and more, the
-    lines of a tweet do not.
+    lines of a tweet do not. Then quotes may be data that have merged them.
 
     Args:
         records: Rows, as they come from the splitter.
         cells: How many each has.
         most: How many records of several lines are looked at.
     """
-    delimiter, ending = bytes([records.dialect.delimiter]), bytes([records.dialect.ending])
-    if cells < (2 if delimiter == b"\t" else 4):
-        return 0
-    spans, found = records.spans, 0
-    for row in records.spread[:most].tolist():
-        content = records.data[int(spans.starts[row]) : int(spans.ends[row])]
-        lines = content.split(ending)
-        found += all(line.count(delimiter) + 1 == cells for line in lines)
-    return found
+    spans, dialect = records.spans, records.dialect
+    delimiter, ending = bytes([dialect.delimiter]), bytes([dialect.ending])
+    few = cells < (2 if delimiter == b"\t" else 4)
+    if few or most <= 0 or not len(spans) or not dialect.quoting:
+        return 0, 0
+    begin, end = int(spans.starts[0]), int(spans.stops[-1])
+    inside = np.frombuffer(records.data, np.uint8)[begin:end] == dialect.ending
+    inside[spans.stops - 1 - begin] = False  # what is left are line ends in quotes, and of rejects
+    endings = np.flatnonzero(inside) + begin
+    rows = np.unique(np.searchsorted(spans.starts, endings, side="right") - 1)
+    spread = rows[:most].tolist()
+    found = 0
+    for row in spread:
+        lines = records.data[int(spans.starts[row]) : int(spans.ends[row])].split(ending)
+        found += len(lines) > 1 and all(line.count(delimiter) + 1 == cells for line in lines)
+    return found, len(spread)
 
 
 def _undoubled(cells: pa.StringArray, quoted: Flags) -> pa.StringArray:
