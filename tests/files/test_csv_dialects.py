@@ -212,6 +212,7 @@ def test_a_file_without_a_header_gets_none(tmp_path: Path) -> None:
     [
         (b"1,a,b\n", "id,text", "3 cells, --columns names 2; name each of its cells, in order"),
         (b"1;a\n", "id,text", "IN has 1 cell, --columns names 2; did you mean --delimiter ';'?"),
+        (b"id,text\n1,a\n", "id,text", "it is a header: leave --no-header and --columns out"),
         (b"1,a\n", "id,body", "only: id, body; did you mean --text-column body?"),
     ],
 )  # fmt: skip
@@ -234,6 +235,8 @@ def test_contradictions_are_usage_errors() -> None:
     """Said as soon as the options are known."""
     with pytest.raises(UsageError, match="--quote none"):
         CsvOptions(quote="none", escape="backslash")
+    with pytest.raises(UsageError, match="both a backslash"):
+        CsvOptions(delimiter="\\", escape="backslash")
     with pytest.raises(UsageError, match="names 'a' twice"):
         CsvOptions(columns=("a", "b", "a"))
 

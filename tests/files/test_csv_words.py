@@ -44,6 +44,7 @@ def test_a_reject_says_why(content: bytes, kind: str, reason: str) -> None:
 HEADERS = [
     (b"", {}, "IN is empty; a CSV file begins with a header line"),
     (b'"text\n', {}, "the header of IN is broken: a quoted cell is not closed; mend line 1"),
+    (b"\r\ntext\n", {}, "the header of IN is a blank line; remove what is above the header"),
     (b'"text"x\n', {}, "the header of IN is broken: text follows a closing quote; mend line 1"),
     (
         b"\xff\xfe" + "text\n".encode("utf-16-le") + b"x",

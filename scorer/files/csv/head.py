@@ -88,6 +88,10 @@ class HeadReader:
         if isinstance(record, Failure):
             problem = f"the header of {self._path} is broken: {record.reason}"
             raise DataError(problem, f"mend line {2 if self._start else 1}")
+        if record.end == self._start:
+            raise DataError(
+                f"the header of {self._path} is a blank line", "remove what is above the header"
+            )
         columns = self._names(record)
         head = Head(self._content[: record.stop], record.end, columns, dialect, chosen_by)
         self._look_for_another_delimiter(head, text_column)
@@ -112,9 +116,18 @@ class HeadReader:
                 raise DataError(problem, f"did you mean {as_typed(hint)}?", hint)
             raise DataError(problem, "name each of its cells, in order")
         find_column(self._path, columns, text_column)
-        start = self._start
-        dialect = self._dialect(delimiter)
+        start, dialect = self._start, self._dialect(delimiter)
+        if self._begins_with(columns, dialect):
+            raise DataError(
+                f"the first record of {self._path} is the names that --columns has",
+                "it is a header: leave --no-header and --columns out",
+            )
         return Head(self._content[:start], start, columns, dialect, chosen_by, named=False)
+
+    def _begins_with(self, columns: tuple[str, ...], dialect: Dialect) -> bool:
+        record = self._record(dialect, self._start)
+        is_text = isinstance(record, Record) and _is_text(self._content[self._start : record.stop])
+        return isinstance(record, Record) and is_text and self._names(record) == columns
 
     def _cells(self, delimiter: str) -> int | None:
         """Return how many cells the first record has, if it is sound and not blank."""

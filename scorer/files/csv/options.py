@@ -43,6 +43,9 @@ class CsvOptions:
         if self.quote == "none" and self.escape != "quote":
             problem = "--quote none says that no cell is in quotes"
             raise UsageError(problem, "leave --escape out, which is about quotes in quoted cells")
+        if self.escape != "quote" and self.delimiter == "\\":
+            problem = "the delimiter and the escape are both a backslash"
+            raise UsageError(problem, "give another --delimiter, or leave --escape out")
         names = self.columns or ()
         if twice := [name for name in names if names.count(name) > 1]:
             raise UsageError(f"--columns names {twice[0]!r} twice", "give each column its own name")

@@ -63,7 +63,11 @@ class CsvSource:
         start = next(self._raw_blocks(), b"")
         self._encoding = find_encoding(options.encoding, start)
         if self.encoding not in {"utf-8", "utf-16-le", "utf-16-be"} and is_foreign_utf8(start):
-            raise DataError(f"{path} is UTF-8, not {self.encoding}", "leave --encoding out")
+            raise DataError(
+                f"{path} is UTF-8, not {self.encoding}",
+                "leave --encoding out",
+                {"--encoding": "utf-8"},
+            )
         usual = "\t" if self.format == "tsv" else ","
         head = next(self._blocks(), b"")
         reader = HeadReader(path, head, options, usual=usual, cap=cap)
