@@ -14,7 +14,11 @@ from scorer.monitor.report_check import contradictions, malformed, schema
 from scorer.run_options import RunOptions
 from tests.pipeline.conftest import StubClassifier
 
-ADDED = {("input", "delimiter"), *(("options", name) for name in ("quote", "escape", "columns"))}
+ADDED = {
+    ("input", "delimiter"),
+    ("counters", "not_finite"),
+    *(("options", name) for name in ("quote", "escape", "columns")),
+}
 
 Change = Callable[[dict[str, Any]], object]
 
