@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -17,6 +18,7 @@ import pytest
 from pyarrow import orc
 
 from scorer.errors import DataError, InputMissing, TweetscoreError, UsageError
+from scorer.files.csv.options import CsvOptions
 from scorer.files.discover import plan_outputs
 from scorer.files.formats import open_source
 from scorer.files.inputs import find_inputs
@@ -53,13 +55,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def told(name: str, content: bytes, **options: str) -> TweetscoreError:
+def told(name: str, content: bytes, **options: Any) -> TweetscoreError:
     """Return the error that a file is told of with."""
     path = Path(name)
     path.write_bytes(content)
     try:
         plan_outputs(find_inputs([path]))
-        open_source(path, **options)  # type: ignore[arg-type]  # a case has some
+        open_source(path, **options)
     except TweetscoreError as error:
         return error
     pytest.fail(f"{name} is read")
@@ -107,7 +109,7 @@ def test_content_is_named_whatever_the_name_says(
     assert isinstance(error, DataError)
     assert str(error).startswith(line)
     if name == "x.csv":
-        assert str(told(name, content, encoding="latin-1")).startswith(line)
+        assert str(told(name, content, csv=CsvOptions(encoding="latin-1"))).startswith(line)
 
 
 def test_a_rename_replaces_nothing(here: Path) -> None:

@@ -244,8 +244,9 @@ class CsvSource:
             first_line=1 + header.count(self.dialect.ending),
             cap=self._cap,
         )
-        block = b""
-        for following in blocks:
+        left = iter(blocks)
+        block = next(left, b"")
+        for following in left:
             yield from splitter.split(block, final=False)
             block = following
         yield from splitter.split(block, final=True)
