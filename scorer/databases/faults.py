@@ -11,6 +11,7 @@ from enum import Enum, auto
 from scorer.errors import (
     DataError,
     InputMissing,
+    OutOfMemory,
     OutputLocked,
     OutputRefused,
     StorageError,
@@ -64,6 +65,7 @@ _READING: dict[Kind, _Meaning] = {
     Kind.VALUE: (DataError, "leave such rows out, or cast them, with --query"),
     Kind.BLOCKED: (DataError, "check {asked}"),
     Kind.DENIED: (InputMissing, "grant the user what {asked} reads"),
+    Kind.TIMEOUT: (InputMissing, _TIMEOUT),  # it would end the next try, too
 }
 _WRITING: dict[Kind, _Meaning] = {
     Kind.SYNTAX: (OutputRefused, "name another table with --into"),
@@ -74,13 +76,13 @@ _WRITING: dict[Kind, _Meaning] = {
     Kind.VALUE: (DataError, "check the rows against the table's constraints and triggers"),
     Kind.BLOCKED: (OutputRefused, "name another table with --into"),
     Kind.DENIED: (OutputRefused, "check the user's privileges"),
+    Kind.TIMEOUT: (OutputRefused, _TIMEOUT),
 }
 _ALWAYS: dict[Kind, _Meaning] = {
     Kind.LOCKED: (OutputLocked, "wait longer for the other session with --lock-wait"),
     Kind.READ_ONLY: (OutputRefused, "check the permissions of the database and its directory"),
-    Kind.TIMEOUT: (StorageError, _TIMEOUT),
     Kind.FULL: (StorageError, _SPACE),
-    Kind.MEMORY: (StorageError, "score fewer rows or columns at once with --query"),
+    Kind.MEMORY: (OutOfMemory, "score fewer rows or columns at once with --query"),
     Kind.LOST: (StorageError, _LOST),
     Kind.FOREIGN: (DataError, "check the name"),
     Kind.DAMAGED: (DataError, "check the database with its own tools, or restore it"),

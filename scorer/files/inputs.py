@@ -30,7 +30,7 @@ _ALL = ("**", "*")  # the pattern that a directory stands for
 _UNKNOWN = "of unknown extension"
 _OTHER = "of another format"  # than the one that was asked for
 _HIDDEN = "hidden"
-_LINK = "linked directories"
+_LINK = "behind a link"
 _OURS = "written by tweetscore"
 
 

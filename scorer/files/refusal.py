@@ -92,7 +92,7 @@ def _about_encoding(
     if seen.codec is None:
         remedy = "find out how the file is encoded, and give that with --encoding"
         return DataError(f"{problem} and no encoding that is known here", remedy)
-    problem = f"{problem}: not UTF-8, it looks like {seen.codec}"
+    problem = f"{problem} (it looks like {seen.codec}, not UTF-8)"
     if source.format not in _OF_CSV or not is_taken(seen.codec):
         return DataError(problem, f"convert it: {conversion(source.path, seen.codec)}")
     hint = {"--encoding": seen.codec}

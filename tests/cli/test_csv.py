@@ -53,7 +53,7 @@ def test_a_code_page_deep_in_a_file_is_named(invoke: Invoke, tmp_path: Path) -> 
         first = invoke("run", path, "--device", "builtin", "-q", *dry)
         assert first.exit_code == 65
         assert (
-            "on line 20002: bytes that are not the encoding: not UTF-8, it looks like cp1252"
+            "on line 20002: bytes that are not the encoding (it looks like cp1252, not UTF-8)"
             in (first.stderr)
         )
     assert pasted(first.stderr)[-2:] == ["--encoding", "cp1252"]

@@ -69,6 +69,9 @@ CALLS: list[tuple[str, bytes, str, str]] = [
     ("x.csv", CSV, "-o y.parquet", "y.csv"),
     ("x.csv", CSV, "--text-column txt", "x.scored.csv"),
     ("x.csv", CSV, "--format ndjson", "x.scored.csv"),
+    ("x.txt", b'I love it\nshe said "so sad"\n', "", "x.scored.txt"),
+    ("x.csv", b"id;comentario\n1;qu\xe9 bien\n", "", "x.scored.csv"),
+    ("x.tsv", b'id\ttext\n1\t"I love it\n2\tso sad\n', "", "x.scored.tsv"),
 ]
 
 

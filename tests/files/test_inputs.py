@@ -119,7 +119,7 @@ def test_links_to_directories_are_followed_when_named_only(here: Path) -> None:
     Path("in/self").symlink_to("self")
     inputs = find("in")
     assert inputs.files == (Path("in/2026/x.csv"),)
-    assert dict(inputs.passed_over) == {"linked directories": 2, "of unknown extension": 1}
+    assert dict(inputs.passed_over) == {"behind a link": 2, "of unknown extension": 1}
     assert found("in/latest") == ["in/latest/x.csv"]
     assert found("in/latest/*.csv") == ["in/latest/x.csv"]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import polars as pl
 
-from scorer.errors import DataError
 from scorer.files.cells import is_utf8
 from scorer.files.compression import read_blocks, write_blocks
 from scorer.files.feed import RowFeed
@@ -36,7 +35,6 @@ LOOKED_AT = 1000  # lines in which the keys are found, before any work
 _BYTES_LOOKED_AT = 4 << 20  # of these lines together
 
 _BOM = codecs.BOM_UTF8
-_FOREIGN = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class NdjsonSource:
@@ -61,8 +59,6 @@ class NdjsonSource:
         self._limit = limit
         self._cap = cap  # bytes in a line
         head = next(read_blocks(path, self._compression), b"")
-        if head.startswith(_FOREIGN):
-            raise DataError(f"{path} is UTF-16", "NDJSON is UTF-8: convert it")
         self.bom = _BOM if head.startswith(_BOM) else b""
         self.columns: tuple[str, ...] = self._find_columns(text_column)
         self._keys = TextKeys(self.keys_of(text_column))
