@@ -3,7 +3,6 @@
 import json
 import sys
 from contextlib import suppress
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,13 @@ def install(extra: str) -> str:
 
 def _recorded() -> dict[str, Any]:
     """Return what the installer says of where tweetscore came from; {} for an index."""
-    with suppress(metadata.PackageNotFoundError, ValueError, OSError):
-        found = json.loads(metadata.distribution(_NAME).read_text("direct_url.json") or "{}")
-        return found if isinstance(found, dict) else {}
+    from importlib import metadata  # which loads half of the library
+
+    for each in metadata.distributions(name=_NAME):  # in a checkout its egg-info may come first
+        with suppress(ValueError, OSError):
+            found = json.loads(each.read_text("direct_url.json") or "{}")
+            if found and isinstance(found, dict):
+                return found
     return {}
 
 

@@ -239,7 +239,6 @@ class FileRun:
         progress: Callable[[int], object],
     ) -> None:
         from scorer.files.earlier import Earlier
-        from scorer.files.refusal import too_many_rejects
         from scorer.first_pass import FirstPass
         from scorer.take_over import answers_of, find_earlier
 
@@ -260,6 +259,8 @@ class FileRun:
                     finally:
                         self._hear(classifier)
                 if too_many:
+                    from scorer.files.refusal import too_many_rejects
+
                     publish_rejects(self._target, record.rejected)  # what is to be mended
                     raise too_many_rejects(self._source, too_many, record.rejected, self._target)
                 self._publish(state, lock)

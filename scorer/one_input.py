@@ -33,7 +33,8 @@ def check_names(source: Source, options: RunOptions) -> None:
     try:
         output_columns(options).check_against(taken)
     except UsageError as error:
-        raise UsageError(f"{source.path}: {error.problem}", error.remedy) from error
+        problem = f"{source.path}: {error.problem}"
+        raise UsageError(problem, error.remedy, error.options) from error
 
 
 def describe(source: Source, options: RunOptions) -> dict[str, Any]:

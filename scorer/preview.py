@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from scorer import keys
 from scorer.errors import TweetscoreError, UsageError
 from scorer.files.discover import plan_outputs, resolved
-from scorer.files.inputs import Inputs, find_inputs, partition_keys
+from scorer.files.inputs import Inputs, find_inputs
 from scorer.files.place import check_output
 from scorer.files.publish import Inodes, check_owner, inodes, report_on
 from scorer.files.row_count import NO_ROWS, RowCount, count_rows, sum_rows
@@ -24,7 +24,7 @@ from scorer.files.source import Source
 from scorer.files.state import unfinished_since
 from scorer.inference.baseline import baseline_of
 from scorer.monitor.run_report import describe_input
-from scorer.one_input import open_input, output_columns
+from scorer.one_input import check_names, open_input, output_columns
 from scorer.pipeline import LocalModel
 from scorer.run_options import Model, RunOptions, TextClassifier
 
@@ -136,7 +136,7 @@ def _checked(
     source = open_input(path, options)
     if target.parent.exists() or options.output in (None, output):  # a run makes other directories
         check_output(target, ChainMap(inodes([path]), taken))
-    output_columns(options).check_against((*source.columns, *partition_keys(path)))
+    check_names(source, options)
     source.check_plan(output_columns(options, bundle.labels))
     key = keys.result_key(describe_input(path, format=source.format), bundle, options)
     report = report_on(target) or {}

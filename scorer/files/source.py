@@ -1,9 +1,10 @@
 """What a format is to the rest of the program, and what travels back to it for writing."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -52,14 +53,31 @@ class OutputColumns:
         self, columns: Iterable[str], options: str = "--label-column and --score-column"
     ) -> None:
         """Raise UsageError, which tells of the options, when a name is taken or used twice."""
-        taken = set(columns)
+        given = frozenset(columns)
+        taken = set(given)
         for name in self.names:
             if name in taken:
                 raise UsageError(
                     f"the column {name!r} exists already",
                     f"choose other names with {options}",
+                    self._free(given) if options.startswith("--") else None,
                 )
             taken.add(name)
+
+    def _free(self, columns: Collection[str]) -> dict[str, str | None]:
+        """Return options that name the label and the score as nothing else is named."""
+        used = {*columns, *self.score_columns}
+        found: dict[str, str | None] = {}
+        for option, name in (
+            ("--label-column", self.label_column),
+            ("--score-column", self.score_column),
+        ):
+            others = (f"{name}_{number}" for number in count(2))
+            free = next(each for each in chain([name], others) if each not in used)
+            used.add(free)
+            if free != name:
+                found[option] = free
+        return found
 
     def check_encoding(self, encoding: Encoding) -> None:
         """Raise UsageError when a name or a label cannot be written in the encoding."""

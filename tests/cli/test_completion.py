@@ -38,7 +38,7 @@ LINES = {
     "tweetscore run --device ": "plain,auto plain,cuda plain,cpu plain,openvino plain,builtin",
     "tweetscore run a.csv --device b": "plain,builtin",
     "tweetscore run --log-f": "plain,--log-format",
-    "tweetscore run --no-": "plain,--no-incremental",
+    "tweetscore run --no-i": "plain,--no-incremental",
     "tweetscore run --config ": "file,",
     "tweetscore run --limit 0 --resume a": "plain,auto",
     "tweetscore verify ": "file,",

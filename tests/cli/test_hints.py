@@ -72,6 +72,7 @@ CALLS: list[tuple[str, bytes, str, str]] = [
     ("x.txt", b'I love it\nshe said "so sad"\n', "", "x.scored.txt"),
     ("x.csv", b"id;comentario\n1;qu\xe9 bien\n", "", "x.scored.csv"),
     ("x.tsv", b'id\ttext\n1\t"I love it\n2\tso sad\n', "", "x.scored.tsv"),
+    ("x.csv", b"label,text,score_2\n1,I love it,2\n", "--score-column text", "x.scored.csv"),
 ]
 
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DeviceUnavailable, GateFailed, InvalidBundle
+from scorer.extras import install
 from scorer.inference import opening, prepare
 from scorer.inference.bundle import Bundle, Canary, open_bundle
 from scorer.inference.classifier import Classifier
@@ -402,7 +403,7 @@ def test_a_visible_gpu_is_never_left_for_the_cpu(
     monkeypatch.setattr(cuda, "_require_provider", no_provider)
     with pytest.raises(DeviceUnavailable, match=r"libcudnn\.so\.9") as refusal:
         open_classifier(bundle)
-    assert "tweetscore[cuda]" in refusal.value.remedy
+    assert install("cuda") in refusal.value.remedy
     assert open_classifier(bundle, device="builtin").runtime.device == "builtin"
 
 

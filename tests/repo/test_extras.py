@@ -38,7 +38,8 @@ def test_the_command_names_the_place(
     monkeypatch: pytest.MonkeyPatch, recorded: object, words: list[str]
 ) -> None:
     """An index, a wheel, a checkout, a repository, an address."""
-    monkeypatch.setattr(metadata, "distribution", lambda _: StubDistribution(recorded))
+    both = [StubDistribution(None), StubDistribution(recorded)]
+    monkeypatch.setattr(metadata, "distributions", lambda **_: both)
     command = shlex.split(install("ray"))
     assert command[command.index("install") + 1 :] == words
 
