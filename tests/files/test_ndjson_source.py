@@ -385,3 +385,28 @@ def test_windows_end_where_rejects_pile_up(tmp_path: Path) -> None:
     windows = list(open_source(path).windows(1))
     assert [(len(w.texts), len(w.rejects)) for w in windows] == [(1, 1), (1, 0), (0, 1)]
     assert answers(windows)
+
+
+ODD = [
+    b'{"text":"a"}', b'{"id":1}', b"{}", b'{"text":null}', b'{"text":"a","text":"b"}', b"}",
+    b'{"text":"a"}{"text":"b"}', b'{"a":{}', b'{"x":{"text":"q"}}', b'{"text":"a"},{"b":2}',
+    b'{"text":"q","y":"\\"text\\""}', b'{"text":1}', b'{"text":"\\ud800"}', b'{"n":NaN}',
+    b'{"a":[{}', b"{}]}", b'{"text":"a" }', b'{"label":1}', b'{"\\u0074ext":"z"}', b'{"t":"}',
+]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(ODD[:6] + ODD), min_size=1, max_size=6))
+def test_lines_together_are_judged_as_each_alone(lines: list[bytes]) -> None:
+    """No line changes what its neighbour is, though all may be decoded in one go."""
+    reader = ObjectReader(TextKeys(("text",), ("label", "score")), 1 << 20)
+
+    def judged(content: bytes) -> list[tuple[str, object]]:
+        (piece,) = [reader.read(each) for each in split_lines([content + b"\n"], 1 << 20)]
+        rows: list[tuple[str, object]] = [("row", text) for text in piece.texts]
+        for before, reject in reversed(piece.rejects):
+            rows.insert(before, (reject.kind, reject.reason))
+        return rows
+
+    alone = [judged(line) for line in lines]
+    assert judged(b"\n".join(lines)) == [verdict for verdicts in alone for verdict in verdicts]

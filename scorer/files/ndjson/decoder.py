@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from scorer.files.ndjson.strict import MOST_DEPTH, depth
 from scorer.files.nested import Keys
@@ -42,8 +43,32 @@ class Decoder:
         self._quoted = tuple(f'"{key}"'.encode() for key in path)
         self._spelled = re.compile(_spellings(chain(path, refused))).search
         kind = _type_of(path, leaf, filter(_is_literal, refused))
-        self._decode = msgspec.json.Decoder(kind, dec_hook=_refuse).decode
+        decoder = msgspec.json.Decoder(kind, dec_hook=_refuse)
+        self._decode, self._decode_all = decoder.decode, decoder.decode_lines
         self._members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+    def all_values(self, block: memoryview, lines: int) -> list[Any] | None:
+        """Return the value of each line, None where it is missing; no list where one is a doubt.
+
+        Half of the CPU time that `values` takes: nothing is done in Python for each line.
+
+        Args:
+            block: Lines that begin with `{` and end with `}`, not nested too deep. These two can
+                meet only between two objects: with as many objects as lines, each line is one.
+            lines: How many.
+        """
+        if len(self._path) > 1 or self._spelled(block):
+            return None
+        try:
+            objects = self._decode_all(block)
+        except _REFUSED:
+            return None
+        found = [each.member for each in objects]
+        missing = found.count(UNSET)
+        # Where the name is there as often as there are objects that have it, none has it twice.
+        if len(found) != lines or bytes(block).count(self._quoted[0]) != lines - missing:
+            return None
+        return [None if each is UNSET else each for each in found] if missing else found
 
     def values(self, lines: Sequence[bytes], around: memoryview) -> tuple[list[Any], list[int]]:
         """Return the value of each line, None where it is missing, and the numbers of doubts.
@@ -68,7 +93,8 @@ class Decoder:
                 doubts.append(number)
             else:
                 try:
-                    found[number] = decode(line).member
+                    value = decode(line).member
+                    found[number] = None if value is UNSET else value
                 except _REFUSED:
                     doubts.append(number)
         for _ in quoted[1:]:
@@ -102,9 +128,9 @@ def _type_of(path: Keys, leaf: Any, refused: Iterable[str]) -> Any:
         return _Refused  # a doubt, whatever the line
     kind = leaf
     for key in reversed(path[1:]):
-        fields = [("member", kind, None)]
-        kind = msgspec.defstruct("Inner", fields, rename={"member": key}, gc=False) | None
-    fields = [("member", kind, None)]
+        inner = [("member", kind, None)]
+        kind = msgspec.defstruct("Inner", inner, rename={"member": key}, gc=False) | None
+    fields: list[tuple[str, Any, Any]] = [("member", kind | msgspec.UnsetType, UNSET)]
     names = {"member": path[0]}
     for number, key in enumerate(refused):
         fields.append((f"refused{number}", _Refused, None))

@@ -10,7 +10,7 @@ import polars as pl
 from scorer.files.cells import Flags, Offsets, not_utf8
 from scorer.files.ndjson.decoder import Decoder
 from scorer.files.ndjson.lines import Lines
-from scorer.files.ndjson.strict import SPACE, Failure, Row, TextKeys, read_line
+from scorer.files.ndjson.strict import MOST_DEPTH, SPACE, Failure, Row, TextKeys, read_line
 from scorer.records import Reject
 
 
@@ -60,17 +60,20 @@ class ObjectReader:
         """Return the rows and rejects among the lines."""
         too_long = lines.ends - lines.starts > self._cap
         bad_bytes = not_utf8(lines.data, lines.starts, lines.ends, int(lines.stops[-1]))
-        contents = lines.contents()
-        around = memoryview(lines.data)[int(lines.starts[0]) : int(lines.stops[-1])]
-        texts, doubts = self._decoder.values(contents, around)
+        lost = dict[int, Failure]()
         singly = too_long | bad_bytes
-        singly[doubts] = True
+        around = memoryview(lines.data)[int(lines.starts[0]) : int(lines.stops[-1])]
+        framed = not singly.any() and _are_framed(lines)
+        texts = self._decoder.all_values(around, len(lines)) if framed else None
+        if texts is None:
+            texts, doubts = self._decoder.values(lines.contents(), around)
+            singly[doubts] = True
         braces, bare, odd = _last_braces(lines)
-        not_finite, lost = np.zeros_like(bare), dict[int, Failure]()
+        not_finite = np.zeros_like(bare)
         for i in np.flatnonzero(odd & ~singly).tolist():
-            braces[i], bare[i] = _last_brace(contents[i], int(lines.starts[i]))
+            braces[i], bare[i] = _last_brace(lines.content(i), int(lines.starts[i]))
         for i in np.flatnonzero(singly).tolist():
-            found = self._read_singly(contents[i], bool(too_long[i]), bool(bad_bytes[i]))
+            found = self._read_singly(lines.content(i), bool(too_long[i]), bool(bad_bytes[i]))
             if isinstance(found, Row):
                 texts[i], bare[i], not_finite[i] = found.text, found.bare, found.not_finite
                 braces[i] = lines.starts[i] + found.brace
@@ -100,6 +103,23 @@ class ObjectReader:
         for i, why in lost.items():
             raw = _first_bytes(lines.content(i), self._cap)
             yield int(before[i]), Reject(lines.first + i, why.kind, why.reason, raw)
+
+
+def _are_framed(lines: Lines) -> bool:
+    """Tell whether all lines begin with `{` and end with `}`, and none can be nested too deep."""
+    data = np.frombuffer(lines.data, np.uint8)
+    lengths = lines.ends - lines.starts
+    if not lengths.all() or (data[lines.starts] != ord("{")).any():
+        return False
+    if (data[lines.ends - 1] != ord("}")).any():
+        return False
+    if int(lengths.max()) <= MOST_DEPTH:
+        return True
+    first = int(lines.starts[0])
+    here = data[first : int(lines.stops[-1])]
+    opens = (here == ord("{")) | (here == ord("["))
+    counts = np.add.reduceat(opens, lines.starts - first, dtype=np.int32)
+    return int(counts.max()) <= MOST_DEPTH
 
 
 def _last_braces(lines: Lines) -> tuple[Offsets, Flags, Flags]:
