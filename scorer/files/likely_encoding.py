@@ -146,10 +146,7 @@ def _decoded(sample: bytes, codec: str) -> str | None:
         return sample.decode(codec)
     except UnicodeDecodeError:
         pass
-    try:  # a code page lacks a few bytes, and a byte may be damaged
-        text = sample.decode(codec, "replace")
-    except LookupError:
-        return None
+    text = sample.decode(codec, "replace")  # it may lack a few bytes, and a byte may be damaged
     return text if text.count("\ufffd") * 50 < len(text) else None
 
 
