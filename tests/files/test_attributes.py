@@ -56,6 +56,15 @@ def test_what_a_write_would_clear_is_not_kept(files: tuple[Path, Path]) -> None:
     assert mode_of(new) == 0o755
 
 
+def test_a_directory_keeps_what_only_a_file_loses(tmp_path: Path) -> None:
+    """In a directory the set-group-id bit says whose the files in it are."""
+    (old := tmp_path / "out.parts").mkdir()
+    old.chmod(0o2750)
+    (new := tmp_path / "new").mkdir()
+    assert keep_attributes(old, new) == ()
+    assert mode_of(new) == 0o2750
+
+
 def test_without_an_old_file_nothing_is_done(files: tuple[Path, Path]) -> None:
     """A new output follows the umask."""
     old, new = files

@@ -1,13 +1,15 @@
 """What crosses between polars and pyarrow, without pyarrow's own functions."""
 
 import mmap
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from scorer.files.batches import _narrow, texts_of
+from scorer.errors import DataError
+from scorer.files.batches import _narrow, damage, texts_of
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,12 @@ def test_texts_of_any_layout(kind: pa.DataType) -> None:
 def test_whole_numbers_are_texts(kind: pa.DataType) -> None:
     """As ids are."""
     assert texts_of(pa.array([1, None, 7], kind)).to_list() == ["1", None, "7"]
+
+
+def test_memory_that_is_short_is_no_damage(tmp_path: Path) -> None:
+    """Only a size that no machine has tells of the file."""
+    with pytest.raises(MemoryError), damage(tmp_path / "in.parquet", "Parquet"):
+        raise pa.ArrowMemoryError("malloc of size 64 failed")
+    words = "is not a readable Parquet file: malloc of size 9000000000000000 failed"
+    with pytest.raises(DataError, match=words), damage(tmp_path / "in.parquet", "Parquet"):
+        raise pa.ArrowMemoryError("malloc of size 9000000000000000 failed")

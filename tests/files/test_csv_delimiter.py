@@ -112,6 +112,15 @@ def test_a_missing_column_leads_to_the_delimiter(
     assert str(caught.value).replace(str(path), "IN") == line
 
 
+@pytest.mark.parametrize("name", ["sep=5", "sep=.", 'sep="'])
+def test_a_sep_line_of_what_cannot_separate_cells_is_a_header(tmp_path: Path, name: str) -> None:
+    """Scores are written with digits and points."""
+    assert found(tmp_path / "in.csv", f"{name}\nhello\n", name) == {
+        "character": ",",
+        "from": "extension",
+    }
+
+
 def test_a_whole_header_is_no_name_of_a_column(tmp_path: Path) -> None:
     """What an unsplit header gives is garbage; who means it says so with --delimiter."""
     path = tmp_path / "in.csv"

@@ -347,3 +347,24 @@ def test_a_flood_of_blank_lines_ends_windows_early(tmp_path: Path) -> None:
     counts = [len(window.rejects) for window in open_source(path).windows(16_384)]
     assert sum(counts) == 100_000
     assert max(counts) < 50_000
+
+
+def test_rows_that_quotes_may_have_merged_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as were looked at; each pass over the file counts anew."""
+    (path := tmp_path / "in.tsv").write_bytes(b'id\ttext\n1\t"a\n2\tb"\n3\tc\n' * 2)
+    source = open_source(path)
+    words = (
+        "line ends in quotes and as many cells on each line as a row; "
+        "if quotes are data there, add --quote none"
+    )
+
+    def remarks() -> list[str]:
+        assert [len(window.texts) for window in source.windows(9)] == [5]
+        return list(source.remarks)
+
+    assert not source.remarks
+    assert remarks() == remarks() == [f"{path}: 2 records have {words}"]
+    monkeypatch.setattr(csv_source, "_SPREAD", 1)
+    assert remarks() == [f"{path}: at least 1 record has {words}"]

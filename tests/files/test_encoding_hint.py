@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import DataError
+from scorer.files import encoding_hint
+from scorer.files import likely_encoding as likely
 from scorer.files.encoding_hint import Seen, conversion, is_taken, seen_in
 from scorer.files.formats import open_source
 from scorer.files.likely_encoding import likely_encoding, wide_encoding
@@ -63,6 +65,24 @@ def test_zeros_show_wide_encodings(codec: str, text: str) -> None:
     assert wide_encoding(content.encode()) is None
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_byte_order_mark_shows_a_wide_encoding(codec: str) -> None:
+    """Also where no character has a zero in it."""
+    assert wide_encoding("\ufeff今天".encode(codec)) == codec
+
+
+def test_the_first_lines_are_enough_to_tell_an_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: neither the whole file is looked at, nor all that was found."""
+    monkeypatch.setattr(encoding_hint, "_LOOKED_AT", 6)
+    bad = b"1,d\xeda\n"
+    assert seen_in([b"1,\n", b"2,\n", bad]) is None
+    assert seen_in([b"1,\n", bad, b"never met"]) == Seen("cp1252", mixed=False)
+    monkeypatch.setattr(likely, "_SAMPLE", 9)
+    lines = likely.Lines()
+    lines.add(bad * 5)
+    assert (lines.bad, lines.sample) == (5, bad * 2)
+
+
 def test_a_few_bad_lines_are_no_other_encoding() -> None:
     """Reading sound lines otherwise would spoil them."""
     sound, bad = "1,día\n".encode(), b"2,d\xeda\n"
@@ -110,6 +130,13 @@ HEADS = [
     (
         "categoría;text\nx;sí\n".encode("cp1252"),
         "IN is not utf-8, it looks like cp1252; did you mean --encoding cp1252?",
+    ),
+    (
+        "día,hora\n1,2\n".encode("cp1252"),
+        (
+            "IN has no column 'text', only: día, hora; it is not utf-8 but looks like cp1252; "
+            "give --encoding cp1252; name one with --text-column"
+        ),
     ),
     (
         "id;texto\n1;sí\n".encode("utf-16-be"),

@@ -1,5 +1,7 @@
 import errno
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import polars as pl
@@ -129,6 +131,16 @@ def test_a_name_that_cannot_be_had_is_a_refused_output(
     with pytest.raises(OutputRefused) as caught, writing(tmp_path / "out.csv"):
         raise OSError(number, os.strerror(number))
     assert caught.value.remedy == remedy
+
+
+@pytest.mark.parametrize("step", [reading, writing])
+def test_memory_that_is_short_is_no_fault_of_a_device(
+    tmp_path: Path, step: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    """The system's error goes on as it is, to be told with the code for memory."""
+    with pytest.raises(OSError, match="Cannot allocate memory") as caught, step(tmp_path / "x"):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    assert caught.value.errno == errno.ENOMEM
 
 
 def test_results_of_other_rows_are_not_written(source: Path, tmp_path: Path) -> None:

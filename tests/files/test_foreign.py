@@ -20,7 +20,8 @@ from pyarrow import orc
 from scorer.errors import DataError, InputMissing, TweetscoreError, UsageError
 from scorer.files.csv.options import CsvOptions
 from scorer.files.discover import plan_outputs
-from scorer.files.formats import open_source
+from scorer.files.foreign import check_content
+from scorer.files.formats import format_of, open_source
 from scorer.files.inputs import find_inputs
 
 ROWS = [{"id": 1, "text": "I love it"}, {"id": 2, "text": "so sad"}]
@@ -77,6 +78,7 @@ def told(name: str, content: bytes, **options: Any) -> TweetscoreError:
         ("x.csv", lzma.compress(CSV), "x.csv is xz, not CSV; try: xz -dc < x.csv | "),
         ("x.csv", archive("a.csv"), "x.csv is a zip archive, not CSV; try: "),
         ("x.csv", archive("[Content_Types].xml"), "x.csv is an Excel workbook, not CSV; save it"),
+        ("x.csv", archive("word/document.xml"), "x.csv is a word processor's document, not CSV; "),
         (
             "x.csv",
             b"PK\3\4\x14\0",
@@ -175,6 +177,11 @@ def test_other_json_is_named_with_a_command(here: Path, content: bytes, words: s
     ("name", "content", "line"),
     [
         ("x.txt", CSV, "x.txt has no known extension and looks like CSV; try: tweetscore run "),
+        ("x.txt", b"Text\r\nhello, you\r\n", "x.txt has no known extension and looks like CSV"),
+        ("x.txt", CSV.decode().encode("utf-16"), "x.txt is UTF-16; try: iconv -f UTF-16 -t UTF-8 "),
+        ("x.dat", gzip.compress(CSV), "x.dat is gzip; rename it: mv x.dat x.dat.gz && tweetscore "),
+        ("x.txt", b"\xc2\xa0\n", "x.txt has no known extension and looks like plain text; try: "),
+        ("x.bz2", b"BZh91", "x.bz2 is bzip2; try: bzip2 -dc < x.bz2 | tweetscore run - -o x.sco"),
         ("x", CSV.replace(b",", b"\t"), "x has no known extension and looks like TSV; try: "),
         ("x", NDJSON, "x is NDJSON; try: tweetscore run x --format ndjson"),
         ("x", PARQUET, "x is Parquet; try: tweetscore run x --format parquet"),
@@ -225,6 +232,58 @@ def test_a_database_has_a_command_of_its_own(here: Path) -> None:
     assert told("x.db", Path("x.db").read_bytes()).remedy == line
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "address"),
+    [
+        ("x.duckdb", b"", "duckdb:///x.duckdb"),
+        ("x.db", b"SQLite format 3\0 and no more", "sqlite:///x.db"),
+    ],
+)
+def test_a_database_that_is_not_read_here_has_a_name_in_the_place_of_its_tables(
+    here: Path, name: str, content: bytes, address: str
+) -> None:
+    """Whoever has it knows the table's name."""
+    line = f"try: tweetscore table {address} --table tweets --into scored"
+    assert told(name, content).remedy == line
+
+
+def test_no_sheet_takes_the_place_of_a_file(here: Path) -> None:
+    """LibreOffice would write over it."""
+    Path("x.csv").touch()
+    remedy = told("x.xlsx", archive("[Content_Types].xml")).remedy
+    assert remedy == "save it as CSV UTF-8 where it was made, and name that file"
+
+
+@pytest.mark.parametrize("content", [b"\n \n", b"\xef\xbb\xbf"])
+def test_blank_lines_are_no_other_format(here: Path, content: bytes) -> None:
+    """Nor is a byte-order mark alone: such a file has no rows."""
+    (path := here / "x.ndjson").write_bytes(content)
+    assert [len(window.texts) for window in open_source(path).windows(10)] in ([], [0])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("x.csv.gz", CSV, "is CSV, not gzip; put gzip -c before it, as the output's name says: |"),
+        ("x.csv.zst", NDJSON, "is NDJSON, not Zstandard; put zstd -c before it, as the output's"),
+        ("x.csv", NDJSON, "is NDJSON, not CSV; add --format ndjson"),
+        ("x.ndjson.gz", gzip.compress(CSV), "is CSV inside, not NDJSON; add --format csv"),
+        ("x.csv", gzip.compress(CSV), "put gzip -dc before it: | gzip -dc | tweetscore run -"),
+        ("x.csv", AVRO, " | tweetscore run - --format parquet"),
+        ("x.csv", b"%PDF-1.7\n", "is a PDF document, not CSV; save it as CSV in UTF-8, or as"),
+    ],
+)  # fmt: skip
+def test_content_of_standard_input_is_told_what_goes_before_it(
+    here: Path, name: str, content: bytes, line: str
+) -> None:
+    """There is no file to rename, and the output's name may ask for compression."""
+    Path(name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        check_content(Path(name), format_of(Path(name)), "text", stream=True)
+    assert str(caught.value).startswith("standard input is ")
+    assert line in str(caught.value)
+
+
 def test_a_file_that_is_not_there_is_missing(here: Path) -> None:
     """Its extension does not matter."""
     with pytest.raises(InputMissing, match=r"x\.txt does not exist; check the name"):
@@ -256,6 +315,19 @@ def test_a_directory_of_other_files_says_what_they_are(here: Path) -> None:
         (here / "in" / name).write_bytes(CSV)
     with pytest.raises(InputMissing, match="looks like CSV; try: tweetscore run in --format csv"):
         find_inputs([Path("in")])
+
+
+def test_a_directory_of_files_that_cannot_be_read_has_a_remedy_too(
+    here: Path,
+) -> None:
+    """What they are is not known then."""
+    Path("in").mkdir()
+    Path("in/a.txt").symlink_to("nowhere")
+    with pytest.raises(InputMissing) as caught:
+        find_inputs([Path("in")])
+    assert str(caught.value).startswith(
+        "no file to score in in (1 .txt); check the names; supported are .csv, "
+    )
 
 
 def test_a_format_that_is_asked_for_is_that_of_all_files(here: Path) -> None:
