@@ -81,10 +81,11 @@ def _is_sound(source: "CsvSource", changes: dict[str, str]) -> bool:
 def _about_encoding(
     source: Source, rejects: Sequence[Reject], problem: str, mend: str
 ) -> DataError | None:
-    lost = [reject.raw for reject in rejects if reject.kind == "encoding"]
-    if not lost or source.format not in _OF_TEXT or source.encoding != "utf-8":
+    if source.format not in _OF_TEXT or source.encoding != "utf-8":
         return None
-    seen = seen_in(read_blocks(source.path, compression_of(source.path)), lost)
+    lost = [reject.raw for reject in rejects if reject.kind == "encoding"]
+    blocks = read_blocks(source.path, compression_of(source.path))
+    seen = seen_in(blocks, lost) if lost else None
     if seen is None:
         return None
     if seen.mixed:
