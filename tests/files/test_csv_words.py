@@ -51,6 +51,28 @@ HEADERS = [
         {},
         "IN ends in the middle of a character; fetch it again",
     ),
+    (
+        b'"id";"texto"\r\n1;"a, b"\r\n',
+        {},
+        (
+            "the header of IN is broken: text follows a closing quote; "
+            "with --delimiter ';' it has: id, texto; "
+            "did you mean --delimiter ';' --text-column texto?"
+        ),
+    ),
+    (
+        b'"id"\t"text"\n1\ta\n',
+        {"delimiter": ","},
+        (
+            "the header of IN is broken: text follows a closing quote; "
+            "with --delimiter tab it has: id, text; did you mean --delimiter tab?"
+        ),
+    ),
+    (
+        b"id,Text\n1,a,b\n",
+        {},
+        "IN has no column 'text', only: id, Text; did you mean --text-column Text?",
+    ),
     (b"t\xff,text\n", {}, "IN is not utf-8, it looks like cp1252; did you mean --encoding cp1252?"),
     (
         "n,text\n1,\xe9\n".encode(),

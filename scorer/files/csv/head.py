@@ -86,8 +86,7 @@ class HeadReader:
         dialect = self._dialect(delimiter)
         record = self._record(dialect, self._start)
         if isinstance(record, Failure):
-            problem = f"the header of {self._path} is broken: {record.reason}"
-            raise DataError(problem, f"mend line {2 if self._start else 1}")
+            raise self._broken_header(record, delimiter, text_column)
         if record.end == self._start:
             raise DataError(
                 f"the header of {self._path} is a blank line", "remove what is above the header"
@@ -186,8 +185,24 @@ class HeadReader:
         if holding:
             raise self._other_delimiter(head, holding[0], text_column)
         best = max((v for v in others if v.fits), key=lambda v: len(v.columns), default=current)
-        if len(best.columns) > (len(current.columns) if current.fits else 1):
+        least = len(current.columns) if current.fits else 1
+        if best is not current and len(best.columns) > least:
             raise self._other_delimiter(head, best, text_column)
+
+    def _broken_header(self, found: Failure, delimiter: str, text_column: str) -> DataError:
+        """Return the error of a header that cannot be read: often as it is to be split otherwise.
+
+        Quoted names are cells only under the delimiter that stands between them.
+        """
+        problem = f"the header of {self._path} is broken: {found.reason}"
+        others = [v for v in self._views(delimiter) if v.delimiter != delimiter]
+        others = [v for v in others if len(v.columns) > 1]
+        if not others:
+            return DataError(problem, f"mend line {2 if self._start else 1}")
+        best = max(
+            others, key=lambda v: (bool(named(v.columns, text_column)), v.fits, len(v.columns))
+        )
+        return self._split_otherwise(problem, best, text_column)
 
     def _look_for_a_row(self, columns: tuple[str, ...], text_column: str) -> None:
         """Raise an error that tells of files without a header, where this looks like one."""
@@ -202,12 +217,16 @@ class HeadReader:
             )
 
     def _other_delimiter(self, head: Head, view: _View, text_column: str) -> DataError:
-        hint = {"--delimiter": typed(view.delimiter)}
-        instead = as_typed(hint)
         now = f"no column {short(text_column)!r}, only: {listed(head.columns)}"
         if named(head.columns, text_column):
             now = f"one column {short(text_column)!r}"
-        problem = f"{self._path} has {now}; with {instead} it has: {listed(view.columns)}"
+        return self._split_otherwise(f"{self._path} has {now}", view, text_column)
+
+    def _split_otherwise(self, problem: str, view: _View, text_column: str) -> DataError:
+        """Return the error that names a delimiter and, where it has another name, the column."""
+        hint = {"--delimiter": typed(view.delimiter)}
+        instead = as_typed(hint)
+        problem = f"{problem}; with {instead} it has: {listed(view.columns)}"
         if not named(view.columns, text_column):
             likely = likeliest(view.columns, text_column)
             if likely is None:
