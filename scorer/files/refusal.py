@@ -46,6 +46,7 @@ def too_many_rejects(
     return (
         _about_encoding(source, rejects, problem, mend)
         or _about_quotes(source, rejects, problem)
+        or _about_one_column(source, rejects, problem)
         or DataError(problem, remedy)
     )
 
@@ -66,6 +67,24 @@ def _about_quotes(source: Source, rejects: Sequence[Reject], problem: str) -> Da
             hint = {f"--{name}": value}
             problem = f"{problem}; {words}, all records are rows"
             return DataError(problem, f"did you mean {as_typed(hint)}?", hint)
+    return None
+
+
+def _about_one_column(source: Source, rejects: Sequence[Reject], problem: str) -> DataError | None:
+    """Return the error for a list of texts whose commas are data; none if it would not help."""
+    if source.format not in _OF_CSV or len(source.columns) > 1 or rejects[0].kind != "field-count":
+        return None
+    from scorer.files.csv.options import typed
+    from scorer.files.csv.source import CsvSource
+
+    if not isinstance(source, CsvSource):
+        return None
+    sign = chr(source.dialect.delimiter)
+    for other in ("tab", "\\x1f"):
+        if sign.encode() in rejects[0].raw and _is_sound(source, {"delimiter": other}):
+            hint = {"--delimiter": other}
+            words = f"if {typed(sign)} is part of the texts, all records are rows"
+            return DataError(f"{problem}; {words}", f"did you mean {as_typed(hint)}?", hint)
     return None
 
 

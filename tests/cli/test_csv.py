@@ -87,10 +87,12 @@ def test_a_stream_has_its_encoding_named(invoke: Invoke) -> None:
     ("content", "hint"),
     [
         (b'id,text\n1,"what a day\n2,she said "maybe"\n', ["--quote", "none"]),
+        (b'text\nwell, what a day\n"so, so"\n', ["--delimiter", "tab"]),
+        (b"text\na,\tb\nhi\n", ["--delimiter", "\\x1f"]),
         (b'id,text,x\n1,"a \\"b\\", c",z\n2,"tail, \\\\",z\n', ["--escape", "backslash"]),
     ],
 )
-def test_quotes_that_mean_something_else_lead_to_the_dialect(
+def test_signs_that_mean_something_else_lead_to_the_dialect(
     invoke: Invoke, tmp_path: Path, content: bytes, hint: list[str]
 ) -> None:
     """Where it makes rows of all records, which is tried before it is said."""
