@@ -69,6 +69,22 @@ HEADERS = [
         ),
     ),
     (
+        b"id^Text\n1^a\n",
+        {},
+        (
+            "IN has no column 'text', only: id^Text; with --delimiter '^' it has: id, Text; "
+            "did you mean --delimiter '^' --text-column Text?"
+        ),
+    ),
+    (
+        b"id\x01text\n1\x01a\n",
+        {},
+        (
+            r"IN has no column 'text', only: id\x01text; with --delimiter $'\001' it has: "
+            r"id, text; did you mean --delimiter $'\001'?"
+        ),
+    ),
+    (
         b"id,Text\n1,a,b\n",
         {},
         "IN has no column 'text', only: id, Text; did you mean --text-column Text?",

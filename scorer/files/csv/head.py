@@ -17,6 +17,7 @@ from scorer.files.csv.options import CsvOptions, delimiter_of, typed
 from scorer.hints import options as as_typed
 
 _CANDIDATES = ",;\t|"
+_RARE = "^~\x01\x02\x07\x1c\x1d\x1e\x1f"  # Hive's and mainframes': hinted at, never chosen
 _SEP_LINE = re.compile(rb'(?:sep=([\x01-\x7f])|"sep=([\x01-\x7f])")(?:\r?\n|\r|\Z)', re.IGNORECASE)
 _LIKE_VALUE = re.compile(r"\s*[-+]?[\d.,:/-]*\d\s*|\S+(\s+\S+){3,}\s*")  # a number, or four words
 
@@ -146,11 +147,11 @@ class HeadReader:
             return holding[0], "header"
         return self._usual, "extension"
 
-    def _views(self, beside: str) -> list[_View]:
+    def _views(self, beside: str, candidates: str = _CANDIDATES) -> list[_View]:
         """Return the header under one delimiter and those others that are in it."""
         head = self._content[self._start : self._start + self._cap + 1]
         views = []
-        for delimiter in (beside, *_CANDIDATES.replace(beside, "")):
+        for delimiter in (beside, *candidates.replace(beside, "")):
             if delimiter == beside or delimiter.encode() in head:
                 dialect = self._dialect(delimiter)
                 record = self._record(dialect, self._start)
@@ -178,7 +179,8 @@ class HeadReader:
         found = named(head.columns, text_column)
         if found and (len(head.columns) > 1 or head.delimiter_from in {"option", "sep line"}):
             return
-        current, *others = self._views(head.delimiter)
+        is_one = len(head.columns) == 1
+        current, *others = self._views(head.delimiter, _CANDIDATES + _RARE * is_one)
         # A whole line that is the name of a column is what a wrong delimiter makes of a header.
         others = [v for v in others if not found or v.delimiter in text_column]
         holding = [v for v in others if named(v.columns, text_column)]
@@ -195,8 +197,11 @@ class HeadReader:
         Quoted names are cells only under the delimiter that stands between them.
         """
         problem = f"the header of {self._path} is broken: {found.reason}"
-        others = [v for v in self._views(delimiter) if v.delimiter != delimiter]
-        others = [v for v in others if len(v.columns) > 1]
+        views = self._views(delimiter, _CANDIDATES + _RARE)
+        others = [v for v in views if v.delimiter != delimiter]
+        others = [
+            v for v in others if len(v.columns) > 1 and (v.fits or v.delimiter in _CANDIDATES)
+        ]
         if not others:
             return DataError(problem, f"mend line {2 if self._start else 1}")
         best = max(
