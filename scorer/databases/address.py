@@ -1,16 +1,18 @@
 """Where a database is: URLs as SQLAlchemy writes them, and how they are shown. Pure."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
-from scorer.errors import UsageError
+from scorer.errors import DataError, UsageError
 
 Kind = Literal["duckdb", "sqlite", "postgresql"]
 
 _EXAMPLES = "sqlite:///tweets.db, duckdb:////data/tweets.duckdb or postgresql://user@host/name"
 _HIDDEN = "***"
+_MAGIC = (("sqlite", "an SQLite", 0, b"SQLite format 3\0"), ("duckdb", "a DuckDB", 8, b"DUCK"))
 _SECRET = ("pass", "secret", "token")  # in the names of parameters, known to libpq or not
 
 
@@ -54,6 +56,20 @@ def parse_address(url: str) -> Address:
             return _postgresql(url)
     # What is no address may be a password: it is not repeated.
     raise UsageError("DATABASE is no URL of a database", f"write it like {_EXAMPLES}")
+
+
+def check_engine(kind: Kind, path: Path, head: bytes) -> None:
+    """Hold the engine of a URL against the first bytes of the file.
+
+    An engine that opens another's file looks for an extension, or calls it damaged.
+
+    Raises:
+        DataError: It is the file of another engine.
+    """
+    for other, words, start, magic in _MAGIC:
+        if other != kind and head[start:].startswith(magic):
+            url = shlex.quote(f"{other}:///{path}")
+            raise DataError(f"{path} is {words} database", f"write {url}")
 
 
 def _postgresql(url: str) -> Address:

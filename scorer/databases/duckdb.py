@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import duckdb
 
+from scorer.databases.address import check_engine
 from scorer.databases.engine import Column, Dialect, Found, first_line, folded
 from scorer.databases.faults import Faults, Kind
 from scorer.databases.interrupts import interruptibly
@@ -46,7 +47,7 @@ _WORDS = tuple(
         ("Permission denied|Operation not permitted|[Rr]ead-only", Kind.READ_ONLY),
         ("not a valid DuckDB|Trying to read a database file with version", Kind.FOREIGN),
         ("No files found|Cannot open file .*No such file", Kind.MISSING),
-        ("[Cc]orrupt|[Cc]hecksum", Kind.DAMAGED),
+        ("[Cc]orrupt|[Cc]hecksum|Could not read enough bytes", Kind.DAMAGED),
         ("already exists|Existing object|is not an? table", Kind.BLOCKED),
         (r"(Function|Type|Collation|Setting) with name", Kind.NAME),
         ("[Cc]onflict", Kind.LOCKED),
@@ -103,8 +104,8 @@ class DuckDB:
         """Look whether it is there: DuckDB would make a new one, and name a catalog after it."""
         if folded(self._path.stem) == _WORK:
             raise UsageError(f"{self._path} is called like the work area", "rename it")
-        with reading(self._path), open_own(self._path):
-            pass
+        with reading(self._path), open_own(self._path) as file:
+            check_engine("duckdb", self._path, file.read(16))
         home = self._path.resolve().parent
         if not os.access(home, os.W_OK):  # DuckDB would find out at the COMMIT
             raise OutputRefused(

@@ -11,6 +11,7 @@ from adbc_driver_manager import dbapi as adbc
 from adbc_driver_sqlite import dbapi
 
 from scorer.databases.adbc import AdbcSession
+from scorer.databases.address import check_engine
 from scorer.databases.engine import Dialect, Found, first_line, folded
 from scorer.databases.faults import Faults, Kind
 from scorer.databases.names import TableName
@@ -77,8 +78,9 @@ class SQLite:
 
     def __enter__(self) -> Self:
         """Look whether it is there."""
-        with reading(self._path), open_own(self._path):
-            return self
+        with reading(self._path), open_own(self._path) as file:
+            check_engine("sqlite", self._path, file.read(16))
+        return self
 
     def __exit__(self, *_: object) -> None:
         """Do nothing: each session is closed already."""

@@ -1,6 +1,7 @@
 """What engines report: one line, with the code of its kind, and never "run again" in vain."""
 
 import os
+import shlex
 import socket
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,7 @@ def test_kinds_of_sqlite(error: type[adbc.Error], words: str, codes: tuple[int, 
         (duckdb.TransactionException, "TransactionContext Error: Conflict on tuple", (75, 75)),
         (duckdb.OutOfMemoryException, "Out of Memory Error: could not allocate", (71, 71)),
         (duckdb.IOException, "IO Error: Corrupt database file: checksum", (65, 65)),
+        (duckdb.IOException, "IO Error: Could not read enough bytes from file", (65, 65)),
         (duckdb.FatalException, "FATAL Error: database has been invalidated", (74, 74)),
     ],
 )
@@ -318,6 +320,24 @@ def test_a_damaged_file(engine: Any, score: Score) -> None:
         file.write(b"\xff" * 4096)
     line = line_of(score, 65)
     assert "malformed; check the database with its own tools, or restore it" in line
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb"], indirect=True)
+def test_a_file_of_the_other_engine(engine: Any, score: Score, stub: StubClassifier) -> None:
+    """The line has the URL that opens it; DuckDB would look for an extension."""
+    right = parse_address(engine.url).kind
+    wrong = "duckdb" if right == "sqlite" else "sqlite"
+    line = line_of(score, 65, url=f"{wrong}:///{engine.path}")
+    assert line.endswith(f"database; write {shlex.quote(f'{right}:///{engine.path}')}")
+    assert stub.loads == 0
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+def test_a_file_that_is_cut(engine: Any, score: Score) -> None:
+    """The disk's fault or not: another try finds the same bytes."""
+    os.truncate(engine.path, 9000)
+    line = line_of(score, 65)
+    assert line.endswith("check the database with its own tools, or restore it")
 
 
 @pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
