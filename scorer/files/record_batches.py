@@ -41,7 +41,9 @@ def batches_of(given: Any) -> Any:
             return pa.RecordBatchReader.from_stream(given)
         except _FOREIGN as error:
             raise _no_stream(given, error) from error
-    if isinstance(given, (str, bytes, dict)) or not isinstance(given, Iterable):
+    # An array of no dimensions has a method for it that always fails.
+    no_items = not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0
+    if isinstance(given, (str, bytes, dict)) or no_items:
         raise UsageError(
             f"the batches are {shown(given)}", "give record batches, or a table, of pyarrow"
         )

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -204,6 +205,7 @@ def test_whatever_is_a_stream_of_rows_is_scored_in_batches(tiny: Scorer, given: 
     [
         ("batches", "the batches are 'batches' (str); give record batches, or a table, of pyarrow"),
         (None, "the batches are None; give record batches, or a table, of pyarrow"),
+        (np.array("a"), "the batches are of the type ndarray; give record batches, or a table"),
         ({"text": ["a"]}, "the batches are of the type dict; give record batches, or a table"),
         (pa.array(["a"]), "item 0 of the batches, counted from 0, is of the type StringScalar; "),
         (pa.chunked_array([["a"]]), "the batches, of the type ChunkedArray, are no stream of rows"),
