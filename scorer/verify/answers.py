@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scorer.counts import counted
 from scorer.files.compare import Compared, Finding
 from scorer.monitor.report_check import ROUNDED
 
@@ -81,7 +82,7 @@ class Answers:
             classes = [each for each in self._classes if each["written_as"] == name]
             rows = sum(each["rows"] for each in classes)
             if (found := self._rows_per_label[name]) != rows:
-                yield _total(f"{found:,} rows labelled {name!r}", rows)
+                yield _total(f"{counted(found, 'row')} labelled {name!r}", rows)
             elif rows and not self._odd:
                 reported = sum(e["rows"] * (e["mean_probability"] or 0) for e in classes) / rows
                 yield from self._mean_findings(name, self._sums[name] / rows, reported)
