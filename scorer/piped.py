@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from scorer.errors import DataError, UsageError
+from scorer.errors import DataError, OutputRefused, UsageError
 from scorer.files.discover import rejects_path
 from scorer.files.foreign import check_content, known_format
 from scorer.files.formats import EXTENSIONS, NAMES, Kind, format_of
@@ -55,7 +55,7 @@ def piped(
     output: Path | Url | None,
     kind: Kind | None,
     text_column: str,
-    streams: tuple[IO[bytes], IO[bytes]],
+    streams: tuple[IO[bytes], IO[bytes] | None],
 ) -> Iterator[Files]:
     """Put temporary files in the place of `-`.
 
@@ -64,7 +64,7 @@ def piped(
         output: Likewise.
         kind: The format of the input; None for what its name or the output's says, or CSV.
         text_column: The column that is wanted.
-        streams: Standard input and output.
+        streams: Standard input and output; None for an output that is closed.
 
     Raises:
         UsageError: `-` beside other inputs, or a terminal.
@@ -73,6 +73,8 @@ def piped(
     stdin, stdout = streams
     from_stdin = DASH in inputs
     to_stdout = output == DASH or (from_stdin and output is None)
+    if to_stdout and stdout is None:
+        raise OutputRefused("standard output is closed", "send it to a file, or name one with -o")
     if not from_stdin and not to_stdout:
         yield Files(inputs, output)
         return
@@ -85,7 +87,7 @@ def piped(
             spooled = directory / f"stdin{_suffix(None if to_stdout else output, kind)}"
             inputs = (spooled,)
         names: dict[Path, str] = {}
-        if to_stdout:
+        if to_stdout and stdout is not None:
             output = directory / f"stdout{_suffix_of(inputs[0], kind)}"
             _check_terminal(stdout, output, kind)
             names[output] = STDOUT

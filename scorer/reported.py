@@ -39,7 +39,7 @@ def report_of(output: Path) -> dict[str, Any]:
             raise
         raise InputMissing(error.problem, _its_output(output)) from error
     try:
-        report = json.loads(content)
+        report = json.loads(content, object_pairs_hook=_members)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON", "run again") from error
     if problem := malformed(report):
@@ -72,6 +72,14 @@ def _its_output(path: Path) -> str:
         if report_path(output).exists():
             return f"that is an input: its output is {path_word(output)}"
     return "name an output of tweetscore run, which has its report beside it"
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's members; of a name that is there twice, nobody knows which one counts."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a name is there twice")
+    return members
 
 
 def reading_options(report: Mapping[str, Any]) -> InputOptions:

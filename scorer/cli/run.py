@@ -15,6 +15,7 @@ from scorer.cli.kept_metrics import kept_metrics
 from scorer.cli.log import LoggedCommand, in_json, log_option
 from scorer.cli.options import CONTEXT, Place, answer_options, debug_option, model_options
 from scorer.cli.run_flags import check_names, file_options, output_options, process_options
+from scorer.cli.streams import stdout_for_data
 from scorer.cli.teller import Teller
 from scorer.errors import UsageError
 
@@ -80,7 +81,7 @@ def run(
     check_call(engine, (*inputs, options["output"]), dry_run=dry_run)
     if dry_run:
         click.get_current_context().exit(_dry_run(inputs, options))
-    streams = (sys.stdin.buffer, sys.stdout.buffer)
+    streams = (sys.stdin.buffer, stdout_for_data())
     with kept_metrics(metrics_file) as hear:
         output, kind, text_column = options.pop("output"), options["format"], options["text_column"]
         with piped(inputs, output, kind, text_column, streams) as files:

@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from scorer.errors import StorageError, Terminated
 
 _INTERRUPTED = (130, 143)
 _kept: list[object] = []
+_closed: set[int] = set()  # standard streams that the process was started without
 
 
 def prepare_process() -> None:
@@ -22,6 +23,11 @@ def prepare_process() -> None:
         signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+
+
+def stdout_for_data() -> IO[bytes] | None:
+    """Return standard output for rows, or None where the process was started without it."""
+    return None if 1 in _closed else sys.stdout.buffer
 
 
 def keep(model: object) -> None:
@@ -55,6 +61,7 @@ def _fill_standard_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+            _closed.add(descriptor)
     # Python found them closed and has no object for them.
     sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8")
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")

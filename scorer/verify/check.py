@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scorer.counts import counted
 from scorer.errors import DataError, InputMissing, TweetscoreError
 from scorer.files.compare import Comparison
 from scorer.files.discover import rejects_path, resolved
@@ -162,14 +163,14 @@ class _Check:
         tally.add(self._answers.totals())
         if source is None:
             return
-        for found, name, words in (
-            (comparison.input_rows, "rows", "{:,} rows in the input"),
-            (comparison.rejects, "rejected", "{:,} rejected records in the input"),
-            (comparison.not_finite, "not_finite", "NaN or Infinity in {:,} of the input's rows"),
+        for found, name, noun, words in (
+            (comparison.input_rows, "rows", "row", "{} in the input"),
+            (comparison.rejects, "rejected", "rejected record", "{} in the input"),
+            (comparison.not_finite, "not_finite", "row", "NaN or Infinity in {} of the input"),
         ):
             reported = counters.get(name, found)  # an earlier version counted less
             if found != reported:
-                tally.say(f"{words.format(found)}, the report says {reported:,}")
+                tally.say(f"{words.format(counted(found, noun))}, the report says {reported:,}")
 
     def _check_rejects(self, source: Source | None) -> None:
         """Hold the file of rejects, which is there when there are any, against the input."""

@@ -237,3 +237,16 @@ def test_programs_and_reports_have_the_same_words(piped: Piped, tmp_path: Path) 
     assert verified.exit_code == 66
     line = "the input was standard input: only the output and its report were checked"
     assert verified.stderr.splitlines() == [f"tweetscore: {output}: {line}"]
+
+
+def test_scores_are_not_lost_where_standard_output_is_closed(program: Path, tmp_path: Path) -> None:
+    """It is said before any work, instead of a good end without an output."""
+    (tmp_path / "in.csv").write_bytes(CSV)
+    line = f"{program} run in.csv -o - >&-"
+    ended = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 73
+    assert ended.stderr == (
+        "tweetscore: standard output is closed; send it to a file, or name one with -o\n"
+    )

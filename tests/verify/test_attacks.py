@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scorer import InputMissing
+from scorer import DataError, InputMissing
 from tests.verify.helpers import check, forge, many, report_path, score
 
 FORMATS = ["csv", "ndjson", "parquet", "arrow"]
@@ -229,3 +229,12 @@ def test_what_is_no_output_leads_to_one(
     with pytest.raises(InputMissing) as caught:
         check(Path(name))
     assert says in str(caught.value)
+
+
+def test_a_member_of_the_report_that_is_there_twice(tmp_path: Path) -> None:
+    """Other readers may take the first one, which nobody compared."""
+    output = score(many(tmp_path / "in.csv", ROWS))
+    report = report_path(output)
+    report.write_text(report.read_text("utf-8").replace("{", '{"input": 3,', 1), "utf-8")
+    with pytest.raises(DataError, match="is no JSON"):
+        check(output)

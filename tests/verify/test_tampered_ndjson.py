@@ -50,9 +50,7 @@ def test_rows_with_nan_are_counted_again(tmp_path: Path) -> None:
     output = score(path)
     assert check(output, rescore=2).findings == ()
     edit_report(output, lambda report: report["counters"].update(not_finite=2))
-    assert check(output).findings == (
-        "NaN or Infinity in 1 of the input's rows, the report says 2",
-    )
+    assert check(output).findings == ("NaN or Infinity in 1 row of the input, the report says 2",)
     edit_report(output, lambda report: report["counters"].update(not_finite=3))
     assert "the report: not_finite is 3, more than the 2 rows" in check(output).findings
     edit_report(output, lambda report: report["counters"].pop("not_finite"))
