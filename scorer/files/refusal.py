@@ -72,12 +72,12 @@ def _about_quotes(source: Source, rejects: Sequence[Reject], problem: str) -> Da
 
 def _about_one_column(source: Source, rejects: Sequence[Reject], problem: str) -> DataError | None:
     """Return the error for a list of texts whose commas are data; none if it would not help."""
-    if source.format not in _OF_CSV or len(source.columns) > 1 or rejects[0].kind != "field-count":
-        return None
     from scorer.files.csv.options import typed
     from scorer.files.csv.source import CsvSource
 
-    if not isinstance(source, CsvSource):
+    if not isinstance(source, CsvSource) or len(source.columns) > 1:
+        return None
+    if rejects[0].kind != "field-count":
         return None
     sign = chr(source.dialect.delimiter)
     for other in ("tab", "\\x1f"):

@@ -49,6 +49,16 @@ def test_a_record_is_mended_or_allowed(tmp_path: Path) -> None:
     [
         (QUOTED, {"--quote": "none"}, "if quotes are data, all records are rows"),
         (ESCAPED, {"--escape": "backslash"}, "if a backslash makes a quote data, all records are"),
+        (
+            b"text\na, b\n",
+            {"--delimiter": "tab"},
+            "if , is part of the texts, all records are rows",
+        ),
+        (
+            b"text\na, b\tc\n",
+            {"--delimiter": "\\x1f"},
+            "if , is part of the texts, all records are",
+        ),
     ],
 )
 def test_quotes_that_mean_something_else_have_an_option(
@@ -67,6 +77,8 @@ def test_quotes_that_mean_something_else_have_an_option(
         (b'"id","text"\n1,"open\n', None),  # as data, there is no such column
         (b'id,text\n1,"open\n', "backslash"),
         (b"id,text\n1\n", None),
+        (b"text\na, b\tc\x1fd\n", None),
+        (b'text\n"a"x, y\n', None),
     ],
 )
 def test_no_option_is_named_that_would_lose_other_records(
