@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scorer import hints
 from scorer.errors import OutputRefused, UsageError
 from scorer.files.discover import rejects_path, report_path, state_directory
 from scorer.files.publish import inodes
@@ -56,7 +57,8 @@ def check_output(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
 
 def _check_directory(directory: Path) -> None:
     if not directory.is_dir():
-        raise OutputRefused(f"the directory {directory} does not exist", "create it first")
+        remedy = f"create it: mkdir -p {hints.path_word(directory)}"
+        raise OutputRefused(f"the directory {directory} does not exist", remedy)
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         raise OutputRefused(
             f"the directory {directory} cannot be written to", "check its permissions"

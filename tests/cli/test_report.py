@@ -71,7 +71,7 @@ def test_a_missing_directory_is_73(invoke: Invoke, output: Path, tmp_path: Path)
     """Before any row is read."""
     result = invoke("report", output, "-o", tmp_path / "nowhere" / "page.html")
     assert result.exit_code == 73
-    assert "create it first" in result.stderr
+    assert "create it: mkdir -p " in result.stderr
 
 
 def test_a_missing_output_is_66(invoke: Invoke, output: Path, page: Path) -> None:

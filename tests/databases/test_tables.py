@@ -327,7 +327,7 @@ def test_a_report_that_cannot_be_written_is_found_out_before_the_table_changes(
     engine: Engine, score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What only shows afterwards is a warning: the table is complete by then."""
-    with pytest.raises(OutputRefused, match="no does not exist; create it first"):
+    with pytest.raises(OutputRefused, match="no does not exist; create it: mkdir -p "):
         score(id_column="id", report=tmp_path / "no" / "report.json")
     assert "scored" not in engine.tables()
 

@@ -29,7 +29,7 @@ def test_input_and_output_are_never_one_file(tmp_path: Path, kind: str) -> None:
 
 
 NO_FILE = "is not a regular file; choose another output"
-NO_DIRECTORY = "does not exist; create it first"
+NO_DIRECTORY = "does not exist; create it: mkdir -p "
 
 
 @pytest.mark.parametrize(
