@@ -1,11 +1,11 @@
 """Where a database is: URLs as SQLAlchemy writes them, and how they are shown. Pure."""
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
+from scorer import hints
 from scorer.errors import DataError, UsageError
 
 Kind = Literal["duckdb", "sqlite", "postgresql"]
@@ -68,7 +68,7 @@ def check_engine(kind: Kind, path: Path, head: bytes) -> None:
     """
     for other, words, start, magic in _MAGIC:
         if other != kind and head[start:].startswith(magic):
-            url = shlex.quote(f"{other}:///{path}")
+            url = hints.word(f"{other}:///{path}")
             raise DataError(f"{path} is {words} database", f"write {url}")
 
 

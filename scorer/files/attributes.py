@@ -2,11 +2,12 @@
 
 import errno
 import os
-import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from scorer import hints
 
 _ACL = "system.posix_acl_access"
 # Others describe the old content (security.ima), or are for the administrator (trusted.).
@@ -66,9 +67,9 @@ def _keep(old: Path, status: os.stat_result, new: int) -> tuple[str, ...]:
 
 def _told(old: Path, status: os.stat_result, lost: list[str]) -> str:
     owner = f"{status.st_uid}:{status.st_gid}"
-    remedy = f"sudo chown {owner} -- {shlex.quote(str(old))}"
+    remedy = f"sudo chown {owner} -- {hints.word(str(old))}"
     if lost == ["access control list"]:
-        remedy = f"set it again with setfacl -- {shlex.quote(str(old))}"
+        remedy = f"set it again with setfacl -- {hints.word(str(old))}"
     return f"{old} could not keep its {' and '.join(lost)} ({owner}) when it was replaced; {remedy}"
 
 

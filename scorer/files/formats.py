@@ -1,7 +1,6 @@
 """File formats by extension, and the one door through which an input is opened."""
 
 import re
-import shlex
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from scorer import hints
 from scorer.errors import DataError, InputMissing, UsageError
 from scorer.files.csv.options import CsvOptions
 from scorer.files.own import kind_of
@@ -165,7 +165,7 @@ def _kept_first(path: Path) -> str:
         return call
     if _DESCRIPTOR.fullmatch(str(path)):  # it is gone when its shell's line is over
         return f"send it to standard input: ... | {call}"
-    return f"{reader} {shlex.quote(str(path))} | {call}"
+    return f"{reader} {hints.word(str(path))} | {call}"
 
 
 def open_source(

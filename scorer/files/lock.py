@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import shlex
 import stat
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from scorer.errors import OutputLocked, OutputRefused, StorageError, TweetscoreE
 from scorer.files.discover import lock_path
 from scorer.files.own import kind_of
 from scorer.files.storage import writing
-from scorer.hints import path_word
+from scorer.hints import path_word, word
 
 _SECONDS_BETWEEN_ATTEMPTS = 0.1
 
@@ -99,7 +98,7 @@ def _open(path: Path) -> int:
             raise
         raise OutputRefused(
             f"{path} belongs to another user, who lets nobody else lock it",
-            f"sudo chmod a+r -- {shlex.quote(str(path))}",
+            f"sudo chmod a+r -- {word(str(path))}",
         ) from error
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
@@ -112,7 +111,7 @@ def _no_lock(path: Path) -> OutputRefused:
     kind = kind_of(path.lstat().st_mode)
     return OutputRefused(
         f"{path} is {kind}, and would have to be the lock",
-        f"mv -- {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}",
+        f"mv -- {word(str(path))} {word(f'{path}.old')}",
     )
 
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import shlex
 import stat
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -122,4 +121,4 @@ def _statx() -> Callable[..., Any] | None:
 
 
 def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
+    return hints.word(str(path))
