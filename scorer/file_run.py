@@ -270,8 +270,8 @@ class FileRun:
     def _hear(self, classifier: TextClassifier) -> None:
         """Take over what the model has to say and has not said yet."""
         said = self._record.warnings
-        heard = (*classifier.warnings, *self._source.remarks)
-        said.extend(warning for warning in heard if warning not in said)
+        found = (*classifier.warnings, *self._source.remarks)
+        said.extend(warning for warning in found if warning not in said)
 
     def _has_changed(self) -> bool:
         return describe(self._source, self._options) != self._described

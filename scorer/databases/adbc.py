@@ -1,5 +1,6 @@
 """What SQLite and PostgreSQL share: a connection through an ADBC driver."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from scorer.errors import TweetscoreError
 T = TypeVar("T")
 
 
-class AdbcSession:
+class AdbcSession(ABC):
     """A connection in autocommit: what belongs together is between BEGIN and COMMIT."""
 
     def __init__(self, connection: dbapi.Connection, faults: Faults) -> None:
@@ -23,17 +24,17 @@ class AdbcSession:
         self.faults = faults
         self._connection = connection
 
+    @abstractmethod
     def translated(self, error: dbapi.Error) -> TweetscoreError:
         """Return the error of ours for one of the driver's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def columns_statement(self, table: TableName) -> tuple[str, ...]:
         """Return a statement for names and types of a table's columns, and its values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ingest(self, reader: Any, table: TableName) -> None:
         """Append a reader to a table in the work area."""
-        raise NotImplementedError
 
     def execute(self, statement: str, *values: object) -> None:
         """Run a statement."""

@@ -188,7 +188,7 @@ class _Session:
         # The plan names each table that is scanned, in full; optimised, some would be missing.
         self.execute("PRAGMA disable_optimizer")
         try:
-            ((_, plan),) = self.rows(f"EXPLAIN (FORMAT json) SELECT * FROM {table}")  # noqa: S608
+            ((_, plan),) = self.rows(f"EXPLAIN (FORMAT json) SELECT * FROM {table}")  # noqa: S608  a quoted name
         finally:
             self.execute("PRAGMA enable_optimizer")
         return frozenset(_identity(parse_table(name)) for name in _scanned(json.loads(plan)))

@@ -1,6 +1,6 @@
 """A query's rows on their way into a table: the hallway of `tweetscore table`.
 
-    find the tables -> keep the rows -> check -> rehearse -> take over answers -> texts out
+    find the tables -> keep the rows -> check -> rehearse -> reuse answers -> texts out
     -> run over a file -> answers in -> one transaction
 
 The rows stay in their engine, in a work area beside the database; only numbered texts come out,
