@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         UsageError,
     )
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "DataError",
@@ -60,6 +60,8 @@ _IN_API = ("Scorer", "predict_sentiment")
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        return import_module("scorer.versions").tweetscore_version()
     home = "scorer.api" if name in _IN_API else "scorer.errors"
     return getattr(import_module(home), name)
 

@@ -44,7 +44,7 @@ from scorer.files.storage import writing
 from scorer.inference.baseline import baseline_of
 from scorer.memory import WITH_SMALLER_WINDOWS, told
 from scorer.monitor.drift import outside
-from scorer.monitor.run_report import RunRecord, library_versions
+from scorer.monitor.run_report import RunRecord
 from scorer.one_input import check_names, describe, open_input, output_columns
 from scorer.run_options import (
     Loaded,
@@ -55,6 +55,7 @@ from scorer.run_options import (
     called,
     window_rows,
 )
+from scorer.versions import library_versions
 
 if TYPE_CHECKING:
     from scorer.first_pass import Windows

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from scorer import __version__
 from scorer.files.parts import VERSION as PARTS_VERSION
 from scorer.monitor.drift import is_measured
+from scorer.versions import tweetscore_version
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -89,7 +89,7 @@ def resume_key(
     """
     return {
         **result,
-        **_computing(asdict(runtime), __version__, libraries),
+        **_computing(asdict(runtime), tweetscore_version(), libraries),
         "window_rows": window_rows,
         "parts": PARTS_VERSION,
         "earlier": earlier,
@@ -98,7 +98,7 @@ def resume_key(
 
 def score_key(digest: str, runtime: "RuntimeInfo", libraries: Mapping[str, str]) -> dict[str, Any]:
     """Return what decides every bit of a text's answer."""
-    return {"bundle": digest, **_computing(asdict(runtime), __version__, libraries)}
+    return {"bundle": digest, **_computing(asdict(runtime), tweetscore_version(), libraries)}
 
 
 def recorded_score_key(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from scorer.files.publish import report_on
 from scorer.files.source import Source
 from scorer.files.state import differences
 from scorer.monitor.report_check import malformed
-from scorer.monitor.run_report import RunRecord, library_versions
+from scorer.monitor.run_report import RunRecord
 from scorer.run_options import RunOptions, TextClassifier
+from scorer.versions import library_versions
 
 if TYPE_CHECKING:
     from scorer.inference.runtime.session import RuntimeInfo

@@ -2,7 +2,6 @@
 
 import click
 
-from scorer import __version__
 from scorer.cli.environment import PREFIX
 from scorer.cli.group import LazyGroup
 from scorer.cli.streams import end, prepare_process
@@ -31,9 +30,10 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
     "78 bad model, configuration or installation, 130/143 interrupted.",
 )
 @click.version_option(
-    __version__,
+    None,
     "-V",
     "--version",
+    package_name="tweetscore",  # asked for only when it is to be shown
     message="%(prog)s %(version)s",
     allow_from_autoenv=False,  # TWEETSCORE_VERSION is what `model export` calls a bundle's
 )

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scorer import __version__
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, debug_option, model_options
 from scorer.counts import counted
+from scorer.versions import library_versions, tweetscore_version
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -35,11 +35,10 @@ def doctor(*, model: Path | None, **choice: Any) -> None:
     from scorer.inference.bundle import open_bundle
     from scorer.inference.opening import open_classifier
     from scorer.inference.runtime.machine import inspect
-    from scorer.monitor.run_report import library_versions
 
     versions = dict(library_versions())
     python = versions.pop("python")
-    _say("tweetscore", f"{__version__}, Python {python}, {platform.platform()}")
+    _say("tweetscore", f"{tweetscore_version()}, Python {python}, {platform.platform()}")
     _say("libraries", ", ".join(f"{name} {version}" for name, version in versions.items()))
     _say_machine(inspect())
     bundle = open_bundle(model)

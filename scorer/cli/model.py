@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 
-import scorer
 from scorer.errors import InvalidBundle
 from scorer.extras import install
 
@@ -53,7 +52,7 @@ def _behind_the_door() -> click.Group:
 
 def check_sibling() -> None:
     """Raise InvalidBundle unless `import export` would find the folder beside `scorer`."""
-    ours = Path(scorer.__file__).resolve().parent.parent / "export"
+    ours = Path(__file__).resolve().parents[2] / "export"
     spec = importlib.util.find_spec("export")
     if spec is None or spec.origin is None:
         raise InvalidBundle(f"the package export is not in {ours}", "install tweetscore again")

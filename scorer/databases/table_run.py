@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scorer import __version__, pipeline
+from scorer import pipeline
 from scorer.databases import open_database
 from scorer.databases.checks import check_rows, find_target, has_runs, number
 from scorer.databases.engine import Column, Database, Found, Session, transaction
@@ -27,9 +27,9 @@ from scorer.files.publish import inodes, write_json
 from scorer.files.source import OutputColumns
 from scorer.files.spool import answers, keep_texts
 from scorer.keys import digest
-from scorer.monitor.run_report import library_versions
 from scorer.one_input import output_columns
 from scorer.run_options import Model, Outcome, RunOptions
+from scorer.versions import library_versions, tweetscore_version
 
 # What decides a row's answer, beside its text and the bundle.
 _OPTIONS = ("text_column", "scores", "label_names", "label_column", "score_column", "precision")
@@ -280,6 +280,6 @@ def _result_key(options: RunOptions, model: Model) -> str:
             "bundle": model.bundle.digest,
             "options": {name: wanted[name] for name in _OPTIONS},
             "runtime": foreseen(model.bundle, options.device, options.precision),
-            "libraries": {"tweetscore": __version__, **library_versions()},
+            "libraries": {"tweetscore": tweetscore_version(), **library_versions()},
         }
     )

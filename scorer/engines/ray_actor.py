@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scorer import __version__
 from scorer.errors import InvalidBundle, TweetscoreError
 from scorer.pools import limit_pools
 from scorer.recipe import Recipe
+from scorer.versions import library_versions, tweetscore_version
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -130,9 +130,7 @@ class _Model:
 
 def versions() -> dict[str, str]:
     """Return the versions, in this process, of what decides an answer."""
-    from scorer.monitor.run_report import library_versions
-
-    return {"tweetscore": __version__, **library_versions()}
+    return {"tweetscore": tweetscore_version(), **library_versions()}
 
 
 def _check_libraries(wanted: Mapping[str, str]) -> None:

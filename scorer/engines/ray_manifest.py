@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scorer import __version__
 from scorer.files.publish import read_report, write_json
 from scorer.run_options import Outcome
+from scorer.versions import tweetscore_version
 
 NAME = "_tweetscore.json"  # readers of folders pass over names that begin with an underscore
 SCHEMA_VERSION = 1
@@ -68,7 +68,7 @@ class Manifest:
             path,
             {
                 "schema_version": SCHEMA_VERSION,
-                "tool": {"name": "tweetscore", "version": __version__},
+                "tool": {"name": "tweetscore", "version": tweetscore_version()},
                 "started": self._started,
                 "finished": _now(),
                 "engine": dict(self.engine),

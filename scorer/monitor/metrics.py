@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer import __version__
 from scorer.errors import OUTSIDE_BOUND, DataError, InvalidBundle, OutputRefused, UsageError
 from scorer.extras import install
 from scorer.files.own import open_own
@@ -24,6 +23,7 @@ from scorer.files.publish import replace_bytes
 from scorer.monitor.drift import MIN_ROWS
 from scorer.monitor.run_report import peak_memory
 from scorer.monitor.shift import psi
+from scorer.versions import tweetscore_version
 
 _COMPLETE = (0, OUTSIDE_BOUND)  # exit codes of runs whose outputs are all there
 _LONGEST = 1 << 20  # bytes of a file of metrics that is still read
@@ -119,7 +119,7 @@ class RunMetrics:
             self._drift[name] = (before, now + (self._drift[name][1] if name in self._drift else 0))
         self._canary = max(self._canary, report["canary"]["largest_difference"])
         self._info = {
-            "version": __version__,
+            "version": tweetscore_version(),
             "model": report["model"]["name"],
             "model_version": report["model"]["version"],
             "provider": report["runtime"]["provider"],

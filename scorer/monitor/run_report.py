@@ -6,7 +6,6 @@ of a failure. The next run reads ``output`` to know the file as ours.
 
 import hashlib
 import os
-import platform
 import resource
 import sys
 import time
@@ -14,31 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from scorer import __version__
 from scorer.errors import OUTSIDE_BOUND, exit_code
 from scorer.monitor.drift import Drift, outside
 from scorer.records import Baseline, Counters, Scores
+from scorer.versions import library_versions, tweetscore_version
 
 SCHEMA_VERSION = 1
 _ENDS = 1 << 16  # bytes hashed at either end of the input
-_LIBRARIES = (
-    "emoji",
-    "numpy",
-    "onnxruntime",
-    "onnxruntime-ep-openvino",
-    "onnxruntime-gpu",
-    "polars",
-    "pyarrow",
-    "tokenizers",
-)
 
 
 class RunRecord:
@@ -141,7 +127,7 @@ class RunRecord:
         total = time.monotonic() - self._clock
         return {
             "schema_version": SCHEMA_VERSION,
-            "tool": {"name": "tweetscore", "version": __version__},
+            "tool": {"name": "tweetscore", "version": tweetscore_version()},
             "started": self._started.isoformat(timespec="milliseconds"),
             "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
             **ending,
@@ -197,18 +183,6 @@ def describe_input(path: Path, **also: Any) -> dict[str, Any]:
         "ends_sha256": digest.hexdigest(),
         **also,
     }
-
-
-@cache  # asked twice for each file, and they are looked up in many
-def library_versions() -> Mapping[str, str]:
-    """Return the versions of Python and of the libraries that compute."""
-    versions = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # one of the two ONNX Runtimes is always absent, OpenVINO may be
-    return MappingProxyType(versions)  # all who ask get the same one: nobody may change it
 
 
 def peak_memory() -> int:

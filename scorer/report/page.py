@@ -8,7 +8,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from scorer import __version__
 from scorer.counts import counted
 from scorer.report import charts
 from scorer.report.compare import MOST_CHANGES, Comparison
@@ -16,6 +15,7 @@ from scorer.report.drawing import COLOURS, Chart
 from scorer.report.examples import Examples
 from scorer.report.opened import Opened
 from scorer.report.statistics import BINS, RELIABILITY_BINS, Counts, Statistics
+from scorer.versions import tweetscore_version
 
 MARKER = "<!-- written by tweetscore report -->"
 _EPOCH = date(1970, 1, 1)
@@ -65,7 +65,7 @@ def _words(found: Findings) -> dict[str, Any]:
     unit, periods = _periods(statistics)
     return {
         "marker": MARKER,
-        "version": __version__,
+        "version": tweetscore_version(),
         "labels": labels,
         "colours": COLOURS,
         "semantic": set(labels) == _SEMANTIC,

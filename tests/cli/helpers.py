@@ -6,6 +6,7 @@ import sys
 
 HEAVY = {
     "datasets",
+    "email",  # which reads the version out of the installed metadata
     "emoji",
     "export",
     "numpy",

@@ -26,7 +26,7 @@ import pyarrow as pa
 import scorer.cli.run
 import scorer.files
 from scorer import cli, pipeline
-from scorer.monitor import run_report
+from scorer.versions import library_versions
 from tests.crash.stub import StubClassifier
 
 # Threads that polars' allocator and its spill cleaner keep: they survive a fork by themselves, or
@@ -50,7 +50,7 @@ def serve() -> None:
     """Answer requests until the input ends; returns in the children, once a run is over."""
     _import_everything()
     metadata.version = installed_version
-    run_report.library_versions()
+    library_versions()
     gc.freeze()  # memory that a child's collector looks at would have to be copied
     _say(threads=_threads())
     for line in sys.stdin:
@@ -105,7 +105,7 @@ def _patch(request: dict[str, Any]) -> None:
     stub = StubClassifier(**request["stub"])
     vars(pipeline)["LocalModel"] = stub.opened
     versions: dict[str, str] = request["versions"]
-    run_report.library_versions.cache_clear()
+    library_versions.cache_clear()
     metadata.version = lambda distribution_name: (
         versions.get(distribution_name) or installed_version(distribution_name)
     )
