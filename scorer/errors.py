@@ -15,6 +15,7 @@
     ├── OutputLocked        75   another run is writing the output
     ├── GateFailed          76   answers differ from PyTorch's by more than the gate allows
     ├── InvalidBundle       78   the model bundle or the installation is not usable
+    ├── MissingExtra        78   a library that an extra brings is not installed
     ├── InvalidConfig       78   the configuration file is not usable
     └── NotResumable        78   no unfinished run can go on, though that was required
 
@@ -162,6 +163,12 @@ class GateFailed(TweetscoreError):
 
 class InvalidBundle(TweetscoreError):
     """The model bundle or the installation is not usable."""
+
+    exit_code = 78
+
+
+class MissingExtra(TweetscoreError):
+    """A library that an extra brings is not installed."""
 
     exit_code = 78
 

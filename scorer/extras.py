@@ -1,16 +1,45 @@
-"""How a missing extra is installed: the command for this very installation."""
+"""Libraries of extras: the error where one is missing, and the command that installs it."""
 
 import json
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from scorer.errors import MissingExtra
 from scorer.hints import word
 
 _NAME = "tweetscore"
+_OURS = ("scorer", "export")
+
+
+@contextmanager
+def needed(extra: str, what_needs: str) -> Iterator[None]:
+    """Turn an import that fails in the block into the error that names the extra.
+
+    Args:
+        extra: What brings the library.
+        what_needs: What cannot work without it, and the verb, such as "the page needs".
+
+    Raises:
+        MissingExtra: The library is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in _OURS:
+            raise  # a bug of ours
+        raise missing(extra, what_needs, error.name) from error
+
+
+def missing(extra: str, what_needs: str, library: str) -> MissingExtra:
+    """Return the error where a library of an extra is not installed."""
+    return MissingExtra(
+        f"{what_needs} the library {library}, which is not installed", f"try: {install(extra)}"
+    )
 
 
 def install(extra: str) -> str:

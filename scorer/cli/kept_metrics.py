@@ -21,7 +21,7 @@ def kept_metrics(path: Path | None) -> "Iterator[Callable[[Outcome], object]]":
     What is told of is done: a file of metrics that cannot be written is a warning.
 
     Raises:
-        InvalidBundle: The library that writes it is not installed.
+        MissingExtra: The library that writes it is not installed.
         OutputRefused: There is no such directory.
         UsageError: The name is not one that the collector reads.
     """

@@ -5,8 +5,6 @@ be the folder beside `scorer`, and a library that is missing is answered with th
 """
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,7 @@ from typing import Any
 import click
 
 from scorer.errors import InvalidBundle
-from scorer.extras import install
-
-_OURS = ("scorer", "export")
+from scorer.extras import needed
 
 
 class ModelDoor(click.Group):
@@ -32,7 +28,7 @@ class ModelDoor(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it cannot import, the extra provides."""
-        with _extra_needed():
+        with needed("export", "training and exporting need"):
             return super().invoke(ctx)
 
 
@@ -43,7 +39,7 @@ def model() -> None:
 
 def _behind_the_door() -> click.Group:
     check_sibling()
-    with _extra_needed():
+    with needed("export", "training and exporting need"):
         group = import_module("export.cli").model
     if not isinstance(group, click.Group):
         raise TypeError("export.cli.model is not a group")
@@ -62,16 +58,3 @@ def check_sibling() -> None:
             f"the package export that Python finds is {found}, not tweetscore's own {ours}",
             "install tweetscore in an environment of its own",
         )
-
-
-@contextmanager
-def _extra_needed() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in _OURS:
-            raise
-        raise InvalidBundle(
-            f"training and exporting need the library {error.name}, which is not installed",
-            f"try: {install('export')}",
-        ) from error

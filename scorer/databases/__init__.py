@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scorer.databases.address import Address
-from scorer.errors import InvalidBundle
-from scorer.extras import install
+from scorer.extras import needed
 
 if TYPE_CHECKING:
     from scorer.databases.engine import Database
@@ -21,9 +20,9 @@ def open_database(address: Address, work: Path, wait: float) -> "AbstractContext
         wait: Seconds to wait for what another process has locked.
 
     Raises:
-        InvalidBundle: the extra `databases` is not installed.
+        MissingExtra: the extra `databases` is not installed.
     """
-    try:
+    with needed("databases", "a database needs"):
         if address.kind == "duckdb":
             from scorer.databases.duckdb import DuckDB
 
@@ -35,8 +34,3 @@ def open_database(address: Address, work: Path, wait: float) -> "AbstractContext
         from scorer.databases.postgresql import PostgreSQL
 
         return PostgreSQL(address, wait)
-    except ModuleNotFoundError as error:
-        raise InvalidBundle(
-            f"a database needs the library {error.name}, which is not installed",
-            f"try: {install('databases')}",
-        ) from error

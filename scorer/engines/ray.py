@@ -21,8 +21,8 @@ from typing import Any
 from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
 from scorer.engines.ray_crew import Crew
 from scorer.engines.ray_manifest import NAME, Manifest
-from scorer.errors import DeviceUnavailable, EngineFailed, InvalidBundle, UsageError
-from scorer.extras import install
+from scorer.errors import DeviceUnavailable, EngineFailed, UsageError
+from scorer.extras import needed
 from scorer.files.discover import plan_outputs
 from scorer.files.inputs import Inputs, find_inputs
 from scorer.files.lock import locked
@@ -72,7 +72,8 @@ def run(
         DeviceUnavailable: There is no cluster, or none with the device.
         EngineFailed: Workers died again and again.
         GateFailed: The model's answers on some node are not what they should be.
-        InvalidBundle: Ray or the model cannot be used, or a node has other versions.
+        InvalidBundle: The model cannot be used, or a node has other versions.
+        MissingExtra: Ray is not installed.
         OutputLocked: Another such run writes into the directory.
         UsageError: There is no output directory, or an output is an input.
     """
@@ -211,14 +212,9 @@ def _size(path: Path) -> int:
 def _connected(address: str | None) -> Iterator[Any]:
     """Give the module ray, connected to a cluster; one on this box ends with the block."""
     os.environ |= _QUIET
-    try:
+    with needed("ray", "the engine ray needs"):
         import ray
         import ray.data
-    except ModuleNotFoundError as error:
-        raise InvalidBundle(
-            f"the engine ray needs the library {error.name}, which is not installed",
-            f"try: {install('ray')}",
-        ) from error
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with TemporaryDirectory(prefix="tweetscore-ray-", ignore_cleanup_errors=True) as scratch:
         try:

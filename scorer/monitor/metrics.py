@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.errors import OUTSIDE_BOUND, DataError, InvalidBundle, OutputRefused, UsageError
-from scorer.extras import install
+from scorer.errors import OUTSIDE_BOUND, DataError, OutputRefused, UsageError
+from scorer.extras import missing
 from scorer.files.own import open_own
 from scorer.files.publish import replace_bytes
 from scorer.monitor.drift import MIN_ROWS
@@ -63,7 +63,7 @@ class RunMetrics:
         path: Where to write them.
 
     Raises:
-        InvalidBundle: The library that writes it is not installed.
+        MissingExtra: The library that writes it is not installed.
         OutputRefused: There is no such directory, or it is not ours to write in.
         UsageError: The name is not one that the collector reads.
     """
@@ -78,10 +78,7 @@ class RunMetrics:
                 f"{path} is no name for --metrics-file: it is not UTF-8", "choose another name"
             ) from error
         if find_spec("prometheus_client") is None:
-            raise InvalidBundle(
-                "--metrics-file needs the library prometheus-client, which is not installed",
-                f"try: {install('metrics')}",
-            )
+            raise missing("metrics", "--metrics-file needs", "prometheus-client")
         if not path.parent.is_dir():
             raise OutputRefused(f"{path.parent} is no directory to write in", "create it")
         if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -17,6 +17,7 @@ from scorer.errors import (
     DeviceUnavailable,
     GateFailed,
     InvalidBundle,
+    MissingExtra,
     OutputLocked,
     TweetscoreError,
     UsageError,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
 
 
-_OF_ALL = (DeviceUnavailable, GateFailed, InvalidBundle)
+_OF_ALL = (DeviceUnavailable, GateFailed, InvalidBundle, MissingExtra)
 
 
 class ObjectRun:

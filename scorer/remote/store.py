@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from scorer.errors import InvalidBundle, UsageError
-from scorer.extras import install
+from scorer.errors import UsageError
+from scorer.extras import needed
 from scorer.remote.urls import HUB, STORES, Url
 
 
@@ -117,7 +117,7 @@ def _for_reading(url: Url) -> UsageError:
 def _opened(url: Url) -> Store:
     """Open a place; each library is loaded where it is needed."""
     bucket = Url(url.scheme, url.host, "")
-    try:
+    with needed("remote", f"{url.scheme}:// needs"):
         if url.scheme in STORES:
             from scorer.remote.objects import ObjectStore
 
@@ -126,11 +126,6 @@ def _opened(url: Url) -> Store:
             from scorer.remote.hub import HubStore
 
             return HubStore(bucket)
-    except ModuleNotFoundError as error:
-        raise InvalidBundle(
-            f"{url.scheme}:// needs {error.name}, which is not installed",
-            f"try: {install('remote')}",
-        ) from error
     from scorer.remote.web import WebStore
 
     return WebStore()

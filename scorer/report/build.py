@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from scorer.errors import DataError, InvalidBundle, OutputRefused, TweetscoreError, UsageError
-from scorer.extras import install
+from scorer.errors import DataError, OutputRefused, TweetscoreError, UsageError
+from scorer.extras import needed
 from scorer.files.discover import rejects_path
 from scorer.files.own import open_own
 from scorer.files.place import check_place
@@ -61,7 +61,7 @@ def make_page(options: ReportOptions) -> Made:
         InputMissing: An output or its run report is not there.
         DataError: An output is not what its run report says, or has no such column.
         OutputRefused: The page cannot be written, or a file of that name is none of our pages.
-        InvalidBundle: The libraries of the extra `report` are not installed.
+        MissingExtra: The libraries of the extra `report` are not installed.
     """
     _check_libraries()
     if options.compare and len(options.outputs) > 1:
@@ -75,14 +75,9 @@ def make_page(options: ReportOptions) -> Made:
 
 def _check_libraries() -> None:
     """Find out before minutes of reading, not after."""
-    try:
+    with needed("report", "the page needs"):
         for name in _LIBRARIES:
             import_module(name)
-    except ModuleNotFoundError as error:
-        raise InvalidBundle(
-            f"the page needs the library {error.name}, which is not installed",
-            f"try: {install('report')}",
-        ) from error
 
 
 def _check_page(options: ReportOptions) -> None:

@@ -11,6 +11,7 @@ NAMES = [
     "GateFailed",
     "InputMissing",
     "InvalidBundle",
+    "MissingExtra",
     "OutOfMemory",
     "OutputRefused",
     "Scorer",

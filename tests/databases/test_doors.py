@@ -12,7 +12,7 @@ from scorer.databases.names import TableName, parse_table
 from scorer.errors import (
     DataError,
     InputMissing,
-    InvalidBundle,
+    MissingExtra,
     OutputRefused,
     StorageError,
     UsageError,
@@ -166,7 +166,7 @@ def test_a_missing_extra_is_one_line(
     for library in ("duckdb", "adbc_driver_sqlite", "adbc_driver_postgresql"):
         monkeypatch.setitem(sys.modules, library, None)
         monkeypatch.delitem(sys.modules, f"scorer.databases.{library.split('_')[-1]}", False)
-    with pytest.raises(InvalidBundle, match=r"try: .* -m pip install .*\[databases\]"):
+    with pytest.raises(MissingExtra, match=r"try: .* -m pip install .*\[databases\]"):
         open_database(parse_address(f"{kind}:///x"), tmp_path, 0)
 
 

@@ -156,5 +156,5 @@ def test_a_missing_extra_is_one_line_with_what_to_install(tmp_path: Path) -> Non
     )
     assert (done.returncode, done.stderr) == (
         78,
-        f"tweetscore: s3:// needs obstore, which is not installed; {PIP}\n",
+        f"tweetscore: s3:// needs the library obstore, which is not installed; {PIP}\n",
     )

@@ -231,7 +231,7 @@ ROOMS = {
     "scorer/monitor/": [*BASE, "scorer.files"],
     "scorer/records.py": [],
     "scorer/errors.py": [],
-    "scorer/extras.py": ["scorer.hints"],
+    "scorer/extras.py": ["scorer.errors", "scorer.hints"],
     "scorer/hints.py": [],
     "scorer/threads.py": ["scorer.errors"],
     "scorer/versions.py": ["scorer.errors"],
