@@ -12,8 +12,8 @@ from typing import Any
 from scorer.errors import OutputRefused, TweetscoreError
 from scorer.files.discover import failed_report_path, rejects_path, report_path
 from scorer.files.publish import json_text
-from scorer.remote.store import Object, WritableStore
-from scorer.remote.urls import Url
+from scorer.remote.store import WritableStore
+from scorer.remote.urls import Object, Url
 
 
 class Delivery:

@@ -28,8 +28,8 @@ from scorer.files.publish import commit, read_report, write_json
 from scorer.files.storage import writing
 from scorer.remote.faults import changed_meanwhile
 from scorer.remote.search import Input, Place
-from scorer.remote.store import Object, Stores
-from scorer.remote.urls import Url
+from scorer.remote.store import Stores
+from scorer.remote.urls import Object, Url
 
 
 def default_work_directory() -> Path:

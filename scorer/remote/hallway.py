@@ -14,8 +14,8 @@ from scorer.remote.desk import Desk, default_work_directory
 from scorer.remote.object_run import ObjectRun
 from scorer.remote.plan import Pair, plan
 from scorer.remote.search import Found, Place, find
-from scorer.remote.store import Object, Stores
-from scorer.remote.urls import Url
+from scorer.remote.store import Stores
+from scorer.remote.urls import Object, Url
 from scorer.run_options import Model, Outcome, RunOptions
 
 

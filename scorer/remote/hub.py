@@ -20,8 +20,7 @@ from huggingface_hub.errors import (
 from scorer.errors import InputMissing, TweetscoreError
 from scorer.files.storage import writing
 from scorer.remote.faults import CERTIFICATE, changed_meanwhile, fault, unreachable
-from scorer.remote.store import Object
-from scorer.remote.urls import Url
+from scorer.remote.urls import Object, Url
 
 getLogger("huggingface_hub").setLevel(ERROR)  # what is tried again is no line of ours
 

@@ -31,8 +31,8 @@ from scorer.monitor.run_report import RunRecord, describe_input
 from scorer.remote.deliver import Delivery, describes
 from scorer.remote.desk import Desk
 from scorer.remote.search import Input, Place
-from scorer.remote.store import Object, Stores
-from scorer.remote.urls import Url
+from scorer.remote.store import Stores
+from scorer.remote.urls import Object, Url
 from scorer.run_options import Model, Outcome, RunOptions
 
 if TYPE_CHECKING:

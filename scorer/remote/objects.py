@@ -23,8 +23,7 @@ from scorer.remote.faults import (
     changed_meanwhile,
     fault,
 )
-from scorer.remote.store import Object
-from scorer.remote.urls import Url
+from scorer.remote.urls import Object, Url
 
 if TYPE_CHECKING:
     from scorer.remote.s3 import Aws

@@ -21,8 +21,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from scorer.errors import InputMissing, InvalidConfig
 from scorer.remote.calls import heard
 from scorer.remote.faults import CERTIFICATE, NO_STORE, fault
-from scorer.remote.store import Object
-from scorer.remote.urls import Url
+from scorer.remote.urls import Object, Url
 
 _PATIENCE = 60  # seconds without a byte
 _ATTEMPTS = 4  # between which the client waits up to 7 seconds in all

@@ -13,8 +13,8 @@ from scorer.errors import InputMissing, TweetscoreError
 from scorer.files.formats import Kind
 from scorer.files.inputs import OURS, find_inputs, nothing_found, why_not
 from scorer.remote.faults import unusable
-from scorer.remote.store import Object, Stores
-from scorer.remote.urls import HUB, STORES, Url, why_unusable
+from scorer.remote.store import Stores
+from scorer.remote.urls import HUB, STORES, Object, Url, why_unusable
 
 Place = Path | Url
 

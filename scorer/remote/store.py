@@ -1,38 +1,12 @@
-"""What a place of objects is to the rest, and the door through which one is opened."""
+"""The interface of a store of objects, and the stores of a run: each is opened once."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from scorer.errors import UsageError
 from scorer.extras import needed
-from scorer.remote.urls import HUB, STORES, Url
-
-
-@dataclass(frozen=True, slots=True)
-class Object:
-    """What a place says of an object.
-
-    Attributes:
-        url: Where it is.
-        size: Bytes; None where the place does not say.
-        tag: Changes whenever the content does: an ETag or the like; empty where there is none.
-        modified_ns: Time of the last change, since 1970; None where the place does not say.
-        version: What some stores want to be told besides the tag when it is replaced.
-        mark: The SHA-256 that a run of ours wrote beside the content; a listing does not say.
-    """
-
-    url: Url
-    size: int | None
-    tag: str
-    modified_ns: int | None
-    version: str | None = None
-    mark: str | None = None
-
-    def is_same(self, other: "Object") -> bool:
-        """Tell whether two looks saw one content; no, where nobody can tell."""
-        return bool(self.tag) and (self.tag, self.size) == (other.tag, other.size)
+from scorer.remote.urls import HUB, STORES, Object, Url
 
 
 class Store(Protocol):

@@ -1,4 +1,4 @@
-"""URLs of objects: taken apart, put together, and shown without what is secret (pure)."""
+"""URLs of objects: parsed, composed, shown without secrets; and what a store says of one (pure)."""
 
 import re
 import unicodedata
@@ -71,6 +71,31 @@ class Url:
     def with_name(self, name: str) -> "Url":
         """Return the object of another name in the same directory."""
         return self.with_key(self.parent.key + name)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What a store says of an object.
+
+    Attributes:
+        url: Where it is.
+        size: Bytes; None where the store does not say.
+        tag: Changes whenever the content does: an ETag or the like; empty where there is none.
+        modified_ns: Time of the last change, since 1970; None where the store does not say.
+        version: What some stores want to be told besides the tag when it is replaced.
+        mark: The SHA-256 that a run of ours wrote beside the content; a listing does not say.
+    """
+
+    url: Url
+    size: int | None
+    tag: str
+    modified_ns: int | None
+    version: str | None = None
+    mark: str | None = None
+
+    def is_same(self, other: "Object") -> bool:
+        """Tell whether two looks saw one content; no, where nobody can tell."""
+        return bool(self.tag) and (self.tag, self.size) == (other.tag, other.size)
 
 
 def why_unusable(url: Url, around: int = AROUND_INPUT) -> str:

@@ -17,8 +17,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from scorer.errors import UsageError
 from scorer.files.storage import writing
 from scorer.remote.faults import CERTIFICATE, changed_meanwhile, fault, unreachable
-from scorer.remote.store import Object
-from scorer.remote.urls import WEB, Url
+from scorer.remote.urls import WEB, Object, Url
 
 _BLOCK = 1 << 20  # bytes
 _PATIENCE = 60  # seconds without a byte

@@ -10,8 +10,8 @@ from moto.backends import get_backend
 from scorer.errors import InputMissing, OutputRefused
 from scorer.remote import objects
 from scorer.remote.search import Found, find
-from scorer.remote.store import Object, Stores
-from scorer.remote.urls import Url, parse_url
+from scorer.remote.store import Stores
+from scorer.remote.urls import Object, Url, parse_url
 from tests.remote.conftest import BUCKET, Bucket, place, run, scored
 
 CSV = b"id,text\n1,good+\n"
