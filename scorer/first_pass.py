@@ -12,12 +12,12 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from scorer.ahead import one_ahead
-from scorer.files.earlier import Answers
+from scorer.files.earlier import EarlierAnswers
 from scorer.files.rejects import reject_log
 from scorer.files.source import Source, text_digest
 from scorer.files.state import State
 from scorer.monitor.run_report import RunRecord
-from scorer.records import Known, Reject, Scores, TextWindow
+from scorer.records import Answers, Reject, Scores, TextWindow
 from scorer.run_options import CPU_WINDOW, Loaded, Model, TextClassifier
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Window:
     digest: bytes
     stored: Scores | None
     prepared: Any
-    known: Known | None
+    known: Answers | None
 
 
 class Windows:
@@ -67,7 +67,7 @@ class Windows:
         with self._record.stage("score"):
             return model.prove(first.prepared if first is not None and scored else None)
 
-    def all(self, parts: "Parts", answers: Answers | None) -> Generator[Window]:
+    def all(self, parts: "Parts", answers: EarlierAnswers | None) -> Generator[Window]:
         """Yield all of them; what was stored, or is known from an earlier output, is with them."""
         if self._begun is None:
             return one_ahead(self._prepared(parts, answers))
@@ -78,7 +78,7 @@ class Windows:
         while self._first:
             yield self._first.pop()
 
-    def _prepared(self, parts: "Parts | None", answers: Answers | None) -> Iterator[Window]:
+    def _prepared(self, parts: "Parts | None", answers: EarlierAnswers | None) -> Iterator[Window]:
         windows = self._source.windows(self.rows)
         while True:
             with self._record.stage("read"):
@@ -88,8 +88,10 @@ class Windows:
             with self._record.stage("prepare"):
                 digest = text_digest(texts.texts)
                 stored = parts.take(texts.offset, digest, len(texts.texts)) if parts else None
-                prepared = None if stored else self._loaded.prepare(texts.texts)
-                known = answers.known(texts) if answers and not stored else None
+                prepared = known = None
+                if stored is None:
+                    prepared = self._loaded.prepare(texts.texts)
+                    known = answers.known(texts) if answers else None
             yield Window(texts, digest, stored, prepared, known)
 
 
@@ -101,7 +103,7 @@ class FirstPass:
     classifier: TextClassifier
     state: State
     record: RunRecord
-    answers: Answers | None = None  # of an earlier output
+    answers: EarlierAnswers | None = None  # of an earlier output
 
     def run(self, max_rejects: int, progress: Callable[[int], object]) -> list[Reject]:
         """Score all windows that no earlier run has scored.

@@ -6,7 +6,8 @@ import polars as pl
 
 from scorer import frames, pandas_frames
 from scorer.errors import UsageError, shown
-from scorer.files.source import OutputColumns, ScoredSlice
+from scorer.files.source import OutputColumns
+from scorer.records import Answers
 from scorer.texts import is_frame_of_pandas
 
 
@@ -16,7 +17,7 @@ class Kind(Protocol):
     def texts_of(self, frame: Any, text_column: str, columns: OutputColumns, /) -> pl.Series:
         """Return the texts, after the columns have been checked."""
 
-    def with_answers(self, frame: Any, answers: ScoredSlice, columns: OutputColumns, /) -> Any:
+    def with_answers(self, frame: Any, answers: Answers, columns: OutputColumns, /) -> Any:
         """Return the frame with the columns that scoring appends."""
 
 

@@ -7,7 +7,8 @@ from polars.io.plugins import register_io_source
 
 from scorer.errors import DataError
 from scorer.files.columns import find_column
-from scorer.files.source import OutputColumns, ScoredSlice
+from scorer.files.source import OutputColumns
+from scorer.records import Answers
 from scorer.texts import KINDS
 
 #: Frames to the same frames with their answers, in order.
@@ -61,7 +62,7 @@ def added_schema(columns: OutputColumns) -> dict[str, pl.DataType]:
     return {label: pl.String(), **dict.fromkeys(scores, pl.Float32())}
 
 
-def with_answers(frame: pl.DataFrame, answers: ScoredSlice, columns: OutputColumns) -> pl.DataFrame:
+def with_answers(frame: pl.DataFrame, answers: Answers, columns: OutputColumns) -> pl.DataFrame:
     """Return a frame with the columns that scoring appends."""
     by_class = [answers.of_class(number) for number in range(len(columns.score_columns))]
     added = [answers.labels(columns.label_values), answers.best(), *by_class]

@@ -7,7 +7,8 @@ import polars as pl
 
 from scorer.errors import DataError, UsageError
 from scorer.files.columns import find_column
-from scorer.files.source import OutputColumns, ScoredSlice
+from scorer.files.source import OutputColumns
+from scorer.records import Answers
 from scorer.texts import text_series
 
 _FLAT = "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
@@ -33,7 +34,7 @@ def texts_of(frame: Any, text_column: str, columns: OutputColumns) -> pl.Series:
     return text_series(frame.iloc[:, number], f"column {text_column!r} of the frame")
 
 
-def with_answers(frame: Any, answers: ScoredSlice, columns: OutputColumns) -> Any:
+def with_answers(frame: Any, answers: Answers, columns: OutputColumns) -> Any:
     """Return a frame with the columns that scoring appends; index and the others are kept."""
     pandas = sys.modules["pandas"]
     kind = pandas.Series(["text"]).dtype  # what this pandas makes of texts: str, or object before

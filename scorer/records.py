@@ -1,6 +1,6 @@
 """The frozen nouns that travel between the stages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -68,21 +68,66 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """Answers for rows of one window that need no model: an earlier output has them."""
+class Answers:
+    """Labels and probabilities of consecutive rows, after temperature.
 
-    label_ids: NDArray[np.int16]  # [rows]; -1 where nothing is known
-    probabilities: NDArray[np.float32]  # [rows, classes]; NaN where unknown, perhaps but the best
+    A row without an answer has a blank text; among the rows of an earlier output, none is known.
+    """
+
+    label_ids: NDArray[np.int16]  # [rows]; -1 where there is no answer
+    #: [rows, classes]; NaN where there is no answer, and for all classes but the label's where
+    #: an earlier output held only that one.
+    probabilities: NDArray[np.float32]
+
+    @staticmethod
+    def concatenated(parts: "Sequence[Answers]") -> "Answers":
+        """Return the rows of one or more parts as one."""
+        return Answers(
+            np.concatenate([part.label_ids for part in parts]),
+            np.concatenate([part.probabilities for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.label_ids)
+
+    def rows(self, start: int, stop: int) -> "Answers":
+        """Return some of the rows."""
+        return Answers(self.label_ids[start:stop], self.probabilities[start:stop])
+
+    def best(self) -> "pl.Series":
+        """Return the probability of each row's label, Float32 [rows], null where blank."""
+        picked = np.take_along_axis(
+            self.probabilities, np.maximum(self.label_ids, 0)[:, None].astype(np.intp), axis=1
+        )
+        return self._null_where_blank("score", picked[:, 0])
+
+    def of_class(self, number: int) -> "pl.Series":
+        """Return the probability of one class, Float32 [rows], null where blank."""
+        return self._null_where_blank("score", self.probabilities[:, number])
+
+    def labels(self, values: tuple[str, ...]) -> "pl.Series":
+        """Return the labels' names, String [rows], null where blank."""
+        import polars as pl
+
+        known = pl.Series("label", values, dtype=pl.String)
+        ids = self._null_where_blank("label", self.label_ids).cast(pl.UInt32)
+        return known.gather(ids)
+
+    def _null_where_blank(
+        self, name: str, values: NDArray[np.int16] | NDArray[np.float32]
+    ) -> "pl.Series":
+        import polars as pl
+
+        blank = pl.Series(self.label_ids < 0, dtype=pl.Boolean)
+        column = pl.Series(name, np.ascontiguousarray(values))
+        return pl.select(pl.when(~blank).then(column).alias(name)).to_series()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scores:
-    """The answers for one window, in the order of its rows."""
+class Scores(Answers):
+    """The answers for one window, and how the model came by them."""
 
-    label_ids: NDArray[np.int16]  # [rows]; -1 where the text is blank
-    #: [rows, classes], after temperature; NaN where blank, and where another class than the best
-    #: is not known because the answer was taken over.
-    probabilities: NDArray[np.float32]
     counters: Counters
     lengths: NDArray[np.int64]  # [tokens of the longest + 1]; scored rows by their tokens
     #: Texts that an earlier window had answered. No counter: a run that was resumed begins with

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scorer.errors import TweetscoreError
 from scorer.files.csv.options import CsvOptions
-from scorer.records import Known, Scores
+from scorer.records import Answers, Scores
 
 if TYPE_CHECKING:
     import polars as pl
@@ -146,7 +146,7 @@ class TextClassifier(Protocol):
     def prepare(self, texts: "pl.Series") -> Any:
         """Normalise and tokenise one window."""
 
-    def score(self, prepared: Any, known: Known | None = None) -> Scores:
+    def score(self, prepared: Any, known: Answers | None = None) -> Scores:
         """Run the model on a prepared window, but for what is known."""
 
 

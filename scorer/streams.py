@@ -4,12 +4,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any, TypeVar
 
-import numpy as np
 import polars as pl
 
 from scorer.ahead import one_ahead
-from scorer.files.source import ScoredSlice
-from scorer.records import Scores
+from scorer.records import Answers, Scores
 from scorer.run_options import TextClassifier, window_rows
 
 T = TypeVar("T")
@@ -17,7 +15,7 @@ T = TypeVar("T")
 
 def scored(
     classifier: TextClassifier, pieces: Iterable[tuple[T, pl.Series]]
-) -> Iterator[tuple[T, ScoredSlice]]:
+) -> Iterator[tuple[T, Answers]]:
     """Yield each piece with the answers for its texts, in order.
 
     The pieces are read in another thread, which is at most one piece ahead. Inside a piece
@@ -28,7 +26,7 @@ def scored(
         for piece, window, is_last in windows:
             held.append(classifier.score(window))
             if is_last:
-                yield piece, _joined(held)
+                yield piece, Answers.concatenated(held)
                 held = []
 
 
@@ -41,12 +39,3 @@ def _prepared(
         starts = range(0, max(len(texts), 1), rows)  # no texts are one window too
         for start in starts:
             yield piece, classifier.prepare(texts.slice(start, rows)), start == starts[-1]
-
-
-def _joined(windows: list[Scores]) -> ScoredSlice:
-    return ScoredSlice(
-        offset=0,
-        digest=b"",  # nothing is stored: there is no input to hold it against
-        label_ids=np.concatenate([window.label_ids for window in windows]),
-        probabilities=np.concatenate([window.probabilities for window in windows]),
-    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorer import keys
 from scorer.errors import DataError, InputMissing
-from scorer.files.earlier import Answers, Earlier
+from scorer.files.earlier import Earlier, EarlierAnswers
 from scorer.files.publish import report_on
 from scorer.files.source import Source
 from scorer.files.state import differences
@@ -69,7 +69,7 @@ def _unusable(report: dict[str, Any], key: dict[str, Any], options: RunOptions) 
 @contextmanager
 def answers_of(
     earlier: Earlier | str | None, source: Source, directory: Path, record: RunRecord
-) -> Iterator[Answers | None]:
+) -> Iterator[EarlierAnswers | None]:
     """Yield the earlier answers for an input until the block ends, or None.
 
     Args:

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from scorer.errors import DataError, InputMissing
 from scorer.files.nested import Inside, Keys, find_keys, no_text
-from scorer.files.source import OutputColumns, ScoredSlice
+from scorer.files.source import OutputColumns
 from scorer.files.storage import is_directory
 from scorer.memory import is_beyond_all
+from scorer.records import Answers
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
@@ -219,7 +220,7 @@ def scored_schema(schema: pa.Schema, plan: OutputColumns) -> pa.Schema:
     return schema
 
 
-def added_columns(part: ScoredSlice, plan: OutputColumns) -> list[pa.Array]:
+def added_columns(part: Answers, plan: OutputColumns) -> list[pa.Array]:
     """Return what one window's rows get, a column each."""
     labels = _narrow(part.labels(plan.label_values).to_arrow())
     scores = [part.best(), *(part.of_class(i) for i in range(len(plan.score_columns)))]

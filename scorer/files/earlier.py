@@ -23,7 +23,7 @@ from scorer.files.join import ASKED, Found, Join, Rows, known_type
 from scorer.files.publish import FileIdentity
 from scorer.files.source import OutputColumns, Source, input_changed
 from scorer.files.storage import reading
-from scorer.records import Known, TextWindow
+from scorer.records import Answers, TextWindow
 
 _ASKED_AT_ONCE = 1 << 14  # rows of the input
 
@@ -62,7 +62,7 @@ class Earlier:
         """Return what tells it from any other."""
         return str(self._report["output"]["sha256"])
 
-    def read(self, directory: Path) -> "Answers":
+    def read(self, directory: Path) -> "EarlierAnswers":
         """Read it, and keep what is needed of it in a directory until the answers are closed.
 
         Raises:
@@ -74,7 +74,7 @@ class Earlier:
         except BaseException:
             join.remove()
             raise
-        return Answers(join, self._hashes, len(self._plan.label_values), self._id_column)
+        return EarlierAnswers(join, self._hashes, len(self._plan.label_values), self._id_column)
 
     def _known(self) -> Iterator[Rows]:
         """Yield the rows that have an id and an answer."""
@@ -114,7 +114,7 @@ class Earlier:
         return rows
 
 
-class Answers:
+class EarlierAnswers:
     """The answers of an earlier output for the rows of an input, until they are closed."""
 
     def __init__(self, join: Join, hashes: _Hashes, classes: int, id_column: str) -> None:
@@ -146,7 +146,7 @@ class Answers:
             rows["row"] = window.offset + np.flatnonzero(there)
             yield rows
 
-    def known(self, window: TextWindow) -> Known:
+    def known(self, window: TextWindow) -> Answers:
         """Return the answers for a window; windows are asked for in order, some may be left out.
 
         Raises:
@@ -165,7 +165,7 @@ class Answers:
             probabilities[rows] = found["scores"]
         else:
             probabilities[rows, found["label"]] = found["scores"][:, 0]
-        return Known(label_ids, probabilities)
+        return Answers(label_ids, probabilities)
 
 
 class _Column:

@@ -147,9 +147,9 @@ def _from_bytes(content: bytes) -> tuple[ScoredSlice, NDArray[np.int64]]:
     # which it would read, too: a digest is no UTF-8.
     columns = pl.DataFrame(batch.replace_schema_metadata(None))
     part = ScoredSlice(
+        columns["label_id"].fill_null(-1).to_numpy(),
+        columns["probabilities"].to_numpy(),
         offset=int(metadata[b"offset"]),
         digest=metadata[b"digest"],
-        label_ids=columns["label_id"].fill_null(-1).to_numpy(),
-        probabilities=columns["probabilities"].to_numpy(),
     )
     return part, np.frombuffer(metadata[b"lengths"], "<i8").astype(np.int64)

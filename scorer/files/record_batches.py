@@ -9,7 +9,8 @@ from pyarrow import RecordBatch, Table
 
 from scorer.errors import DataError, UsageError, shown
 from scorer.files import batches
-from scorer.files.source import OutputColumns, ScoredSlice
+from scorer.files.source import OutputColumns
+from scorer.records import Answers
 
 __all__ = [
     "RecordBatch",
@@ -147,28 +148,18 @@ def _values(rows: Rows, column: batches.Column) -> pa.Array | pa.ChunkedArray:
     return pa.chunked_array([column.of(batch) for batch in rows.to_batches()], column.type)
 
 
-def with_answers(rows: Rows, answers: ScoredSlice, columns: OutputColumns) -> Rows:
+def with_answers(rows: Rows, answers: Answers, columns: OutputColumns) -> Rows:
     """Return a batch or a table with the columns that scoring appends; its metadata is kept."""
     schema = batches.scored_schema(rows.schema, columns)
     if isinstance(rows, RecordBatch):
         added = batches.added_columns(answers, columns)
         return RecordBatch.from_arrays([*rows.columns, *added], schema=schema)
     pieces = [
-        batches.added_columns(_cut(answers, start), columns)
+        batches.added_columns(answers.rows(start, start + _CHUNK), columns)
         for start in range(0, max(len(answers), 1), _CHUNK)
     ]
     chunked = [pa.chunked_array(chunks) for chunks in zip(*pieces, strict=True)]
     return Table.from_arrays([*rows.columns, *chunked], schema=schema)
-
-
-def _cut(answers: ScoredSlice, start: int) -> ScoredSlice:
-    here = slice(start, start + _CHUNK)
-    return ScoredSlice(
-        offset=answers.offset + start,
-        digest=answers.digest,
-        label_ids=answers.label_ids[here],
-        probabilities=answers.probabilities[here],
-    )
 
 
 def _no_stream(given: object, error: Exception) -> UsageError:

@@ -9,12 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.transcode import Encoding
-from scorer.records import TextWindow
+from scorer.records import Answers, TextWindow
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
@@ -90,45 +87,11 @@ class OutputColumns:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScoredSlice:
+class ScoredSlice(Answers):
     """The stored answers for one window."""
 
     offset: int  # of the first row in the input, rejects not counted
     digest: bytes  # of the window's texts, by TextDigest
-    label_ids: NDArray[np.int16]  # [rows]; -1 where the text is blank
-    probabilities: NDArray[np.float32]  # [rows, classes]; NaN where blank
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.label_ids)
-
-    def best(self) -> "pl.Series":
-        """Return the probability of each row's label, Float32 [rows], null where blank."""
-        picked = np.take_along_axis(
-            self.probabilities, np.maximum(self.label_ids, 0)[:, None].astype(np.intp), axis=1
-        )
-        return self._null_where_blank("score", picked[:, 0])
-
-    def of_class(self, number: int) -> "pl.Series":
-        """Return the probability of one class, Float32 [rows], null where blank."""
-        return self._null_where_blank("score", self.probabilities[:, number])
-
-    def labels(self, values: tuple[str, ...]) -> "pl.Series":
-        """Return the labels' names, String [rows], null where blank."""
-        import polars as pl
-
-        known = pl.Series("label", values, dtype=pl.String)
-        ids = self._null_where_blank("label", self.label_ids).cast(pl.UInt32)
-        return known.gather(ids)
-
-    def _null_where_blank(
-        self, name: str, values: NDArray[np.int16] | NDArray[np.float32]
-    ) -> "pl.Series":
-        import polars as pl
-
-        blank = pl.Series(self.label_ids < 0, dtype=pl.Boolean)
-        column = pl.Series(name, np.ascontiguousarray(values))
-        return pl.select(pl.when(~blank).then(column).alias(name)).to_series()
 
 
 class TextDigest:

@@ -26,7 +26,7 @@ from scorer.inference.remembered import Remembered
 from scorer.inference.runtime.near_ties import are_near
 from scorer.inference.runtime.session import RuntimeInfo, Session
 from scorer.inference.tokens import Tokens
-from scorer.records import Known, Scores
+from scorer.records import Answers, Scores
 
 #: Tokens of a window that the canary goes with: some 1,600 tweets. A session that fails the gate
 #: has computed them for nothing: with AMX up to 1 s of MiniLM, 12 s of GPT-2. A longer run would
@@ -124,7 +124,7 @@ class Classifier:
         if exact := self._session.exact:
             _ask(exact, tokens, texts[are_near(answers[texts])], answers)
 
-    def score(self, prepared: Prepared, known: Known | None = None) -> Scores:
+    def score(self, prepared: Prepared, known: Answers | None = None) -> Scores:
         """Run the model on a prepared window.
 
         Args:
@@ -182,7 +182,7 @@ class Classifier:
         return self.score(self.prepare(texts))
 
 
-def _donors(prepared: Prepared, known: Known | None) -> NDArray[np.int64]:
+def _donors(prepared: Prepared, known: Answers | None) -> NDArray[np.int64]:
     """Return for each distinct text a row whose answer is known, or -1; a last -1 for blanks."""
     donors = np.full(len(prepared.tokens.lengths) + 1, -1)
     if known is not None:

@@ -16,7 +16,7 @@ _SUMMED = 1e-5  # how far the probabilities of a row may add up to something els
 Flags = NDArray[np.bool_]
 
 
-class Answers:
+class AnswerCheck:
     """The appended columns as they go by."""
 
     def __init__(self, report: Mapping[str, Any]) -> None:

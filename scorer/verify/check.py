@@ -24,7 +24,7 @@ from scorer.monitor.run_report import describe_input
 from scorer.pipeline import LocalModel
 from scorer.reported import appended_columns, reading_options, report_of
 from scorer.run_options import STDIN, Model, RunOptions
-from scorer.verify.answers import Answers
+from scorer.verify.answers import AnswerCheck
 from scorer.verify.consistency import inconsistencies
 from scorer.verify.model_fields import contradicted_by
 from scorer.verify.reject_lines import differences
@@ -84,7 +84,7 @@ class _Check:
         self._missing = False
         self._no_model = ""
         self._report = report_of(output)
-        self._answers = Answers(self._report)
+        self._answers = AnswerCheck(self._report)
         self._sample = Sample(self._report["counters"]["rows"], rescore)
 
     def run(self, model_of: Callable[[Mapping[str, Any]], Model]) -> Verdict:

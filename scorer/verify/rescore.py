@@ -15,7 +15,7 @@ from scorer.files.source import Source
 from scorer.inference.baseline import baseline_of
 from scorer.inference.gate import bounds
 from scorer.monitor.drift import Drift
-from scorer.records import Counters, Scores
+from scorer.records import Answers, Counters, Scores
 from scorer.run_options import Model, TextClassifier, window_rows
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ def _differences(
     sample: Sample, windows: Sequence[Scores], report: Mapping[str, Any], bounds: _Bounds
 ) -> "Iterator[Finding]":
     names = pl.Series([each["written_as"] for each in report["labels"]], dtype=pl.String)
-    ids = np.concatenate([window.label_ids for window in windows])
-    probabilities = np.concatenate([window.probabilities for window in windows])
+    found = Answers.concatenated(windows)
+    ids, probabilities = found.label_ids, found.probabilities
     blank = ids < 0
     written_blank = sample.labels.is_null().to_numpy()
     yield from _at(sample, "blank in one of the two", blank != written_blank)

@@ -27,7 +27,7 @@ import polars as pl
 from scorer import pipeline
 from scorer.inference.gate import Figures
 from scorer.inference.runtime.session import RuntimeInfo
-from scorer.records import Counters, Known, Scores
+from scorer.records import Answers, Counters, Scores
 from scorer.run_options import RunOptions
 
 PIECE = 500_000  # rows generated at once
@@ -61,7 +61,7 @@ class StubClassifier:
         """Return the lengths in bytes, 0 where blank."""
         return texts.str.len_bytes().fill_null(0)
 
-    def score(self, prepared: pl.Series, known: Known | None = None) -> Scores:
+    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
         """Label by length; what is known would be the same."""
         lengths = prepared.to_numpy()
         ids = np.where(lengths == 0, -1, lengths % 3).astype(np.int16)

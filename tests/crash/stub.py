@@ -13,7 +13,7 @@ from scorer.inference.bundle import Bundle
 from scorer.inference.gate import Figures
 from scorer.inference.normalize import Normalizer
 from scorer.inference.runtime.session import RuntimeInfo
-from scorer.records import Counters, Known, Scores
+from scorer.records import Answers, Counters, Scores
 
 LABELS = ("negative", "neutral", "positive")
 
@@ -91,7 +91,7 @@ class StubClassifier:
         """Return the texts, blank ones empty."""
         return texts.fill_null("").str.strip_chars()
 
-    def score(self, prepared: pl.Series, known: Known | None = None) -> Scores:
+    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
         """Answer one window, what is known of it as an earlier output does."""
         self._windows += 1
         self._note(f"score {len(prepared)}")

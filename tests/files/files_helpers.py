@@ -39,7 +39,7 @@ def answers(windows: Iterable[TextWindow]) -> list[ScoredSlice]:
         ids = np.array([label_of(text) for text in window.texts], np.int16)
         scores = _SCORES[ids].copy().reshape(len(ids), 3)
         scores[ids < 0] = np.nan
-        found.append(ScoredSlice(window.offset, text_digest(window.texts), ids, scores))
+        found.append(ScoredSlice(ids, scores, window.offset, text_digest(window.texts)))
     return found
 
 

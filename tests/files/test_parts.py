@@ -9,7 +9,7 @@ import pytest
 from scorer.errors import StorageError
 from scorer.files.journal import Journal
 from scorer.files.parts import Parts
-from scorer.files.source import ScoredSlice, TextDigest, text_digest
+from scorer.files.source import TextDigest, text_digest
 from scorer.records import Counters, Scores
 
 
@@ -168,8 +168,7 @@ def test_digest_depends_on_texts_not_on_pieces() -> None:
 
 def test_blank_rows_have_neither_label_nor_score() -> None:
     """Null in every appended column."""
-    answer = scores((1, 0.25, 0.75), (-1, NAN, NAN))
-    part = ScoredSlice(0, b"", answer.label_ids, answer.probabilities)
+    part = scores((1, 0.25, 0.75), (-1, NAN, NAN))
     assert part.labels(("no", "yes")).to_list() == ["yes", None]
     assert part.best().to_list() == [0.75, None]
     assert part.of_class(0).to_list() == [0.25, None]

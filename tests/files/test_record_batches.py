@@ -4,12 +4,11 @@ import pytest
 
 from scorer.errors import DataError, UsageError
 from scorer.files import record_batches
-from scorer.files.source import OutputColumns, ScoredSlice
+from scorer.files.source import OutputColumns
+from scorer.records import Answers
 
 COLUMNS = OutputColumns("label", "score", ("no", "yes"), ("score_no", "score_yes"))
-ANSWERS = ScoredSlice(
-    offset=0,
-    digest=b"",
+ANSWERS = Answers(
     label_ids=np.array([1, -1], np.int16),
     probabilities=np.array([[0.25, 0.75], [np.nan, np.nan]], np.float32),
 )
@@ -50,9 +49,7 @@ def test_a_table_of_several_chunks_gets_columns_in_pieces(monkeypatch: pytest.Mo
         [pa.record_batch({"text": texts}) for texts in (["a"], ["", "b"])]
     )
     assert record_batches.texts_of(table, "text", COLUMNS).to_list() == ["a", "", "b"]
-    given = ScoredSlice(
-        offset=0,
-        digest=b"",
+    given = Answers(
         label_ids=np.array([1, -1, 0], np.int16),
         probabilities=np.array([[0.25, 0.75], [np.nan, np.nan], [0.5, 0.5]], np.float32),
     )
@@ -65,7 +62,7 @@ def test_a_table_of_several_chunks_gets_columns_in_pieces(monkeypatch: pytest.Mo
 def test_a_table_without_rows_gets_its_columns_too() -> None:
     """As a batch without rows does."""
     table = pa.table({"text": pa.array([], pa.string())})
-    none = ScoredSlice(0, b"", np.empty(0, np.int16), np.empty((0, 2), np.float32))
+    none = Answers(np.empty(0, np.int16), np.empty((0, 2), np.float32))
     scored = record_batches.with_answers(table, none, COLUMNS)
     assert scored.schema.names == ["text", "label", "score", "score_no", "score_yes"]
     assert scored.num_rows == 0

@@ -44,7 +44,7 @@ def stub(window):
     seen["windows"] += 1
     seen["rejects"] += [(r.line, r.kind, len(r.raw)) for r in window.rejects][: 9]
     scores = np.full((rows, 2), 0.5, np.float32)
-    return ScoredSlice(window.offset, text_digest(window.texts), np.zeros(rows, np.int16), scores)
+    return ScoredSlice(np.zeros(rows, np.int16), scores, window.offset, text_digest(window.texts))
 
 try:
     source = open_source(Path(sys.argv[1]))

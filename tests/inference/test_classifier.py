@@ -25,7 +25,7 @@ from scorer.inference.prepare import Preparation
 from scorer.inference.runtime import cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.runtime.select import Choice, choices
-from scorer.records import Counters, Known, Scores
+from scorer.records import Answers, Counters, Scores
 
 MACHINE = inspect()
 CPU_DEVICES = list(dict.fromkeys(choice.device for choice in choices("cpu", "fp32", MACHINE))) or [
@@ -450,7 +450,7 @@ def test_a_bundle_that_changes_while_it_is_loaded_is_refused(
         open_classifier(bundle, device="builtin")
 
 
-def known_of(scores: Scores, rows: Sequence[int], *, all_classes: bool) -> Known:
+def known_of(scores: Scores, rows: Sequence[int], *, all_classes: bool) -> Answers:
     """Return what an earlier output says of some rows."""
     label_ids = np.full_like(scores.label_ids, -1)
     probabilities = np.full_like(scores.probabilities, np.nan)
@@ -459,7 +459,7 @@ def known_of(scores: Scores, rows: Sequence[int], *, all_classes: bool) -> Known
     assert best.all()
     if all_classes:
         probabilities[rows] = scores.probabilities[rows]
-    return Known(label_ids, probabilities)
+    return Answers(label_ids, probabilities)
 
 
 @pytest.mark.parametrize("all_classes", [True, False])

@@ -11,7 +11,7 @@ from scorer.inference.bundle import Bundle
 from scorer.inference.gate import Figures
 from scorer.inference.normalize import Normalizer
 from scorer.inference.runtime.session import RuntimeInfo
-from scorer.records import Counters, Known, Scores
+from scorer.records import Answers, Counters, Scores
 
 #: What the stub would have answered to 1,000 texts: a third of each label, all with 0.8.
 BASELINE = {
@@ -72,7 +72,7 @@ class StubClassifier:
         """Return the texts, blank ones empty."""
         return texts.fill_null("")
 
-    def score(self, prepared: pl.Series, known: Known | None = None) -> Scores:
+    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
         """Read the answers off the texts, and leave those that are known."""
         self.before_scoring()
         self.windows.append(len(prepared))

@@ -19,7 +19,7 @@ from scorer.errors import DataError, GateFailed, exit_code
 from scorer.files import earlier
 from scorer.files.publish import FileIdentity
 from scorer.monitor.report_check import contradictions, malformed
-from scorer.records import Counters, Known, Scores
+from scorer.records import Answers, Counters, Scores
 from scorer.run_options import RunOptions
 from tests.crash.stub import answer
 from tests.pipeline.conftest import StubClassifier
@@ -44,7 +44,7 @@ class Counting(StubClassifier):
         self.edition = edition
         self.asked: list[str] = []
 
-    def score(self, prepared: pl.Series, known: Known | None = None) -> Scores:
+    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
         """Answer what is not known."""
         self.before_scoring()
         blank = (prepared == "").to_numpy()
@@ -414,14 +414,14 @@ def test_an_input_that_is_changed_meanwhile_fails(
     run(path, Counting())
     write(path, [(1, "one"), (2, "two"), (3, "three")])
     status, output = path.stat(), output_of(path).read_bytes()
-    real = earlier.Answers.look_up
+    real = earlier.EarlierAnswers.look_up
 
     def change(self: Any, source: Any) -> None:
         real(self, source)
         path.write_text("id,text\n2,two\n1,one\n3,three\n")
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    monkeypatch.setattr(earlier.Answers, "look_up", change)
+    monkeypatch.setattr(earlier.EarlierAnswers, "look_up", change)
     with pytest.raises(DataError, match="changed while it was scored"):
         run(path, Counting())
     assert output_of(path).read_bytes() == output

@@ -9,7 +9,7 @@ import pytest
 from scorer import pipeline
 from scorer.errors import InvalidBundle
 from scorer.inference.runtime.session import RuntimeInfo
-from scorer.records import Known, Scores
+from scorer.records import Answers, Scores
 from scorer.run_options import RunOptions
 from scorer.verify.check import verify
 from scorer.verify.rescore import Sample
@@ -26,7 +26,7 @@ class Shifted(StubClassifier):
         self._by = np.float32(by)
         self._label = label
 
-    def score(self, prepared: pl.Series, known: Known | None = None) -> Scores:
+    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
         """Answer otherwise."""
         found = super().score(prepared, known)
         ids = found.label_ids

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from scorer.files.cells import Flags, decimal, flags, joined, pieces
 from scorer.files.csv.dialect import QUOTE, Dialect, quoted_if_needed
 from scorer.files.csv.records import Records
-from scorer.files.source import OutputColumns, ScoredSlice
+from scorer.files.source import OutputColumns
+from scorer.records import Answers
 
 
 def texts_of(records: Records) -> pl.Series:
@@ -86,7 +87,7 @@ def with_cells(records: Records, cells: pl.Series) -> bytes:
     return joined(content, appended, endings)
 
 
-def appended_cells(part: ScoredSlice, plan: OutputColumns, dialect: Dialect) -> pl.Series:
+def appended_cells(part: Answers, plan: OutputColumns, dialect: Dialect) -> pl.Series:
     """Return what a window's records get: String [rows], each beginning with a delimiter."""
     names = tuple(quoted_if_needed(value, dialect) for value in plan.label_values)
     columns = [part.labels(names), decimal(part.best())]

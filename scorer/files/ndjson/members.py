@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 
 from scorer.files.cells import decimal, joined, pieces
 from scorer.files.ndjson.objects import Objects
-from scorer.files.source import OutputColumns, ScoredSlice
+from scorer.files.source import OutputColumns
+from scorer.records import Answers
 
 
 def spelled(text: str) -> str:
@@ -16,7 +17,7 @@ def spelled(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def appended_members(part: ScoredSlice, plan: OutputColumns) -> pl.Series:
+def appended_members(part: Answers, plan: OutputColumns) -> pl.Series:
     """Return what a window's objects get: String [rows], without the comma in front."""
     values = [part.labels(tuple(map(spelled, plan.label_values))), decimal(part.best())]
     values += [decimal(part.of_class(i)) for i in range(len(plan.score_columns))]
