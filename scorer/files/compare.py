@@ -12,9 +12,8 @@ from typing import Any, Protocol, TypeVar
 import polars as pl
 
 from scorer.files.csv.options import CsvOptions
-from scorer.files.feed import RowFeed
 from scorer.files.formats import Kind, format_of
-from scorer.files.source import OutputColumns, Source
+from scorer.files.source import OutputColumns, Rebatcher, Source
 
 Piece = TypeVar("Piece", bound=Sized)
 
@@ -124,7 +123,7 @@ class Comparison:
     def rows(self) -> Iterator[Compared]:
         """Yield the output's rows in pieces; reads the input to its end too."""
         pair = self._pair
-        feed = RowFeed(self._counted(pair.input_pieces()), pair.cut)
+        feed = Rebatcher(self._counted(pair.input_pieces()), pair.cut)
         offset = 0
         for piece in pair.output_pieces():
             found = pair.answers(piece, offset)

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from scorer.errors import DataError
 from scorer.files.compare import Compared, Comparison, InputOptions
 from scorer.files.csv.options import CsvOptions
-from scorer.files.feed import RowFeed
 from scorer.files.join import ASKED, Found, Join, Rows, known_type
 from scorer.files.publish import FileIdentity
-from scorer.files.source import OutputColumns, Source, input_changed
+from scorer.files.source import OutputColumns, Rebatcher, Source, input_changed
 from scorer.files.storage import reading
 from scorer.records import Answers, TextWindow
 
@@ -172,7 +171,7 @@ class _Column:
     """A column's values, taken in step with what is read beside them."""
 
     def __init__(self, pieces: Iterator[pl.Series]) -> None:
-        self._feed = RowFeed(pieces, lambda piece, start, stop: piece[start:stop])
+        self._feed = Rebatcher(pieces, lambda piece, start, stop: piece[start:stop])
 
     def take(self, rows: int) -> pl.Series:
         """Return the next values; null where the file has grown shorter meanwhile."""

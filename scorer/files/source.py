@@ -1,13 +1,13 @@
-"""What a format is to the rest of the program, and what travels back to it for writing."""
+"""What a format is to the rest of the program, and the second pass that all formats share."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.transcode import Encoding
@@ -18,6 +18,17 @@ if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
 
 NOTHING_FOUND: Mapping[str, Any] = MappingProxyType({})
 RECORD_CAP = 1 << 20  # bytes of UTF-8 in a record or line of a text format
+
+
+class Sliced(Protocol):
+    """A column of polars or of pyarrow."""
+
+    def __getitem__(self, rows: slice, /) -> Self:
+        """Return some of its rows."""
+
+
+Rows = TypeVar("Rows", bound=Sized)
+Column = TypeVar("Column", bound=Sliced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +148,75 @@ def blaming_changes(path: Path, has_changed: Callable[[], bool]) -> Iterator[Non
         raise
 
 
-def check_offset(path: Path, part: ScoredSlice, reached: int) -> None:
-    """Raise StorageError unless the slice begins at the row that the second pass has reached."""
-    if part.offset != reached:
-        raise StorageError(
-            f"the stored results for {path} go on at row {part.offset} instead of {reached}",
-            "run again",
-        )
+class Rebatcher(Generic[Rows]):
+    """Cuts a stream of batches of rows anew, holding one of them at a time."""
+
+    def __init__(self, batches: Iterator[Rows], cut: Callable[[Rows, int, int], Rows]) -> None:
+        self._batches = batches
+        self._cut = cut
+        self._held: Rows | None = None
+        self._at = 0
+
+    def take(self, rows: int) -> Iterator[Rows]:
+        """Yield the next `rows` rows in batches, fewer at the end of the stream."""
+        while rows and (held := self._current()) is not None:
+            stop = min(len(held), self._at + rows)
+            yield self._cut(held, self._at, stop)
+            rows -= stop - self._at
+            self._at = stop
+
+    def has_more(self) -> bool:
+        """Tell whether rows are left."""
+        return self._current() is not None
+
+    def _current(self) -> Rows | None:
+        while self._held is None or self._at == len(self._held):
+            self._held = next(self._batches, None)
+            self._at = 0
+            if self._held is None:
+                return None
+        return self._held
+
+
+def second_pass(
+    path: Path,
+    rows: Rebatcher[Rows],
+    texts_of: "Callable[[Rows], pl.Series]",
+    results: Iterable[ScoredSlice],
+    columns_of: Callable[[Answers], Sequence[Column]],
+) -> Iterator[tuple[Rows, list[Column]]]:
+    """Yield the input's rows once more in batches, each with the columns that scoring appends.
+
+    Args:
+        path: The input, for messages.
+        rows: All of its rows.
+        texts_of: Returns the texts of a batch.
+        results: What the first pass stored, in order.
+        columns_of: Returns what is appended to the rows that some answers belong to.
+
+    Raises:
+        DataError: The texts are not those that were scored.
+        StorageError: The results are not one after the other.
+    """
+    reached = 0
+    for part in results:
+        if part.offset != reached:
+            raise StorageError(
+                f"the stored results for {path} go on at row {part.offset} instead of {reached}",
+                "run again",
+            )
+        columns = columns_of(part)
+        digest = TextDigest()
+        at = 0
+        for batch in rows.take(len(part)):
+            digest.update(texts_of(batch))
+            yield batch, [column[at : at + len(batch)] for column in columns]
+            at += len(batch)
+        if at != len(part) or digest.digest() != part.digest:
+            raise input_changed(path)
+        reached += at
+    if rows.has_more():
+        raise input_changed(path)
 
 
 class Source(Protocol):

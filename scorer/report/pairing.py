@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scorer.errors import DataError
-from scorer.files.feed import RowFeed
+from scorer.files.source import Rebatcher
 from scorer.files.storage import writing
 from scorer.report.opened import Opened, Rows
 from scorer.report.statistics import Ids
@@ -64,7 +64,7 @@ class Pairing:
         return self._by_order() if self.id_column is None else self._by_id(self.id_column)
 
     def _by_order(self) -> Iterator[Pairs]:
-        feed = RowFeed(self.earlier.rows(), Rows.cut)
+        feed = Rebatcher(self.earlier.rows(), Rows.cut)
         for rows in self.later.rows():
             at = 0
             for old in feed.take(len(rows)):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,13 @@ from scorer.errors import DataError, StorageError
 from scorer.files import batches
 from scorer.files.arrow.messages import batches_of, is_stream
 from scorer.files.arrow.rows import BatchesOut, Held
-from scorer.files.feed import RowFeed
 from scorer.files.source import (
     NOTHING_FOUND,
     OutputColumns,
+    Rebatcher,
     ScoredSlice,
-    TextDigest,
-    check_offset,
     input_changed,
+    second_pass,
 )
 from scorer.files.storage import reading, writing
 from scorer.files.transcode import Encoding
@@ -92,13 +92,11 @@ class ArrowSource:
             out = BatchesOut(writer, self.scored_schema(plan))
             held = out.watch(self._read(None))
             texts = (piece for each in held for piece in self._pieces(each, self._text))
-            feed = RowFeed(texts, _cut)
-            for part in results:
-                check_offset(self.path, part, count)
-                self._add(part, plan, feed, out)
-                count += len(part)
-            if feed.has_more():
-                raise input_changed(self.path)
+            rows = Rebatcher(texts, _cut)
+            added = partial(batches.added_columns, plan=plan)
+            for batch, cells in second_pass(self.path, rows, lambda texts: texts, results, added):
+                out.add(cells)
+                count += len(batch)
             out.flush()
         _check_written(destination, count)
         return count
@@ -110,19 +108,6 @@ class ArrowSource:
     def scored_schema(self, plan: OutputColumns) -> pa.Schema:
         """Return the input's schema with the appended columns."""
         return batches.scored_schema(self.schema, plan)
-
-    def _add(
-        self, part: ScoredSlice, plan: OutputColumns, feed: RowFeed[pl.Series], out: BatchesOut
-    ) -> None:
-        added = batches.added_columns(part, plan)
-        digest = TextDigest()
-        at = 0
-        for texts in feed.take(len(part)):
-            digest.update(texts)
-            out.add([column.slice(at, len(texts)) for column in added])
-            at += len(texts)
-        if at != len(part) or digest.digest() != part.digest:
-            raise input_changed(self.path)
 
     def _pieces(self, held: Held, column: batches.Column) -> Iterator[pl.Series]:
         """Yield a batch's texts in pieces that fit the memory."""

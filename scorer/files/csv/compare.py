@@ -17,9 +17,8 @@ from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records
 from scorer.files.csv.source import CsvSource
 from scorer.files.csv.text import texts_of
-from scorer.files.feed import RowFeed
 from scorer.files.formats import Kind
-from scorer.files.source import RECORD_CAP, OutputColumns, Source
+from scorer.files.source import RECORD_CAP, OutputColumns, Rebatcher, Source
 
 _CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
 
@@ -39,7 +38,7 @@ class CsvPair:
         self._source = source if isinstance(source, CsvSource) else None
         self._plan = plan
         self._kind = kind
-        self._feeds: dict[str, RowFeed[Records]] = {}  # of the columns that are asked for
+        self._feeds: dict[str, Rebatcher[Records]] = {}  # of the columns that are asked for
         names = options.columns
         # Its "text" is the label: where that cell begins, the input's record has ended.
         self.scored = CsvSource(
@@ -147,7 +146,7 @@ class CsvPair:
                 kind=self._kind,
                 cap=RECORD_CAP + _CELLS,
             )
-            self._feeds[name] = RowFeed(source.rows(), Records.rows)
+            self._feeds[name] = Rebatcher(source.rows(), Records.rows)
         cells = [texts_of(rows) for rows in self._feeds[name].take(len(piece))]
         return pl.concat([pl.Series("text", [], dtype=pl.String), *cells]).rename(name)
 

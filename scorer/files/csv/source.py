@@ -16,16 +16,15 @@ from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records, RecordSplitter
 from scorer.files.csv.text import appended_cells, appended_header, merged_rows, texts_of, with_cells
 from scorer.files.encoding_hint import conversion, is_taken, seen_in
-from scorer.files.feed import RowFeed
 from scorer.files.formats import Kind, format_of
 from scorer.files.likely_encoding import wide_encoding
 from scorer.files.source import (
     RECORD_CAP,
     OutputColumns,
+    Rebatcher,
     ScoredSlice,
-    TextDigest,
-    check_offset,
     input_changed,
+    second_pass,
 )
 from scorer.files.transcode import find_encoding, is_foreign_utf8
 from scorer.files.windows import Piece, cut_windows
@@ -154,33 +153,22 @@ class CsvSource:
         """
         self.check_plan(plan)
         blanks = self._blanks()
-        rows = RowFeed(self._rows(self._text_cell, blanks), Records.rows)
+        rows = Rebatcher(self._rows(self._text_cell, blanks), Records.rows)
         count = 0
         with write_blocks(destination, self._compression) as sink:
             sink.write(self.scored_header(plan))
-            for part in results:
-                check_offset(self.path, part, count)
-                for block in self._scored_blocks(part, plan, rows):
-                    sink.write(block)
-                count += len(part)
-            if rows.has_more():
-                raise input_changed(self.path)
+            for records, (cells,) in second_pass(
+                self.path,
+                rows,
+                texts_of,
+                results,
+                lambda part: [appended_cells(part, plan, self.dialect)],
+            ):
+                sink.write(self._encoding.from_utf8(with_cells(records, cells)))
+                count += len(records)
             if count != self._limit:
                 sink.write(self._encoding.from_utf8(blanks.tail))
         return count
-
-    def _scored_blocks(
-        self, part: ScoredSlice, plan: OutputColumns, rows: RowFeed[Records]
-    ) -> Iterator[bytes]:
-        cells = appended_cells(part, plan, self.dialect)
-        digest = TextDigest()
-        at = 0
-        for piece in rows.take(len(part)):
-            digest.update(texts_of(piece))
-            yield self._encoding.from_utf8(with_cells(piece, cells[at : at + len(piece)]))
-            at += len(piece)
-        if at != len(part) or digest.digest() != part.digest:
-            raise input_changed(self.path)
 
     def scored_header(self, plan: OutputColumns | None = None) -> bytes:
         """Return the file's beginning as it stands, or with the names of appended columns."""

@@ -10,7 +10,6 @@ import polars as pl
 
 from scorer.files.cells import is_utf8
 from scorer.files.compression import read_blocks, write_blocks
-from scorer.files.feed import RowFeed
 from scorer.files.formats import Kind, format_of
 from scorer.files.ndjson.lines import Lines, split_lines
 from scorer.files.ndjson.members import appended_members, with_members
@@ -22,10 +21,9 @@ from scorer.files.source import (
     NOTHING_FOUND,
     RECORD_CAP,
     OutputColumns,
+    Rebatcher,
     ScoredSlice,
-    TextDigest,
-    check_offset,
-    input_changed,
+    second_pass,
 )
 from scorer.files.transcode import Encoding
 from scorer.files.windows import Piece, cut_windows
@@ -136,31 +134,20 @@ class NdjsonSource:
             UsageError: a name exists already.
         """
         self.check_plan(plan)
-        rows = RowFeed(self.rows(), Objects.rows)
+        rows = Rebatcher(self.rows(), Objects.rows)
         count = 0
         with write_blocks(destination, self._compression) as sink:
             sink.write(self.bom)
-            for part in results:
-                check_offset(self.path, part, count)
-                for block in self._scored_blocks(part, plan, rows):
-                    sink.write(block)
-                count += len(part)
-            if rows.has_more():
-                raise input_changed(self.path)
+            for objects, (members,) in second_pass(
+                self.path,
+                rows,
+                lambda each: each.texts,
+                results,
+                lambda part: [appended_members(part, plan)],
+            ):
+                sink.write(with_members(objects, members))
+                count += len(objects)
         return count
-
-    def _scored_blocks(
-        self, part: ScoredSlice, plan: OutputColumns, rows: RowFeed[Objects]
-    ) -> Iterator[bytes]:
-        members = appended_members(part, plan)
-        digest = TextDigest()
-        at = 0
-        for piece in rows.take(len(part)):
-            digest.update(piece.texts)
-            yield with_members(piece, members[at : at + len(piece)])
-            at += len(piece)
-        if at != len(part) or digest.digest() != part.digest:
-            raise input_changed(self.path)
 
     def rows(self) -> Iterator[Objects]:
         """Yield the rows as they stand, in pieces, as far as the limit."""

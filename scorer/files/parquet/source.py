@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,16 @@ import pyarrow.parquet as pq
 
 from scorer.errors import DataError
 from scorer.files import batches
-from scorer.files.feed import RowFeed
 from scorer.files.parquet.check import reading_plans
 from scorer.files.parquet.pages import groups_of
 from scorer.files.parquet.rows import WRITE_BATCH, RowGroups, check_written
 from scorer.files.source import (
     NOTHING_FOUND,
     OutputColumns,
+    Rebatcher,
     ScoredSlice,
-    TextDigest,
-    check_offset,
     input_changed,
+    second_pass,
 )
 from scorer.files.storage import reading, writing
 from scorer.files.transcode import Encoding
@@ -91,16 +91,13 @@ class ParquetSource:
                 use_compliant_nested_type=False,  # the elements of lists keep their names
             ) as writer,
         ):
-            rows = RowGroups(writer, schema)
-            feed = RowFeed(rows.watch(self.rows()), batches.cut)
-            for part in results:
-                check_offset(self.path, part, count)
-                for batch in self._scored_batches(part, plan, feed, schema):
-                    rows.add(batch)
-                count += len(part)
-            if feed.has_more():
-                raise input_changed(self.path)
-            rows.flush()
+            groups = RowGroups(writer, schema)
+            rows = Rebatcher(groups.watch(self.rows()), batches.cut)
+            added = partial(batches.added_columns, plan=plan)
+            for batch, cells in second_pass(self.path, rows, self._texts, results, added):
+                groups.add(pa.RecordBatch.from_arrays([*batch.columns, *cells], schema=schema))
+                count += len(batch)
+            groups.flush()
         check_written(destination, count)
         return count
 
@@ -111,24 +108,6 @@ class ParquetSource:
     def scored_schema(self, plan: OutputColumns) -> pa.Schema:
         """Return the input's schema with the appended columns."""
         return batches.scored_schema(self.schema, plan)
-
-    def _scored_batches(
-        self,
-        part: ScoredSlice,
-        plan: OutputColumns,
-        feed: RowFeed[pa.RecordBatch],
-        schema: pa.Schema,
-    ) -> Iterator[pa.RecordBatch]:
-        added = batches.added_columns(part, plan)
-        digest = TextDigest()
-        at = 0
-        for batch in feed.take(len(part)):
-            digest.update(self._texts(batch))
-            cells = [column.slice(at, len(batch)) for column in added]
-            yield pa.RecordBatch.from_arrays([*batch.columns, *cells], schema=schema)
-            at += len(batch)
-        if at != len(part) or digest.digest() != part.digest:
-            raise input_changed(self.path)
 
     def _batches(self, column: batches.Column | None) -> Iterator[pa.RecordBatch]:
         """Yield one column, or all, in batches that fit the memory whatever the row groups are."""
