@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from scorer.errors import DataError, InputMissing, UsageError
-from scorer.files.compare import InputOptions
 from scorer.files.csv.options import CsvOptions
 from scorer.files.discover import default_output, failed_report_path, report_path
 from scorer.files.own import read_own
+from scorer.files.scored import InputOptions
 from scorer.files.source import OutputColumns
 from scorer.files.storage import reading
 from scorer.hints import path_word

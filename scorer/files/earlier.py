@@ -16,10 +16,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scorer.errors import DataError
-from scorer.files.compare import Compared, Comparison, InputOptions
+from scorer.files.compare import Compared
 from scorer.files.csv.options import CsvOptions
 from scorer.files.join import ASKED, Found, Join, Rows, known_type
 from scorer.files.publish import FileIdentity
+from scorer.files.scored import Comparison, InputOptions
 from scorer.files.source import OutputColumns, Rebatcher, Source, input_changed
 from scorer.files.storage import reading
 from scorer.records import Answers, TextWindow

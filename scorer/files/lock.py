@@ -11,8 +11,7 @@ from pathlib import Path
 
 from scorer.errors import OutputLocked, OutputRefused, StorageError, TweetscoreError
 from scorer.files.discover import lock_path
-from scorer.files.own import kind_of
-from scorer.files.storage import writing
+from scorer.files.storage import kind_of, writing
 from scorer.hints import path_word, word
 
 _SECONDS_BETWEEN_ATTEMPTS = 0.1

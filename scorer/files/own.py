@@ -8,30 +8,17 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable
 from contextlib import suppress
 from io import BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
 
 from scorer.errors import DataError
+from scorer.files.storage import kind_of
 
 SMALL = 16 << 20  # bytes; a report, a plan or a note has some kilobytes
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _THERE = os.O_NONBLOCK | os.O_CLOEXEC  # nobody waits for who writes into a pipe
-_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISLNK, "a link"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-
-
-def kind_of(mode: int) -> str:
-    """Return what a mode is of, where it is no regular file: `a pipe`; else an empty string."""
-    return next((words for is_one, words in _KINDS if is_one(mode)), "")
 
 
 def create_own(path: Path, mode: int = 0o666) -> BufferedWriter:

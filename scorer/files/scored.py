@@ -1,14 +1,90 @@
-"""The rows of an output: what was appended, and some of its other columns."""
+"""The rows of an output: what was appended, and whether the other columns are the input's.
 
-from collections.abc import Iterator, Mapping, Sequence
+The output and its input are read once, in step; memory is a batch of each, however long they are.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import polars as pl
 
 from scorer.errors import DataError
-from scorer.files.compare import InputOptions, open_pair
-from scorer.files.source import OutputColumns
+from scorer.files.compare import Compared, Finding, Pair
+from scorer.files.csv.options import CsvOptions
+from scorer.files.formats import Kind, format_of
+from scorer.files.source import OutputColumns, Rebatcher, Source
+
+Piece = TypeVar("Piece", bound=Sized)
+
+
+@dataclass(frozen=True, slots=True)
+class InputOptions:
+    """How the run read its input."""
+
+    text_column: str
+    csv: CsvOptions
+    limit: int | None
+    kind: Kind | None = None
+
+
+class Comparison:
+    """Two files, of which the input may be missing."""
+
+    def __init__(
+        self, source: Source | None, output: Path, plan: OutputColumns, options: InputOptions
+    ) -> None:
+        """Open the output as the run would have read it.
+
+        Raises:
+            DataError: it is not a readable file of its format with these columns.
+        """
+        self.input_rows = 0
+        self._source = source
+        self._pair = open_pair(source, output, plan, options)
+
+    @property
+    def rejects(self) -> int:
+        """The records of the input that are no rows, when all has been read."""
+        return self._pair.rejects
+
+    @property
+    def not_finite(self) -> int:
+        """The rows of the input with constants that are no JSON, when all has been read."""
+        return self._pair.not_finite
+
+    def columns(self) -> Iterator[Finding]:
+        """Yield what is wrong with the output's names, types and metadata."""
+        return self._pair.columns()
+
+    def values(self, column: str) -> Iterator[pl.Series]:
+        """Return the values of one of the output's columns in pieces, as a source does."""
+        return self._pair.scored.values(column)
+
+    def rows(self) -> Iterator[Compared]:
+        """Yield the output's rows in pieces; reads the input to its end too."""
+        pair = self._pair
+        feed = Rebatcher(self._counted(pair.input_pieces()), pair.cut)
+        offset = 0
+        for piece in pair.output_pieces():
+            found = pair.answers(piece, offset)
+            unequal: list[Finding] = []
+            at = 0
+            for theirs in feed.take(len(piece)):
+                ours = pair.cut(piece, at, at + len(theirs))
+                unequal.extend(pair.differences(ours, theirs, offset + at))
+                at += len(theirs)
+            yield Compared(offset, found.labels, found.scores, (*found.findings, *unequal))
+            offset += len(piece)
+        while feed.has_more():
+            for _ in feed.take(1 << 20):
+                pass
+
+    def _counted(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            self.input_rows += len(piece)
+            yield piece
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,3 +130,30 @@ def scored_rows(
         picked = {name: pair.column(piece, name) for name in columns}
         yield ScoredRows(offset, found.labels, found.scores[0], picked)
         offset += len(piece)
+
+
+def open_pair(
+    source: Source | None, output: Path, plan: OutputColumns, options: InputOptions
+) -> "Pair[Any]":
+    """Open an output, and the input beside it if there is one, by the output's format."""
+    kind = format_of(output, options.kind).kind
+    if kind in {"csv", "tsv"}:
+        from scorer.files.csv.compare import CsvPair
+
+        return CsvPair(source, output, plan, options.csv, options.kind)
+    if kind == "ndjson":
+        from scorer.files.ndjson.compare import NdjsonPair
+
+        return NdjsonPair(source, output, plan, options.kind)
+    from scorer.files.batch_compare import BatchPair
+
+    name = options.text_column
+    if kind == "parquet":
+        from scorer.files.parquet.source import ParquetSource
+
+        read = source if isinstance(source, ParquetSource) else None
+        return BatchPair(read, ParquetSource(output, text_column=name), plan)
+    from scorer.files.arrow.source import ArrowSource
+
+    of_arrow = source if isinstance(source, ArrowSource) else None
+    return BatchPair(of_arrow, ArrowSource(output, text_column=name), plan)

@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +36,15 @@ _REMEDIES = {
     errno.EIO: "check the device and run again",
 }
 
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
 
 def _words(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
@@ -48,6 +58,11 @@ def is_directory(path: os.PathLike[str]) -> bool:
 def exists(path: os.PathLike[str]) -> bool:
     """Tell whether a path leads anywhere; no, where that cannot be seen."""
     return os.path.exists(path)  # noqa: PTH110 - likewise
+
+
+def kind_of(mode: int) -> str:
+    """Return what a mode is of, where it is no regular file: `a pipe`; else an empty string."""
+    return next((words for is_one, words in _KINDS if is_one(mode)), "")
 
 
 @contextmanager

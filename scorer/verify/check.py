@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from scorer.counts import counted
 from scorer.errors import DataError, InputMissing, TweetscoreError
-from scorer.files.compare import Comparison
 from scorer.files.discover import rejects_path, resolved
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.publish import FileIdentity
+from scorer.files.scored import Comparison
 from scorer.files.source import Source
 from scorer.files.storage import reading
 from scorer.monitor.report_check import contradictions

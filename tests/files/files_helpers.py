@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from scorer.files.csv.options import CsvOptions
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.source import OutputColumns, ScoredSlice, Source, text_digest
 from scorer.records import TextWindow
 

@@ -12,7 +12,7 @@ from scorer.files.arrow import messages as arrow_messages
 from scorer.files.arrow import source as arrow_source
 from scorer.files.arrow.messages import Batch, batches_of
 from scorer.files.csv.options import CsvOptions
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.source import OutputColumns
 from tests.files.files_helpers import PLAN, answers, slices, write_scored
 

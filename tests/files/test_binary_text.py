@@ -8,7 +8,7 @@ import pytest
 
 from scorer.errors import DataError
 from scorer.files import record_batches
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.source import OutputColumns, Source
 from tests.files.files_helpers import PLAN, slices
 

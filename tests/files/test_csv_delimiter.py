@@ -7,7 +7,7 @@ import pytest
 
 from scorer.errors import DataError, UsageError
 from scorer.files.csv.options import CsvOptions, delimiter_of
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 
 
 def found(path: Path, content: str, text_column: str = "text") -> dict[str, str]:

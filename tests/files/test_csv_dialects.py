@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DataError, UsageError
-from scorer.files.compare import Comparison, InputOptions
 from scorer.files.csv import records as csv_records
 from scorer.files.csv import source as csv_source
 from scorer.files.csv.blanks import TrailingBlanks
@@ -18,7 +17,8 @@ from scorer.files.csv.dialect import Dialect, quoted_if_needed, unquoted
 from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import RecordSplitter
 from scorer.files.csv.text import texts_of
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
+from scorer.files.scored import Comparison, InputOptions
 from scorer.files.source import OutputColumns
 from tests.files.files_helpers import PLAN, scored, write_scored
 

@@ -12,7 +12,7 @@ from scorer.errors import DataError, InputMissing, UsageError
 from scorer.files import windows as file_windows
 from scorer.files.csv import source as csv_source
 from scorer.files.csv.options import CsvOptions
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.source import RECORD_CAP, OutputColumns
 from tests.files.files_helpers import PLAN, scored, slices, write_scored
 

@@ -8,7 +8,7 @@ from scorer.files import windows as csv_windows
 from scorer.files.csv import source as csv_source
 from scorer.files.csv.dialect import Dialect
 from scorer.files.csv.records import RecordSplitter
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 
 CONTENT = b"n,text\n1,a\nbad\n2,b\n3,c\nbad\n4,d\nbad\n"
 

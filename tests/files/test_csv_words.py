@@ -9,7 +9,7 @@ from scorer.errors import DataError, UsageError
 from scorer.files.csv.dialect import Dialect
 from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import RecordSplitter
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.source import RECORD_CAP
 from tests.files.files_helpers import PLAN, slices
 

@@ -9,8 +9,8 @@ from scorer.errors import DataError
 from scorer.files import encoding_hint
 from scorer.files import likely_encoding as likely
 from scorer.files.encoding_hint import Seen, conversion, is_taken, seen_in
-from scorer.files.formats import open_source
 from scorer.files.likely_encoding import likely_encoding, wide_encoding
+from scorer.files.opening import open_source
 
 TEXTS = {
     "cp1252": [

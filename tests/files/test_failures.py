@@ -11,8 +11,8 @@ import pytest
 from scorer.errors import DataError, InputMissing, OutputRefused, StorageError, UsageError
 from scorer.files import formats
 from scorer.files.discover import plan_outputs
-from scorer.files.formats import open_source
 from scorer.files.inputs import find_inputs
+from scorer.files.opening import open_source
 from scorer.files.publish import replacing
 from scorer.files.storage import reading, writing
 from tests.files.disk_helpers import file_size_limit

@@ -21,8 +21,9 @@ from scorer.errors import DataError, InputMissing, TweetscoreError, UsageError
 from scorer.files.csv.options import CsvOptions
 from scorer.files.discover import plan_outputs
 from scorer.files.foreign import check_content
-from scorer.files.formats import format_of, open_source
+from scorer.files.formats import format_of
 from scorer.files.inputs import find_inputs
+from scorer.files.opening import open_source
 
 ROWS = [{"id": 1, "text": "I love it"}, {"id": 2, "text": "so sad"}]
 FRAME = pl.DataFrame(ROWS)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.csv.options import CsvOptions
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.parquet import check as parquet_check
 from scorer.files.parquet import rows as parquet_rows
 from scorer.files.parquet import source as parquet_source

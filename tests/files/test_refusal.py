@@ -7,7 +7,7 @@ import pytest
 
 from scorer.errors import DataError
 from scorer.files.csv.options import CsvOptions
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.refusal import too_many_rejects
 
 START = "1 record so far is no row of IN, the first on line"

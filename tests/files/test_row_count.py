@@ -9,7 +9,7 @@ import pytest
 
 from scorer.files import row_count
 from scorer.files.compression import read_beginning
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.row_count import RowCount, count_rows, sum_rows
 
 ROWS = 20_000

@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import DataError
-from scorer.files.compare import InputOptions
 from scorer.files.csv.options import CsvOptions
 from scorer.files.rejects import rejects_by_kind
-from scorer.files.scored import ScoredRows, scored_rows
+from scorer.files.scored import InputOptions, ScoredRows, scored_rows
 from scorer.files.source import OutputColumns
 
 PLAN = OutputColumns("label", "score", ("neg", "pos"))

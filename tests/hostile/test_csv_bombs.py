@@ -17,7 +17,7 @@ from scorer.files import windows as file_windows
 from scorer.files.csv import records as csv_records
 from scorer.files.csv.dialect import Failure, Record, read_record
 from scorer.files.csv.scan import Spans, scan
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.source import RECORD_CAP
 from tests.files.files_helpers import write_scored
 from tests.hostile.csv_factory import bomb
@@ -32,7 +32,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from scorer.errors import TweetscoreError
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.source import RECORD_CAP
 from scorer.files.source import OutputColumns, ScoredSlice, text_digest
 

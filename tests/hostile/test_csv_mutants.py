@@ -9,7 +9,7 @@ import pytest
 from scorer import pipeline
 from scorer.errors import TweetscoreError
 from scorer.files.csv.options import CsvOptions
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.run_options import RunOptions
 from tests.hostile.csv_factory import (
     KINDS,

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from scorer.files.csv.options import CsvOptions
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from tests.files.files_helpers import PLAN, answers, label_of
 from tests.hostile.csv_factory import LABELS, SCORES, compressed, decompressed
 

@@ -10,7 +10,7 @@ import pytest
 
 from scorer.errors import DataError, TweetscoreError, UsageError
 from scorer.files.csv.options import CsvOptions
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.files.transcode import find_encoding
 from tests.files.files_helpers import PLAN, answers, scored
 

@@ -8,7 +8,7 @@ import pytest
 
 from scorer import pipeline
 from scorer.errors import TweetscoreError
-from scorer.files.formats import open_source
+from scorer.files.opening import open_source
 from scorer.run_options import RunOptions
 from tests.files.files_helpers import PLAN
 from tests.hostile.csv_factory import compressed, outcome, watchdog
