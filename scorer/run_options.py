@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scorer.errors import TweetscoreError
 from scorer.files.csv.options import CsvOptions
-from scorer.records import Answers, Scores
+from scorer.records import Answers, Resume, Scores
 
 if TYPE_CHECKING:
     import polars as pl
 
     from scorer.files.formats import Kind
-    from scorer.files.state import Resume
     from scorer.inference.bundle import Bundle
     from scorer.inference.gate import Figures
     from scorer.inference.runtime.select import Device, Precision
@@ -53,7 +52,7 @@ class RunOptions:
     escape: Literal["quote", "backslash"] = "quote"
     columns: tuple[str, ...] | None = None  # of CSV without a header
     incremental: bool = True  # leave outputs alone that are up to date
-    resume: "Resume" = "auto"
+    resume: Resume = "auto"
     lock_wait: float = 0.0  # seconds
     fail_on_drift: float | None = None  # population stability index
     options_from: Mapping[str, str] = field(default_factory=dict)  # option -> where it was set

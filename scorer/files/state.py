@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from scorer.errors import NotResumable, TweetscoreError
 from scorer.files.attributes import keep_attributes
@@ -46,8 +46,7 @@ from scorer.files.publish import (
     write_json,
 )
 from scorer.files.storage import writing
-
-Resume = Literal["auto", "require", "never"]
+from scorer.records import Resume
 
 _PLAN = "plan.json"
 _REJECTS = "rejects.ndjson"
