@@ -81,6 +81,7 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 docs: $(DEV)
 	$(BIN)/python tests/docs/test_pages.py docs/cli.md

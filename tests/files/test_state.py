@@ -22,7 +22,6 @@ from scorer.files.discover import (
 from scorer.files.publish import FileIdentity, is_ours, temporary_sibling
 from scorer.files.rejects import reject_log
 from scorer.files.state import (
-    Resume,
     declare,
     differences,
     finish,
@@ -33,7 +32,7 @@ from scorer.files.state import (
     scratch,
     unfinished_since,
 )
-from scorer.records import Counters, Scores
+from scorer.records import Counters, Resume, Scores
 
 PLAN = {"input": {"size": 1}, "libraries": {"polars": "2.1.0"}}
 DIGEST = bytes(32)
