@@ -13,6 +13,10 @@ CUDA := $(VENV)/.cuda
 PEERS := $(VENV)/.bench
 ENGINES := $(VENV)/.engines
 
+# The tests share the cores: a process for each, which takes over tests of another one when it has
+# none left, so that a folder's tests, and what they share, stay together for as long as that pays.
+SHARED := -n auto --dist worksteal --durations 25
+
 SCORED := samples/tweets.scored.parquet
 
 # What `make model` trains from and where it puts checkpoint and bundle.
@@ -45,7 +49,7 @@ run: $(CORE)
 	@echo "All columns are in $(SCORED)."
 
 test: lint
-	$(BIN)/pytest -m "not ci and not gpu"
+	$(BIN)/pytest $(SHARED) -m "not ci and not gpu"
 	@echo "Not run here (file: tests), see make test-ci and make check-gpu:"
 	@$(BIN)/pytest -qq --collect-only -m "ci or gpu"
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.once import made_once
+
 # A slow box is not a broken promise: no test of this project fails by the clock.
 settings.register_profile("tweetscore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tweetscore")
@@ -51,10 +53,18 @@ def count(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
 
 @pytest.fixture(scope="session")
 def tiny_bert_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "tiny-bert", _make_bert_bundle)
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "tiny-gpt2", _make_gpt2_bundle)
+
+
+def _make_bert_bundle(directory: Path) -> None:
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
-    directory = tmp_path_factory.mktemp("tiny-bert")
     letters = [chr(c) for c in range(33, 127) if not chr(c).isupper()] + ["ا", "م", "ل"]
     words = "the a i you love this song station night again word see and only".split()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -73,16 +83,14 @@ def tiny_bert_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     torch.manual_seed(0)  # the same weights every time
     model = BertForSequenceClassification._from_config(config, attn_implementation="eager")
-    return _write_bundle(directory, model, BertTokenizerFast(str(vocab_file)), emoji="words")
+    _write_bundle(directory, model, BertTokenizerFast(str(vocab_file)), emoji="words")
 
 
-@pytest.fixture(scope="session")
-def tiny_gpt2_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _make_gpt2_bundle(directory: Path) -> None:
     import torch
     from tokenizers import ByteLevelBPETokenizer
     from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2TokenizerFast
 
-    directory = tmp_path_factory.mktemp("tiny-gpt2")
     bpe = ByteLevelBPETokenizer(add_prefix_space=False)
     bpe.train_from_iterator(
         CANARY_TEXTS, vocab_size=400, special_tokens=["<|endoftext|>"], show_progress=False
@@ -102,7 +110,7 @@ def tiny_gpt2_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     torch.manual_seed(0)
     model = GPT2ForSequenceClassification._from_config(config, attn_implementation="sdpa")
-    return _write_bundle(directory, model, tokenizer, emoji="keep")
+    _write_bundle(directory, model, tokenizer, emoji="keep")
 
 
 def _head(pad_token_id: int) -> dict[str, Any]:
@@ -115,8 +123,7 @@ def _head(pad_token_id: int) -> dict[str, Any]:
 
 def _write_bundle(
     directory: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", emoji: str
-) -> Path:
-
+) -> None:
     from export import precision, to_onnx
 
     model.eval()
@@ -158,7 +165,6 @@ def _write_bundle(
         },
     }
     (directory / "tweetscore.json").write_text(json.dumps(metadata), encoding="utf-8")
-    return directory
 
 
 def _write_canary(

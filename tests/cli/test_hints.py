@@ -1,69 +1,41 @@
 """What an error says to type is typed: it works, or fails further on, and never the same way."""
 
 import bz2
-import gzip
-import io
 import json
 import re
 import shlex
 import subprocess
-import tarfile
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
 import pytest
 from click.testing import Result
 
 from tests.cli.conftest import Invoke
+from tests.contents import ARRAY, FRAME, NDJSON, ROWS, gzipped, tarred, written, zipped
 
-ROWS = [{"id": 1, "text": "I love it"}, {"id": 2, "text": "so sad"}]
-FRAME = pl.DataFrame(ROWS)
 CSV = b"id,text\n1,I love it\n2,so sad\n"
-NDJSON = "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
-ARRAY = json.dumps(ROWS).encode()
-
-
-def written(write: Callable[[io.BytesIO], object]) -> bytes:
-    buffer = io.BytesIO()
-    write(buffer)
-    return buffer.getvalue()
-
-
-def zipped(buffer: io.BytesIO) -> None:
-    with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr("a.csv", CSV)
-
-
-def tarred(buffer: io.BytesIO) -> None:
-    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
-        (entry := tarfile.TarInfo("a.csv")).size = len(CSV)
-        file.addfile(entry, io.BytesIO(CSV))
-
-
 # A file, its content, the options of the call, and the output that the pasted command writes.
 CALLS: list[tuple[str, bytes, str, str]] = [
-    ("my x.csv", gzip.compress(CSV), "", "my x.scored.csv.gz"),
-    ("x.csv", gzip.compress(CSV), "--encoding latin-1", "x.scored.csv.gz"),
+    ("my x.csv", gzipped(CSV), "", "my x.scored.csv.gz"),
+    ("x.csv", gzipped(CSV), "--encoding latin-1", "x.scored.csv.gz"),
     ("-x.csv", written(FRAME.write_parquet), "--scores all", "-x.scored.parquet"),
     ("it's x.csv", bz2.compress(CSV), "", "it's x.scored.csv"),
     ("x.csv.bz2", bz2.compress(CSV), "-o y.csv", "y.csv"),
     ("x.json", ARRAY, "--limit 1", "x.scored.ndjson"),
     ("x.json", json.dumps({"data": ROWS}, indent=1).encode(), "", "x.scored.ndjson"),
     ("x.json", b'{"id":{"0":1},"text":{"0":"I love it"}}', "", "x.scored.ndjson"),
-    ("x.json.gz", gzip.compress(ARRAY), "", "x.scored.ndjson"),
+    ("x.json.gz", gzipped(ARRAY), "", "x.scored.ndjson"),
     ("x.json", b'["I love it"]', "", "x.scored.ndjson"),
-    ("x.csv.gz", gzip.compress(gzip.compress(CSV)), "", "x.scored.csv"),
+    ("x.csv.gz", gzipped(gzipped(CSV)), "", "x.scored.csv"),
     ("x.csv.gz", CSV, "", "x.scored.csv"),
     ("x.csv", NDJSON, "", "x.scored.ndjson"),
     ("x.ndjson", CSV.decode().encode("utf-16"), "", ""),
     ("x.ndjson", NDJSON.decode().encode("utf-16"), "", "x.scored.ndjson"),
     ("x y", CSV, "--label-column 'a b'", "x y.scored"),
     ("x.dat", NDJSON, "", "x.scored.dat"),
-    ("x.gz", gzip.compress(NDJSON), "", "x.scored.gz"),
-    ("x.zip", written(zipped), "", "x/a.scored.csv"),
-    ("x.tar.gz", written(tarred), "", "x/a.scored.csv"),
+    ("x.gz", gzipped(NDJSON), "", "x.scored.gz"),
+    ("x.zip", zipped("a.csv", CSV), "", "x/a.scored.csv"),
+    ("x.tar.gz", tarred("a.csv", CSV), "", "x/a.scored.csv"),
     ("x.avro", written(FRAME.write_avro), "", "x.scored.parquet"),
     ("x.csv", CSV, "-o y", "y.csv"),
     ("x.csv", CSV, "-o y.parquet", "y.csv"),

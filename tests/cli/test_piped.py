@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scorer.cli import tweetscore
+from tests.contents import gzipped
 
 Piped = Callable[..., Result]
 
@@ -71,7 +72,7 @@ def test_every_format_goes_through(piped: Piped, tmp_path: Path) -> None:
 
 def test_a_file_goes_to_standard_output(piped: Piped, tmp_path: Path) -> None:
     """As its bytes: what was compressed stays so, and nothing is left beside the input."""
-    (path := tmp_path / "in.ndjson.gz").write_bytes(gzip.compress(NDJSON))
+    (path := tmp_path / "in.ndjson.gz").write_bytes(gzipped(NDJSON))
     result = piped(b"", path, "-o", "-")
     assert gzip.decompress(result.stdout_bytes).startswith(b'{"id":1,"text":"I love this song",')
     assert sorted(each.name for each in tmp_path.iterdir()) == ["in.ndjson.gz", "scratch"]
@@ -81,8 +82,8 @@ def test_a_file_goes_to_standard_output(piped: Piped, tmp_path: Path) -> None:
     ("content", "words", "name"),
     [
         (CSV, [], "out.csv"),
-        (gzip.compress(CSV), [], "out.csv.gz"),
-        (gzip.compress(CSV), ["--format", "csv"], "out.csv.gz"),
+        (gzipped(CSV), [], "out.csv.gz"),
+        (gzipped(CSV), ["--format", "csv"], "out.csv.gz"),
         (NDJSON, [], "out.jsonl"),
     ],
 )
@@ -204,7 +205,7 @@ def test_a_terminal_gets_no_binary_file(program: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words", "line"),
     [
-        (gzip.compress(CSV), [], "is gzip, not CSV; put gzip -dc before it: | gzip -dc | tweet"),
+        (gzipped(CSV), [], "is gzip, not CSV; put gzip -dc before it: | gzip -dc | tweet"),
         (NDJSON, [], "is NDJSON, not CSV; add --format ndjson"),
         (CSV, ["--format", "ndjson"], "is CSV, not NDJSON; add --format csv"),
         (CSV, ["--format", "parquet"], "is CSV, not Parquet; add --format csv"),

@@ -7,6 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.once import made_once
+
 LABELLED = Path(__file__).parents[2] / "samples" / "labelled.csv"
 POSITIONS = 66
 SPREAD = 0.2  # of the random weights: enough for answers that differ from text to text
@@ -22,18 +24,17 @@ def labelled_csv() -> Path:
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return a function from a model type to the directory of its tiny base."""
     makers = {"bert": _bert, "distilbert": _distilbert, "roberta": _roberta, "gpt2": _gpt2}
-    made: dict[str, Path] = {}
 
     def base(model_type: str) -> Path:
-        if model_type not in made:
+        def make(directory: Path) -> None:
             import torch
 
             torch.manual_seed(0)
-            made[model_type] = tmp_path_factory.mktemp(f"tiny-{model_type}")
-            model, tokenizer = makers[model_type](made[model_type])
-            model.save_pretrained(made[model_type])
-            tokenizer.save_pretrained(made[model_type])
-        return made[model_type]
+            model, tokenizer = makers[model_type](directory)
+            model.save_pretrained(directory)
+            tokenizer.save_pretrained(directory)
+
+        return made_once(tmp_path_factory, f"base-{model_type}", make)
 
     return base
 
@@ -133,14 +134,13 @@ def checkpoints(
     tiny_base: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
     """Return a function from a model type to a classifier with random weights that spread."""
-    made: dict[str, Path] = {}
 
     def checkpoint(model_type: str) -> Path:
-        if model_type not in made:
-            directory = tmp_path_factory.mktemp(f"checkpoint-{model_type}")
-            _save_random_classifier(tiny_base(model_type), directory)
-            made[model_type] = directory
-        return made[model_type]
+        return made_once(
+            tmp_path_factory,
+            f"checkpoint-{model_type}",
+            lambda directory: _save_random_classifier(tiny_base(model_type), directory),
+        )
 
     return checkpoint
 
@@ -152,13 +152,12 @@ def bundles(
     """Return a function from a model type to the bundle of its checkpoint."""
     from export.chain import ExportOptions, export_bundle
 
-    made: dict[str, Path] = {}
-
     def bundle(model_type: str) -> Path:
-        if model_type not in made:
-            made[model_type] = tmp_path_factory.mktemp("bundles") / model_type
-            export_bundle(checkpoints(model_type), made[model_type], ExportOptions(name="tiny"))
-        return made[model_type]
+        def make(directory: Path) -> None:
+            options = ExportOptions(name="tiny")
+            export_bundle(checkpoints(model_type), directory / model_type, options)
+
+        return made_once(tmp_path_factory, f"bundle-{model_type}", make) / model_type
 
     return bundle
 

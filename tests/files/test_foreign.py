@@ -1,18 +1,12 @@
 """Content that is not what the name says, and names that say nothing: told, with what helps."""
 
 import bz2
-import gzip
-import io
 import json
 import lzma
 import sqlite3
-import tarfile
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 import pytest
 from pyarrow import orc
@@ -24,28 +18,9 @@ from scorer.files.foreign import check_content
 from scorer.files.formats import format_of
 from scorer.files.inputs import find_inputs
 from scorer.files.opening import open_source
+from tests.contents import ARRAY, FRAME, NDJSON, ROWS, gzipped, tarred, written, zipped
 
-ROWS = [{"id": 1, "text": "I love it"}, {"id": 2, "text": "so sad"}]
-FRAME = pl.DataFrame(ROWS)
 CSV = b"id,text\n1,I love it\n2,so sad\n3,meh\n"
-NDJSON = "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
-ARRAY = json.dumps(ROWS).encode()
-
-
-def written(write: Callable[[io.BytesIO], object]) -> bytes:
-    buffer = io.BytesIO()
-    write(buffer)
-    return buffer.getvalue()
-
-
-def archive(name: str) -> bytes:
-    def write(buffer: io.BytesIO) -> None:
-        with zipfile.ZipFile(buffer, "w") as file:
-            file.writestr(name, CSV)
-
-    return written(write)
-
-
 PARQUET, IPC, AVRO = (written(w) for w in (FRAME.write_parquet, FRAME.write_ipc, FRAME.write_avro))
 PLAIN_STRINGS = FRAME.to_arrow().cast(pa.schema([("id", pa.int64()), ("text", pa.string())]))
 ORC = written(lambda buffer: orc.write_table(PLAIN_STRINGS, buffer))
@@ -72,14 +47,22 @@ def told(name: str, content: bytes, **options: Any) -> TweetscoreError:
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("x.csv", gzip.compress(CSV), "x.csv is gzip, not CSV; rename it: mv x.csv x.csv.gz && "),
+        ("x.csv", gzipped(CSV), "x.csv is gzip, not CSV; rename it: mv x.csv x.csv.gz && "),
         ("x.csv", PARQUET, "x.csv is Parquet, not CSV; rename it: mv x.csv x.parquet && "),
         ("x.tsv", IPC, "x.tsv is Arrow IPC, not TSV; rename it: mv x.tsv x.arrow && "),
         ("x.csv", bz2.compress(CSV), "x.csv is bzip2, not CSV; try: bzip2 -dc < x.csv | "),
         ("x.csv", lzma.compress(CSV), "x.csv is xz, not CSV; try: xz -dc < x.csv | "),
-        ("x.csv", archive("a.csv"), "x.csv is a zip archive, not CSV; try: "),
-        ("x.csv", archive("[Content_Types].xml"), "x.csv is an Excel workbook, not CSV; save it"),
-        ("x.csv", archive("word/document.xml"), "x.csv is a word processor's document, not CSV; "),
+        ("x.csv", zipped("a.csv", CSV), "x.csv is a zip archive, not CSV; try: "),
+        (
+            "x.csv",
+            zipped("[Content_Types].xml", CSV),
+            "x.csv is an Excel workbook, not CSV; save it",
+        ),
+        (
+            "x.csv",
+            zipped("word/document.xml", CSV),
+            "x.csv is a word processor's document, not CSV; ",
+        ),
         (
             "x.csv",
             b"PK\3\4\x14\0",
@@ -97,11 +80,11 @@ def told(name: str, content: bytes, **options: Any) -> TweetscoreError:
         ("x.parquet", CSV, "x.parquet is CSV, not Parquet; rename it: mv x.parquet x.csv && "),
         ("x.parquet", IPC, "x.parquet is Arrow IPC, not Parquet; rename it: "),
         ("x.arrow", PARQUET, "x.arrow is Parquet, not Arrow IPC; rename it: "),
-        ("x.parquet", gzip.compress(PARQUET), "x.parquet is gzip, not Parquet; try: gzip -dc < x."),
+        ("x.parquet", gzipped(PARQUET), "x.parquet is gzip, not Parquet; try: gzip -dc < x."),
         ("x.csv.gz", CSV, "x.csv.gz is CSV, not gzip; rename it: mv x.csv.gz x.csv && "),
         ("x.csv.gz", b"\x28\xb5\x2f\xfd\x04\0", "x.csv.gz is Zstandard, not gzip; rename it: mv "),
-        ("x.csv.gz", gzip.compress(gzip.compress(CSV)), "x.csv.gz is gzip inside, not CSV; try: "),
-        ("x.csv.gz", gzip.compress(PARQUET), "x.csv.gz is Parquet inside, not CSV; try: gzip "),
+        ("x.csv.gz", gzipped(gzipped(CSV)), "x.csv.gz is gzip inside, not CSV; try: "),
+        ("x.csv.gz", gzipped(PARQUET), "x.csv.gz is Parquet inside, not CSV; try: gzip "),
     ],
 )
 def test_content_is_named_whatever_the_name_says(
@@ -119,7 +102,7 @@ def test_a_rename_replaces_nothing(here: Path) -> None:
     """Where the other name is taken, the command does without."""
     for name in ("x.csv.gz", "x.parquet"):
         Path(name).touch()
-    gz, parquet = told("x.csv", gzip.compress(CSV)), told("x.csv", PARQUET)
+    gz, parquet = told("x.csv", gzipped(CSV)), told("x.csv", PARQUET)
     assert gz.remedy == "try: gzip -dc < x.csv | tweetscore run - -o x.scored.csv"
     assert parquet.remedy == "try: tweetscore run x.csv --format parquet"
 
@@ -146,7 +129,7 @@ def test_a_broken_line_is_no_other_format(here: Path, line: str) -> None:
 def test_json_with_an_object_a_line_is_ndjson(here: Path, name: str) -> None:
     """Its output has the same extension."""
     path = Path(name)
-    path.write_bytes(gzip.compress(NDJSON) if name.endswith("gz") else NDJSON)
+    path.write_bytes(gzipped(NDJSON) if name.endswith("gz") else NDJSON)
     [(_, output)] = plan_outputs(find_inputs([here]))
     assert output.name == f"x.scored{name.removeprefix('x')}"
     assert open_source(path).format == "ndjson"
@@ -180,24 +163,24 @@ def test_other_json_is_named_with_a_command(here: Path, content: bytes, words: s
         ("x.txt", CSV, "x.txt has no known extension and looks like CSV; try: tweetscore run "),
         ("x.txt", b"Text\r\nhello, you\r\n", "x.txt has no known extension and looks like CSV"),
         ("x.txt", CSV.decode().encode("utf-16"), "x.txt is UTF-16; try: iconv -f UTF-16 -t UTF-8 "),
-        ("x.dat", gzip.compress(CSV), "x.dat is gzip; rename it: mv x.dat x.dat.gz && tweetscore "),
+        ("x.dat", gzipped(CSV), "x.dat is gzip; rename it: mv x.dat x.dat.gz && tweetscore "),
         ("x.txt", b"\xc2\xa0\n", "x.txt has no known extension and looks like plain text; try: "),
         ("x.bz2", b"BZh91", "x.bz2 is bzip2; try: bzip2 -dc < x.bz2 | tweetscore run - -o x.sco"),
         ("x", CSV.replace(b",", b"\t"), "x has no known extension and looks like TSV; try: "),
         ("x", NDJSON, "x is NDJSON; try: tweetscore run x --format ndjson"),
         ("x", PARQUET, "x is Parquet; try: tweetscore run x --format parquet"),
-        ("x.gz", gzip.compress(CSV), "x.gz has no known extension and looks like CSV, compressed"),
+        ("x.gz", gzipped(CSV), "x.gz has no known extension and looks like CSV, compressed"),
         ("x.log", b"hello, you\nworld\n", "x.log has no known extension and looks like plain text"),
         ("x y.csv.bz2", b"BZh91", "x y.csv.bz2 is bzip2; try: bzip2 -dc < 'x y.csv.bz2' | tweet"),
         ("x.ndjson.xz", b"", "x.ndjson.xz is xz; try: xz -dc < x.ndjson.xz | tweetscore run - -o"),
         ("x.xlsx", b"?", "x.xlsx is an Excel workbook; save it as CSV UTF-8 where it was made"),
         ("x.xlsx", CSV, "x.xlsx has no known extension and looks like CSV; try: "),
         ("x.xls", b"<html><table>", "x.xls is an Excel workbook; save it as CSV UTF-8"),
-        ("x.zip", archive("a.csv"), "x.zip is a zip archive; try: "),
+        ("x.zip", zipped("a.csv", CSV), "x.zip is a zip archive; try: "),
         ("x.tar.gz", b"", "x.tar.gz has no known extension; supported are "),
         ("x.7z", b"7z\xbc\xaf\x27\x1c", "x.7z is a 7-Zip archive; try: 7z x x.7z -ox && "),
         ("x.pkl", b"\x80\4\x95", "x.pkl is a Python pickle; save the frame with to_parquet"),
-        ("x.rds", gzip.compress(b"RDX3"), "x.rds is an R data set; save it as CSV in UTF-8"),
+        ("x.rds", gzipped(b"RDX3"), "x.rds is an R data set; save it as CSV in UTF-8"),
         ("x.bin", b"\0\1\2", "x.bin has no known extension; supported are .csv"),
     ],
 )  # fmt: skip
@@ -212,12 +195,7 @@ def test_a_name_that_says_nothing_is_told_by_its_content(
 
 def test_a_tar_archive_is_unpacked_into_a_directory_of_its_own(here: Path) -> None:
     """Whatever is there already."""
-
-    def write(buffer: io.BytesIO) -> None:
-        with tarfile.open(fileobj=buffer, mode="w:gz") as file:
-            file.addfile(tarfile.TarInfo("a.csv"))
-
-    content = written(write)
+    content = tarred("a.csv", b"")
     line = "mkdir x && tar -xf x.tgz -C x && tweetscore run x"
     assert told("x.tgz", content).remedy == f"try: {line}"
     Path("x").mkdir()
@@ -251,7 +229,7 @@ def test_a_database_that_is_not_read_here_has_a_name_in_the_place_of_its_tables(
 def test_no_sheet_takes_the_place_of_a_file(here: Path) -> None:
     """LibreOffice would write over it."""
     Path("x.csv").touch()
-    remedy = told("x.xlsx", archive("[Content_Types].xml")).remedy
+    remedy = told("x.xlsx", zipped("[Content_Types].xml", CSV)).remedy
     assert remedy == "save it as CSV UTF-8 where it was made, and name that file"
 
 
@@ -268,8 +246,8 @@ def test_blank_lines_are_no_other_format(here: Path, content: bytes) -> None:
         ("x.csv.gz", CSV, "is CSV, not gzip; put gzip -c before it, as the output's name says: |"),
         ("x.csv.zst", NDJSON, "is NDJSON, not Zstandard; put zstd -c before it, as the output's"),
         ("x.csv", NDJSON, "is NDJSON, not CSV; add --format ndjson"),
-        ("x.ndjson.gz", gzip.compress(CSV), "is CSV inside, not NDJSON; add --format csv"),
-        ("x.csv", gzip.compress(CSV), "put gzip -dc before it: | gzip -dc | tweetscore run -"),
+        ("x.ndjson.gz", gzipped(CSV), "is CSV inside, not NDJSON; add --format csv"),
+        ("x.csv", gzipped(CSV), "put gzip -dc before it: | gzip -dc | tweetscore run -"),
         ("x.csv", AVRO, " | tweetscore run - --format parquet"),
         ("x.csv", b"%PDF-1.7\n", "is a PDF document, not CSV; save it as CSV in UTF-8, or as"),
     ],
