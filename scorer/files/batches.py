@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from scorer.errors import DataError, InputMissing
-from scorer.files.nested import Inside, Keys, find_keys, no_text
+from scorer.files.columns import Inside, Keys, find_keys, no_text
 from scorer.files.source import OutputColumns
 from scorer.files.storage import is_directory
 from scorer.memory import is_beyond_all

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from scorer.files.arrow.flat import Table
+from scorer.files.arrow.messages import Table
 
 # The root's place, names of fields (bytes, bytes of the table, place of the only field), padding;
 # then the table: how far its names lie before it, and how far the list lies behind the field.

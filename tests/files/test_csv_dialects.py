@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from scorer.errors import DataError, UsageError
 from scorer.files.csv import records as csv_records
 from scorer.files.csv import source as csv_source
-from scorer.files.csv.blanks import TrailingBlanks
 from scorer.files.csv.dialect import Dialect, quoted_if_needed, unquoted
 from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import RecordSplitter
-from scorer.files.csv.text import texts_of
+from scorer.files.csv.text import TrailingBlanks, texts_of
 from scorer.files.opening import open_source
 from scorer.files.scored import Comparison, InputOptions
 from scorer.files.source import OutputColumns

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DataError, UsageError
+from scorer.files.columns import Keys
 from scorer.files.csv.options import CsvOptions
 from scorer.files.ndjson import lines as ndjson_lines
 from scorer.files.ndjson import source as ndjson_source
@@ -19,7 +20,6 @@ from scorer.files.ndjson.lines import split_lines
 from scorer.files.ndjson.objects import ObjectReader
 from scorer.files.ndjson.source import NdjsonSource
 from scorer.files.ndjson.strict import Row, TextKeys, depth, read_line
-from scorer.files.nested import Keys
 from scorer.files.opening import open_source
 from scorer.files.source import OutputColumns
 from tests.files.files_helpers import PLAN, answers, slices, write_scored

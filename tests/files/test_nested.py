@@ -10,9 +10,9 @@ import pytest
 
 from scorer.errors import DataError
 from scorer.files import batches
+from scorer.files.columns import Inside, find_keys
 from scorer.files.csv.options import CsvOptions
 from scorer.files.ndjson import source as ndjson_source
-from scorer.files.nested import Inside, find_keys
 from scorer.files.opening import open_source
 from scorer.files.scored import InputOptions, open_pair
 from scorer.files.source import OutputColumns, Source

@@ -8,8 +8,7 @@ import pytest
 from scorer.errors import DataError
 from scorer.files.parquet import check as parquet_check
 from scorer.files.parquet.check import BATCH_BYTES, BATCH_ROWS, ReadingPlan, reading_plans
-from scorer.files.parquet.pages import groups_of, pages_of
-from scorer.files.parquet.thrift import Compact
+from scorer.files.parquet.pages import Compact, groups_of, pages_of
 from tests.files.files_helpers import write_scored
 from tests.hostile.parquet_factory import (
     CODECS,

@@ -14,7 +14,6 @@ from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.csv.options import CsvOptions
 from scorer.files.opening import open_source
 from scorer.files.parquet import check as parquet_check
-from scorer.files.parquet import rows as parquet_rows
 from scorer.files.parquet import source as parquet_source
 from tests.files.files_helpers import PLAN, slices, write_scored
 
@@ -131,7 +130,7 @@ def test_any_cut_gives_the_same_rows_and_row_groups(
     assert [t for each in windows for t in each.texts] == wanted
     assert all(len(each.texts) == window for each in windows[:-1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet_rows, "ROW_GROUP", written)
+        patch.setattr(parquet_source, "ROW_GROUP", written)
         patch.setattr(parquet_check, "BATCH_ROWS", 4)
         out = write_scored(path, directory / "out.parquet", window, limit=limit)
     with pq.ParquetFile(out) as file:
@@ -155,7 +154,7 @@ def test_rows_of_many_bytes_end_row_groups_and_windows_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is a matter of bytes; windows still do not show in the output."""
-    monkeypatch.setattr(parquet_rows, "GROUP_BYTES", 1000)
+    monkeypatch.setattr(parquet_source, "GROUP_BYTES", 1000)
     monkeypatch.setattr(parquet_check, "BATCH_BYTES", 400)
     monkeypatch.setattr("scorer.files.batches.WINDOW_BYTES", 300)
     texts = [f"{i:0100}" for i in range(40)]
@@ -242,7 +241,7 @@ def test_rows_that_are_missing_are_noticed(tmp_path: Path, monkeypatch: pytest.M
     """In what is read and in what was written."""
     pq.write_table(pa.table({"text": ["a", "b"]}), path := tmp_path / "in.parquet")
     with pytest.raises(StorageError, match="holds 2 rows instead of 3"):
-        parquet_rows.check_written(path, 3)
+        parquet_source.check_written(path, 3)
     more = [parquet_check.ReadingPlan(rows=3, batch=9)]
     monkeypatch.setattr(parquet_source, "reading_plans", lambda *_: more)
     with pytest.raises(DataError, match="ends before its 3 rows"):

@@ -10,11 +10,17 @@ import polars as pl
 from scorer.errors import DataError, UsageError
 from scorer.files.columns import find_column
 from scorer.files.compression import read_blocks, write_blocks
-from scorer.files.csv.blanks import TrailingBlanks
 from scorer.files.csv.head import Head, HeadReader
 from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records, RecordSplitter
-from scorer.files.csv.text import appended_cells, appended_header, merged_rows, texts_of, with_cells
+from scorer.files.csv.text import (
+    TrailingBlanks,
+    appended_cells,
+    appended_header,
+    merged_rows,
+    texts_of,
+    with_cells,
+)
 from scorer.files.encoding_hint import conversion, is_taken, seen_in
 from scorer.files.formats import Kind, format_of
 from scorer.files.likely_encoding import wide_encoding

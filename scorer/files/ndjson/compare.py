@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.files.cells import pieces
+from scorer.files.columns import Keys
 from scorer.files.compare import Compared, Finding
 from scorer.files.formats import Kind
-from scorer.files.ndjson.members import spelled
-from scorer.files.ndjson.objects import Objects
+from scorer.files.ndjson.objects import Objects, spelled
 from scorer.files.ndjson.source import NdjsonSource
-from scorer.files.nested import Keys
 from scorer.files.source import RECORD_CAP, OutputColumns, Source
 
 _MEMBERS = 1 << 16  # bytes that the appended members may add to the longest line

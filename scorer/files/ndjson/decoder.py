@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from scorer.files.columns import Keys
 from scorer.files.ndjson.strict import MOST_DEPTH, depth
-from scorer.files.nested import Keys
 
 _SHALLOW = 2 * MOST_DEPTH  # bytes in which nothing is nested too deep
 _LETTERS = frozenset('"\\/\b\f\n\r\t')  # that an escape of two characters can stand for

@@ -1,17 +1,36 @@
-"""Many lines of NDJSON at once: by msgspec where all is well, strictly where there is a doubt."""
+"""Many lines of NDJSON at once: by msgspec where all is well, strictly where there is a doubt.
 
+Also the values of one key among rows, and rows with members appended.
+"""
+
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import compress
+from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from scorer.files.cells import Flags, Offsets, not_utf8
+from scorer.files.cells import Flags, Offsets, decimal, joined, not_utf8, pieces
+from scorer.files.columns import Keys
 from scorer.files.ndjson.decoder import Decoder
 from scorer.files.ndjson.lines import Lines
-from scorer.files.ndjson.strict import MOST_DEPTH, SPACE, Failure, Row, TextKeys, read_line
-from scorer.records import Reject
+from scorer.files.ndjson.strict import (
+    MOST_DEPTH,
+    SPACE,
+    Failure,
+    Row,
+    TextKeys,
+    read_line,
+    text_or_number,
+)
+from scorer.files.source import OutputColumns
+from scorer.records import Answers, Reject
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,3 +164,67 @@ def _first_bytes(line: bytes, cap: int) -> bytes:
     while len(line) > cap and cap - stop < 4 and line[stop] & 0xC0 == 0x80:
         stop -= 1
     return line[:stop]
+
+
+_WHOLE = re.compile(rb"-?[0-9]+").fullmatch
+_string = msgspec.json.Decoder(str).decode
+
+
+class Values:
+    """Takes strings, and whole numbers as they are spelled, out of rows.
+
+    Args:
+        path: Keys, from the outermost.
+    """
+
+    def __init__(self, path: Keys) -> None:
+        self._path = path
+        self._decoder = Decoder(path, msgspec.Raw)
+
+    def of(self, rows: Objects) -> pl.Series:
+        """Return String [rows]; null where a key is missing or there twice, or of another kind."""
+        lines = rows.lines()
+        found, doubts = self._decoder.values(lines, memoryview(rows.data))
+        cells = list(map(_spelled, found))
+        for i in doubts:
+            cells[i] = text_or_number(lines[i], self._path)
+        return pl.Series(self._path[-1], cells, dtype=pl.String)
+
+
+def _spelled(value: Any) -> str | None:
+    if value is None:
+        return None
+    raw = bytes(value)
+    if raw.startswith(b'"'):
+        return _string(raw) if b"\\" in raw else raw[1:-1].decode()
+    return raw.decode() if _WHOLE(raw) else None
+
+
+def spelled(text: str) -> str:
+    """Return a text as a JSON string, other scripts in their own letters."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def appended_members(part: Answers, plan: OutputColumns) -> pl.Series:
+    """Return what a window's objects get: String [rows], without the comma in front."""
+    values = [part.labels(tuple(map(spelled, plan.label_values))), decimal(part.best())]
+    values += [decimal(part.of_class(i)) for i in range(len(plan.score_columns))]
+    parts: list[pl.Expr] = []
+    for number, name in enumerate(plan.names):
+        key = f"{',' if number else ''}{spelled(name)}:"
+        parts += [pl.lit(key), pl.col(str(number)).fill_null("null")]
+    numbered = {str(number): column for number, column in enumerate(values)}
+    return pl.DataFrame(numbered).select(pl.concat_str(parts).alias("members")).to_series()
+
+
+def with_members(rows: Objects, members: pl.Series) -> bytes:
+    """Return the lines' own bytes, each with its appended members before the last brace.
+
+    Args:
+        rows: The rows, at least one.
+        members: String [rows].
+    """
+    before = pieces(rows.data, rows.starts, rows.braces, pa.binary())
+    after = pieces(rows.data, rows.braces, rows.stops, pa.binary())
+    comma = pc.if_else(pa.array(rows.bare), pa.scalar(b"", pa.binary()), pa.scalar(b","))
+    return joined(before, comma, members.to_arrow().cast(pa.binary()), after)

@@ -9,14 +9,18 @@ from pathlib import Path
 import polars as pl
 
 from scorer.files.cells import is_utf8
+from scorer.files.columns import Inside, Keys, find_keys, no_text
 from scorer.files.compression import read_blocks, write_blocks
 from scorer.files.formats import Kind, format_of
 from scorer.files.ndjson.lines import Lines, split_lines
-from scorer.files.ndjson.members import appended_members, with_members
-from scorer.files.ndjson.objects import ObjectReader, Objects
+from scorer.files.ndjson.objects import (
+    ObjectReader,
+    Objects,
+    Values,
+    appended_members,
+    with_members,
+)
 from scorer.files.ndjson.strict import Failure, Members, TextKeys, read_members
-from scorer.files.ndjson.values import Values
-from scorer.files.nested import Inside, Keys, find_keys, no_text
 from scorer.files.source import (
     NOTHING_FOUND,
     RECORD_CAP,

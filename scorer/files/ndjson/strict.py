@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from scorer.files.nested import Inside, Keys
+from scorer.files.columns import Inside, Keys
 from scorer.records import RejectKind
 
 MOST_DEPTH = 200  # brackets in brackets; far from where a parser that calls itself would end
