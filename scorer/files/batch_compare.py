@@ -70,32 +70,32 @@ class BatchPair:
         if (ours.metadata or {}) != (wanted.metadata or {}):
             yield Finding("schema", "the schema's metadata is not the input's")
 
-    def input_pieces(self) -> Iterator[pa.RecordBatch]:
+    def input_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the input's rows."""
         return self._source.rows() if self._source else iter(())
 
-    def output_pieces(self) -> Iterator[pa.RecordBatch]:
+    def output_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the output's rows."""
         return self.scored.rows()
 
-    def cut(self, piece: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
+    def cut(self, batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
         """Return some of the rows."""
-        return piece.slice(start, stop - start)
+        return batch.slice(start, stop - start)
 
-    def answers(self, piece: pa.RecordBatch, offset: int) -> Compared:
+    def answers(self, batch: pa.RecordBatch, offset: int) -> Compared:
         """Return the appended columns; DataError where a label is no UTF-8."""
         try:
-            piece.column(self._width).validate(full=True)
+            batch.column(self._width).validate(full=True)
         except pa.ArrowInvalid as error:
-            rows = f"rows {offset + 1:,} to {offset + len(piece):,}"
+            rows = f"rows {offset + 1:,} to {offset + len(batch):,}"
             raise DataError(f"a label in {rows} of {self.scored.path} is no text") from error
-        labels, *scores = (pl.Series(pl.from_arrow(c)) for c in piece.columns[self._width :])
+        labels, *scores = (pl.Series(pl.from_arrow(c)) for c in batch.columns[self._width :])
         return Compared(offset, labels, tuple(scores), ())
 
-    def column(self, piece: pa.RecordBatch, name: str) -> pl.Series:
+    def column(self, batch: pa.RecordBatch, name: str) -> pl.Series:
         """Return one of its columns; times with a zone become those of UTC."""
         column = batches.find(self.scored.path, self.scored.schema, name, None)
-        cells = _unwrapped(column.of(piece))
+        cells = _unwrapped(column.of(batch))
         kind = cells.type
         if pa.types.is_timestamp(kind) and kind.tz is not None:
             cells = cells.cast(pa.timestamp(kind.unit, "UTC"))

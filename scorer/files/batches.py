@@ -195,11 +195,11 @@ def cut_texts(batches: "Iterable[pl.Series]", rows: int) -> "Iterator[pl.Series]
     for batch in batches:
         at = 0
         while at < len(batch):
-            piece = batch.slice(at, rows - count)
-            held.append(piece)
-            at += len(piece)
-            count += len(piece)
-            size += int(piece.str.len_bytes().sum())
+            part = batch.slice(at, rows - count)
+            held.append(part)
+            at += len(part)
+            count += len(part)
+            size += int(part.str.len_bytes().sum())
             if count == rows or size >= WINDOW_BYTES:
                 yield pl.concat(held, rechunk=True)
                 held, count, size = [], 0, 0

@@ -12,7 +12,7 @@ Flags = NDArray[np.bool_]
 _MANY = 1 << 14  # bytes; below, a string is made sooner than a column
 
 
-def pieces(
+def slices(
     data: bytes,
     starts: Offsets,
     ends: Offsets,

@@ -8,7 +8,7 @@ import polars as pl
 
 from scorer.files.source import Source
 
-Piece = TypeVar("Piece", bound=Sized)
+Rows = TypeVar("Rows", bound=Sized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Compared:
         return len(self.labels)
 
 
-class Pair(Protocol[Piece]):
+class Pair(Protocol[Rows]):
     """The two files in one format."""
 
     rejects: int  # of the input, as far as it was read
@@ -47,24 +47,24 @@ class Pair(Protocol[Piece]):
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the output's names, types and metadata."""
 
-    def input_pieces(self) -> Iterator[Piece]:
+    def input_batches(self) -> Iterator[Rows]:
         """Yield the input's rows; none where there is no input."""
 
-    def output_pieces(self) -> Iterator[Piece]:
+    def output_batches(self) -> Iterator[Rows]:
         """Yield the output's rows."""
 
-    def cut(self, piece: Piece, start: int, stop: int) -> Piece:
+    def cut(self, rows: Rows, start: int, stop: int) -> Rows:
         """Return some of the rows."""
 
-    def answers(self, piece: Piece, offset: int) -> Compared:
+    def answers(self, rows: Rows, offset: int) -> Compared:
         """Return what was appended to the output's rows, and what is wrong with its form."""
 
-    def differences(self, ours: Piece, theirs: Piece, offset: int) -> Iterator[Finding]:
+    def differences(self, ours: Rows, theirs: Rows, offset: int) -> Iterator[Finding]:
         """Yield where as many rows of the output are not the input's."""
 
-    def column(self, piece: Piece, name: str) -> pl.Series:
+    def column(self, rows: Rows, name: str) -> pl.Series:
         """Return a column of the output's rows as text, String [rows].
 
-        Asked for pieces in order, each once. Raises DataError where there is no such column, or
+        Asked for batches in order, each once. Raises DataError where there is no such column, or
         its values are no text, numbers or times.
         """

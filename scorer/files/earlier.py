@@ -171,12 +171,12 @@ class EarlierAnswers:
 class _Column:
     """A column's values, taken in step with what is read beside them."""
 
-    def __init__(self, pieces: Iterator[pl.Series]) -> None:
-        self._feed = Rebatcher(pieces, lambda piece, start, stop: piece[start:stop])
+    def __init__(self, batches: Iterator[pl.Series]) -> None:
+        self._values = Rebatcher(batches, lambda batch, start, stop: batch[start:stop])
 
     def take(self, rows: int) -> pl.Series:
         """Return the next values; null where the file has grown shorter meanwhile."""
         empty = pl.Series("value", [], dtype=pl.String)
-        pieces = [piece.rename("value") for piece in self._feed.take(rows)]
-        found = pl.concat([empty, *pieces])
+        batches = [batch.rename("value") for batch in self._values.take(rows)]
+        found = pl.concat([empty, *batches])
         return found.extend_constant(None, rows - len(found))

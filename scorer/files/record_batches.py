@@ -154,11 +154,11 @@ def with_answers(rows: Rows, answers: Answers, columns: OutputColumns) -> Rows:
     if isinstance(rows, RecordBatch):
         added = batches.added_columns(answers, columns)
         return RecordBatch.from_arrays([*rows.columns, *added], schema=schema)
-    pieces = [
+    parts = [
         batches.added_columns(answers.rows(start, start + _CHUNK), columns)
         for start in range(0, max(len(answers), 1), _CHUNK)
     ]
-    chunked = [pa.chunked_array(chunks) for chunks in zip(*pieces, strict=True)]
+    chunked = [pa.chunked_array(chunks) for chunks in zip(*parts, strict=True)]
     return Table.from_arrays([*rows.columns, *chunked], schema=schema)
 
 

@@ -16,7 +16,7 @@ from scorer.files.csv.options import CsvOptions
 from scorer.files.formats import Kind, format_of
 from scorer.files.source import OutputColumns, Rebatcher, Source
 
-Piece = TypeVar("Piece", bound=Sized)
+Rows = TypeVar("Rows", bound=Sized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +59,32 @@ class Comparison:
         return self._pair.columns()
 
     def values(self, column: str) -> Iterator[pl.Series]:
-        """Return the values of one of the output's columns in pieces, as a source does."""
+        """Return the values of one of the output's columns in batches, as a source does."""
         return self._pair.scored.values(column)
 
     def rows(self) -> Iterator[Compared]:
-        """Yield the output's rows in pieces; reads the input to its end too."""
+        """Yield the output's rows in batches; reads the input to its end too."""
         pair = self._pair
-        feed = Rebatcher(self._counted(pair.input_pieces()), pair.cut)
+        inputs = Rebatcher(self._counted(pair.input_batches()), pair.cut)
         offset = 0
-        for piece in pair.output_pieces():
-            found = pair.answers(piece, offset)
+        for batch in pair.output_batches():
+            found = pair.answers(batch, offset)
             unequal: list[Finding] = []
             at = 0
-            for theirs in feed.take(len(piece)):
-                ours = pair.cut(piece, at, at + len(theirs))
+            for theirs in inputs.take(len(batch)):
+                ours = pair.cut(batch, at, at + len(theirs))
                 unequal.extend(pair.differences(ours, theirs, offset + at))
                 at += len(theirs)
             yield Compared(offset, found.labels, found.scores, (*found.findings, *unequal))
-            offset += len(piece)
-        while feed.has_more():
-            for _ in feed.take(1 << 20):
+            offset += len(batch)
+        while inputs.has_more():
+            for _ in inputs.take(1 << 20):
                 pass
 
-    def _counted(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        for piece in pieces:
-            self.input_rows += len(piece)
-            yield piece
+    def _counted(self, batches: Iterator[Rows]) -> Iterator[Rows]:
+        for batch in batches:
+            self.input_rows += len(batch)
+            yield batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +110,7 @@ class ScoredRows:
 def scored_rows(
     output: Path, plan: OutputColumns, options: InputOptions, columns: Sequence[str] = ()
 ) -> Iterator[ScoredRows]:
-    """Yield an output's rows in pieces, memory flat.
+    """Yield an output's rows in batches, memory flat.
 
     Args:
         output: The file.
@@ -123,13 +123,13 @@ def scored_rows(
     """
     pair = open_pair(None, output, plan, options)
     offset = 0
-    for piece in pair.output_pieces():
-        found = pair.answers(piece, offset)
+    for batch in pair.output_batches():
+        found = pair.answers(batch, offset)
         for finding in found.findings:
             raise DataError(f"{output}: {finding.text}", "score it again")
-        picked = {name: pair.column(piece, name) for name in columns}
+        picked = {name: pair.column(batch, name) for name in columns}
         yield ScoredRows(offset, found.labels, found.scores[0], picked)
-        offset += len(piece)
+        offset += len(batch)
 
 
 def open_pair(

@@ -106,7 +106,7 @@ class ScoredSlice(Answers):
 
 
 class TextDigest:
-    """A hash of texts in order that does not depend on how they come in pieces."""
+    """A hash of texts in order that does not depend on how they are cut into batches."""
 
     def __init__(self) -> None:
         self._lengths = hashlib.blake2b(digest_size=16)
@@ -250,7 +250,7 @@ class Source(Protocol):
         """Yield the texts in windows of at most `rows` rows, memory flat."""
 
     def values(self, column: str) -> "Iterator[pl.Series]":
-        """Return the values of a column in pieces, for the same rows: String.
+        """Return the values of a column in batches, for the same rows: String.
 
         A value that is neither text nor a whole number is null, where a column can be of several
         kinds.

@@ -8,7 +8,7 @@ import polars as pl
 from scorer.records import Reject, TextWindow
 
 # Some rows' texts, String [rows], and the rejects among them, each with the rows before it.
-Piece = tuple[pl.Series, Sequence[tuple[int, Reject]]]
+TextBatch = tuple[pl.Series, Sequence[tuple[int, Reject]]]
 
 TEXTS_HELD = 32 << 20  # bytes of texts that end a window early; tweets never come near it
 REJECTS_HELD = 16 << 20  # bytes of rejects that end a window early, so that memory stays flat
@@ -63,13 +63,13 @@ class _Window:
         return bool(self.rows or self._rejects)
 
 
-def cut_windows(pieces: Iterable[Piece], rows: int) -> Iterator[TextWindow]:
+def cut_windows(batches: Iterable[TextBatch], rows: int) -> Iterator[TextWindow]:
     """Yield windows of `rows` rows; fewer in the last, or where texts or rejects pile up.
 
     A reject belongs to the window of the row after it, or to the last window.
     """
     window = _Window()
-    for texts, rejects in pieces:
+    for texts, rejects in batches:
         at = 0
         for before, reject in (*rejects, (len(texts), None)):
             while at < before:

@@ -118,21 +118,17 @@ def test_a_growing_dictionary_is_read(tmp_path: Path, suffix: str) -> None:
     assert [each["text"].to_pylist() for each in read(out)] == words
 
 
-def test_long_texts_are_taken_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_texts_are_taken_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A view or a dictionary may repeat a long text for ever: it is never spread out at once."""
-    monkeypatch.setattr(arrow_source, "PIECE_BYTES", 10)
-    monkeypatch.setattr(arrow_source, "PIECE_ROWS", 3)
+    monkeypatch.setattr(arrow_source, "BYTES_AT_ONCE", 10)
+    monkeypatch.setattr(arrow_source, "TEXTS_AT_ONCE", 3)
     texts = ["x" * 20, "abcd", "efgh", "ijkl", "", None, "", "", "y" * 11]
     kind = pa.dictionary(pa.int8(), pa.string())
     source = arrow_source.ArrowSource(
         write(tmp_path / "in.arrow", batch(texts, kind)), text_column="text"
     )
-    pieces = [
-        len(piece)
-        for held in source._read(source._text)
-        for piece in source._pieces(held, source._text)
-    ]
-    assert pieces == [1, 2, 3, 2, 1]
+    found = source._texts_of(source._read(source._text), source._text)
+    assert [len(texts) for texts in found] == [1, 2, 3, 2, 1]
     monkeypatch.setattr(arrow_source, "MOST_TEXT", 19)
     with pytest.raises(DataError, match=r"a text of .*in.arrow takes 0 MiB; leave it out"):
         list(source.windows(9))

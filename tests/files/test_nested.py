@@ -245,7 +245,7 @@ def test_a_column_that_an_output_has_not_is_told_without_an_option(
     source = open_source(write(tmp_path / f"in.{kind}", ROWS[:1]), text_column="data.text")
     source.write_scored(output := tmp_path / f"out.{kind}", PLAN, slices(source, 3))
     pair = open_pair(None, output, PLAN, InputOptions("data.text", CsvOptions(), None))
-    (piece,) = pair.output_pieces()
+    (piece,) = pair.output_batches()
     for each in (piece, pair.cut(piece, 0, 1)):
         assert pair.column(each, "data.text").to_list() == ["ok"]
     with pytest.raises(

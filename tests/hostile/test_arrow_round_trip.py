@@ -123,7 +123,7 @@ def test_types_that_parquet_lacks_pass_through(tmp_path: Path, name: str, suffix
     output = write_scored(source, tmp_path / f"out{suffix}", 4)
     assert not compare(source, output)
     pair = BatchPair(open_arrow(source), open_arrow(output), PLAN)
-    rows = zip(pair.output_pieces(), pair.input_pieces(), strict=True)
+    rows = zip(pair.output_batches(), pair.input_batches(), strict=True)
     assert [found for a, b in rows for found in (*pair.columns(), *pair.differences(a, b, 0))] == []
 
 

@@ -29,9 +29,13 @@ from scorer.files.storage import reading, writing
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
 
+MOST_TEXT = 256 << 20  # bytes of one text
+TEXTS_AT_ONCE = 16_384  # texts that are taken out of a batch at once, where they are not too large
+BYTES_AT_ONCE = 32 << 20  # bytes of them: a view or a dictionary may repeat a long one for ever
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Held:
+class InputBatch:
     """A record batch of the input, and what it says beside its rows."""
 
     batch: pa.RecordBatch
@@ -39,51 +43,46 @@ class Held:
     offset: int  # of its first row in the file
 
 
-class BatchesOut:
+class BatchWriter:
     """Puts scores that come in windows beside batches that were cut otherwise."""
 
     def __init__(self, writer: pa.RecordBatchFileWriter, schema: pa.Schema) -> None:
         self._writer = writer
         self._schema = schema
-        self._waiting: deque[Held] = deque()
-        self._cells: list[list[pa.Array]] = []  # of rows of the first that waits, in pieces
+        self._queue: deque[InputBatch] = deque()
+        self._cells: list[list[pa.Array]] = []  # of rows of the first batch in the queue
         self._rows = 0  # of these
 
-    def watch(self, batches: Iterator[Held]) -> Iterator[Held]:
-        """Pass on batches as they are read, and keep them until they are written."""
-        for held in batches:
-            self._waiting.append(held)
-            yield held
+    def queued(self, batches: Iterator[InputBatch]) -> Iterator[InputBatch]:
+        """Pass on batches as they are read, and queue them until they are written."""
+        for batch in batches:
+            self._queue.append(batch)
+            yield batch
 
     def add(self, cells: list[pa.Array]) -> None:
         """Take the next rows' scores, all of one batch, and write it when they are the last."""
         self.flush()
         self._cells.append(cells)
         self._rows += len(cells[0])
-        if self._rows == len(self._waiting[0].batch):
+        if self._rows == len(self._queue[0].batch):
             self._write()
 
     def flush(self) -> None:
         """Write the batches without rows that come next."""
-        while self._waiting and not len(self._waiting[0].batch):
+        while self._queue and not len(self._queue[0].batch):
             self._write()
 
     def _write(self) -> None:
-        held = self._waiting.popleft()
-        kinds = [field.type for field in self._schema][held.batch.num_columns :]
-        pieces = zip(*self._cells, strict=True) if self._cells else ([] for _ in kinds)
+        source = self._queue.popleft()
+        kinds = [field.type for field in self._schema][source.batch.num_columns :]
+        columns = zip(*self._cells, strict=True) if self._cells else ([] for _ in kinds)
         added = [
             pa.concat_arrays(column) if column else pa.array([], kind)
-            for column, kind in zip(pieces, kinds, strict=True)
+            for column, kind in zip(columns, kinds, strict=True)
         ]
-        batch = pa.RecordBatch.from_arrays([*held.batch.columns, *added], schema=self._schema)
-        self._writer.write_batch(batch, custom_metadata=held.metadata)
+        batch = pa.RecordBatch.from_arrays([*source.batch.columns, *added], schema=self._schema)
+        self._writer.write_batch(batch, custom_metadata=source.metadata)
         self._cells, self._rows = [], 0
-
-
-MOST_TEXT = 256 << 20  # bytes of one text
-PIECE_ROWS = 16_384  # texts that are taken out of a batch at once, where they are not too large
-PIECE_BYTES = 32 << 20  # bytes of them: a view or a dictionary may repeat a long one for ever
 
 
 class ArrowSource:
@@ -109,16 +108,16 @@ class ArrowSource:
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
-        texts = (p for held in self._read(self._text) for p in self._pieces(held, self._text))
+        texts = self._texts_of(self._read(self._text), self._text)
         offset = 0
         for window in batches.cut_texts(texts, rows):
             yield TextWindow(offset, window)
             offset += len(window)
 
     def values(self, column: str) -> Iterator[pl.Series]:
-        """Return the values of a column of text or whole numbers in pieces."""
+        """Return the values of a column of text or whole numbers in batches."""
         found = batches.find_values(self.path, self.schema, column)
-        return (piece for held in self._read(found) for piece in self._pieces(held, found))
+        return self._texts_of(self._read(found), found)
 
     def check_plan(self, plan: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that Arrow can hold."""
@@ -142,9 +141,8 @@ class ArrowSource:
             destination.open("xb") as file,
             self._writer(file, plan) as writer,
         ):
-            out = BatchesOut(writer, self.scored_schema(plan))
-            held = out.watch(self._read(None))
-            texts = (piece for each in held for piece in self._pieces(each, self._text))
+            out = BatchWriter(writer, self.scored_schema(plan))
+            texts = self._texts_of(out.queued(self._read(None)), self._text)
             rows = Rebatcher(texts, _cut)
             added = partial(batches.added_columns, plan=plan)
             for batch, cells in second_pass(self.path, rows, lambda texts: texts, results, added):
@@ -156,33 +154,37 @@ class ArrowSource:
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         """Yield the batches as they stand."""
-        return (held.batch for held in self._read(None))
+        return (source.batch for source in self._read(None))
 
     def scored_schema(self, plan: OutputColumns) -> pa.Schema:
         """Return the input's schema with the appended columns."""
         return batches.scored_schema(self.schema, plan)
 
-    def _pieces(self, held: Held, column: batches.Column) -> Iterator[pl.Series]:
-        """Yield a batch's texts in pieces that fit the memory."""
-        texts = column.of(held.batch)
+    def _texts_of(
+        self, sources: Iterable[InputBatch], column: batches.Column
+    ) -> Iterator[pl.Series]:
+        """Yield the values of a column in series that fit the memory."""
         option = "--text-column" if column == self._text else "--id-column"
-        lengths = _lengths(texts)
-        if (longest := int(lengths.max(initial=0))) > MOST_TEXT:
-            raise DataError(
-                f"a text of {self.path} takes {longest >> 20:,} MiB", "leave it out, it is no tweet"
-            )
-        ends = np.cumsum(lengths)
-        at = 0
-        while at < len(texts):
-            before = int(ends[at - 1]) if at else 0
-            fitting = int(np.searchsorted(ends, before + PIECE_BYTES, side="right"))
-            stop = max(at + 1, min(fitting, at + PIECE_ROWS))
-            piece = texts[at:stop]
-            batches.check_utf8(piece, column, self.path, held.offset + at, option)
-            yield batches.texts_of(piece)
-            at = stop
+        for source in sources:
+            texts = column.of(source.batch)
+            lengths = _lengths(texts)
+            if (longest := int(lengths.max(initial=0))) > MOST_TEXT:
+                raise DataError(
+                    f"a text of {self.path} takes {longest >> 20:,} MiB",
+                    "leave it out, it is no tweet",
+                )
+            ends = np.cumsum(lengths)
+            at = 0
+            while at < len(texts):
+                before = int(ends[at - 1]) if at else 0
+                fitting = int(np.searchsorted(ends, before + BYTES_AT_ONCE, side="right"))
+                stop = max(at + 1, min(fitting, at + TEXTS_AT_ONCE))
+                values = texts[at:stop]
+                batches.check_utf8(values, column, self.path, source.offset + at, option)
+                yield batches.texts_of(values)
+                at = stop
 
-    def _read(self, column: batches.Column | None) -> Iterator[Held]:
+    def _read(self, column: batches.Column | None) -> Iterator[InputBatch]:
         """Yield the batches, with one column or all, each checked before it is read, and after."""
         left = self._limit
         offset = 0
@@ -197,7 +199,7 @@ class ArrowSource:
                 if len(batch) != each.rows:
                     raise input_changed(self.path)
                 self._check(batch, number)
-                yield Held(batch if left is None else batch.slice(0, left), metadata, offset)
+                yield InputBatch(batch if left is None else batch.slice(0, left), metadata, offset)
                 offset += len(batch)
                 left = None if left is None else max(0, left - len(batch))
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.errors import DataError
-from scorer.files.cells import pieces
+from scorer.files.cells import slices
 from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.csv.dialect import Failure, read_record
@@ -38,7 +38,7 @@ class CsvPair:
         self._source = source if isinstance(source, CsvSource) else None
         self._plan = plan
         self._kind = kind
-        self._feeds: dict[str, Rebatcher[Records]] = {}  # of the columns that are asked for
+        self._columns: dict[str, Rebatcher[Records]] = {}  # of the columns that are asked for
         names = options.columns
         # Its "text" is the label: where that cell begins, the input's record has ended.
         self.scored = CsvSource(
@@ -62,28 +62,28 @@ class CsvPair:
         if self._source and self.scored.scored_header() != self._source.scored_header(self._plan):
             yield Finding("header", "the header is not the input's with the appended names")
 
-    def input_pieces(self) -> Iterator[Records]:
+    def input_batches(self) -> Iterator[Records]:
         """Yield the input's records, and count its rejects."""
         for records in self._source.rows() if self._source else ():
             self.rejects += len(records.rejects)
             yield records
 
-    def output_pieces(self) -> Iterator[Records]:
+    def output_batches(self) -> Iterator[Records]:
         """Yield the output's records."""
         return self.scored.rows()
 
-    def cut(self, piece: Records, start: int, stop: int) -> Records:
+    def cut(self, records: Records, start: int, stop: int) -> Records:
         """Return some of the rows."""
-        return piece.rows(start, stop)
+        return records.rows(start, stop)
 
-    def answers(self, piece: Records, offset: int) -> Compared:
+    def answers(self, records: Records, offset: int) -> Compared:
         """Return the appended cells; a score that is no number is NaN and a finding."""
         findings = [
             Finding("record", f"line {reject.line} is no record: {reject.reason}")
-            for _, reject in piece.rejects
+            for _, reject in records.rejects
         ]
         scores = []
-        cells = self._score_cells(piece)
+        cells = self._score_cells(records)
         for number, name in enumerate(self._plan.names[1:]):
             text = pl.Series(name, pl.from_arrow(pc.list_element(cells, number)), dtype=pl.String)
             score = text.cast(pl.Float32, strict=False)
@@ -95,18 +95,18 @@ class CsvPair:
                 )
                 score = score.set(wrong, float("nan"))
             scores.append(score)
-        return Compared(offset, texts_of(piece), tuple(scores), tuple(findings))
+        return Compared(offset, texts_of(records), tuple(scores), tuple(findings))
 
-    def _score_cells(self, piece: Records) -> pa.ListArray:
+    def _score_cells(self, records: Records) -> pa.ListArray:
         """Return what follows each label, cut at the delimiters: as many cells as there are scores.
 
         We never write a score in quotes, and a quote makes it no number, so cutting is enough.
         """
-        spans, width = piece.spans, len(self._plan.names) - 1
-        if not len(piece):
+        spans, width = records.spans, len(self._plan.names) - 1
+        if not len(records):
             return pa.array([], pa.list_(pa.string()))
         delimiter = chr(self.scored.dialect.delimiter)
-        rest = pieces(piece.data, spans.text_ends + 1, spans.ends, pa.string())
+        rest = slices(records.data, spans.text_ends + 1, spans.ends, pa.string())
         cells = pc.split_pattern(rest, delimiter)
         whole = pc.equal(pc.list_value_length(cells), width)
         if pc.all(whole).as_py():
@@ -118,12 +118,12 @@ class CsvPair:
         """Yield where the record, or its line ending, is not the input's."""
         a, b = ours.spans, theirs.spans
         record = pc.not_equal(
-            pieces(ours.data, a.starts, a.text_starts - 1, pa.binary()),
-            pieces(theirs.data, b.starts, b.ends, pa.binary()),
+            slices(ours.data, a.starts, a.text_starts - 1, pa.binary()),
+            slices(theirs.data, b.starts, b.ends, pa.binary()),
         )
         ending = pc.not_equal(
-            pieces(ours.data, a.ends, a.stops, pa.binary()),
-            pieces(theirs.data, b.ends, b.stops, pa.binary()),
+            slices(ours.data, a.ends, a.stops, pa.binary()),
+            slices(theirs.data, b.ends, b.stops, pa.binary()),
         )
         if record.true_count:
             at = pc.index(record, value=True).as_py()
@@ -135,9 +135,9 @@ class CsvPair:
             text = f"row {offset + at + 1:,}: the line ending is not the input's"
             yield Finding("ending", text, ending.true_count)
 
-    def column(self, piece: Records, name: str) -> pl.Series:
-        """Return one of its columns: read beside the pieces, as the text is in a first pass."""
-        if name not in self._feeds:
+    def column(self, records: Records, name: str) -> pl.Series:
+        """Return one of its columns: read beside these records, as the text is in a first pass."""
+        if name not in self._columns:
             check_column(self.scored.path, self.scored.columns, name)
             source = CsvSource(
                 self.scored.path,
@@ -146,8 +146,8 @@ class CsvPair:
                 kind=self._kind,
                 cap=RECORD_CAP + _CELLS,
             )
-            self._feeds[name] = Rebatcher(source.rows(), Records.rows)
-        cells = [texts_of(rows) for rows in self._feeds[name].take(len(piece))]
+            self._columns[name] = Rebatcher(source.rows(), Records.rows)
+        cells = [texts_of(rows) for rows in self._columns[name].take(len(records))]
         return pl.concat([pl.Series("text", [], dtype=pl.String), *cells]).rename(name)
 
     def _column(self, ours: Records, theirs: Records, row: int) -> str:

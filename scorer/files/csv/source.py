@@ -33,7 +33,7 @@ from scorer.files.source import (
     second_pass,
 )
 from scorer.files.transcode import find_encoding, is_foreign_utf8
-from scorer.files.windows import Piece, cut_windows
+from scorer.files.windows import TextBatch, cut_windows
 from scorer.hints import options as as_typed
 from scorer.records import TextWindow
 
@@ -112,7 +112,7 @@ class CsvSource:
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
         self._spread = self._merged = 0
-        return cut_windows(map(self._piece, self.rows()), rows)
+        return cut_windows(map(self._text_batch, self.rows()), rows)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ class CsvSource:
         words = "line ends in quotes and as many cells on each line as a row"
         return (f"{self.path}: {records} {words}; if quotes are data there, add --quote none",)
 
-    def _piece(self, records: Records) -> Piece:
+    def _text_batch(self, records: Records) -> TextBatch:
         rejects = records.rejects
         merged, spread = merged_rows(records, len(self.columns), _SPREAD - self._spread)
         self._merged += merged
@@ -136,7 +136,7 @@ class CsvSource:
         return texts_of(records), rejects
 
     def values(self, column: str) -> Iterator[pl.Series]:
-        """Return the cells of a column in pieces, an empty one without quotes as null."""
+        """Return the cells of a column in batches, an empty one without quotes as null."""
         cell = find_column(self.path, self.columns, column, "--id-column")
         return map(texts_of, self._rows(cell, self._blanks()))
 
@@ -217,7 +217,7 @@ class CsvSource:
         return DataError(problem, f"did you mean {as_typed(hint)}?", hint)
 
     def rows(self) -> Iterator[Records]:
-        """Yield the records as they stand, in pieces, as far as the limit."""
+        """Yield the records as they stand, in batches, as far as the limit."""
         return self._rows(self._text_cell, self._blanks())
 
     def _rows(self, text_cell: int, blocks: Iterable[bytes]) -> Iterator[Records]:

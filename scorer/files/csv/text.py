@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorer.files.cells import Flags, decimal, flags, joined, pieces
+from scorer.files.cells import Flags, decimal, flags, joined, slices
 from scorer.files.csv.dialect import CR, QUOTE, Dialect, quoted_if_needed
 from scorer.files.csv.records import Records
 from scorer.files.source import OutputColumns
@@ -27,7 +27,7 @@ def texts_of(records: Records) -> pl.Series:
     empty = starts == ends
     dialect = records.dialect
     quoted = ~empty & (data[np.minimum(starts, len(data) - 1)] == QUOTE) & dialect.quoting
-    cells = pieces(records.data, starts + quoted, ends - quoted, pa.string(), nulls=empty)
+    cells = slices(records.data, starts + quoted, ends - quoted, pa.string(), nulls=empty)
     if quoted.any():
         cells = _unescaped(cells, quoted) if dialect.escape else _undoubled(cells, quoted)
     return pl.Series("text", pl.from_arrow(cells), dtype=pl.String)
@@ -86,8 +86,8 @@ def with_cells(records: Records, cells: pl.Series) -> bytes:
         cells: String [rows]: what to append, beginning with a delimiter.
     """
     spans = records.spans
-    content = pieces(records.data, spans.starts, spans.ends, pa.binary())
-    endings = pieces(records.data, spans.ends, spans.stops, pa.binary())
+    content = slices(records.data, spans.starts, spans.ends, pa.binary())
+    endings = slices(records.data, spans.ends, spans.stops, pa.binary())
     appended = cells.to_arrow().cast(pa.binary())
     return joined(content, appended, endings)
 

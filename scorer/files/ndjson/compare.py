@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorer.files.cells import pieces
+from scorer.files.cells import slices
 from scorer.files.columns import Keys
 from scorer.files.compare import Compared, Finding
 from scorer.files.formats import Kind
@@ -51,28 +51,28 @@ class NdjsonPair:
         if self._source and self.scored.bom != self._source.bom:
             yield Finding("mark", "the byte-order mark is not the input's")
 
-    def input_pieces(self) -> Iterator[Objects]:
+    def input_batches(self) -> Iterator[Objects]:
         """Yield the input's rows, and count what a report counts of them."""
         for rows in self._source.rows() if self._source else ():
             self.rejects += len(rows.rejects)
             self.not_finite += int(rows.not_finite.sum())
             yield rows
 
-    def output_pieces(self) -> Iterator[Objects]:
+    def output_batches(self) -> Iterator[Objects]:
         """Yield the output's rows."""
         return self.scored.rows()
 
-    def cut(self, piece: Objects, start: int, stop: int) -> Objects:
+    def cut(self, objects: Objects, start: int, stop: int) -> Objects:
         """Return some of the rows."""
-        return piece.rows(start, stop)
+        return objects.rows(start, stop)
 
-    def answers(self, piece: Objects, offset: int) -> Compared:
+    def answers(self, objects: Objects, offset: int) -> Compared:
         """Return the appended values; where they are not as we write them, NaN and a finding."""
         findings = [
             Finding("record", f"line {reject.line} is no row: {reject.reason}")
-            for _, reject in piece.rejects
+            for _, reject in objects.rejects
         ]
-        found = self._found(piece)
+        found = self._found(objects)
         missing = found.is_null()
         if missing.true_count:
             row = offset + pc.index(missing, value=True).as_py() + 1
@@ -86,23 +86,23 @@ class NdjsonPair:
             score = spelling.cast(pl.Float32, strict=False)
             wrong = nan | (score.is_null() & (spelling != "null").fill_null(value=False))
             scores.append(score.set(wrong, float("nan")).rename(name))
-        return Compared(offset, piece.texts, tuple(scores), tuple(findings))
+        return Compared(offset, objects.texts, tuple(scores), tuple(findings))
 
-    def column(self, piece: Objects, name: str) -> pl.Series:
+    def column(self, objects: Objects, name: str) -> pl.Series:
         """Return one of its members; null where a line has none.
 
         Read line by line: pyarrow's parser wants values of one type, and an id may be of any.
         """
         if name not in self._keys:
             self._keys[name] = self.scored.keys_of(name, None)
-        lines = (_line(piece, row) for row in range(len(piece)))
+        lines = (_line(objects, row) for row in range(len(objects)))
         rows = (json.loads(line, parse_int=str, parse_float=str) for line in lines)
         cells = [_as_text(_value(members, self._keys[name])) for members in rows]
         return pl.Series(name, cells, dtype=pl.String)
 
-    def _found(self, piece: Objects) -> pa.StructArray:
+    def _found(self, objects: Objects) -> pa.StructArray:
         """Return what stands before the last brace: `members`, `score0` ...; null where unlike."""
-        lines = pieces(piece.data, piece.starts, piece.braces, pa.binary())
+        lines = slices(objects.data, objects.starts, objects.braces, pa.binary())
         return pc.extract_regex(lines, self._pattern)
 
     def differences(self, ours: Objects, theirs: Objects, offset: int) -> Iterator[Finding]:
@@ -113,13 +113,13 @@ class NdjsonPair:
         members = pc.struct_field(self._found(ours), "members")
         added = pc.binary_length(members).fill_null(0).to_numpy(zero_copy_only=False)
         line = pc.not_equal(
-            pieces(ours.data, ours.starts, ours.braces - added, pa.binary()),
-            pieces(theirs.data, theirs.starts, theirs.braces, pa.binary()),
+            slices(ours.data, ours.starts, ours.braces - added, pa.binary()),
+            slices(theirs.data, theirs.starts, theirs.braces, pa.binary()),
         )
         line = pc.and_(line, members.is_valid())
         ending = pc.not_equal(
-            pieces(ours.data, ours.braces, ours.stops, pa.binary()),
-            pieces(theirs.data, theirs.braces, theirs.stops, pa.binary()),
+            slices(ours.data, ours.braces, ours.stops, pa.binary()),
+            slices(theirs.data, theirs.braces, theirs.stops, pa.binary()),
         )
         if line.true_count:
             at = pc.index(line, value=True).as_py()

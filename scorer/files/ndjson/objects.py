@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorer.files.cells import Flags, Offsets, decimal, joined, not_utf8, pieces
+from scorer.files.cells import Flags, Offsets, decimal, joined, not_utf8, slices
 from scorer.files.columns import Keys
 from scorer.files.ndjson.decoder import Decoder
 from scorer.files.ndjson.lines import Lines
@@ -224,7 +224,7 @@ def with_members(rows: Objects, members: pl.Series) -> bytes:
         rows: The rows, at least one.
         members: String [rows].
     """
-    before = pieces(rows.data, rows.starts, rows.braces, pa.binary())
-    after = pieces(rows.data, rows.braces, rows.stops, pa.binary())
+    before = slices(rows.data, rows.starts, rows.braces, pa.binary())
+    after = slices(rows.data, rows.braces, rows.stops, pa.binary())
     comma = pc.if_else(pa.array(rows.bare), pa.scalar(b"", pa.binary()), pa.scalar(b","))
     return joined(before, comma, members.to_arrow().cast(pa.binary()), after)

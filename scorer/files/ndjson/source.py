@@ -30,7 +30,7 @@ from scorer.files.source import (
     second_pass,
 )
 from scorer.files.transcode import Encoding
-from scorer.files.windows import Piece, cut_windows
+from scorer.files.windows import TextBatch, cut_windows
 from scorer.records import TextWindow
 
 LOOKED_AT = 1000  # lines in which the keys are found, before any work
@@ -104,18 +104,18 @@ class NdjsonSource:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
         read = told = 0
 
-        def pieces() -> Iterator[Piece]:
+        def text_batches() -> Iterator[TextBatch]:
             nonlocal read
-            for piece in self.rows():
-                read += int(piece.not_finite.sum())
-                yield piece.texts, piece.rejects
+            for objects in self.rows():
+                read += int(objects.not_finite.sum())
+                yield objects.texts, objects.rejects
 
-        for window in cut_windows(pieces(), rows):
+        for window in cut_windows(text_batches(), rows):
             yield replace(window, not_finite=read - told)
             told = read
 
     def values(self, column: str) -> Iterator[pl.Series]:
-        """Return the values of a key in pieces: strings, and whole numbers as they are spelled."""
+        """Return the values of a key in batches: strings, and whole numbers as they are spelled."""
         values = Values(self.keys_of(column, "--id-column"))
         return map(values.of, self.rows())
 
@@ -154,7 +154,7 @@ class NdjsonSource:
         return count
 
     def rows(self) -> Iterator[Objects]:
-        """Yield the rows as they stand, in pieces, as far as the limit."""
+        """Yield the rows as they stand, in batches, as far as the limit."""
         reader = ObjectReader(self._keys, self._cap)
         left = self._limit
         for lines in self._lines() if left != 0 else ():
@@ -174,6 +174,6 @@ class NdjsonSource:
         yield from blocks
 
 
-def _each(pieces: Iterator[Lines]) -> Iterator[bytes]:
-    for lines in pieces:
+def _each(batches: Iterator[Lines]) -> Iterator[bytes]:
+    for lines in batches:
         yield from map(lines.content, range(len(lines)))

@@ -1,5 +1,6 @@
 """Parquet: the text column is read for scoring; the second pass appends columns."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorer.errors import DataError
+from scorer.errors import DataError, StorageError
 from scorer.files import batches
 from scorer.files.parquet.check import reading_plans
 from scorer.files.parquet.pages import groups_of
@@ -27,10 +28,8 @@ from scorer.records import TextWindow
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
-from collections import deque
 
-from scorer.errors import StorageError
-
+_CODECS = {0: "none", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
 ROW_GROUP = 131_072  # rows of every row group that we write but the last
 GROUP_BYTES = 128 << 20  # bytes of rows in memory that end a row group early
 WRITE_BATCH = 128  # rows, and so values that make a page at once: they may be large
@@ -47,7 +46,7 @@ class RowGroups:
         self._at = 0  # the row after those that are held
         self._ends: deque[int] = deque()  # rows before which one ends early
 
-    def watch(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def measured(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Pass on batches as they are read, and end row groups where they have grown large.
 
         Here and not in `add`, because windows cut the batches anew and must not be seen in the
@@ -99,9 +98,6 @@ def check_written(destination: Path, rows: int) -> None:
             )
 
 
-_CODECS = {0: "none", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
-
-
 class ParquetSource:
     """One Parquet file."""
 
@@ -128,7 +124,7 @@ class ParquetSource:
             offset += len(window)
 
     def values(self, column: str) -> "Iterator[pl.Series]":
-        """Return the values of a column of text or whole numbers in pieces."""
+        """Return the values of a column of text or whole numbers in batches."""
         found = batches.find_values(self.path, self.schema, column)
         return (batches.texts_of(found.of(batch)) for batch in self._batches(found))
 
@@ -162,7 +158,7 @@ class ParquetSource:
             ) as writer,
         ):
             groups = RowGroups(writer, schema)
-            rows = Rebatcher(groups.watch(self.rows()), batches.cut)
+            rows = Rebatcher(groups.measured(self.rows()), batches.cut)
             added = partial(batches.added_columns, plan=plan)
             for batch, cells in second_pass(self.path, rows, self._texts, results, added):
                 groups.add(pa.RecordBatch.from_arrays([*batch.columns, *cells], schema=schema))
