@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scorer.errors import InputMissing, InvalidBundle
-from scorer.inference.bundle import MODEL_TYPES
+from scorer.inference.metadata import MODEL_TYPES
 from scorer.inference.tokenizer_data import verify_tokenizer
 from scorer.inference.untrusted import read_bytes
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from export.checkpoint import Checkpoint, read_checkpoint
 from export.staging import staged
 from scorer.errors import InvalidBundle
-from scorer.inference.bundle import METADATA_NAME, open_bundle
+from scorer.inference.bundle import open_bundle
+from scorer.inference.metadata import METADATA_NAME, Metadata
 from scorer.inference.normalize import Normalizer
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Exported:
     """A published bundle."""
 
     directory: Path
-    metadata: dict[str, Any]
+    metadata: Metadata
     parity: "ParityReport"
 
 
@@ -64,7 +65,7 @@ def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Expo
         report = parity.check(open_bundle(stage), reference, options.parity_texts)
         metadata = publish.add_parity(metadata, report)
         publish.write_card(stage, metadata, options.notes)
-        publish.write_metadata(stage, metadata)
+        metadata = publish.write_metadata(stage, metadata)
         open_bundle(stage)  # as every run will
     return Exported(output, metadata, report)
 

@@ -16,7 +16,7 @@ from export.bases import Base, open_base
 from scorer.counts import counted
 from scorer.errors import InputMissing, InvalidBundle, UsageError
 from scorer.inference import untrusted
-from scorer.inference.bundle import METADATA_NAME
+from scorer.inference.metadata import METADATA_NAME
 from scorer.inference.normalize import Normalizer
 
 DEFAULT_MAX_LENGTH = 128

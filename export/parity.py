@@ -95,7 +95,7 @@ def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> Pa
     require_spread(truth.probabilities, bundle.labels)
     machine = inspect()
     measured, passed_over, outside = [], [], []
-    for choice in available(machine, int8="int8" in bundle.metadata["graphs"]):
+    for choice in available(machine, int8="int8" in bundle.metadata.graphs):
         try:
             session = open_session(bundle, choice, machine)
             figures = measure(bundle, session, truth)
@@ -247,7 +247,7 @@ def _check_fp16_graph(bundle: Bundle, truth: Truth, machine: Machine) -> Measure
     from scorer.inference.runtime.cpu import PROVIDER, TOKEN_BUDGET
     from scorer.inference.runtime.host import HostSession, load, options
 
-    if "fp16" not in bundle.metadata["graphs"]:
+    if "fp16" not in bundle.metadata.graphs:
         return None
     info = RuntimeInfo(
         PROVIDER, "builtin", "fp16", machine.instruction_set, machine.cpus, "graph check"

@@ -7,12 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnxruntime
 
 from export.card import model_card
 from export.checkpoint import Checkpoint
 from export.parity import ParityReport
-from scorer.inference.bundle import METADATA_NAME, SCHEMA_VERSION
+from scorer.inference.metadata import METADATA_NAME, Metadata, Rules, summary_of
 from scorer.inference.normalize import Normalizer
 
 GRAPHS = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "int8": "model_int8.onnx"}
@@ -26,27 +27,27 @@ def describe(
     name: str | None,
     release: str,
     graphs: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> Metadata:
     """Return ``tweetscore.json`` as far as it is known before anything is measured."""
     training = checkpoint.training
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "name": name or checkpoint.name,
-        "version": release,
-        "model_type": checkpoint.model_type,
-        "labels": list(checkpoint.labels),
-        "normalizer": {"version": normalizer.version, "emoji": normalizer.emoji},
-        "max_length": checkpoint.max_length,
-        "pad_token_id": checkpoint.pad_token_id,
-        "temperature": checkpoint.temperature,
+    return Metadata(
+        name=name or checkpoint.name,
+        version=release,
+        model_type=checkpoint.model_type,
+        labels=checkpoint.labels,
+        normalizer=Rules(normalizer.version, normalizer.emoji),
+        max_length=checkpoint.max_length,
+        pad_token_id=checkpoint.pad_token_id,
+        temperature=checkpoint.temperature,
         **graphs,
-        "base_model": training.get("base_model", {"name": "unknown", "sha256": ""}),
-        "training": {key: training[key] for key in _TRAINING if key in training},
-        "metrics": checkpoint.evaluation,
-        "baseline": _baseline(checkpoint),
-        "parity": [],
-        "libraries": _versions(),
-    }
+        base_model=training.get("base_model", {"name": "unknown", "sha256": ""}),
+        training={key: training[key] for key in _TRAINING if key in training},
+        metrics=checkpoint.evaluation,
+        baseline=_baseline(checkpoint),
+        parity=[],
+        libraries=_versions(),
+        files={},
+    )
 
 
 def _baseline(checkpoint: Checkpoint) -> dict[str, Any] | None:
@@ -67,28 +68,32 @@ def _versions() -> dict[str, str]:
     return {**versions, "onnxruntime": onnxruntime.__version__}
 
 
-def add_parity(metadata: Mapping[str, Any], report: ParityReport) -> dict[str, Any]:
+def add_parity(metadata: Metadata, report: ParityReport) -> Metadata:
     """Return the metadata with figures, those of a GPU graph on a CPU set apart."""
     measured = [{**entry.record(), "measured": True} for entry in report.measured]
     checks = [{**entry.record(), "measured": False} for entry in [report.graph_check] if entry]
-    outside = [*report.outside]
-    return {**metadata, "parity": measured, "graph_checks": checks, "outside_gate": outside}
+    return msgspec.structs.replace(
+        metadata, parity=measured, graph_checks=checks, outside_gate=[*report.outside]
+    )
 
 
-def write_metadata(stage: Path, metadata: Mapping[str, Any]) -> None:
-    """Write ``tweetscore.json`` with the hash of every other file."""
+def write_metadata(stage: Path, metadata: Metadata) -> Metadata:
+    """Write ``tweetscore.json`` with the hash of every other file, and return what it says."""
     hashes = {}
     for path in sorted(stage.iterdir()):
         path.chmod(0o644)  # safetensors creates its files for the owner alone
         if path.name != METADATA_NAME:
             with path.open("rb") as file:
                 hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    write_json(stage / METADATA_NAME, {**metadata, "files": hashes})
+    metadata = msgspec.structs.replace(metadata, files=hashes)
+    write_json(stage / METADATA_NAME, msgspec.to_builtins(metadata))
+    return metadata
 
 
-def write_card(stage: Path, metadata: Mapping[str, Any], notes: str) -> None:
+def write_card(stage: Path, metadata: Metadata, notes: str) -> None:
     """Write ``README.md``."""
-    (stage / "README.md").write_text(model_card(metadata, notes), encoding="utf-8")
+    card = model_card(summary_of(stage / METADATA_NAME, metadata), notes)
+    (stage / "README.md").write_text(card, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:

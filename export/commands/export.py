@@ -68,4 +68,4 @@ def export(
     exported = export_bundle(checkpoint, output, options)
     for line in figures(exported.parity):
         click.echo(line, err=True)
-    click.echo(f"{exported.metadata['name']} {options.version} is in {output}", err=True)
+    click.echo(f"{exported.metadata.name} {options.version} is in {output}", err=True)

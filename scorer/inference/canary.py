@@ -19,7 +19,7 @@ def check_token_ids(token_ids: list[list[int]], canary: Canary, bundle: Bundle) 
     pairs = zip(token_ids, canary.token_ids, strict=True)
     differing = sum(tuple(mine) != theirs for mine, theirs in pairs)
     if differing:
-        trained = bundle.metadata.get("libraries", {}).get("tokenizers", "another version")
+        trained = bundle.metadata.libraries.get("tokenizers", "another version")
         raise GateFailed(
             f"{differing} of {len(canary.texts)} canary texts of {bundle.name} get other token ids "
             "than in training",

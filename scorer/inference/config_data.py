@@ -1,12 +1,9 @@
 """What ``config.json`` says of a model: this program does not need it, other tools believe it."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from scorer.inference import untrusted
-from scorer.inference.untrusted import Weights, invalid, is_whole, shown
-
-if TYPE_CHECKING:
-    from scorer.inference.bundle import Bundle
+from scorer.inference.metadata import Metadata
+from scorer.inference.untrusted import Weights, invalid, is_whole, parse_json, shown
 
 # The tensors with a row per token id, and with a row per position.
 _TABLES = {
@@ -15,8 +12,8 @@ _TABLES = {
 } | {"gpt2": ("transformer.wte.weight", "transformer.wpe.weight")}
 
 
-def verify_config(bundle: "Bundle", weights: Weights) -> int:
-    """Hold a bundle's ``config.json`` against its ``tweetscore.json`` and its weights.
+def verify_config(path: Path, raw: bytes, bundle: Metadata, weights: Weights) -> int:
+    """Hold the content of a bundle's ``config.json`` against ``tweetscore.json`` and the weights.
 
     Returns:
         How many tokens the model knows.
@@ -24,8 +21,7 @@ def verify_config(bundle: "Bundle", weights: Weights) -> int:
     Raises:
         InvalidBundle: They do not tell of the same model.
     """
-    path = bundle.directory / "config.json"
-    config = untrusted.parse_json(path, bundle.read(path.name))
+    config = parse_json(path, raw)
     if config.get("model_type") != bundle.model_type:
         raise invalid(
             path, f"has model_type {shown(config.get('model_type'))}, not {bundle.model_type}"

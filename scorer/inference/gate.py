@@ -5,14 +5,13 @@ judge by the same bounds. Probabilities are softmax at temperature 1: the fitted
 would hide or magnify differences that belong to the arithmetic.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scorer.counts import counted
+from scorer.inference.metadata import Metadata, Parity, told
 
 MIN_LABEL_AGREEMENT = 0.998
 MAX_DIFFERENCE = 0.05
@@ -50,25 +49,19 @@ def bounds(precision: str) -> tuple[float, float]:
     return MIN_LABEL_AGREEMENT, MAX_DIFFERENCE
 
 
-def is_proven(metadata: Mapping[str, Any], precision: str) -> bool:
+def is_proven(metadata: Metadata, precision: str) -> bool:
     """Tell whether a bundle has a graph for a precision that its export found within the gate.
 
     An export publishes figures of nothing else.
     """
-    parity = metadata.get("parity")
-    entries = parity if isinstance(parity, list) else []
-    return precision in metadata.get("graphs", ()) and any(
-        isinstance(entry, dict) and entry.get("precision") == precision for entry in entries
-    )
+    entries = told(metadata.parity, list[Parity]) or ()
+    return precision in metadata.graphs and any(each.precision == precision for each in entries)
 
 
-def was_outside(
-    metadata: Mapping[str, Any], device: str, precision: str, architecture: str
-) -> bool:
+def was_outside(metadata: Metadata, device: str, precision: str, architecture: str) -> bool:
     """Tell whether a bundle's export met a precision outside the gate on such a device."""
-    entries = metadata.get("outside_gate")
     met = {"device": device, "precision": precision, "architecture": architecture}
-    return isinstance(entries, list) and met in entries
+    return met in (told(metadata.outside_gate, list[dict[str, str]]) or ())
 
 
 def compare(probabilities: NDArray[np.floating], reference: NDArray[np.floating]) -> Figures:

@@ -4,12 +4,11 @@ open outputs -> count rows, keep examples -> compare -> render -> the page appea
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -22,6 +21,7 @@ from scorer.files.publish import fsync_directory, inodes, replace_bytes
 from scorer.files.rejects import rejects_by_kind
 from scorer.files.storage import writing
 from scorer.inference.bundle import open_bundle
+from scorer.inference.metadata import Metrics, told
 from scorer.report.compare import compare
 from scorer.report.dates import days_of
 from scorer.report.examples import Examples
@@ -181,7 +181,7 @@ def _known_labels(output: Opened) -> dict[str, int]:
     return known | {label.lower(): i for label, i in numbers.items()}
 
 
-def _metrics(outputs: Sequence[Opened]) -> Mapping[str, Any] | None:
+def _metrics(outputs: Sequence[Opened]) -> Metrics | None:
     """Return what was measured of the model, if all outputs are of one that is still there."""
     models = {each.report["model"]["digest"]: each.report["options"]["model"] for each in outputs}
     if len(models) > 1:
@@ -191,10 +191,7 @@ def _metrics(outputs: Sequence[Opened]) -> Mapping[str, Any] | None:
         bundle = open_bundle(recorded and Path(recorded))
     except TweetscoreError:
         return None  # moved or gone: the page says that it is not known
-    match bundle.metadata.get("metrics"):
-        case {"accuracy": float(), "ece": float(), "data": {"rows": int()}} as metrics:
-            return metrics if bundle.digest == digest else None
-    return None
+    return told(bundle.metadata.metrics, Metrics) if bundle.digest == digest else None
 
 
 def _write(page: Path, content: bytes) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scorer.counts import counted
+from scorer.inference.metadata import Metrics
 from scorer.report import charts
 from scorer.report.compare import MOST_CHANGES, Comparison
 from scorer.report.drawing import COLOURS, Chart
@@ -30,7 +31,7 @@ class Findings:
     outputs: Sequence[Opened]
     statistics: Statistics
     rejects: Mapping[str, int]  # rows by kind
-    metrics: Mapping[str, Any] | None  # what the model's export measured, where it is known
+    metrics: Metrics | None  # what the model's export measured, where it is known
     date_column: str | None = None
     true_column: str | None = None
     id_column: str | None = None

@@ -29,6 +29,7 @@ from scorer.inference.gate import Figures
 from scorer.inference.runtime.session import RuntimeInfo
 from scorer.records import Answers, Counters, Scores
 from scorer.run_options import RunOptions
+from tests.stub_metadata import stub_metadata
 
 PIECE = 500_000  # rows generated at once
 WARM_UP = 0.1  # share of the rows after which samples count
@@ -42,7 +43,7 @@ class StubClassifier:
 
     labels: tuple[str, ...] = ("negative", "neutral", "positive")
     bundle: Any = SimpleNamespace(
-        name="stub", version="1", digest="0" * 64, labels=labels, metadata={}
+        name="stub", version="1", digest="0" * 64, labels=labels, metadata=stub_metadata()
     )
     runtime = RuntimeInfo("Stub", "builtin", "fp32", "none", 1, "a stub")
     canary = Figures(1, 1.0, 0.0, 0.0)

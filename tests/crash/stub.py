@@ -14,6 +14,7 @@ from scorer.inference.gate import Figures
 from scorer.inference.normalize import Normalizer
 from scorer.inference.runtime.session import RuntimeInfo
 from scorer.records import Answers, Counters, Scores
+from tests.stub_metadata import stub_metadata
 
 LABELS = ("negative", "neutral", "positive")
 
@@ -52,7 +53,7 @@ class StubClassifier:
         self.bundle = Bundle(
             directory=Path("/nowhere"),
             digest=f"{zlib.crc32(edition.encode()):064x}",
-            metadata={},
+            metadata=stub_metadata(),
             name="stub",
             version=edition,
             model_type="bert",

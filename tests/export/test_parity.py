@@ -163,7 +163,7 @@ def test_what_is_outside_the_gate_is_told_to_the_bundle(
         for device, precision in offered
         if precision == "int8"
     ]
-    assert publish.add_parity({}, report)["outside_gate"] == expected
+    assert publish.add_parity(bundle.metadata, report).outside_gate == expected
     assert len(report.passed_over) == sum(precision in errors for _, precision in offered)
 
 

@@ -20,6 +20,7 @@ from export.checkpoint import read_checkpoint
 from export.reference import Reference
 from scorer.errors import GateFailed, InputMissing, InvalidBundle, OutputRefused, UsageError
 from scorer.inference.bundle import open_bundle
+from scorer.inference.metadata import summary_of
 
 METRICS = {
     "data": {"name": "test.csv", "sha256": "0", "rows": 1200},
@@ -101,9 +102,9 @@ def _series(text: str) -> pl.Series:
 def test_only_measured_figures_are_parity_figures(bundles: Callable[[str], Path]) -> None:
     """What the CPU makes of the fp16 graph is kept apart and marked as not measured."""
     metadata = open_bundle(bundles("bert")).metadata
-    assert all(entry["measured"] is True for entry in metadata["parity"])
-    assert "fp16" not in {entry["precision"] for entry in metadata["parity"]}
-    assert [entry["measured"] for entry in metadata["graph_checks"]] == [False]
+    assert all(entry["measured"] is True for entry in metadata.parity)
+    assert "fp16" not in {entry["precision"] for entry in metadata.parity}
+    assert [entry["measured"] for entry in metadata.graph_checks] == [False]
 
 
 def test_a_failed_gate_publishes_nothing(
@@ -155,9 +156,9 @@ def test_what_training_recorded_reaches_the_bundle(
     bundle = open_bundle(tmp_path / "bundle")
     assert (bundle.name, bundle.max_length, bundle.temperature) == ("mine", 40, 1.7)
     assert bundle.normalizer.emoji == "keep"
-    assert bundle.metadata["metrics"] == METRICS
-    assert bundle.metadata["baseline"] == training["baseline"]
-    assert bundle.metadata["training"] == {key: training[key] for key in ("data", "recipe")}
+    assert bundle.metadata.metrics == METRICS
+    assert bundle.metadata.baseline == training["baseline"]
+    assert bundle.metadata.training == {key: training[key] for key in ("data", "recipe")}
     card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
     front: Any = ModelCard(card).data
     assert front.datasets == ["some/tweets"]
@@ -177,7 +178,7 @@ def test_the_baseline_has_the_names_that_the_labels_get(
     (checkpoint / "training.json").write_text(json.dumps(training), "utf-8")
     options = ExportOptions(label_names=("z", "y", "x"))
     export_bundle(checkpoint, tmp_path / "bundle", options)
-    found = open_bundle(tmp_path / "bundle").metadata["baseline"]
+    found = open_bundle(tmp_path / "bundle").metadata.baseline
     assert found == {"rows": 10, "label_shares": {"z": 0.2, "y": 0.3, "x": 0.5}}
 
 
@@ -192,9 +193,9 @@ def test_the_bundle_reads_texts_as_text_for_transformers_too(
 
 def test_notes_join_the_card(bundles: Callable[[str], Path]) -> None:
     """The user's Markdown comes before the figures, and its YAML goes into the card's."""
-    metadata = dict(open_bundle(bundles("bert")).metadata)
+    bundle = open_bundle(bundles("bert"))
     notes = "---\nlicense: apache-2.0\nlanguage: en\n---\n## Licences\n\nData: CC BY 4.0\n"
-    card = model_card(metadata, notes)
+    card = model_card(summary_of(bundle.directory, bundle.metadata), notes)
     front: Any = ModelCard(card).data
     assert (front.license, front.language) == ("apache-2.0", "en")
     assert front.pipeline_tag == "text-classification"

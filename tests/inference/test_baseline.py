@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from scorer.inference.baseline import baseline_of
@@ -17,9 +18,13 @@ def embedded() -> Bundle:
 
 
 def changed(bundle: Bundle, change: Change) -> Bundle:
-    metadata = copy.deepcopy(dict(bundle.metadata))
-    change(metadata["baseline"])
-    return replace(bundle, metadata=metadata)
+    baseline = copy.deepcopy(bundle.metadata.baseline)
+    change(baseline)
+    return with_baseline(bundle, baseline)
+
+
+def with_baseline(bundle: Bundle, baseline: Any) -> Bundle:
+    return replace(bundle, metadata=msgspec.structs.replace(bundle.metadata, baseline=baseline))
 
 
 def test_the_embedded_bundle_has_a_baseline_of_whole_rows(embedded: Bundle) -> None:
@@ -31,13 +36,13 @@ def test_the_embedded_bundle_has_a_baseline_of_whole_rows(embedded: Bundle) -> N
     assert baseline.scores.sum() == baseline.lengths.sum() == 2748
     assert len(baseline.score_edges) == len(baseline.scores) + 1
     assert len(baseline.lengths) == embedded.max_length + 1
-    assert baseline.lengths[10] == embedded.metadata["baseline"]["length_histogram"]["10"]
+    assert baseline.lengths[10] == embedded.metadata.baseline["length_histogram"]["10"]
     assert baseline.unknown_share == 0
 
 
-@pytest.mark.parametrize("metadata", [{}, {"baseline": None}, {"baseline": []}])
-def test_a_bundle_may_have_no_baseline(embedded: Bundle, metadata: dict[str, Any]) -> None:
-    assert baseline_of(replace(embedded, metadata=metadata)) is None
+@pytest.mark.parametrize("baseline", [None, [], "none", {}])
+def test_a_bundle_may_have_no_baseline(embedded: Bundle, baseline: Any) -> None:
+    assert baseline_of(with_baseline(embedded, baseline)) is None
 
 
 @pytest.mark.parametrize(

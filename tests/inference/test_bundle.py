@@ -294,9 +294,12 @@ def test_a_graph_stays_inside_the_weights(
 def test_a_table_without_dimensions_has_no_rows(bundle: Path) -> None:
     """A tensor may be a single number, and none of those can be looked up."""
     weights = untrusted.read_weights(bundle / "model.safetensors")
+    path = bundle / "config.json"
     shapes = {**weights.shapes, "bert.embeddings.word_embeddings.weight": ()}
     with pytest.raises(InvalidBundle, match="and the weights have 0 rows"):
-        verify_config(open_bundle(bundle), replace(weights, shapes=shapes))
+        verify_config(
+            path, path.read_bytes(), open_bundle(bundle).metadata, replace(weights, shapes=shapes)
+        )
 
 
 def test_weights_that_are_no_safetensors(bundle: Path) -> None:

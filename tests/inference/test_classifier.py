@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -288,7 +289,7 @@ def test_auto_does_not_try_what_the_export_found_outside_the_gate(
 ) -> None:
     """On a box of that kind; by its name it is tried all the same. Other entries say nothing."""
     monkeypatch.setattr(opening, "inspect", lambda: AMX)
-    metadata = {**bundle.metadata, "outside_gate": entries, "parity": []}
+    metadata = msgspec.structs.replace(bundle.metadata, outside_gate=entries, parity=[])
     told = dataclasses.replace(bundle, metadata=metadata)
     assert opening.foreseen(told, "auto", "auto")["precision"] == expected
     assert opening.foreseen(told, "auto", "bf16")["precision"] == "bf16"

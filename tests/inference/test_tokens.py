@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.tokens import TextTokenizer
+from tests.stub_metadata import stub_metadata
 
 SPECIAL = ["<|endoftext|>", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]"]
 TEXTS = st.lists(
@@ -133,7 +134,7 @@ def test_a_tokenizer_that_cannot_be_read_is_the_bundles_fault(
 def recorded(bundle: Bundle, path: Path) -> Bundle:
     """Return the bundle as if this file had been verified."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return dataclasses.replace(bundle, metadata={"files": {path.name: digest}})
+    return dataclasses.replace(bundle, metadata=stub_metadata(files={path.name: digest}))
 
 
 def test_padding_and_truncation_of_the_file_are_not_obeyed(

@@ -12,6 +12,7 @@ from scorer.inference.gate import Figures
 from scorer.inference.normalize import Normalizer
 from scorer.inference.runtime.session import RuntimeInfo
 from scorer.records import Answers, Counters, Scores
+from tests.stub_metadata import stub_metadata
 
 #: What the stub would have answered to 1,000 texts: a third of each label, all with 0.8.
 BASELINE = {
@@ -27,7 +28,7 @@ def _stub_bundle() -> Bundle:
     return Bundle(
         directory=Path("/nowhere"),
         digest="d" * 64,
-        metadata={"baseline": BASELINE},
+        metadata=stub_metadata(baseline=BASELINE),
         name="stub",
         version="1",
         model_type="bert",

@@ -12,6 +12,7 @@ from scorer.files.parts import VERSION
 from scorer.monitor.report_check import contradictions, malformed
 from scorer.run_options import Outcome, RunOptions
 from tests.pipeline.conftest import StubClassifier
+from tests.stub_metadata import stub_metadata
 
 ALIKE = ("a+", "b-", "c")  # a third of each label, as in the stub's baseline
 BOUND = 0.25
@@ -43,7 +44,7 @@ def unlike(tmp_path: Path) -> Path:
 
 
 def without_baseline(stub: StubClassifier) -> StubClassifier:
-    stub.bundle = replace(stub.bundle, metadata={})
+    stub.bundle = replace(stub.bundle, metadata=stub_metadata())
     return stub
 
 

@@ -13,6 +13,7 @@ from scorer.errors import DataError, InvalidBundle, OutputRefused, UsageError
 from scorer.files.row_count import RowCount
 from scorer.preview import Preview, Probe, expected_rows, preview
 from scorer.run_options import RunOptions
+from tests.stub_metadata import stub_metadata
 
 CSV = "id,text\n1,good+\n2,bad-\n3,\n"
 
@@ -83,7 +84,7 @@ def test_a_bound_on_drift_needs_a_baseline(stub: Any, folder: Path) -> None:
     path.write_text(json.dumps(report | {"drift": None}))
     fates = [each.fate for each in look(stub, folder, fail_on_drift=0.25).files]
     assert fates == ["score", "leave"]
-    stub.bundle = replace(stub.bundle, metadata={})
+    stub.bundle = replace(stub.bundle, metadata=stub_metadata())
     with pytest.raises(InvalidBundle, match="has no baseline"):
         look(stub, folder, fail_on_drift=0.25)
 

@@ -193,7 +193,7 @@ def test_what_the_export_measured_is_told(tmp_path: Path) -> None:
     output = score(tweets(tmp_path / "t.csv"))
     bundle = open_bundle()
     edit_report(output, lambda report: report["model"].update(digest=bundle.digest))
-    metrics = bundle.metadata["metrics"]
+    metrics = bundle.metadata.metrics
     wanted = f"test set of {metrics['data']['rows']:,} texts: {metrics['accuracy']:.1%}"
     assert wanted in page_of(output).words
 
