@@ -18,10 +18,17 @@ import polars as pl
 from scorer import frames
 from scorer.frame_kinds import kind_of
 from scorer.inference.classifier import Classifier
-from scorer.inference.opening import open_classifier
+from scorer.inference.opening import load
 from scorer.label_names import renamed
 from scorer.recipe import Recipe, require_name
-from scorer.run_options import window_rows
+from scorer.run_options import (
+    LABEL_COLUMN,
+    SCORE_COLUMN,
+    TEXT_COLUMN,
+    Device,
+    Precision,
+    window_rows,
+)
 from scorer.streams import scored
 from scorer.texts import one_text, text_series
 from scorer.threads import refuse_a_fork
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
     from scorer.files.record_batches import RecordBatch, Table
     from scorer.files.source import OutputColumns
     from scorer.inference.bundle import Bundle
-    from scorer.inference.runtime.select import Device, Precision
 
 Frame = TypeVar("Frame")  # of polars, pandas or pyarrow: what comes out is of the same kind
 
@@ -75,8 +81,8 @@ class Scorer:
         self,
         model: str | PathLike[str] | None = None,
         *,
-        device: "Device" = "auto",
-        precision: "Precision" = "auto",
+        device: Device = "auto",
+        precision: Precision = "auto",
         threads: int | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
@@ -119,11 +125,11 @@ class Scorer:
     def score_frame(
         self,
         frame: Frame,
-        text_column: str = "text",
+        text_column: str = TEXT_COLUMN,
         *,
         all_scores: bool = False,
-        label_column: str = "label",
-        score_column: str = "score",
+        label_column: str = LABEL_COLUMN,
+        score_column: str = SCORE_COLUMN,
     ) -> Frame:
         """Return all columns of a frame, then those of `tweetscore run`: label, score.
 
@@ -176,11 +182,11 @@ class Scorer:
     def score_batches(
         self,
         batches: "Iterable[RecordBatch] | RecordBatch | Table",
-        text_column: str = "text",
+        text_column: str = TEXT_COLUMN,
         *,
         all_scores: bool = False,
-        label_column: str = "label",
-        score_column: str = "score",
+        label_column: str = LABEL_COLUMN,
+        score_column: str = SCORE_COLUMN,
     ) -> "Iterator[RecordBatch]":
         """Yield each record batch of pyarrow with label and score appended, in order.
 
@@ -231,10 +237,7 @@ class Scorer:
 
     def _opened(self, bundle: "Bundle") -> Classifier:
         refuse_a_fork()
-        device, precision = self._recipe.device, self._recipe.precision
-        return open_classifier(
-            bundle, device=device, precision=precision, threads=self._recipe.threads
-        )
+        return load(bundle, self._recipe.spec).prove()
 
 
 def unopened(recipe: Recipe) -> Scorer:

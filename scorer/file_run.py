@@ -166,7 +166,7 @@ class FileRun:
 
     def expect(self, bundle: "Bundle") -> None:
         """Name the output's columns, and check that the input's format can hold them."""
-        self._columns = output_columns(self._options, bundle.labels)
+        self._columns = output_columns(self._options.output_spec, bundle.labels)
         self._source.check_plan(self._columns)
         needed = self._options.fail_on_drift is not None
         baseline = baseline_of(bundle, required=needed)

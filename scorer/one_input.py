@@ -10,18 +10,12 @@ from scorer.files.source import OutputColumns, Source
 from scorer.files.storage import reading
 from scorer.label_names import renamed
 from scorer.monitor.run_report import describe_input
-from scorer.run_options import RunOptions
+from scorer.run_options import OutputSpec, RunOptions
 
 
 def open_input(path: Path, options: RunOptions) -> Source:
     """Open an input as the options have it; raises what `open_source` and `values` raise."""
-    source = open_source(
-        path,
-        text_column=options.text_column,
-        csv=options.csv,
-        limit=options.limit,
-        kind=options.format,
-    )
+    source = open_source(path, options.input_spec)
     if options.id_column is not None:
         source.values(options.id_column)  # looks for the column at once
     return source
@@ -31,7 +25,7 @@ def check_names(source: Source, options: RunOptions) -> None:
     """Let no column be appended that the rows have, or that their directories stand for."""
     taken = (*source.columns, *partition_keys(source.path))
     try:
-        output_columns(options).check_against(taken)
+        output_columns(options.output_spec).check_against(taken)
     except UsageError as error:
         problem = f"{source.path}: {error.problem}"
         raise UsageError(problem, error.remedy, error.options) from error
@@ -44,8 +38,7 @@ def describe(source: Source, options: RunOptions) -> dict[str, Any]:
     return found | {"path": options.names.get(source.path, found["path"])}
 
 
-def output_columns(options: RunOptions, labels: tuple[str, ...] = ()) -> OutputColumns:
+def output_columns(spec: OutputSpec, labels: tuple[str, ...] = ()) -> OutputColumns:
     """Return the columns to append; without labels, those that are known before the model is."""
-    names = renamed(labels, options.label_names) if labels else ()
-    per_class = tuple(f"score_{label}" for label in labels) if options.scores == "all" else ()
-    return OutputColumns(options.label_column, options.score_column, names, per_class)
+    names = renamed(labels, spec.label_names) if labels else ()
+    return OutputColumns.of(spec, labels, names)

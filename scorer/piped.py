@@ -15,10 +15,10 @@ from typing import IO
 from scorer.errors import DataError, OutputRefused, UsageError
 from scorer.files.discover import rejects_path
 from scorer.files.foreign import check_content, known_format
-from scorer.files.formats import EXTENSIONS, NAMES, Kind, format_of
+from scorer.files.formats import EXTENSIONS, NAMES, format_of
 from scorer.files.storage import is_directory, reading, writing
 from scorer.remote.urls import Url
-from scorer.run_options import STDIN, STDOUT, Outcome, called
+from scorer.run_options import STDIN, STDOUT, Kind, Outcome, called
 
 DASH = Path("-")
 

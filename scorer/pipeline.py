@@ -18,7 +18,7 @@ from scorer.files.discover import plan_outputs
 from scorer.files.inputs import Inputs, find_inputs
 from scorer.files.publish import inodes
 from scorer.memory import WITH_ONE_GRAPH, told
-from scorer.run_options import Loaded, Model, Outcome, RunOptions, TextClassifier
+from scorer.run_options import Loaded, Model, ModelSpec, Outcome, RunOptions, TextClassifier
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -26,29 +26,23 @@ if TYPE_CHECKING:
 
 
 class LocalModel:
-    """The model that the options name, on this box."""
+    """The model that is meant, on this box."""
 
-    def __init__(self, options: RunOptions) -> None:
-        self._options = options
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
 
     @cached_property
     def bundle(self) -> "Bundle":
         """The verified bundle."""
         from scorer.inference.bundle import open_bundle
 
-        return open_bundle(self._options.model)
+        return open_bundle(self._spec.model)
 
     @cached_property
     def _candidate(self) -> "Candidate":
         from scorer.inference.opening import load
 
-        options = self._options
-        return load(
-            self.bundle,
-            device=options.device,
-            precision=options.precision,
-            threads=options.threads,
-        )
+        return load(self.bundle, self._spec)
 
     def load(self) -> "Candidate":
         """Load the session that is tried first, and what prepares texts for it."""
@@ -100,14 +94,14 @@ class SharedModel:
 
 def discover(options: RunOptions) -> Inputs:
     """Return the files that a run is asked to score; nothing is opened."""
-    return find_inputs(options.inputs, options.format)
+    return find_inputs(options.inputs, options.input_spec.format)
 
 
 def run(
     options: RunOptions,
     inputs: Inputs | None = None,
     *,
-    model_for: Callable[[RunOptions], Model] = LocalModel,
+    model_for: Callable[[ModelSpec], Model] = LocalModel,
     progress: Callable[[int], object] = lambda _: None,
     outdated: bool = False,
 ) -> Iterator[Outcome]:
@@ -124,13 +118,13 @@ def run(
         outdated: No output is up to date, even if its input has the size and time that it had.
     """
     inputs = inputs or discover(options)
-    plan = plan_outputs(inputs, options.output, options.format)
+    plan = plan_outputs(inputs, options.output, options.input_spec.format)
     several = len(plan) > 1
     runs = deque(
         FileRun(path, output, options, several=several, outdated=outdated) for path, output in plan
     )
     taken = inodes(inputs.files)
-    model = SharedModel(model_for(options))
+    model = SharedModel(model_for(options.model_spec))
     yield from (Outcome(path, path, {}, error=error) for path, error in inputs.unreadable)
     try:
         for each in runs:

@@ -26,7 +26,7 @@ from scorer.inference.baseline import baseline_of
 from scorer.monitor.run_report import describe_input
 from scorer.one_input import check_names, open_input, output_columns
 from scorer.pipeline import LocalModel
-from scorer.run_options import Model, RunOptions, TextClassifier
+from scorer.run_options import Model, ModelSpec, RunOptions, TextClassifier
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -84,7 +84,7 @@ def preview(
     options: RunOptions,
     inputs: Inputs | None = None,
     *,
-    model_for: Callable[[RunOptions], Model] = LocalModel,
+    model_for: Callable[[ModelSpec], Model] = LocalModel,
 ) -> Preview:
     """Look at all inputs and outputs as a run would, load the model, and time it on a few rows.
 
@@ -93,12 +93,12 @@ def preview(
     Raises:
         TweetscoreError: What would end the run as a whole.
     """
-    inputs = inputs or find_inputs(options.inputs, options.format)
-    model = model_for(options)
-    plan = plan_outputs(inputs, options.output, options.format)
+    inputs = inputs or find_inputs(options.inputs, options.input_spec.format)
+    model = model_for(options.model_spec)
+    plan = plan_outputs(inputs, options.output, options.input_spec.format)
     taken = inodes(inputs.files)
     baseline_of(model.bundle, required=options.fail_on_drift is not None)
-    appended = output_columns(options, model.bundle.labels).names
+    appended = output_columns(options.output_spec, model.bundle.labels).names
     looked = [_look(options, path, output, taken, model.bundle) for path, output in plan]
     if len(plan) == 1 and isinstance(looked[0].error, UsageError):
         raise looked[0].error
@@ -115,7 +115,7 @@ def expected_rows(options: RunOptions, files: Iterable[Path]) -> dict[Path, int]
     for path in files:
         with suppress(TweetscoreError):
             source = open_input(path, options)
-            expected[path] = count_rows(source, limit=options.limit).rows
+            expected[path] = count_rows(source, limit=options.input_spec.limit).rows
     return expected
 
 
@@ -137,7 +137,7 @@ def _checked(
     if target.parent.exists() or options.output in (None, output):  # a run makes other directories
         check_output(target, ChainMap(inodes([path]), taken))
     check_names(source, options)
-    source.check_plan(output_columns(options, bundle.labels))
+    source.check_plan(output_columns(options.output_spec, bundle.labels))
     key = keys.result_key(describe_input(path, format=source.format), bundle, options)
     report = report_on(target) or {}
     up_to_date = keys.is_up_to_date(report, keys.digest(key), options)
@@ -145,7 +145,7 @@ def _checked(
         rows = RowCount(report["counters"]["rows"], exact=True)
         return FilePreview(path, output, "leave", source.columns, rows)
     check_owner(target, overwrite=options.overwrite)
-    rows = count_rows(source, limit=options.limit)
+    rows = count_rows(source, limit=options.input_spec.limit)
     if rows.rejects > options.max_rejects:
         from scorer.files.refusal import too_many_rejects
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from scorer.bounds import THREADS
 from scorer.errors import InvalidBundle, UsageError, shown
 from scorer.label_names import renamed
+from scorer.run_options import Device, ModelSpec, OutputSpec, Precision
 
 if TYPE_CHECKING:
     from scorer.files.source import OutputColumns
     from scorer.inference.bundle import Bundle
-    from scorer.inference.runtime.select import Device, Precision
 
 _SHOWN = 12  # digits of a digest that tell two bundles apart
 
@@ -23,21 +23,18 @@ _SHOWN = 12  # digits of a digest that tell two bundles apart
 class Recipe:
     """The arguments of a `Scorer`, and which bundle they meant."""
 
-    model: Path | None  # the bundle's directory; None: the embedded one of each machine
+    spec: ModelSpec  # without a directory: the embedded bundle of each machine
     digest: str
     classes: tuple[str, ...]  # the bundle's labels, in id order
     labels: tuple[str, ...]  # what they are called in answers
-    device: "Device" = "auto"
-    precision: "Precision" = "auto"
-    threads: int | None = None  # None: as many as the process may use
 
     @classmethod
     def of(
         cls,
         model: str | PathLike[str] | None,
         *,
-        device: "Device" = "auto",
-        precision: "Precision" = "auto",
+        device: Device = "auto",
+        precision: Precision = "auto",
         threads: int | None = None,
         labels: Iterable[str] | None = None,
     ) -> "tuple[Self, Bundle]":
@@ -49,7 +46,6 @@ class Recipe:
                 device, precision or number of threads; or the model is no path.
         """
         from scorer.inference.bundle import open_bundle
-        from scorer.inference.runtime.select import Device, Precision
 
         # A misspelt "cuda" must not mean the CPU.
         _require_one_of("device", device, get_args(Device))
@@ -59,17 +55,10 @@ class Recipe:
                 f"threads: {THREADS.complaint(threads)}", "correct it, or leave it out"
             )
         bundle = open_bundle(None if model is None else _path_of(model))
-        recipe = cls(
-            # Resolved: another process may work in another directory.
-            model=None if model is None else bundle.directory,
-            digest=bundle.digest,
-            classes=bundle.labels,
-            labels=renamed(bundle.labels, labels),
-            device=device,
-            precision=precision,
-            threads=None if threads is None else int(threads),
-        )
-        return recipe, bundle
+        # Resolved: another process may work in another directory.
+        directory = None if model is None else bundle.directory
+        spec = ModelSpec(directory, device, precision, None if threads is None else int(threads))
+        return cls(spec, bundle.digest, bundle.labels, renamed(bundle.labels, labels)), bundle
 
     def columns(self, all_scores: bool, label_column: str, score_column: str) -> "OutputColumns":
         """Return the columns that scoring appends.
@@ -83,8 +72,8 @@ class Recipe:
             raise UsageError(f"all_scores is {shown(all_scores)}", "give True or False")
         require_name("label_column", label_column)
         require_name("score_column", score_column)
-        per_class = tuple(f"score_{name}" for name in self.classes) if all_scores else ()
-        return OutputColumns(label_column, score_column, self.labels, per_class)
+        spec = OutputSpec("all" if all_scores else "label", None, label_column, score_column)
+        return OutputColumns.of(spec, self.classes, self.labels)
 
     def open_bundle(self) -> "Bundle":
         """Verify the bundle that this process finds under the recipe's path, and return it.
@@ -94,7 +83,7 @@ class Recipe:
         """
         from scorer.inference.bundle import open_bundle
 
-        bundle = open_bundle(self.model)
+        bundle = open_bundle(self.spec.model)
         if bundle.digest != self.digest:
             raise InvalidBundle(
                 f"{bundle.directory} is {bundle.name} {bundle.version} "

@@ -14,7 +14,6 @@ CsvRejectKind = Literal["open-quote", "text-after-quote", "field-count"]
 NdjsonRejectKind = Literal[
     "not-json", "not-object", "not-text", "duplicate-key", "key-taken", "too-deep"
 ]
-Resume = Literal["auto", "require", "never"]  # whether an unfinished run's state is used
 RejectKind = CsvRejectKind | NdjsonRejectKind | Literal["encoding", "record-too-long"]
 
 

@@ -1,18 +1,14 @@
-"""An output's run report, and how the report says that the output is read."""
+"""An output's run report, read and held against the schema."""
 
 import json
 import stat
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from scorer.errors import DataError, InputMissing, UsageError
-from scorer.files.csv.options import CsvOptions
 from scorer.files.discover import default_output, failed_report_path, report_path
 from scorer.files.own import read_own
-from scorer.files.scored import InputOptions
-from scorer.files.source import OutputColumns
 from scorer.files.storage import reading
 from scorer.hints import path_word
 from scorer.monitor.report_check import malformed
@@ -80,19 +76,3 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise ValueError("a name is there twice")
     return members
-
-
-def reading_options(report: Mapping[str, Any]) -> InputOptions:
-    """Return how the run read its input, and so how its output is read."""
-    options = report["options"]
-    return InputOptions(
-        options["text_column"],
-        CsvOptions.recorded(report),
-        options["limit"],
-        options.get("format"),  # reports of older versions have none
-    )
-
-
-def appended_columns(report: Mapping[str, Any]) -> OutputColumns:
-    """Return the columns that the run appended."""
-    return OutputColumns.recorded(report)

@@ -4,20 +4,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
-from scorer.errors import TweetscoreError
-from scorer.files.csv.options import CsvOptions
-from scorer.records import Answers, Resume, Scores
+from scorer.errors import TweetscoreError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from scorer.files.formats import Kind
     from scorer.inference.bundle import Bundle
     from scorer.inference.gate import Figures
-    from scorer.inference.runtime.select import Device, Precision
     from scorer.inference.runtime.session import RuntimeInfo
+    from scorer.records import Answers, Scores
+
+Device = Literal["auto", "cuda", "cpu", "openvino", "builtin"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+Kind = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
+WhichScores = Literal["label", "all"]  # all: one for each class too
+Quote = Literal["double", "none"]
+Escape = Literal["quote", "backslash"]
+Resume = Literal["auto", "require", "never"]
+
+TEXT_COLUMN, LABEL_COLUMN, SCORE_COLUMN = "text", "label", "score"  # unless others are named
 
 STDIN, STDOUT = "standard input", "standard output"  # as messages and reports have them
 
@@ -26,31 +33,113 @@ CUDA_WINDOW = 262_144
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Which model is meant, and what it runs on."""
+
+    model: Path | None = None  # the bundle's directory; None: the embedded one
+    device: Device = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None  # None: as many as the process may use
+
+
+@dataclass(frozen=True, slots=True)
+class CsvOptions:
+    """The dialect and the encoding, as far as they are said; the rest is found in the file."""
+
+    encoding: str | None = None  # None: UTF-8, or UTF-16 where a byte-order mark says so
+    delimiter: str | None = None  # None: what the header shows, or the extension says
+    quote: Quote = "double"  # none: quotes are data
+    escape: Escape = "quote"  # of a quote in a quoted cell: another quote, or a backslash
+    columns: tuple[str, ...] | None = None  # names for a file without a header
+
+    def __post_init__(self) -> None:
+        """Raise UsageError where two options contradict each other."""
+        if self.quote == "none" and self.escape != "quote":
+            problem = "--quote none says that no cell is in quotes"
+            raise UsageError(problem, "leave --escape out, which is about quotes in quoted cells")
+        if self.escape != "quote" and self.delimiter == "\\":
+            problem = "the delimiter and the escape are both a backslash"
+            raise UsageError(problem, "give another --delimiter, or leave --escape out")
+        names = self.columns or ()
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UsageError(f"--columns names {twice[0]!r} twice", "give each column its own name")
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of what is said, as the command line has them."""
+        usual = CsvOptions()
+        return tuple(
+            "--no-header" if field.name == "columns" else f"--{field.name}"
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(usual, field.name)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How an input is read."""
+
+    text_column: str = TEXT_COLUMN
+    csv: CsvOptions = CsvOptions()
+    limit: int | None = None  # read the first so many rows only
+    format: Kind | None = None  # whatever the extension says; None: what it says
+
+    @classmethod
+    def recorded(cls, report: Mapping[str, Any]) -> Self:
+        """Return how a run read its input, and so how its output is read."""
+        options = report["options"]
+        found = (report["input"] or {}).get("delimiter") or {}
+        columns = options.get("columns")  # reports of older versions have neither this ...
+        csv = CsvOptions(
+            options["encoding"],
+            options["delimiter"] or found.get("character"),
+            options.get("quote", "double"),
+            options.get("escape", "quote"),
+            columns and tuple(columns),
+        )
+        return cls(options["text_column"], csv, options["limit"], options.get("format"))  # nor that
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """What an output has beside the columns of its input."""
+
+    scores: WhichScores = "label"
+    label_names: tuple[str, ...] | None = None  # None: the model's own
+    label_column: str = LABEL_COLUMN
+    score_column: str = SCORE_COLUMN
+
+
+Spec = TypeVar("Spec", ModelSpec, CsvOptions, InputSpec, OutputSpec)
+
+
+def pop_spec(kind: type[Spec], flat: dict[str, Any]) -> Spec:
+    """Take the options of a spec out of flat ones, such as the command line has, and return it."""
+    return kind(**{f.name: flat.pop(f.name) for f in fields(kind) if f.name in flat})
+
+
+# The options that hold for every input, in the order of the run report.
+_RECORDED = (
+    *("text_column", "id_column", "scores", "label_names", "label_column", "score_column"),
+    *("limit", "chunk_rows", "overwrite", "max_rejects", "model", "device", "precision", "threads"),
+    *("format", "encoding", "delimiter", "quote", "escape", "columns"),
+    *("incremental", "resume", "lock_wait", "fail_on_drift"),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """One call of `tweetscore run`."""
 
-    inputs: tuple[Path, ...]
+    inputs: tuple[Path, ...] = ()  # none where they are URLs
     output: Path | None = None
-    text_column: str = "text"
+    model_spec: ModelSpec = ModelSpec()
+    input_spec: InputSpec = InputSpec()
+    output_spec: OutputSpec = OutputSpec()
     id_column: str | None = None  # names the rows that an earlier output may have answered
-    scores: Literal["label", "all"] = "label"
-    label_names: tuple[str, ...] | None = None
-    label_column: str = "label"
-    score_column: str = "score"
-    limit: int | None = None
     chunk_rows: int | None = None  # None: by device
     overwrite: bool = False
     max_rejects: int = 0
-    model: Path | None = None  # None: the embedded bundle
-    device: "Device" = "auto"
-    precision: "Precision" = "auto"
-    threads: int | None = None
-    format: "Kind | None" = None  # of the inputs, whatever their extensions say
-    encoding: str | None = None
-    delimiter: str | None = None
-    quote: Literal["double", "none"] = "double"
-    escape: Literal["quote", "backslash"] = "quote"
-    columns: tuple[str, ...] | None = None  # of CSV without a header
     incremental: bool = True  # leave outputs alone that are up to date
     resume: Resume = "auto"
     lock_wait: float = 0.0  # seconds
@@ -59,20 +148,27 @@ class RunOptions:
     #: What people know temporary files as, for messages and reports.
     names: Mapping[Path, str] = field(default_factory=dict)
 
-    @property
-    def csv(self) -> CsvOptions:
-        """What is said of CSV files."""
-        return CsvOptions(self.encoding, self.delimiter, self.quote, self.escape, self.columns)
+    @classmethod
+    def of(cls, inputs: tuple[Path, ...], output: Path | None = None, **flat: Any) -> Self:
+        """Sort flat options, named as on the command line, into the specs."""
+        flat["csv"] = pop_spec(CsvOptions, flat)
+        return cls(
+            inputs,
+            output,
+            pop_spec(ModelSpec, flat),
+            pop_spec(InputSpec, flat),
+            pop_spec(OutputSpec, flat),
+            **flat,
+        )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the options that hold for every input, as plain JSON."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name in ("inputs", "output", "options_from", "names"):
-            del values[name]
-        names = self.label_names and list(self.label_names)
-        columns = self.columns and list(self.columns)
-        model = self.model and str(self.model)
-        return values | {"model": model, "label_names": names, "columns": columns}
+        """Return the options that hold for every input, flat, as plain JSON."""
+        specs = (self.model_spec, self.input_spec, self.input_spec.csv, self.output_spec, self)
+        values = {f.name: getattr(spec, f.name) for spec in specs for f in fields(spec)}
+        values["model"] = values["model"] and str(values["model"])
+        for name in ("label_names", "columns"):
+            values[name] = values[name] and list(values[name])
+        return {name: values[name] for name in _RECORDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +241,7 @@ class TextClassifier(Protocol):
     def prepare(self, texts: "pl.Series") -> Any:
         """Normalise and tokenise one window."""
 
-    def score(self, prepared: Any, known: Answers | None = None) -> Scores:
+    def score(self, prepared: Any, known: "Answers | None" = None) -> "Scores":
         """Run the model on a prepared window, but for what is known."""
 
 

@@ -60,7 +60,7 @@ def _unusable(report: dict[str, Any], key: dict[str, Any], options: RunOptions) 
     changed = ", ".join(differences(keys.recorded_score_key(report), key))
     if changed:
         return f"{changed} changed since the earlier output"
-    if options.scores == "all" and report["options"]["scores"] != "all":
+    if options.output_spec.scores == "all" and report["options"]["scores"] != "all":
         return "the earlier output has no score for each class"
     names = [label["written_as"] for label in report["labels"]]
     return "two classes have one name in the earlier output" if len({*names}) < len(names) else ""

@@ -63,7 +63,7 @@ class Here:
         """Bring each output up to date and yield what became of it."""
         from scorer.pipeline import LocalModel, SharedModel
 
-        model = SharedModel(LocalModel(options))
+        model = SharedModel(LocalModel(options.model_spec))
         keep(model)
         return self.hallway.run(options, found, model_for=lambda _: model, progress=progress)
 

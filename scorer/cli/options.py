@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -11,14 +11,22 @@ from scorer.bounds import THREADS, Bounds
 from scorer.cli.environment import PREFIX
 from scorer.cli.errors import DEBUG
 from scorer.errors import UsageError
-from scorer.files.csv.options import delimiter_of
+from scorer.files.csv.dialect import delimiter_of
 from scorer.pools import limit_pools
 from scorer.remote.urls import parse_url
+from scorer.run_options import (
+    LABEL_COLUMN,
+    SCORE_COLUMN,
+    TEXT_COLUMN,
+    Device,
+    Precision,
+    WhichScores,
+)
 
 # Each option is TWEETSCORE_NAME in the environment, whichever command it belongs to.
 CONTEXT = {"auto_envvar_prefix": PREFIX}
 
-DEVICES = click.Choice(["auto", "cuda", "cpu", "openvino", "builtin"])
+DEVICES = click.Choice(get_args(Device))
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -135,7 +143,7 @@ _MODEL = (
     ),
     click.option(
         "--precision",
-        type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),
+        type=click.Choice(get_args(Precision)),
         default="auto",
         show_default=True,
         help="auto takes the fastest that passes the canary.",
@@ -152,7 +160,7 @@ _MODEL = (
 _ANSWER = (
     click.option(
         "--scores",
-        type=click.Choice(["label", "all"]),
+        type=click.Choice(get_args(WhichScores)),
         default="label",
         show_default=True,
         help="all adds one column per class.",
@@ -186,6 +194,15 @@ def all_of(*options: Decorator) -> Decorator:
     return decorate
 
 
+def _column(option: str, default: str) -> Decorator:
+    return click.option(option, default=default, show_default=True, metavar="NAME")
+
+
+text_column_option = _column("--text-column", TEXT_COLUMN)
+column_options = (
+    _column("--label-column", LABEL_COLUMN),
+    _column("--score-column", SCORE_COLUMN),
+)
 model_options = all_of(*_MODEL)
 answer_options = all_of(*_ANSWER)
 debug_option = _DEBUG

@@ -88,8 +88,8 @@ def run(
             local, paths, output = hallway_for(files.inputs, files.output, work_dir)
             hallway = chosen(engine, ray_address, local)
             origins = _origins(options)
-            wanted = RunOptions(
-                paths, output=output, **options, options_from=origins, names=files.names
+            wanted = RunOptions.of(
+                paths, output, **options, options_from=origins, names=files.names
             )
             code = _run(wanted, files, hallway, hear, quiet=quiet, verbose=verbose)
         click.get_current_context().exit(code)
@@ -107,7 +107,7 @@ def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
     paths = tuple(each for each in inputs if isinstance(each, Path))
     if len(paths) < len(inputs) or not isinstance(options["output"], Path | None):
         raise UsageError("a URL cannot be looked at without being fetched", "name files")
-    return show(preview(RunOptions(paths, **options)))
+    return show(preview(RunOptions.of(paths, **options)))
 
 
 def _run(

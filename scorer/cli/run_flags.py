@@ -1,10 +1,22 @@
 """The options that only `tweetscore run` has, in the groups of its help."""
 
+from typing import get_args
+
 import click
 
 from scorer.bounds import DRIFT, ROWS, SECONDS, SOME_ROWS, WINDOW
-from scorer.cli.options import Delimiter, FilePath, Names, Place, all_of, number_option
+from scorer.cli.options import (
+    Delimiter,
+    FilePath,
+    Names,
+    Place,
+    all_of,
+    column_options,
+    number_option,
+    text_column_option,
+)
 from scorer.errors import UsageError
+from scorer.run_options import Escape, Kind, Quote, Resume
 
 file_options = all_of(
     click.option(
@@ -17,11 +29,11 @@ file_options = all_of(
     ),
     click.option(
         "--format",
-        type=click.Choice(["csv", "tsv", "parquet", "ndjson", "arrow"]),
+        type=click.Choice(get_args(Kind)),
         help="Of the inputs, whatever their names say.  [default: by extension; of standard input "
         "as -o is named, or csv]",
     ),
-    click.option("--text-column", default="text", show_default=True, metavar="NAME"),
+    text_column_option,
     click.option(
         "--id-column",
         metavar="NAME",
@@ -41,8 +53,7 @@ def check_names(*, no_header: bool, columns: tuple[str, ...] | None) -> None:
 
 
 output_options = all_of(
-    click.option("--label-column", default="label", show_default=True, metavar="NAME"),
-    click.option("--score-column", default="score", show_default=True, metavar="NAME"),
+    *column_options,
     number_option("--limit", bounds=ROWS, metavar="N", help="Score the first N rows only."),
     click.option("--overwrite", is_flag=True, help="Replace an output that is not ours."),
     number_option(
@@ -63,14 +74,14 @@ output_options = all_of(
     ),
     click.option(
         "--quote",
-        type=click.Choice(["double", "none"]),
+        type=click.Choice(get_args(Quote)),
         default="double",
         show_default=True,
         help="Of CSV; none: quotes are data, as in many TSV files.",
     ),
     click.option(
         "--escape",
-        type=click.Choice(["quote", "backslash"]),
+        type=click.Choice(get_args(Escape)),
         default="quote",
         show_default=True,
         help="Of CSV: what stands before a quote in a quoted cell; Spark writes a backslash.",
@@ -105,7 +116,7 @@ process_options = all_of(
     ),
     click.option(
         "--resume",
-        type=click.Choice(["auto", "require", "never"]),
+        type=click.Choice(get_args(Resume)),
         default="auto",
         show_default=True,
         help="Take up an unfinished run: if it fits, or fail; never starts afresh.",

@@ -12,9 +12,11 @@ from scorer.cli.options import (
     FilePath,
     all_of,
     answer_options,
+    column_options,
     debug_option,
     model_options,
     number_option,
+    text_column_option,
 )
 from scorer.cli.progress import Progress, closed_quietly
 from scorer.counts import counted
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 _source_options = all_of(
     click.option("--table", metavar="NAME", help="Score all rows of a table or view."),
     click.option("--query", metavar="SQL", help="Score the rows of a SELECT."),
-    click.option("--text-column", default="text", show_default=True, metavar="NAME"),
+    text_column_option,
 )
 
 _target_options = all_of(
@@ -37,8 +39,7 @@ _target_options = all_of(
         metavar="NAME",
         help="Unique in the rows; those that the table has already are replaced.",
     ),
-    click.option("--label-column", default="label", show_default=True, metavar="NAME"),
-    click.option("--score-column", default="score", show_default=True, metavar="NAME"),
+    *column_options,
     click.option("--overwrite", is_flag=True, help="Replace the table as a whole."),
     click.option(
         "--incremental/--no-incremental",
@@ -105,17 +106,17 @@ def _wanted(
     from scorer.databases.names import parse_table
     from scorer.databases.options import TableOptions
     from scorer.errors import UsageError
-    from scorer.run_options import RunOptions
+    from scorer.run_options import ModelSpec, OutputSpec, pop_spec
 
     if (table is None) == (query is None):
         raise UsageError("what is to be scored is not clear", "give one of --table and --query")
-    own = {name: options.pop(name) for name in ("id_column", "overwrite", "lock_wait", "report")}
     return TableOptions(
         address,
         parse_table(table) if table is not None else str(query),
         parse_table(into),
-        RunOptions((), **options),
-        **own,
+        model_spec=pop_spec(ModelSpec, options),
+        output_spec=pop_spec(OutputSpec, options),
+        **options,
     )
 
 

@@ -12,7 +12,7 @@ from scorer.cli.errors import print_error
 from scorer.cli.log import in_json, say
 from scorer.counts import counted
 from scorer.errors import OUTSIDE_BOUND
-from scorer.files.csv.options import typed
+from scorer.files.csv.dialect import typed
 
 if TYPE_CHECKING:
     from scorer.errors import TweetscoreError

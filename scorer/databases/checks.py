@@ -115,7 +115,7 @@ def _check_text(
 ) -> None:
     place = options.place
     names = [column.name for column in columns]
-    text = columns[find_column(Path(place), names, options.scoring.text_column, exact=True)]
+    text = columns[find_column(Path(place), names, options.text_column, exact=True)]
     if not work.dialect.text_kinds.match(text.kind):
         raise DataError(
             f"column {text.name!r} of {place} is {text.kind}, not text",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scorer.databases.address import Address
 from scorer.databases.names import TableName
-from scorer.run_options import RunOptions
+from scorer.run_options import TEXT_COLUMN, ModelSpec, OutputSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,10 @@ class TableOptions:
     address: Address
     source: TableName | str  # a table, or a query
     into: TableName
-    scoring: RunOptions  # its files are not looked at
+    model_spec: ModelSpec
+    output_spec: OutputSpec
+    text_column: str = TEXT_COLUMN
+    incremental: bool = True  # score only texts that the table does not have under their ids
     id_column: str | None = None
     overwrite: bool = False
     lock_wait: float = 10.0  # seconds

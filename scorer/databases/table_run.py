@@ -9,7 +9,7 @@ and numbered answers go back. Nothing under the table's name changes before the 
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,11 +28,15 @@ from scorer.files.source import OutputColumns
 from scorer.files.spool import answers, keep_texts
 from scorer.keys import digest
 from scorer.one_input import output_columns
-from scorer.run_options import Model, Outcome, RunOptions
+from scorer.run_options import (
+    LABEL_COLUMN,
+    SCORE_COLUMN,
+    Model,
+    ModelSpec,
+    Outcome,
+    RunOptions,
+)
 from scorer.versions import library_versions, tweetscore_version
-
-# What decides a row's answer, beside its text and the bundle.
-_OPTIONS = ("text_column", "scores", "label_names", "label_column", "score_column", "precision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class TableOutcome:
 def score_table(
     options: TableOptions,
     *,
-    model_for: Callable[[RunOptions], Model] = pipeline.LocalModel,
+    model_for: Callable[[ModelSpec], Model] = pipeline.LocalModel,
     progress: Callable[[int], object] = lambda _: None,
 ) -> TableOutcome:
     """Score a query's rows into a table of the same database.
@@ -68,8 +72,8 @@ def score_table(
     """
     if options.report:
         check_place(options.report, inodes([options.address.path]))
-    model = model_for(options.scoring)
-    plan = output_columns(options.scoring, model.bundle.labels)
+    model = model_for(options.model_spec)
+    plan = output_columns(options.output_spec, model.bundle.labels)
     with (
         TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name,
         open_database(options.address, Path(name), options.lock_wait) as database,
@@ -93,7 +97,7 @@ class _TableRun:
         self._texts = directory / "texts.arrow"
         self._scored = directory / "scored.arrow"
         self._work = Work(database.dialect)
-        self._key = _result_key(options.scoring, model)
+        self._key = _result_key(options, model)
         self._target: Target
         self._found: Found
 
@@ -107,7 +111,7 @@ class _TableRun:
             if self._may_take_over(session):
                 session.execute(self._target.take_over_answers(*self._id_and_text()))
             scored = session.read(
-                self._work.unanswered_texts(self._text_column),
+                self._work.unanswered_texts(self._options.text_column),
                 lambda texts: keep_texts(texts, self._texts),
             )
         # The database is free while the model works.
@@ -147,7 +151,7 @@ class _TableRun:
     def _may_take_over(self, session: Session) -> bool:
         """Tell whether each row of the table was scored as this run would score it."""
         options, target = self._options, self._target
-        if options.id_column is None or options.overwrite or not options.scoring.incremental:
+        if options.id_column is None or options.overwrite or not options.incremental:
             return False
         identity = self._found.identity
         if identity is None or not has_runs(session, target):
@@ -159,13 +163,15 @@ class _TableRun:
 
     def _score(self, progress: Callable[[int], object]) -> Outcome:
         """Run over the texts as over any file; columns have names that cannot collide."""
-        wanted = replace(
-            self._options.scoring,
-            inputs=(self._texts,),
-            output=self._scored,
-            text_column="text",
-            label_column="label",
-            score_column="score",
+        options = self._options
+        wanted = RunOptions(
+            (self._texts,),
+            self._scored,
+            options.model_spec,
+            output_spec=replace(
+                options.output_spec, label_column=LABEL_COLUMN, score_column=SCORE_COLUMN
+            ),
+            incremental=options.incremental,
         )
         (outcome,) = pipeline.run(wanted, model_for=lambda _: self._model, progress=progress)
         if outcome.error:
@@ -259,27 +265,26 @@ class _TableRun:
             yield f"the table is complete, but {error}"
 
     def _id_and_text(self) -> tuple[str, str]:
-        return self._options.id_column or "", self._text_column
-
-    @property
-    def _text_column(self) -> str:
-        return self._options.scoring.text_column
+        return self._options.id_column or "", self._options.text_column
 
 
 class _Rehearsed(Exception):
     """The transaction would have done."""
 
 
-def _result_key(options: RunOptions, model: Model) -> str:
+def _result_key(options: TableOptions, model: Model) -> str:
     """Return what decides each bit of a row's answer, as far as it is known without the model."""
     from scorer.inference.opening import foreseen
 
-    wanted = options.as_json()
     return digest(
         {
             "bundle": model.bundle.digest,
-            "options": {name: wanted[name] for name in _OPTIONS},
-            "runtime": foreseen(model.bundle, options.device, options.precision),
+            "options": {
+                "text_column": options.text_column,
+                "precision": options.model_spec.precision,
+                **asdict(options.output_spec),
+            },
+            "runtime": foreseen(model.bundle, options.model_spec),
             "libraries": {"tweetscore": tweetscore_version(), **library_versions()},
         }
     )

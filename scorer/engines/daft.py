@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from scorer.engines.per_process import Options, Task, no_frame, not_text, scorer_here
+from scorer.run_options import TEXT_COLUMN
 from scorer.threads import available_cpus
 
 if TYPE_CHECKING:
@@ -11,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def score(
-    frame: "DataFrame", text_column: str = "text", *, processes: int = 1, **options: Unpack[Options]
+    frame: "DataFrame",
+    text_column: str = TEXT_COLUMN,
+    *,
+    processes: int = 1,
+    **options: Unpack[Options],
 ) -> "DataFrame":
     """Return all columns of a frame, then label and score; Daft computes them when it wants to.
 

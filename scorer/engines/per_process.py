@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Self, TypedDict
 from scorer.errors import DataError, UsageError, shown
 from scorer.pools import limit_pools
 from scorer.recipe import Recipe, require_name
+from scorer.run_options import LABEL_COLUMN, SCORE_COLUMN, Device, Precision
 
 if TYPE_CHECKING:
     from scorer.api import Scorer
     from scorer.files.record_batches import RecordBatch
     from scorer.files.source import OutputColumns
-    from scorer.inference.runtime.select import Device, Precision
 
 
 class Options(TypedDict, total=False):
     """What every engine's `score` takes by name, all as of `Scorer` and its `score_frame`."""
 
     model: str | PathLike[str] | None
-    device: "Device"
-    precision: "Precision"
+    device: Device
+    precision: Precision
     labels: Sequence[str] | None
     all_scores: bool
     label_column: str
@@ -68,8 +68,8 @@ class Task:
             recipe,
             text_column,
             options.get("all_scores", False),
-            options.get("label_column", "label"),
-            options.get("score_column", "score"),
+            options.get("label_column", LABEL_COLUMN),
+            options.get("score_column", SCORE_COLUMN),
         )
         _ = task.columns  # names them, or says what is wrong with a name
         return task
@@ -133,7 +133,7 @@ def scorer_here(recipe: Recipe, threads: int) -> "Scorer":
     limit_pools(threads)
     from scorer.api import unopened
 
-    granted = replace(recipe, threads=threads)
+    granted = replace(recipe, spec=replace(recipe.spec, threads=threads))
     with _lock:
         if granted not in _scorers:
             _scorers[granted] = unopened(granted)

@@ -78,14 +78,14 @@ def run(
         UsageError: There is no output directory, or an output is an input.
     """
     folder = _folder(options)
-    found = replace(inputs or find_inputs(options.inputs, options.format), several=True)
-    pairs = plan_outputs(found, folder, options.format)
+    found = replace(inputs or find_inputs(options.inputs, options.input_spec.format), several=True)
+    pairs = plan_outputs(found, folder, options.input_spec.format)
     _check_inodes(found.files, pairs)
     recipe, bundle = Recipe.of(
-        options.model,
-        device=options.device,
-        precision=options.precision,
-        labels=options.label_names,
+        options.model_spec.model,
+        device=options.model_spec.device,
+        precision=options.model_spec.precision,
+        labels=options.output_spec.label_names,
     )
     manifest = Manifest(
         folder, model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
@@ -93,7 +93,7 @@ def run(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / NAME, wait=options.lock_wait) as lock, _connected(address) as ray:
-        crew = Crew.of(ray.nodes(), options.device, options.threads, len(pairs))
+        crew = Crew.of(ray.nodes(), options.model_spec, len(pairs))
         manifest.engine = {"name": "ray", "version": ray.__version__, **crew.as_json()}
         for path, error in found.unreadable:
             manifest.failed += 1
@@ -127,12 +127,14 @@ def _check_inodes(files: Sequence[Path], pairs: Pairs) -> None:
 
 def _for_actors(options: RunOptions, folder: Path, crew: Crew) -> RunOptions:
     """Return the options with absolute paths: an actor works in another directory."""
+    model = options.model_spec.model
     return replace(
         options,
         inputs=(),
         output=folder,
-        model=options.model and options.model.absolute(),
-        threads=crew.threads,
+        model_spec=replace(
+            options.model_spec, model=model and model.absolute(), threads=crew.threads
+        ),
         lock_wait=max(options.lock_wait, _ZOMBIE),
     )
 

@@ -99,13 +99,7 @@ class _Model:
     def _candidate(self) -> "Candidate":
         from scorer.inference.opening import load
 
-        options = self._job.options
-        return load(
-            self.bundle,
-            device=options.device,
-            precision=options.precision,
-            threads=options.threads,
-        )
+        return load(self.bundle, self._job.options.model_spec)
 
     def load(self) -> "Candidate":
         """Load the session that is tried first, and what prepares texts for it."""

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scorer.errors import DeviceUnavailable, UsageError
-
-if TYPE_CHECKING:
-    from scorer.inference.runtime.select import Device
+from scorer.run_options import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +17,7 @@ class Crew:
     gpus: int  # 0 or 1
 
     @classmethod
-    def of(
-        cls, nodes: Sequence[Mapping[str, Any]], device: "Device", threads: int | None, files: int
-    ) -> "Crew":
+    def of(cls, nodes: Sequence[Mapping[str, Any]], spec: ModelSpec, files: int) -> "Crew":
         """Divide a cluster: an actor per GPU with its share of the CPUs, or else an actor per CPU.
 
         More actors use CPUs better than more threads do; only where there are fewer files than
@@ -29,14 +25,14 @@ class Crew:
 
         Args:
             nodes: As `ray.nodes` lists them.
-            device: As of a run; auto takes the GPUs if there are any.
-            threads: Of each actor, if that is not to be decided here.
+            spec: Of a run: the device auto takes the GPUs if there are any; threads are those of
+                each actor, and decided here if nobody says.
             files: More actors than that would have nothing to do.
         """
         alive = [node["Resources"] for node in nodes if node["Alive"]]
         cpus = [int(each.get("CPU", 0)) for each in alive]
         gpus = [int(each.get("GPU", 0)) for each in alive]
-        wants_gpu = device == "cuda" or (device == "auto" and any(gpus))
+        wants_gpu = spec.device == "cuda" or (spec.device == "auto" and any(gpus))
         if wants_gpu and not any(gpus):
             raise DeviceUnavailable(
                 "no node of the Ray cluster has a GPU", "use --device cpu, or another cluster"
@@ -45,11 +41,11 @@ class Crew:
         if not usable:
             raise DeviceUnavailable("no node of the Ray cluster has a CPU to give", "start workers")
         if wants_gpu:
-            each = threads or max(1, min(c // g for c, g in usable))
+            each = spec.threads or max(1, min(c // g for c, g in usable))
             room = sum(min(g, c // each) for c, g in usable)
         else:
             least, all_cpus = min(c for c, _ in usable), sum(c for c, _ in usable)
-            each = threads or max(1, min(least, all_cpus // files))
+            each = spec.threads or max(1, min(least, all_cpus // files))
             room = sum(c // each for c, _ in usable)
         if not room:
             raise UsageError(

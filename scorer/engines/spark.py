@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Unpack
 
 from scorer.engines.per_process import Options, Task, no_frame, not_text
+from scorer.run_options import TEXT_COLUMN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from scorer.files.record_batches import RecordBatch
 
 
-def score(frame: "DataFrame", text_column: str = "text", **options: Unpack[Options]) -> "DataFrame":
+def score(
+    frame: "DataFrame", text_column: str = TEXT_COLUMN, **options: Unpack[Options]
+) -> "DataFrame":
     """Return all columns of a frame, then label and score; Spark computes them when it wants to.
 
     Every Python process of Spark opens the model once, with the CPUs that Spark grants to a
@@ -45,9 +48,9 @@ def score(frame: "DataFrame", text_column: str = "text", **options: Unpack[Optio
     for name in scores:
         schema = schema.add(name, FloatType())
     shipped = None
-    if task.recipe.model is not None:
+    if task.recipe.spec.model is not None:
         shipped = f"tweetscore-{task.recipe.digest}"
-        archive = _packed(task.recipe.model, shipped)
+        archive = _packed(task.recipe.spec.model, shipped)
         frame.sparkSession.sparkContext.addArchive(f"{archive}#{shipped}")
     return frame.mapInArrow(Scoring(task, shipped), schema)
 
@@ -79,7 +82,8 @@ class Scoring:
         task = self.task
         if self.shipped is not None:
             here = Path(SparkFiles.get(self.shipped))
-            task = replace(task, recipe=replace(task.recipe, model=here))
+            recipe = replace(task.recipe, spec=replace(task.recipe.spec, model=here))
+            task = replace(task, recipe=recipe)
         return task.score_batches(batches, threads=context.cpus())
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from scorer.errors import UsageError
 from scorer.files.foreign import known_format
-from scorer.files.formats import Kind, check_output, check_stream, default_name, format_of
+from scorer.files.formats import check_output, check_stream, default_name, format_of
 from scorer.files.inputs import Inputs
 from scorer.files.storage import exists, is_directory
+from scorer.run_options import Kind
 
 
 def resolved(output: Path) -> Path:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from scorer.errors import DataError
 from scorer.files.compare import Compared
-from scorer.files.csv.options import CsvOptions
 from scorer.files.join import ASKED, Found, Join, Rows, known_type
 from scorer.files.publish import FileIdentity
-from scorer.files.scored import Comparison, InputOptions
+from scorer.files.scored import Comparison
 from scorer.files.source import OutputColumns, Rebatcher, Source, input_changed
 from scorer.files.storage import reading
 from scorer.records import Answers, TextWindow
+from scorer.run_options import InputSpec
 
 _ASKED_AT_ONCE = 1 << 14  # rows of the input
 
@@ -78,16 +78,10 @@ class Earlier:
 
     def _known(self) -> Iterator[Rows]:
         """Yield the rows that have an id and an answer."""
-        options = self._report["options"]
-        reads = InputOptions(
-            options["text_column"],
-            CsvOptions.recorded(self._report),
-            None,
-            options.get("format"),  # reports of older versions have none
-        )
-        comparison = Comparison(None, self.path, self._plan, reads)
+        spec = InputSpec.recorded(self._report)
+        comparison = Comparison(None, self.path, self._plan, spec)
         ids = _Column(comparison.values(self._id_column))
-        texts = _Column(comparison.values(reads.text_column))
+        texts = _Column(comparison.values(spec.text_column))
         count = 0
         for block in comparison.rows():
             count += len(block)

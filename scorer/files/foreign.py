@@ -13,16 +13,9 @@ from scorer.files import content as contents
 from scorer.files.compression import read_beginning
 from scorer.files.content import Content
 from scorer.files.conversions import Way, plain_way, stream_way, way_of
-from scorer.files.formats import (
-    COMPRESSIONS,
-    FORMATS,
-    NAMES,
-    FileFormat,
-    Kind,
-    check_regular,
-    format_of,
-)
+from scorer.files.formats import COMPRESSIONS, FORMATS, NAMES, FileFormat, check_regular, format_of
 from scorer.files.storage import reading
+from scorer.run_options import Kind
 
 _OF_TEXT = {"csv", "tsv", "ndjson"}
 _BY_NAME: dict[str, Content] = {

@@ -10,10 +10,9 @@ from typing import Literal, Protocol
 from scorer import hints
 from scorer.errors import DataError, InputMissing, UsageError
 from scorer.files.storage import kind_of, reading
+from scorer.run_options import Kind
 
 Compression = Literal["none", "gzip", "zstd"]
-
-Kind = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
 
 FORMATS: dict[str, Kind] = {
     ".csv": "csv",

@@ -15,8 +15,9 @@ from pathlib import Path
 from scorer import hints
 from scorer.errors import InputMissing, TweetscoreError, UsageError
 from scorer.files.foreign import FOREIGN, found_there, known_format
-from scorer.files.formats import SUPPORTED, Kind, format_of
+from scorer.files.formats import SUPPORTED, format_of
 from scorer.files.storage import is_directory, reading
+from scorer.run_options import Kind
 
 OURS = re.compile(
     r"\.scored(\.|$)|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$|\.tweetscore(\.lock|\.tmp)?$",

@@ -5,56 +5,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer.errors import UsageError
-from scorer.files.csv.options import CsvOptions
 from scorer.files.foreign import check_content, known_format
-from scorer.files.formats import NAMES, Kind, check_regular
+from scorer.files.formats import NAMES, check_regular
+from scorer.run_options import InputSpec, Kind
 
 if TYPE_CHECKING:
     from scorer.files.source import Source
 
+_AS_IT_IS = InputSpec()
 
-def open_source(
-    path: Path,
-    *,
-    text_column: str = "text",
-    csv: CsvOptions | None = None,
-    limit: int | None = None,
-    kind: Kind | None = None,
-) -> "Source":
+
+def open_source(path: Path, spec: InputSpec = _AS_IT_IS) -> "Source":
     """Open an input and find its text column.
 
     Args:
         path: A file of one of the formats.
-        text_column: The column to score.
-        csv: How it is written, where it is CSV.
-        limit: Read the first so many rows only.
-        kind: What it is, whatever its extension says; None for what that says.
+        spec: How it is read.
 
     Raises:
         UsageError: unknown extension, encoding or delimiter, or a negative limit.
         InputMissing: there is no such file.
         DataError: not a readable file of its format, or no such text column.
     """
-    file_format = known_format(path, kind)
-    if limit is not None and limit < 0:
-        raise UsageError(f"the limit {limit} is negative", "give the number of rows to read")
+    file_format = known_format(path, spec.format)
+    if spec.limit is not None and spec.limit < 0:
+        raise UsageError(f"the limit {spec.limit} is negative", "give the number of rows to read")
     check_regular(path)
-    check_content(path, file_format, text_column)
-    wanted: dict[str, Any] = {"text_column": text_column, "limit": limit, "kind": kind}
+    check_content(path, file_format, spec.text_column)
+    wanted: dict[str, Any] = {"text_column": spec.text_column, "limit": spec.limit}
     if file_format.kind in {"csv", "tsv"}:
         from scorer.files.csv.source import CsvSource
 
-        return CsvSource(path, options=csv, **wanted)
-    if csv and csv.given:
+        return CsvSource(path, options=spec.csv, kind=spec.format, **wanted)
+    if given := " and ".join(spec.csv.given):
         raise UsageError(
             f"{path} is {NAMES[file_format.kind]}",
-            f"leave {' and '.join(csv.given)} out, which only CSV has, or name the CSV files alone",
+            f"leave {given} out, which only CSV has, or name the CSV files alone",
         )
     if file_format.kind == "ndjson":
         from scorer.files.ndjson.source import NdjsonSource
 
-        return NdjsonSource(path, **wanted)
-    return _of_arrow(file_format.kind)(path, text_column=text_column, limit=limit)
+        return NdjsonSource(path, kind=spec.format, **wanted)
+    return _of_arrow(file_format.kind)(path, **wanted)
 
 
 def _of_arrow(kind: Kind) -> "Callable[..., Source]":

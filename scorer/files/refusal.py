@@ -72,7 +72,7 @@ def _about_quotes(source: Source, rejects: Sequence[Reject], problem: str) -> Da
 
 def _about_one_column(source: Source, rejects: Sequence[Reject], problem: str) -> DataError | None:
     """Return the error for a list of texts whose commas are data; none if it would not help."""
-    from scorer.files.csv.options import typed
+    from scorer.files.csv.dialect import typed
     from scorer.files.csv.source import CsvSource
 
     if not isinstance(source, CsvSource) or len(source.columns) > 1:

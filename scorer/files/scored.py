@@ -12,28 +12,18 @@ import polars as pl
 
 from scorer.errors import DataError
 from scorer.files.compare import Compared, Finding, Pair
-from scorer.files.csv.options import CsvOptions
-from scorer.files.formats import Kind, format_of
+from scorer.files.formats import format_of
 from scorer.files.source import OutputColumns, Rebatcher, Source
+from scorer.run_options import InputSpec
 
 Rows = TypeVar("Rows", bound=Sized)
-
-
-@dataclass(frozen=True, slots=True)
-class InputOptions:
-    """How the run read its input."""
-
-    text_column: str
-    csv: CsvOptions
-    limit: int | None
-    kind: Kind | None = None
 
 
 class Comparison:
     """Two files, of which the input may be missing."""
 
     def __init__(
-        self, source: Source | None, output: Path, plan: OutputColumns, options: InputOptions
+        self, source: Source | None, output: Path, plan: OutputColumns, spec: InputSpec
     ) -> None:
         """Open the output as the run would have read it.
 
@@ -42,7 +32,7 @@ class Comparison:
         """
         self.input_rows = 0
         self._source = source
-        self._pair = open_pair(source, output, plan, options)
+        self._pair = open_pair(source, output, plan, spec)
 
     @property
     def rejects(self) -> int:
@@ -108,20 +98,20 @@ class ScoredRows:
 
 
 def scored_rows(
-    output: Path, plan: OutputColumns, options: InputOptions, columns: Sequence[str] = ()
+    output: Path, plan: OutputColumns, spec: InputSpec, columns: Sequence[str] = ()
 ) -> Iterator[ScoredRows]:
     """Yield an output's rows in batches, memory flat.
 
     Args:
         output: The file.
         plan: The columns that the run appended.
-        options: How the run read its input.
+        spec: How the run read its input.
         columns: Others that are wanted, as text.
 
     Raises:
         DataError: It is not a readable file with these columns.
     """
-    pair = open_pair(None, output, plan, options)
+    pair = open_pair(None, output, plan, spec)
     offset = 0
     for batch in pair.output_batches():
         found = pair.answers(batch, offset)
@@ -133,21 +123,21 @@ def scored_rows(
 
 
 def open_pair(
-    source: Source | None, output: Path, plan: OutputColumns, options: InputOptions
+    source: Source | None, output: Path, plan: OutputColumns, spec: InputSpec
 ) -> "Pair[Any]":
     """Open an output, and the input beside it if there is one, by the output's format."""
-    kind = format_of(output, options.kind).kind
+    kind = format_of(output, spec.format).kind
     if kind in {"csv", "tsv"}:
         from scorer.files.csv.compare import CsvPair
 
-        return CsvPair(source, output, plan, options.csv, options.kind)
+        return CsvPair(source, output, plan, spec.csv, spec.format)
     if kind == "ndjson":
         from scorer.files.ndjson.compare import NdjsonPair
 
-        return NdjsonPair(source, output, plan, options.kind)
+        return NdjsonPair(source, output, plan, spec.format)
     from scorer.files.batch_compare import BatchPair
 
-    name = options.text_column
+    name = spec.text_column
     if kind == "parquet":
         from scorer.files.parquet.source import ParquetSource
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.transcode import Encoding
 from scorer.records import Answers, TextWindow
+from scorer.run_options import OutputSpec
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
@@ -41,16 +42,28 @@ class OutputColumns:
     score_columns: tuple[str, ...] = ()  # one per class, in class-id order, or none
 
     @classmethod
-    def recorded(cls, report: Mapping[str, Any]) -> "OutputColumns":
+    def of(cls, spec: OutputSpec, classes: Iterable[str], written_as: Iterable[str]) -> Self:
+        """Return the columns that are asked for.
+
+        Args:
+            spec: What is asked for.
+            classes: The model's labels in id order; none where the model is not known yet.
+            written_as: What they are called in the label column.
+        """
+        each = tuple(f"score_{name}" for name in classes) if spec.scores == "all" else ()
+        return cls(spec.label_column, spec.score_column, tuple(written_as), each)
+
+    @classmethod
+    def recorded(cls, report: Mapping[str, Any]) -> Self:
         """Return the columns that a run appended, as its report tells."""
         options, labels = report["options"], report["labels"]
-        every = labels if options["scores"] == "all" else ()
-        return cls(
-            options["label_column"],
-            options["score_column"],
-            tuple(label["written_as"] for label in labels),
-            tuple(f"score_{label['name']}" for label in every),
+        spec = OutputSpec(
+            options["scores"],
+            label_column=options["label_column"],
+            score_column=options["score_column"],
         )
+        names = (label["name"] for label in labels)
+        return cls.of(spec, names, (label["written_as"] for label in labels))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ from scorer.files.publish import (
     write_json,
 )
 from scorer.files.storage import writing
-from scorer.records import Resume
+from scorer.run_options import Resume
 
 _PLAN = "plan.json"
 _REJECTS = "rejects.ndjson"

@@ -15,9 +15,10 @@ from scorer.inference.bundle import Bundle
 from scorer.inference.gate import is_proven, was_outside
 from scorer.inference.runtime import open_session, prepared
 from scorer.inference.runtime.machine import Machine, inspect
-from scorer.inference.runtime.select import Choice, Device, Precision, choices, without
+from scorer.inference.runtime.select import Choice, choices, without
 from scorer.inference.runtime.session import Session
 from scorer.memory import check_address_space, model_needs
+from scorer.run_options import Device, ModelSpec, Precision
 
 if TYPE_CHECKING:
     from scorer.inference.classifier import Classifier
@@ -77,13 +78,7 @@ class Candidate:
         return proven(last)
 
 
-def load(
-    bundle: Bundle,
-    *,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    threads: int | None = None,
-) -> Candidate:
+def load(bundle: Bundle, spec: ModelSpec) -> Candidate:
     """Load the fastest provider and precision of this box, and what prepares texts for it.
 
     What was passed over, and why, will be in the classifier's `warnings`.
@@ -95,10 +90,10 @@ def load(
         OutOfMemory: The process may not have the address space that this takes.
     """
     machine = inspect()
-    tried = _choices(bundle, device, precision, machine)
+    tried = _choices(bundle, spec, machine)
     if tried[0].device != "cuda":
         weights = (bundle.directory / "model.safetensors").stat().st_size
-        needed = model_needs(weights, tried[0].precision, threads or machine.cpus)
+        needed = model_needs(weights, tried[0].precision, spec.threads or machine.cpus)
         check_address_space(needed, with_one_graph=model_needs(weights, "fp32", 1))
     # polars sets this when it is imported: by then it has to be there, see `prepared`.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "")
@@ -106,7 +101,7 @@ def load(
     # What the session needs is imported first: it would share the interpreter with polars.
     with prepared(tried[0].device):
         try:
-            ready = {tried[0]: pool.submit(open_session, bundle, tried[0], machine, threads)}
+            ready = {tried[0]: pool.submit(open_session, bundle, tried[0], machine, spec.threads)}
             from scorer.inference.prepare import Preparation
 
             preparation = Preparation(bundle)
@@ -117,7 +112,7 @@ def load(
     def session(choice: Choice) -> Session:
         if choice in ready:
             return ready.pop(choice).result()  # not kept while another graph is loaded
-        return open_session(bundle, choice, machine, threads)
+        return open_session(bundle, choice, machine, spec.threads)
 
     return Candidate(bundle, tried, session, preparation)
 
@@ -130,28 +125,26 @@ def open_classifier(
     threads: int | None = None,
 ) -> "Classifier":
     """Load a bundle and prove it; raises what `load` and `Candidate.prove` raise."""
-    return load(bundle, device=device, precision=precision, threads=threads).prove()
+    return load(bundle, ModelSpec(None, device, precision, threads)).prove()
 
 
-def foreseen(bundle: Bundle, device: Device, precision: Precision) -> dict[str, str]:
+def foreseen(bundle: Bundle, spec: ModelSpec) -> dict[str, str]:
     """Return what `open_classifier` tries first here: what decides the last bits of an answer.
 
     Raises:
         DeviceUnavailable: What was asked for is not there.
     """
     machine = inspect()
-    first = _choices(bundle, device, precision, machine)[0]
+    first = _choices(bundle, spec, machine)[0]
     kind = machine.architecture(first.device)
     return {"device": first.device, "precision": first.precision, "instruction_set": kind}
 
 
-def _choices(
-    bundle: Bundle, device: Device, precision: Precision, machine: Machine
-) -> tuple[Choice, ...]:
+def _choices(bundle: Bundle, spec: ModelSpec, machine: Machine) -> tuple[Choice, ...]:
     """Return what to try; of `auto` nothing that the bundle is known to fail in: it takes time."""
     proven = is_proven(bundle.metadata, "int8")
-    tried = choices(device, precision, machine, int8_proven=proven)
-    if precision != "auto":
+    tried = choices(spec.device, spec.precision, machine, int8_proven=proven)
+    if spec.precision != "auto":
         return tried
     return without(tried, [each for each in tried if _was_outside(bundle, each, machine)])
 

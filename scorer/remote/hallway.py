@@ -16,7 +16,7 @@ from scorer.remote.plan import Pair, plan
 from scorer.remote.search import Found, Place, find
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url
-from scorer.run_options import Model, Outcome, RunOptions
+from scorer.run_options import Model, ModelSpec, Outcome, RunOptions
 
 
 class Remote:
@@ -32,14 +32,14 @@ class Remote:
 
     def discover(self, options: RunOptions) -> Found:
         """Return the files and objects that a run is asked to score; nothing is fetched."""
-        return find(self._inputs, self._stores, options.format)
+        return find(self._inputs, self._stores, options.input_spec.format)
 
     def run(
         self,
         options: RunOptions,
         found: Found | None = None,
         *,
-        model_for: Callable[[RunOptions], Model] = LocalModel,
+        model_for: Callable[[ModelSpec], Model] = LocalModel,
         progress: Callable[[int], object] = lambda _: None,
     ) -> Iterator[Outcome]:
         """Bring each input's output up to date, one after the other, and yield what became of it.
@@ -47,9 +47,9 @@ class Remote:
         What fails for one does not keep the others from their turn; what concerns all is raised.
         """
         found = found or self.discover(options)
-        pairs = plan(found, self._output, options.format)
+        pairs = plan(found, self._output, options.input_spec.format)
         seen = self._look_at_outputs(pairs, several=found.several)
-        model = SharedModel(model_for(options))
+        model = SharedModel(model_for(options.model_spec))
         yield from (_unreadable(place, error) for place, error in found.unreadable)
         for source, output in pairs:
             try:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from scorer.errors import OutputRefused, UsageError
 from scorer.files.discover import default_output
-from scorer.files.formats import Kind, check_output
+from scorer.files.formats import check_output
 from scorer.files.storage import exists, is_directory
 from scorer.remote.search import Found, Input, Place
 from scorer.remote.store import check_writable
 from scorer.remote.urls import AROUND_OUTPUT, Url, why_unusable
+from scorer.run_options import Kind
 
 Pair = tuple[Input, Place]
 

@@ -10,11 +10,11 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from scorer.errors import InputMissing, TweetscoreError
-from scorer.files.formats import Kind
 from scorer.files.inputs import OURS, find_inputs, nothing_found, why_not
 from scorer.remote.faults import unusable
 from scorer.remote.store import Stores
 from scorer.remote.urls import HUB, STORES, Object, Url, why_unusable
+from scorer.run_options import Kind
 
 Place = Path | Url
 

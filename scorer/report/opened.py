@@ -13,11 +13,13 @@ from scorer.errors import DataError, UsageError
 from scorer.files.discover import resolved
 from scorer.files.publish import FileIdentity
 from scorer.files.scored import ScoredRows, scored_rows
+from scorer.files.source import OutputColumns
 from scorer.files.storage import reading
 from scorer.hints import path_word
 from scorer.monitor.report_check import contradictions
 from scorer.report.statistics import Ids, ids_of
-from scorer.reported import appended_columns, reading_options, report_of
+from scorer.reported import report_of
+from scorer.run_options import InputSpec
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,9 +36,9 @@ class Opened:
 
     def rows(self, columns: Sequence[str] = ()) -> Iterator["Rows"]:
         """Yield the rows in pieces, with other columns that are wanted."""
-        plan, options = appended_columns(self.report), reading_options(self.report)
+        plan, spec = OutputColumns.recorded(self.report), InputSpec.recorded(self.report)
         numbers = {label: i for i, label in enumerate(self.labels)}
-        for piece in scored_rows(self.path, plan, options, columns):
+        for piece in scored_rows(self.path, plan, spec, columns):
             ids = ids_of(piece.labels, numbers)
             if (ids < -1).any():
                 row = piece.offset + int((ids < -1).argmax()) + 1

@@ -9,7 +9,7 @@ Each step tells what it finds, and the next one checks what can still be checked
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scorer.counts import counted
 from scorer.errors import DataError, InputMissing, TweetscoreError
@@ -17,13 +17,13 @@ from scorer.files.discover import rejects_path, resolved
 from scorer.files.opening import open_source
 from scorer.files.publish import FileIdentity
 from scorer.files.scored import Comparison
-from scorer.files.source import Source
+from scorer.files.source import OutputColumns, Source
 from scorer.files.storage import reading
 from scorer.monitor.report_check import contradictions
 from scorer.monitor.run_report import describe_input
 from scorer.pipeline import LocalModel
-from scorer.reported import appended_columns, reading_options, report_of
-from scorer.run_options import STDIN, Model, RunOptions
+from scorer.reported import report_of
+from scorer.run_options import STDIN, Device, InputSpec, Model, ModelSpec, Precision
 from scorer.verify.answers import AnswerCheck
 from scorer.verify.consistency import inconsistencies
 from scorer.verify.model_fields import contradicted_by
@@ -31,9 +31,6 @@ from scorer.verify.reject_lines import differences
 from scorer.verify.rescore import Sample, rescored
 from scorer.verify.tally import Tally
 from scorer.verify.unchecked import Unchecked
-
-if TYPE_CHECKING:
-    from scorer.inference.runtime.select import Device
 
 _KNOWN_BY = ("size", "ends_sha256", "format")  # a change of mtime alone changes no row
 
@@ -54,8 +51,8 @@ def verify(
     *,
     rescore: int = 0,
     model: Path | None = None,
-    device: "Device | None" = None,
-    model_for: Callable[[RunOptions], Model] = LocalModel,
+    device: Device | None = None,
+    model_for: Callable[[ModelSpec], Model] = LocalModel,
 ) -> Verdict:
     """Read an output, its report and its input in full and tell where they disagree.
 
@@ -72,7 +69,7 @@ def verify(
         InvalidBundle: The model is not the one that wrote the output.
     """
     check = _Check(resolved(output), rescore)
-    return check.run(lambda report: model_for(_model_options(report, model, device)))
+    return check.run(lambda report: model_for(_model_spec(report, model, device)))
 
 
 class _Check:
@@ -115,23 +112,16 @@ class _Check:
 
     def _input(self) -> Source | None:
         """Open the input, if it is still what was scored."""
-        described, options = self._report["input"], reading_options(self._report)
+        described, spec = self._report["input"], InputSpec.recorded(self._report)
         if described["path"] == STDIN:
             self._missing = True
             self._tally.say(f"the input was {STDIN}: only the output and its report were checked")
             return None
         path = Path(described["path"])
-        asked = replace(options.csv, delimiter=self._report["options"]["delimiter"])
+        asked = replace(spec.csv, delimiter=self._report["options"]["delimiter"])
         try:
             source, as_asked = (
-                open_source(
-                    path,
-                    text_column=options.text_column,
-                    csv=csv,
-                    limit=options.limit,
-                    kind=options.kind,
-                )
-                for csv in (options.csv, asked)
+                open_source(path, replace(spec, csv=csv)) for csv in (spec.csv, asked)
             )
             with reading(path):
                 now = describe_input(path, format=source.format)
@@ -153,8 +143,8 @@ class _Check:
     def _check_rows(self, source: Source | None) -> None:
         """Read both files side by side."""
         tally, counters = self._tally, self._report["counters"]
-        plan, options = appended_columns(self._report), reading_options(self._report)
-        comparison = Comparison(source, self._output, plan, options)
+        plan, spec = OutputColumns.recorded(self._report), InputSpec.recorded(self._report)
+        comparison = Comparison(source, self._output, plan, spec)
         tally.add(comparison.columns())
         for block in comparison.rows():
             tally.add(block.findings)
@@ -200,16 +190,9 @@ class _Check:
         return Verdict(self._answers.rows, rescored, lines, code, unchecked)
 
 
-def _model_options(
-    report: Mapping[str, Any], model: Path | None, device: "Device | None"
-) -> RunOptions:
+def _model_spec(report: Mapping[str, Any], model: Path | None, device: Device | None) -> ModelSpec:
     """Return how to open the model: as the run did, and in its precision where each box has it."""
     options = report["options"]
     recorded = options["model"] and Path(options["model"])
-    return RunOptions(
-        (),
-        model=model or recorded,
-        device=device or options["device"],
-        precision="fp32" if report["runtime"]["precision"] == "fp32" else "auto",
-        threads=options["threads"],
-    )
+    precision: Precision = "fp32" if report["runtime"]["precision"] == "fp32" else "auto"
+    return ModelSpec(model or recorded, device or options["device"], precision, options["threads"])

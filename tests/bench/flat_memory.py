@@ -164,7 +164,7 @@ def measure(path: Path, rows: int, id_column: str | None = None) -> Measured:
 
     started, before = time.monotonic(), resident()
     sampler.start()
-    options = RunOptions((path,), id_column=id_column)
+    options = RunOptions.of((path,), id_column=id_column)
     (outcome,) = pipeline.run(options, model_for=lambda _: StubClassifier(), progress=progress)
     sampler.stop()
     seconds = time.monotonic() - started

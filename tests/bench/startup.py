@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from scorer.inference.runtime.select import Device, Precision
+    from scorer.run_options import Device, Precision
 
 # In this order: each import's time is what it adds to those before it.
 IMPORTS = ("click", "numpy", "polars", "pyarrow", "tokenizers", "onnxruntime")

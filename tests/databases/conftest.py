@@ -8,7 +8,7 @@ from scorer.databases.address import parse_address
 from scorer.databases.names import parse_table
 from scorer.databases.options import TableOptions
 from scorer.databases.table_run import TableOutcome, score_table
-from scorer.run_options import RunOptions
+from scorer.run_options import ModelSpec, OutputSpec, pop_spec
 from tests.databases.engines import Engine, InDuckDB, InSQLite, Server, fill, running_server
 from tests.pipeline.conftest import StubClassifier
 
@@ -52,12 +52,14 @@ def score(engine: Engine, stub: StubClassifier) -> Score:
     def run(**wanted: Any) -> TableOutcome:
         asked = wanted.pop("query", None)
         source = parse_table(wanted.pop("table", "tweets")) if asked is None else asked
+        scoring = wanted.pop("scoring", {})
         options = TableOptions(
             parse_address(wanted.pop("url", engine.url)),
             source,
             parse_table(wanted.pop("into", "scored")),
-            RunOptions((), **wanted.pop("scoring", {})),
-            **{"lock_wait": 0, **wanted},
+            pop_spec(ModelSpec, scoring),
+            pop_spec(OutputSpec, scoring),
+            **{"lock_wait": 0, **scoring, **wanted},
         )
         return score_table(options, model_for=lambda _: stub)
 

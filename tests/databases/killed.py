@@ -18,7 +18,7 @@ from scorer.databases.address import parse_address
 from scorer.databases.engine import Database, Session
 from scorer.databases.names import TableName
 from scorer.databases.options import TableOptions
-from scorer.run_options import RunOptions
+from scorer.run_options import ModelSpec, OutputSpec
 from tests.pipeline.conftest import StubClassifier
 
 
@@ -86,7 +86,9 @@ def main(url: str, last: int) -> None:
         parse_address(url),
         TableName(("tweets",)),
         TableName(("scored",)),
-        RunOptions((), incremental=False),
+        ModelSpec(),
+        OutputSpec(),
+        incremental=False,
         id_column="id",
     )
     with patch.object(table_run, "open_database", open_mortal):

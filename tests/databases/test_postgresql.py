@@ -14,7 +14,7 @@ from scorer.databases.names import parse_table
 from scorer.databases.options import TableOptions
 from scorer.databases.table_run import TableOutcome, score_table
 from scorer.errors import InputMissing, OutputRefused
-from scorer.run_options import RunOptions
+from scorer.run_options import ModelSpec, OutputSpec
 from tests.databases.engines import Engine, InPostgreSQL
 from tests.pipeline.conftest import StubClassifier
 
@@ -27,7 +27,12 @@ pytestmark = [
 
 def score(url: str, stub: StubClassifier, into: str = "scored") -> TableOutcome:
     options = TableOptions(
-        parse_address(url), parse_table("tweets"), parse_table(into), RunOptions(()), "id"
+        parse_address(url),
+        parse_table("tweets"),
+        parse_table(into),
+        ModelSpec(),
+        OutputSpec(),
+        id_column="id",
     )
     return score_table(options, model_for=lambda _: stub)
 

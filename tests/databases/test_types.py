@@ -10,7 +10,7 @@ from scorer.databases.names import parse_table
 from scorer.databases.options import TableOptions
 from scorer.databases.table_run import score_table
 from scorer.errors import DataError
-from scorer.run_options import RunOptions
+from scorer.run_options import ModelSpec, OutputSpec
 from tests.databases.engines import Engine
 from tests.pipeline.conftest import StubClassifier
 
@@ -55,7 +55,8 @@ def score(engine: Engine, stub: StubClassifier, **wanted: Any) -> None:
         parse_address(engine.url),
         parse_table("typed"),
         parse_table("scored"),
-        RunOptions(()),
+        ModelSpec(),
+        OutputSpec(),
         id_column="id",
         **wanted,
     )

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(path: Path, output: Path, **options: Any) -> Outcome:
-    (outcome,) = pipeline.run(RunOptions((path,), output=output, chunk_rows=100, **options))
+    (outcome,) = pipeline.run(RunOptions.of((path,), output=output, chunk_rows=100, **options))
     assert outcome.error is None
     return outcome
 

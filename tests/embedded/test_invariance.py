@@ -91,7 +91,7 @@ def run(
         path = Path(directory) / "tweets.parquet"
         pl.DataFrame({"text": texts}, schema={"text": pl.String}).write_parquet(path)
         model = Opened(opened(way, threads), memory=memory, anew=anew)
-        options = RunOptions((path,), scores="all", chunk_rows=chunk_rows)
+        options = RunOptions.of((path,), scores="all", chunk_rows=chunk_rows)
         (outcome,) = pipeline.run(options, model_for=lambda _: model)
         assert outcome.error is None
         scored = pl.read_parquet(outcome.output)
@@ -151,7 +151,7 @@ def test_what_was_remembered_shows_in_no_counter(
 
     def report(name: str) -> dict[str, Any]:
         model = Opened(opened(way, 1), memory=True)
-        options = RunOptions((path,), output=tmp_path / name, chunk_rows=12)
+        options = RunOptions.of((path,), output=tmp_path / name, chunk_rows=12)
         (outcome,) = pipeline.run(options, model_for=lambda _: model)
         return outcome.report
 

@@ -52,7 +52,7 @@ def make_lake(folder: Path, tweets: int) -> Path:
 
 def score_locally(lake: Path, folder: Path) -> dict[str, bytes]:
     """Return what the local engine writes, by the names of the outputs."""
-    assert not [o.error for o in pipeline.run(RunOptions((lake,), folder)) if o.error]
+    assert not [o.error for o in pipeline.run(RunOptions.of((lake,), folder)) if o.error]
     return written(folder)
 
 
@@ -110,7 +110,7 @@ def test_two_actors_write_what_one_box_writes(tmp_path: Path) -> None:
     """Every output has the local engine's bytes, a report, and a place in the manifest."""
     lake, target = make_lake(tmp_path / "lake", TWEETS), tmp_path / "scored"
     expected = score_locally(lake, tmp_path / "local")
-    outcomes = list(ray.run(RunOptions((lake,), target, threads=1)))
+    outcomes = list(ray.run(RunOptions.of((lake,), target, threads=1)))
     assert written(target) == expected
     assert len(expected) == len(outcomes) == FILES
     assert not [outcome for outcome in outcomes if outcome.error or outcome.up_to_date]
@@ -136,7 +136,7 @@ def test_killed_workers_lose_and_double_nothing(
     """Two of the actors are killed at their work: each file is told of once, and complete."""
     target, killed = tmp_path / "scored", set[int]()
     outcomes: list[Outcome] = []
-    for outcome in ray.run(RunOptions((lake,), target, threads=1)):
+    for outcome in ray.run(RunOptions.of((lake,), target, threads=1)):
         outcomes.append(outcome)
         if len(outcomes) in (1, 4):
             victim = actors()[0]
@@ -171,7 +171,7 @@ def test_a_killed_driver_is_taken_up(
     assert not (target / "_tweetscore.json").exists()
     done = {re.match(r"tweetscore: (.+): [\d,]+ rows", line)[1] for line in said}  # type: ignore[index]  # checked
     before = {path: Path(path).stat() for path in done}
-    outcomes = list(ray.run(RunOptions((lake,), target)))
+    outcomes = list(ray.run(RunOptions.of((lake,), target)))
     assert done <= {str(outcome.output) for outcome in outcomes if outcome.up_to_date}
     assert before == {path: Path(path).stat() for path in done}
     assert written(target) == expected
@@ -197,7 +197,7 @@ def test_a_file_that_kills_its_workers_ends_the_run(
     """Somewhere the patience ends; what was done stays done, and there is no manifest."""
     monkeypatch.setattr(ray, "_LIVES", 0)
     target = tmp_path / "scored"
-    outcomes = ray.run(RunOptions((lake,), target))
+    outcomes = ray.run(RunOptions.of((lake,), target))
     next(outcomes)
     for actor in actors():
         os.kill(actor, signal.SIGKILL)
@@ -212,7 +212,7 @@ def test_a_canary_that_fails_on_a_node_ends_the_run(
 ) -> None:
     """The run ends with 76; nothing is scored, and no manifest says otherwise."""
     bundle = with_wrong_canary(tiny_bert_bundle, tmp_path / "bundle")
-    options = RunOptions((lake,), tmp_path / "scored", model=bundle, precision="fp32")
+    options = RunOptions.of((lake,), tmp_path / "scored", model=bundle, precision="fp32")
     with pytest.raises(GateFailed, match="fp32"):
         list(ray.run(options))
     # What still runs would use Ray, which is gone, and would have the process ended for it.

@@ -22,7 +22,7 @@ from scorer.engines.ray_manifest import Manifest
 from scorer.extras import install
 from scorer.pools import POOLS
 from scorer.recipe import Recipe
-from scorer.run_options import Outcome, RunOptions
+from scorer.run_options import ModelSpec, Outcome, RunOptions
 from tests.engines.bundles import with_wrong_canary
 
 
@@ -48,7 +48,7 @@ def test_a_cluster_is_divided(
     nodes: list[dict[str, Any]], device: Any, threads: int | None, files: int, crew: Crew
 ) -> None:
     """An actor has a GPU, or a group of a node's CPUs; there are no more actors than files."""
-    assert Crew.of(nodes, device, threads, files) == crew
+    assert Crew.of(nodes, ModelSpec(None, device, threads=threads), files) == crew
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_cluster_that_does_not_do_is_refused(
 ) -> None:
     """Nothing falls back to another device, and nothing waits for CPUs that never come."""
     with pytest.raises(error, match=message):
-        Crew.of(nodes, device, threads, 10)
+        Crew.of(nodes, ModelSpec(None, device, threads=threads), 10)
 
 
 def test_large_files_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,9 @@ def test_what_actors_load_is_light() -> None:
 def job(tiny_bert_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     for name in POOLS:
         monkeypatch.setenv(name, "1")  # an actor has a process of its own, and sets them for good
-    options = RunOptions((), tmp_path / "out", model=tiny_bert_bundle, device="builtin", threads=1)
+    options = RunOptions.of(
+        (), tmp_path / "out", model=tiny_bert_bundle, device="builtin", threads=1
+    )
     recipe, _ = Recipe.of(tiny_bert_bundle, device="builtin")
     return Job(options, recipe, versions(), tmp_path / "out" / "_tweetscore.json")
 
@@ -182,9 +184,10 @@ def test_an_actor_refuses_another_library_or_bundle(job: Job, tmp_path: Path) ->
     job.manifest.write_text("{}")
     older = replace(job, libraries={**job.libraries, "numpy": "1.0"})
     other = replace(job, recipe=replace(job.recipe, digest="0" * 64))
-    wrong = with_wrong_canary(job.options.model or Path(), tmp_path / "wrong")
+    wrong = with_wrong_canary(job.recipe.spec.model or Path(), tmp_path / "wrong")
     ungated, _ = Recipe.of(wrong)
-    failing = replace(job, recipe=ungated, options=replace(job.options, precision="fp32"))
+    exact = replace(job.options.model_spec, precision="fp32")
+    failing = replace(job, recipe=ungated, options=replace(job.options, model_spec=exact))
     for each, message in (
         (older, "numpy is .* on .*, and 1.0 where the run was started"),
         (other, "put the same bundle and the same release of tweetscore on every machine"),

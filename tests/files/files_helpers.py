@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scorer.files.csv.options import CsvOptions
 from scorer.files.opening import open_source
 from scorer.files.source import OutputColumns, ScoredSlice, Source, text_digest
 from scorer.records import TextWindow
+from scorer.run_options import CsvOptions, InputSpec
 
 PLAN = OutputColumns("label", "score", ("neg", "neutral", "po,s"))
 _SCORES = np.array([[0.5, 0.3, 0.2], [0.9, 1.2e-7, 0.1], [0.4, 0.35, 0.25]], np.float32)
@@ -53,6 +53,6 @@ def write_scored(
     limit: int | None = None,
 ) -> Path:
     """Score with the stub and return the output."""
-    source = open_source(path, csv=csv, limit=limit)
+    source = open_source(path, InputSpec(csv=csv or CsvOptions(), limit=limit))
     source.write_scored(out, plan, slices(source, rows))
     return out

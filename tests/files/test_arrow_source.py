@@ -11,9 +11,9 @@ from scorer.errors import DataError, StorageError, UsageError
 from scorer.files.arrow import messages as arrow_messages
 from scorer.files.arrow import source as arrow_source
 from scorer.files.arrow.messages import Batch, batches_of
-from scorer.files.csv.options import CsvOptions
 from scorer.files.opening import open_source
 from scorer.files.source import OutputColumns
+from scorer.run_options import CsvOptions, InputSpec
 from tests.files.files_helpers import PLAN, answers, slices, write_scored
 
 TEXTS = ["ok", None, "", "last", "other", "ok"]
@@ -343,7 +343,7 @@ def test_options_of_csv_are_refused(tmp_path: Path, option: str) -> None:
     """They would do nothing."""
     path = write(tmp_path / "in.arrow", batch())
     with pytest.raises(UsageError, match=f"is Arrow IPC; leave --{option} out, which only CSV has"):
-        open_source(path, csv=CsvOptions(**{option: ";"}))  # type: ignore[arg-type]  # one of two
+        open_source(path, InputSpec(csv=CsvOptions(**{option: ";"})))  # type: ignore[arg-type]  # one of two
 
 
 def test_a_file_without_batches_has_no_rows(tmp_path: Path) -> None:

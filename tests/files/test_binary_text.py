@@ -10,6 +10,7 @@ from scorer.errors import DataError
 from scorer.files import record_batches
 from scorer.files.opening import open_source
 from scorer.files.source import OutputColumns, Source
+from scorer.run_options import InputSpec
 from tests.files.files_helpers import PLAN, slices
 
 WORDS = [b"ok", None, "caf\xe9 \U0001f642".encode(), b"", b"last"]
@@ -40,7 +41,7 @@ def opened(path: Path, words: list[bytes | None], kind: pa.DataType) -> Source:
     else:
         with pa.ipc.new_stream(path, table.schema) as writer:
             writer.write_table(table, max_chunksize=3)
-    return open_source(path, text_column="text.text" if pa.types.is_struct(kind) else "text")
+    return open_source(path, InputSpec("text.text" if pa.types.is_struct(kind) else "text"))
 
 
 def read(path: Path) -> pa.Table:

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from scorer.errors import DataError, UsageError
-from scorer.files.csv.options import CsvOptions, delimiter_of
+from scorer.files.csv.dialect import delimiter_of
 from scorer.files.opening import open_source
+from scorer.run_options import CsvOptions, InputSpec
 
 
 def found(path: Path, content: str, text_column: str = "text") -> dict[str, str]:
     path.write_text(content, "utf-8")
-    delimiter: dict[str, str] = open_source(path, text_column=text_column).found["delimiter"]
+    delimiter: dict[str, str] = open_source(path, InputSpec(text_column)).found["delimiter"]
     return delimiter
 
 
@@ -108,7 +109,7 @@ def test_a_missing_column_leads_to_the_delimiter(
     """The delimiter that splits header and first record alike, and the likely column."""
     (path := tmp_path / "in.csv").write_text(content, "utf-8")
     with pytest.raises(DataError) as caught:
-        open_source(path, csv=CsvOptions(**options))
+        open_source(path, InputSpec(csv=CsvOptions(**options)))
     assert str(caught.value).replace(str(path), "IN") == line
 
 
@@ -126,5 +127,5 @@ def test_a_whole_header_is_no_name_of_a_column(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     with pytest.raises(DataError, match=r"has one column 'id\|text'; with --delimiter '\|' it has"):
         found(path, "id|text\n1|hello\n", "id|text")
-    source = open_source(path, text_column="id|text", csv=CsvOptions(delimiter=","))
+    source = open_source(path, InputSpec("id|text", csv=CsvOptions(delimiter=",")))
     assert [text for window in source.windows(9) for text in window.texts] == ["1|hello"]

@@ -13,20 +13,21 @@ from scorer.errors import DataError, UsageError
 from scorer.files.csv import records as csv_records
 from scorer.files.csv import source as csv_source
 from scorer.files.csv.dialect import Dialect, quoted_if_needed, unquoted
-from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import RecordSplitter
 from scorer.files.csv.text import TrailingBlanks, texts_of
 from scorer.files.opening import open_source
-from scorer.files.scored import Comparison, InputOptions
+from scorer.files.scored import Comparison
 from scorer.files.source import OutputColumns
+from scorer.run_options import CsvOptions, InputSpec
 from tests.files.files_helpers import PLAN, scored, write_scored
 
 UNQUOTED = CsvOptions(quote="none")
+USUAL = CsvOptions()
 SPARK = CsvOptions(escape="backslash")
 
 
-def texts(path: Path, csv: CsvOptions | None = None, limit: int | None = None) -> list[str | None]:
-    windows = list(open_source(path, csv=csv, limit=limit).windows(3))
+def texts(path: Path, csv: CsvOptions = USUAL, limit: int | None = None) -> list[str | None]:
+    windows = list(open_source(path, InputSpec(csv=csv, limit=limit)).windows(3))
     assert not any(window.rejects for window in windows)
     return [text for window in windows for text in window.texts]
 
@@ -38,8 +39,8 @@ def write(path: Path, content: bytes) -> Path:
 
 def agrees(path: Path, out: Path, csv: CsvOptions, plan: OutputColumns = PLAN) -> None:
     """Hold an output against its input, as verify does."""
-    source = open_source(path, csv=csv)
-    comparison = Comparison(source, out, plan, InputOptions("text", csv, None))
+    source = open_source(path, InputSpec(csv=csv))
+    comparison = Comparison(source, out, plan, InputSpec(csv=csv))
     assert list(comparison.columns()) == []
     assert [finding for block in comparison.rows() for finding in block.findings] == []
 
@@ -64,7 +65,7 @@ def test_a_name_that_needs_quotes_is_refused_where_there_are_none(
 ) -> None:
     """Before any work."""
     path = write(tmp_path / "in.tsv", b"id\ttext\n1\ta\n")
-    source = open_source(path, csv=UNQUOTED)
+    source = open_source(path, InputSpec(csv=UNQUOTED))
     for plan in (OutputColumns("label", "score", (name,)), OutputColumns(name, "score", ())):
         with pytest.raises(UsageError, match="cannot be written without quotes"):
             source.check_plan(plan)
@@ -188,7 +189,7 @@ def test_our_own_cells_are_read_back(value: str, dialect: Dialect) -> None:
 def test_a_doubled_quote_is_no_quote_behind_backslashes(tmp_path: Path) -> None:
     """Spark never writes one; what it would make of it is a row with other cells."""
     path = write(tmp_path / "in.csv", b'id,text\n1,"a ""b"" c"\n2,ok\n')
-    [window] = open_source(path, csv=SPARK).windows(9)
+    [window] = open_source(path, InputSpec(csv=SPARK)).windows(9)
     assert [reject.kind for reject in window.rejects] == ["text-after-quote"]
     assert window.texts.to_list() == ["ok"]
 
@@ -197,7 +198,7 @@ def test_a_file_without_a_header_gets_none(tmp_path: Path) -> None:
     """Its names are those of the call, and its first line is a row."""
     options = CsvOptions(columns=("id", "text"))
     path = write(tmp_path / "in.csv", b"\xef\xbb\xbf1,ok\n2,last\n")
-    assert open_source(path, csv=options).columns == ("id", "text")
+    assert open_source(path, InputSpec(csv=options)).columns == ("id", "text")
     assert texts(path, options) == ["ok", "last"]
     out = write_scored(path, tmp_path / "out.csv", csv=options)
     a, b = scored(["ok", "last"])
@@ -219,7 +220,7 @@ def test_names_fit_the_first_record(tmp_path: Path, content: bytes, names: str, 
     """As many as it has cells, and the text column among them."""
     path = write(tmp_path / "in.csv", content)
     with pytest.raises(DataError) as caught:
-        open_source(path, csv=CsvOptions(columns=tuple(names.split(","))))
+        open_source(path, InputSpec(csv=CsvOptions(columns=tuple(names.split(",")))))
     assert str(caught.value).replace(str(path), "IN").endswith(line)
 
 
@@ -270,7 +271,7 @@ def test_blank_lines_at_the_end_pass_through(tmp_path: Path, blank: bytes, codec
     options = CsvOptions(encoding=codec)
     body = "id,text\n1,ok\n\n2,last\n" + blank.decode()
     path = write(tmp_path / "in.csv", body.encode(codec))
-    [window] = open_source(path, csv=options).windows(9)
+    [window] = open_source(path, InputSpec(csv=options)).windows(9)
     assert (window.texts.to_list(), [r.line for r in window.rejects]) == (["ok", "last"], [3])
     out = write_scored(path, tmp_path / "out.csv", csv=options)
     a, b = scored(["ok", "last"])

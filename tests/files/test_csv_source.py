@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scorer.errors import DataError, InputMissing, UsageError
 from scorer.files import windows as file_windows
 from scorer.files.csv import source as csv_source
-from scorer.files.csv.options import CsvOptions
 from scorer.files.opening import open_source
 from scorer.files.source import RECORD_CAP, OutputColumns
+from scorer.run_options import CsvOptions, InputSpec
 from tests.files.files_helpers import PLAN, scored, slices, write_scored
 
 
 def texts(path: Path, rows: int = 1000, **options: object) -> list[str | None]:
-    windows = list(open_source(path, **options).windows(rows))  # type: ignore[arg-type]
+    windows = list(open_source(path, InputSpec(**options)).windows(rows))  # type: ignore[arg-type]
     return [text for window in windows for text in window.texts]
 
 
@@ -159,7 +159,7 @@ def test_encodings_that_might_not_come_back_are_refused(tmp_path: Path, name: st
     path = tmp_path / "in.csv"
     path.write_bytes(b"text\na\n")
     with pytest.raises(UsageError, match="encoding"):
-        open_source(path, csv=CsvOptions(encoding=name))
+        open_source(path, InputSpec(csv=CsvOptions(encoding=name)))
 
 
 def test_rejects_have_their_kind_and_physical_line(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_limit_reads_the_first_rows_and_the_rejects_among_them(tmp_path: Path, l
     """Rejects do not count, and those behind the last wanted row are not met."""
     path = tmp_path / "in.csv"
     path.write_bytes(b"n,text\n1,a\nbad\n2,b\n3,c\nbad\n4,d\nbad\n")
-    windows = list(open_source(path, limit=limit).windows(2))
+    windows = list(open_source(path, InputSpec(limit=limit)).windows(2))
     assert [t for w in windows for t in w.texts] == ["a", "b", "c", "d"][:limit]
     assert sum(len(w.rejects) for w in windows) == {0: 0, 1: 0, 3: 1, 4: 2, 99: 3}[limit]
     out = write_scored(path, tmp_path / "out.csv", limit=limit)
@@ -281,9 +281,9 @@ def test_unusable_arguments_are_usage_errors(tmp_path: Path) -> None:
         open_source(tmp_path / "in.bin")
     for delimiter in ["ab", '"', "\n", "é"]:
         with pytest.raises(UsageError, match="delimiter"):
-            open_source(path, csv=CsvOptions(delimiter=delimiter))
+            open_source(path, InputSpec(csv=CsvOptions(delimiter=delimiter)))
     with pytest.raises(UsageError, match="limit"):
-        open_source(path, limit=-1)
+        open_source(path, InputSpec(limit=-1))
     with pytest.raises(UsageError, match="'label' exists already"):
         PLAN.check_against(open_source(path).columns)
     with pytest.raises(UsageError, match="'x' exists already"):
@@ -302,7 +302,7 @@ def test_missing_inputs_and_directories_are_told_apart(tmp_path: Path) -> None:
 def test_names_that_the_encoding_lacks_are_refused_before_writing(tmp_path: Path) -> None:
     """A label that latin-1 cannot hold does not fail half-way."""
     (path := tmp_path / "in.csv").write_bytes(b"text\na\n")
-    source = open_source(path, csv=CsvOptions(encoding="latin-1"))
+    source = open_source(path, InputSpec(csv=CsvOptions(encoding="latin-1")))
     with pytest.raises(UsageError, match="cannot be written"):
         source.write_scored(tmp_path / "o.csv", OutputColumns("label", "score", ("→",)), [])
     assert not (tmp_path / "o.csv").exists()

@@ -9,6 +9,7 @@ from scorer.files.csv import source as csv_source
 from scorer.files.csv.dialect import Dialect
 from scorer.files.csv.records import RecordSplitter
 from scorer.files.opening import open_source
+from scorer.run_options import InputSpec
 
 CONTENT = b"n,text\n1,a\nbad\n2,b\n3,c\nbad\n4,d\nbad\n"
 
@@ -46,7 +47,7 @@ def test_a_reject_is_in_the_window_of_the_row_after_it(
 @pytest.mark.parametrize(("limit", "lines"), [(0, []), (1, []), (2, [3]), (3, [3]), (9, [3, 6, 8])])
 def test_a_limit_counts_rows_through_all_blocks(path: Path, limit: int, lines: list[int]) -> None:
     """What lies behind the last row is not met, whether it was read already or not."""
-    windows = list(open_source(path, limit=limit).windows(2))
+    windows = list(open_source(path, InputSpec(limit=limit)).windows(2))
     assert "".join(text for window in windows for text in window.texts) == "abcd"[:limit]
     assert [reject.line for window in windows for reject in window.rejects] == lines
 

@@ -7,10 +7,10 @@ import pytest
 
 from scorer.errors import DataError, UsageError
 from scorer.files.csv.dialect import Dialect
-from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import RecordSplitter
 from scorer.files.opening import open_source
 from scorer.files.source import RECORD_CAP
+from scorer.run_options import CsvOptions, InputSpec
 from tests.files.files_helpers import PLAN, slices
 
 CAP = 8
@@ -105,7 +105,7 @@ def test_a_refused_file_says_what_to_do(
     """The whole line: the file, what is wrong with it, and the remedy."""
     (path := tmp_path / "in.csv").write_bytes(content)
     with pytest.raises(DataError) as caught:
-        open_source(path, csv=CsvOptions(**options))
+        open_source(path, InputSpec(csv=CsvOptions(**options)))
     assert str(caught.value).replace(str(path), "IN") == words
 
 
@@ -123,7 +123,7 @@ def test_a_refused_delimiter_says_what_to_give(tmp_path: Path, delimiter: str) -
     """What would be read as something else cannot separate cells."""
     (path := tmp_path / "in.csv").write_bytes(b"n,text\n")
     with pytest.raises(UsageError) as caught:
-        open_source(path, csv=CsvOptions(delimiter=delimiter))
+        open_source(path, InputSpec(csv=CsvOptions(delimiter=delimiter)))
     assert caught.value.problem == f"the delimiter {delimiter!r} is not usable"
     assert caught.value.remedy == (
         "give one ASCII character that is no quote, digit or point, or one of comma, semicolon, "

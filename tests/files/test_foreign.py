@@ -12,12 +12,12 @@ import pytest
 from pyarrow import orc
 
 from scorer.errors import DataError, InputMissing, TweetscoreError, UsageError
-from scorer.files.csv.options import CsvOptions
 from scorer.files.discover import plan_outputs
 from scorer.files.foreign import check_content
 from scorer.files.formats import format_of
 from scorer.files.inputs import find_inputs
 from scorer.files.opening import open_source
+from scorer.run_options import CsvOptions, InputSpec
 from tests.contents import ARRAY, FRAME, NDJSON, ROWS, gzipped, tarred, written, zipped
 
 CSV = b"id,text\n1,I love it\n2,so sad\n3,meh\n"
@@ -38,7 +38,7 @@ def told(name: str, content: bytes, **options: Any) -> TweetscoreError:
     path.write_bytes(content)
     try:
         plan_outputs(find_inputs([path]))
-        open_source(path, **options)
+        open_source(path, InputSpec(**options))
     except TweetscoreError as error:
         return error
     pytest.fail(f"{name} is read")
@@ -335,4 +335,4 @@ def test_the_output_of_a_format_that_is_asked_for(here: Path) -> None:
     for name in ("out.ndjson", "out.gz"):
         with pytest.raises(UsageError, match=r"give it the extension \.csv"):
             plan_outputs(inputs, Path(name), "parquet")
-    assert open_source(Path("x.csv"), kind="parquet").columns == ("id", "text")
+    assert open_source(Path("x.csv"), InputSpec(format="parquet")).columns == ("id", "text")

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from scorer.errors import DataError, UsageError
 from scorer.files.columns import Keys
-from scorer.files.csv.options import CsvOptions
 from scorer.files.ndjson import lines as ndjson_lines
 from scorer.files.ndjson import source as ndjson_source
 from scorer.files.ndjson.lines import split_lines
@@ -22,6 +21,7 @@ from scorer.files.ndjson.source import NdjsonSource
 from scorer.files.ndjson.strict import Row, TextKeys, depth, read_line
 from scorer.files.opening import open_source
 from scorer.files.source import OutputColumns
+from scorer.run_options import CsvOptions, InputSpec
 from tests.files.files_helpers import PLAN, answers, slices, write_scored
 from tests.files.ndjson_reference import nesting
 
@@ -173,7 +173,7 @@ def test_floats_that_are_no_numbers_pass_through_and_are_counted(
     for rows, counts in ((1, [2, 0, 0, 0, 0]), (9, [2])):
         windows = list(open_source(path).windows(rows))
         assert [window.not_finite for window in windows] == counts
-    assert sum(w.not_finite for w in open_source(path, limit=2).windows(9)) == 1
+    assert sum(w.not_finite for w in open_source(path, InputSpec(limit=2)).windows(9)) == 1
     assert (b"\n" + line + b"," + OK + b"}\n") in write_scored(
         path, tmp_path / "out.ndjson"
     ).read_bytes()
@@ -254,7 +254,7 @@ def test_options_of_csv_are_refused(tmp_path: Path, option: str) -> None:
     """They would do nothing."""
     (path := tmp_path / "in.ndjson").write_bytes(b"")
     with pytest.raises(UsageError, match=f"is NDJSON; leave --{option} out, which only CSV has"):
-        open_source(path, csv=CsvOptions(**{option: ";"}))  # type: ignore[arg-type]  # one of two
+        open_source(path, InputSpec(csv=CsvOptions(**{option: ";"})))  # type: ignore[arg-type]  # one of two
 
 
 @pytest.mark.parametrize(("limit", "rows"), [(0, 0), (1, 1), (2, 2), (3, 3), (9, 3)])
@@ -262,7 +262,7 @@ def test_a_limit_counts_rows(tmp_path: Path, limit: int, rows: int) -> None:
     """Rejects among the first rows are told, those after them are not read."""
     content = b'{"text":"ok"}\nx\n{"text":"ok"}\n{"text":"ok"}\nx\n'
     (path := tmp_path / "in.ndjson").write_bytes(content)
-    windows = list(open_source(path, limit=limit).windows(2))
+    windows = list(open_source(path, InputSpec(limit=limit)).windows(2))
     assert sum(len(window.texts) for window in windows) == rows
     found = [reject.line for window in windows for reject in window.rejects]
     assert found == ([2, 5] if limit > 3 else [2] if limit > 1 else [])

@@ -11,11 +11,11 @@ import pytest
 from scorer.errors import DataError
 from scorer.files import batches
 from scorer.files.columns import Inside, find_keys
-from scorer.files.csv.options import CsvOptions
 from scorer.files.ndjson import source as ndjson_source
 from scorer.files.opening import open_source
-from scorer.files.scored import InputOptions, open_pair
+from scorer.files.scored import open_pair
 from scorer.files.source import OutputColumns, Source
+from scorer.run_options import InputSpec
 from tests.files.files_helpers import PLAN, slices
 
 FORMATS = ["ndjson", "parquet", "arrow"]
@@ -48,10 +48,10 @@ def texts(source: Source) -> list[str | None]:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_text_in_an_object_is_read_and_its_row_is_written(kind: str, tmp_path: Path) -> None:
     """What is missing or null on the way to it is a null text; the object stays as it is."""
-    source = open_source(write(tmp_path / f"in.{kind}", ROWS), text_column="data.text")
+    source = open_source(write(tmp_path / f"in.{kind}", ROWS), InputSpec("data.text"))
     assert texts(source) == ["ok", None, None, "last"]
     source.write_scored(out := tmp_path / f"out.{kind}", PLAN, slices(source, 3))
-    scored = open_source(out, text_column="data.text")
+    scored = open_source(out, InputSpec("data.text"))
     assert texts(scored) == ["ok", None, None, "last"]
     assert next(scored.values("label")).to_list() == ["neutral", None, None, "neutral"]
     ids = [value for piece in scored.values("data.user.id") for value in piece]
@@ -62,7 +62,7 @@ def test_a_text_in_an_object_is_read_and_its_row_is_written(kind: str, tmp_path:
 def test_a_column_of_exactly_that_name_wins(kind: str, tmp_path: Path) -> None:
     """Wherever the two stand."""
     rows = [{"data": {"text": "ok"}, "data.text": "last"}]
-    assert texts(open_source(write(tmp_path / f"in.{kind}", rows), text_column="data.text")) == [
+    assert texts(open_source(write(tmp_path / f"in.{kind}", rows), InputSpec("data.text"))) == [
         "last"
     ]
 
@@ -72,8 +72,8 @@ def test_names_with_dots_in_them_are_taken_whole(kind: str, tmp_path: Path) -> N
     """`a.b.c` may be the member `b.c` of `a`; of two ways the one with fewer keys."""
     rows = [{"a": {"b": {"c": "no"}, "b.c": "ok"}, "a.b": {"d": "last"}}]
     path = write(tmp_path / f"in.{kind}", rows)
-    assert texts(open_source(path, text_column="a.b.c")) == ["ok"]
-    assert texts(open_source(path, text_column="a.b.d")) == ["last"]
+    assert texts(open_source(path, InputSpec("a.b.c"))) == ["ok"]
+    assert texts(open_source(path, InputSpec("a.b.d"))) == ["last"]
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -84,7 +84,7 @@ def test_a_list_on_the_way_is_an_error(kind: str, name: str, tmp_path: Path) -> 
     path = write(tmp_path / f"in.{kind}", rows)
     words = rf"'data' of .* is a list or a map: '{name}' may be many .*, or name another with --te"
     with pytest.raises(DataError, match=words):
-        open_source(path, text_column=name)
+        open_source(path, InputSpec(name))
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -93,16 +93,16 @@ def test_a_name_that_is_only_deeper_is_hinted_at(kind: str, name: str, tmp_path:
     """With the name that works."""
     path = write(tmp_path / f"in.{kind}", ROWS)
     with pytest.raises(DataError) as caught:
-        open_source(path, text_column=name)
+        open_source(path, InputSpec(name))
     assert caught.value.options == {"--text-column": "data.text"}
     assert caught.value.problem.endswith("only: id, data, data.user.id, data.text")
-    assert texts(open_source(path, text_column="data.text"))[0] == "ok"
+    assert texts(open_source(path, InputSpec("data.text")))[0] == "ok"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_wrong_id_is_hinted_at_too(kind: str, tmp_path: Path) -> None:
     """The same names for the other option."""
-    source = open_source(write(tmp_path / f"in.{kind}", ROWS), text_column="data.text")
+    source = open_source(write(tmp_path / f"in.{kind}", ROWS), InputSpec("data.text"))
     with pytest.raises(DataError, match=r"did you mean --id-column data\.user\.id"):
         source.values("user.id")
 
@@ -129,7 +129,7 @@ def test_what_is_no_object_on_the_way_is_a_reject(
     path = write(tmp_path / "in.ndjson", [ROWS[0]] * ndjson_source.LOOKED_AT)
     with path.open("a") as file:
         file.write(line if isinstance(line, str) else json.dumps(line))
-    source = open_source(path, text_column="data.text")
+    source = open_source(path, InputSpec("data.text"))
     source.check_plan(OutputColumns("label", "score", ("a", "b")))
     (reject,) = [reject for window in source.windows(9999) for reject in window.rejects]
     assert (reject.kind, reject.reason) == (kind, reason)
@@ -146,7 +146,7 @@ GOOD = [
 def test_the_same_keys_elsewhere_do_not_matter(row: dict[str, Any], tmp_path: Path) -> None:
     """Only those on the way to the text do."""
     path = write(tmp_path / "in.ndjson", [ROWS[0], row])
-    source = open_source(path, text_column="data.text")
+    source = open_source(path, InputSpec("data.text"))
     source.check_plan(PLAN)
     assert texts(source) == ["ok", "ok"]
 
@@ -162,7 +162,7 @@ def test_only_the_leaf_is_read_of_parquet(tmp_path: Path, monkeypatch: pytest.Mo
 
     of = batches.Column.of
     monkeypatch.setattr(batches.Column, "of", watched)
-    assert len(texts(open_source(path, text_column="data.text"))) == 4
+    assert len(texts(open_source(path, InputSpec("data.text")))) == 4
     assert set(map(str, seen)) == {"data: struct<text: string>\n  child 0, text: string"}
 
 
@@ -179,8 +179,17 @@ def test_a_null_struct_has_no_text_whatever_stands_there(kind: str, tmp_path: Pa
     else:
         with pa.ipc.new_file(path, table.schema) as writer:
             writer.write_table(table)
-    assert texts(open_source(path, text_column="data.text")) == ["last", "ok", None, "ok"]
-    assert texts(open_source(path, text_column="data.text", limit=3)) == ["last", "ok", None]
+    assert texts(open_source(path, InputSpec("data.text"))) == [
+        "last",
+        "ok",
+        None,
+        "ok",
+    ]
+    assert texts(open_source(path, InputSpec("data.text", limit=3))) == [
+        "last",
+        "ok",
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +206,7 @@ def test_what_is_there_twice_is_an_error(name: str, words: str, tmp_path: Path) 
     with pa.ipc.new_file(tmp_path / "in.arrow", batch.schema) as writer:
         writer.write_batch(batch)
     with pytest.raises(DataError, match=words):
-        open_source(tmp_path / "in.arrow", text_column=name)
+        open_source(tmp_path / "in.arrow", InputSpec(name))
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -206,10 +215,10 @@ def test_an_object_is_no_text(kind: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"in.{kind}", ROWS[:2])
     words = r"'data' of .* is (an object|struct<.*>), not .*; did .* --text-column data\.text"
     with pytest.raises(DataError, match=words):
-        open_source(path, text_column="data")
+        open_source(path, InputSpec("data"))
     if kind == "ndjson":  # null, or text in other rows, is no mistake in the name
         write(path, [*ROWS[:2], {"data": "ok"}])
-        assert texts(open_source(path, text_column="data")) == ["ok"]
+        assert texts(open_source(path, InputSpec("data"))) == ["ok"]
 
 
 @pytest.mark.parametrize("option", ["--text-column", "text_column"])
@@ -224,7 +233,7 @@ def test_the_members_of_lines_without_objects_are_unknown(tmp_path: Path) -> Non
     """A file whose first lines are all broken is read by the keys that a name stands for."""
     broken = "x\n" * ndjson_source.LOOKED_AT
     (path := tmp_path / "in.ndjson").write_text(broken + '{"data":{"text":"ok"}}\n')
-    assert texts(open_source(path, text_column="data.text")) == ["ok"]
+    assert texts(open_source(path, InputSpec("data.text"))) == ["ok"]
 
 
 def test_names_that_are_too_long_or_too_many_are_not_hinted_at() -> None:
@@ -242,9 +251,9 @@ def test_a_column_that_an_output_has_not_is_told_without_an_option(
     kind: str, tmp_path: Path
 ) -> None:
     """The page of a report asks for columns by several options."""
-    source = open_source(write(tmp_path / f"in.{kind}", ROWS[:1]), text_column="data.text")
+    source = open_source(write(tmp_path / f"in.{kind}", ROWS[:1]), InputSpec("data.text"))
     source.write_scored(output := tmp_path / f"out.{kind}", PLAN, slices(source, 3))
-    pair = open_pair(None, output, PLAN, InputOptions("data.text", CsvOptions(), None))
+    pair = open_pair(None, output, PLAN, InputSpec("data.text"))
     (piece,) = pair.output_batches()
     for each in (piece, pair.cut(piece, 0, 1)):
         assert pair.column(each, "data.text").to_list() == ["ok"]

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DataError, StorageError, UsageError
-from scorer.files.csv.options import CsvOptions
 from scorer.files.opening import open_source
 from scorer.files.parquet import check as parquet_check
 from scorer.files.parquet import source as parquet_source
+from scorer.run_options import CsvOptions, InputSpec
 from tests.files.files_helpers import PLAN, slices, write_scored
 
 TEXTS = ["a", None, "", "ok", "last"]
@@ -126,7 +126,7 @@ def test_any_cut_gives_the_same_rows_and_row_groups(
     table = pa.table({"n": range(len(texts)), "text": pa.array(texts, pa.string())})
     pq.write_table(table, path := directory / "in.parquet", row_group_size=groups)
     wanted = texts[:limit]
-    windows = list(open_source(path, limit=limit).windows(window))
+    windows = list(open_source(path, InputSpec(limit=limit)).windows(window))
     assert [t for each in windows for t in each.texts] == wanted
     assert all(len(each.texts) == window for each in windows[:-1])
     with pytest.MonkeyPatch.context() as patch:
@@ -225,9 +225,9 @@ def test_unusable_columns_and_options_are_explained(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is int64, not text"):
         open_source(path)
     with pytest.raises(DataError, match="only: text, Tweet; did you mean --text-column Tweet"):
-        open_source(path, text_column="tweets")
+        open_source(path, InputSpec("tweets"))
     with pytest.raises(UsageError, match="--encoding out, which only CSV has"):
-        open_source(path, text_column="Tweet", csv=CsvOptions(encoding="utf-8"))
+        open_source(path, InputSpec("Tweet", csv=CsvOptions(encoding="utf-8")))
 
 
 def test_a_file_without_row_groups_is_a_file_of_zero_rows(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_limit_ends_reading(tmp_path: Path) -> None:
     table = pa.table({"text": [f"{i}" for i in range(9)]})
     pq.write_table(table, path := tmp_path / "in.parquet", row_group_size=3)
     for limit in (0, 2, 3, 4, 9, 10):
-        windows = open_source(path, limit=limit).windows(2)
+        windows = open_source(path, InputSpec(limit=limit)).windows(2)
         assert [t for each in windows for t in each.texts] == table["text"].to_pylist()[:limit]
 
 
@@ -261,7 +261,7 @@ def test_a_column_name_with_a_dot_is_one_name(tmp_path: Path) -> None:
     """It is not taken for a path into a struct."""
     table = pa.table({"a.text": ["x"], "a": pa.array([{"b": "y"}])})
     pq.write_table(table, path := tmp_path / "in.parquet")
-    [window] = open_source(path, text_column="a.text").windows(1)
+    [window] = open_source(path, InputSpec("a.text")).windows(1)
     assert window.texts.to_list() == ["x"]
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import DataError
-from scorer.files.csv.options import CsvOptions
 from scorer.files.opening import open_source
 from scorer.files.refusal import too_many_rejects
+from scorer.run_options import CsvOptions, Escape, InputSpec
 
 START = "1 record so far is no row of IN, the first on line"
 QUOTED = b'id,text\n1,"what a day\n2,she said "maybe"\n'
@@ -16,11 +16,11 @@ ESCAPED = b'id,text,x\n1,"a \\"b\\", c",z\n2,"tail",z\n'
 
 
 def refused(
-    path: Path, content: bytes, *, foreseen: bool = False, escape: str | None = None
+    path: Path, content: bytes, *, foreseen: bool = False, escape: Escape = "quote"
 ) -> DataError:
     """Return the error for a file with all its rejects."""
     path.write_bytes(content)
-    source = open_source(path, csv=CsvOptions(escape=escape) if escape else None)
+    source = open_source(path, InputSpec(csv=CsvOptions(escape=escape)))
     rejects = list(chain.from_iterable(window.rejects for window in source.windows(9)))
     output = path.with_name("out")
     return too_many_rejects(source, rejects, len(rejects), output, foreseen=foreseen)
@@ -73,16 +73,16 @@ def test_quotes_that_mean_something_else_have_an_option(
 @pytest.mark.parametrize(
     ("content", "escape"),
     [
-        (b'id,text\n1,"a, b"\n2,"open\n', None),  # as data, it would be a comma that is too many
-        (b'"id","text"\n1,"open\n', None),  # as data, there is no such column
+        (b'id,text\n1,"a, b"\n2,"open\n', "quote"),  # as data, it would be a comma that is too many
+        (b'"id","text"\n1,"open\n', "quote"),  # as data, there is no such column
         (b'id,text\n1,"open\n', "backslash"),
-        (b"id,text\n1\n", None),
-        (b"text\na, b\tc\x1fd\n", None),
-        (b'text\n"a"x, y\n', None),
+        (b"id,text\n1\n", "quote"),
+        (b"text\na, b\tc\x1fd\n", "quote"),
+        (b'text\n"a"x, y\n', "quote"),
     ],
 )
 def test_no_option_is_named_that_would_lose_other_records(
-    tmp_path: Path, content: bytes, escape: str | None
+    tmp_path: Path, content: bytes, escape: Escape
 ) -> None:
     """Nor beside one that has been given."""
     error = refused(tmp_path / "in.csv", content, escape=escape)
@@ -141,7 +141,7 @@ def test_another_encoding_is_named(tmp_path: Path, name: str, content: bytes, li
 def test_a_file_whose_encoding_was_given_has_no_other_named(tmp_path: Path) -> None:
     """What the code page lacks is damage."""
     (path := tmp_path / "in.csv").write_bytes(b"id,text\n1,\x81\n")
-    source = open_source(path, csv=CsvOptions(encoding="cp1252"))
+    source = open_source(path, InputSpec(csv=CsvOptions(encoding="cp1252")))
     rejects = [reject for window in source.windows(9) for reject in window.rejects]
     error = too_many_rejects(source, rejects, 1, tmp_path / "out")
     assert error.problem == (

@@ -11,6 +11,7 @@ from scorer.files import row_count
 from scorer.files.compression import read_beginning
 from scorer.files.opening import open_source
 from scorer.files.row_count import RowCount, count_rows, sum_rows
+from scorer.run_options import InputSpec
 
 ROWS = 20_000
 
@@ -28,7 +29,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def count(path: Path, limit: int | None = None) -> RowCount:
-    return count_rows(open_source(path, limit=limit), limit=limit)
+    return count_rows(open_source(path, InputSpec(limit=limit)), limit=limit)
 
 
 def test_parquet_says_how_many_rows_it_has(table: pl.DataFrame, tmp_path: Path) -> None:

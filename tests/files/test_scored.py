@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import DataError
-from scorer.files.csv.options import CsvOptions
 from scorer.files.rejects import rejects_by_kind
-from scorer.files.scored import InputOptions, ScoredRows, scored_rows
+from scorer.files.scored import ScoredRows, scored_rows
 from scorer.files.source import OutputColumns
+from scorer.run_options import InputSpec
 
 PLAN = OutputColumns("label", "score", ("neg", "pos"))
-OPTIONS = InputOptions("text", CsvOptions(), None)
+OPTIONS = InputSpec()
 ROWS = [
     {"id": "007", "text": "one, two", "label": "pos", "score": 0.75},
     {"id": "8", "text": None, "label": None, "score": None},

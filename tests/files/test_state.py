@@ -32,7 +32,8 @@ from scorer.files.state import (
     scratch,
     unfinished_since,
 )
-from scorer.records import Counters, Resume, Scores
+from scorer.records import Counters, Scores
+from scorer.run_options import Resume
 
 PLAN = {"input": {"size": 1}, "libraries": {"polars": "2.1.0"}}
 DIGEST = bytes(32)

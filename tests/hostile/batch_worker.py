@@ -56,7 +56,7 @@ def _answer(line: str) -> None:
 
 def _attempt(path: Path, output: Path) -> dict[str, Any]:
     stub = StubClassifier()
-    options = RunOptions((path,), output=output)
+    options = RunOptions.of((path,), output=output)
     try:
         (outcome,) = pipeline.run(options, model_for=lambda _: stub)
     except TweetscoreError as error:

@@ -8,9 +8,8 @@ import pytest
 
 from scorer import pipeline
 from scorer.errors import TweetscoreError
-from scorer.files.csv.options import CsvOptions
 from scorer.files.opening import open_source
-from scorer.run_options import RunOptions
+from scorer.run_options import CsvOptions, InputSpec, RunOptions
 from tests.hostile.csv_factory import (
     KINDS,
     Kind,
@@ -35,7 +34,9 @@ def check(path: Path, kind: Kind, content: bytes) -> bool:
     try:
         with watchdog(1.0):
             got = outcome(
-                open_source(path, csv=CsvOptions(encoding=kind.named)), out, kind.extension
+                open_source(path, InputSpec(csv=CsvOptions(encoding=kind.named))),
+                out,
+                kind.extension,
             )
     except TweetscoreError as raised:
         error = raised
@@ -89,7 +90,7 @@ def through_the_pipeline(directory: Path, files: list[tuple[Kind, bytes]]) -> No
     exit_codes = []
     for number, (kind, content) in enumerate(files):
         (path := directory / f"{number}{kind.extension}").write_bytes(content)
-        options = RunOptions((path,), max_rejects=1000, encoding=kind.named)
+        options = RunOptions.of((path,), max_rejects=1000, encoding=kind.named)
         wanted = expected(content, kind)
         with watchdog(1.0 if number else 5.0):  # the first one loads libraries
             [result] = pipeline.run(options, model_for=lambda _: StubClassifier())

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from scorer.files.csv.options import CsvOptions
 from scorer.files.opening import open_source
+from scorer.run_options import CsvOptions, InputSpec
 from tests.files.files_helpers import PLAN, answers, label_of
 from tests.hostile.csv_factory import LABELS, SCORES, compressed, decompressed
 
@@ -104,7 +104,7 @@ def check(table: Table, directory: Path) -> None:
     out.unlink(missing_ok=True)
     assume(table.codec not in {"latin-1", "koi8-r"} or not is_foreign_utf8(content))
     named = None if table.bom or table.codec == "utf-8" else table.codec
-    source = open_source(path, csv=CsvOptions(named, table.delimiter))
+    source = open_source(path, InputSpec(csv=CsvOptions(named, table.delimiter)))
     windows = list(source.windows(3))
     assert not any(window.rejects for window in windows)
     found = [text for window in windows for text in window.texts]

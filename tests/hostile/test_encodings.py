@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import DataError, TweetscoreError, UsageError
-from scorer.files.csv.options import CsvOptions
 from scorer.files.opening import open_source
 from scorer.files.transcode import find_encoding
+from scorer.run_options import CsvOptions, InputSpec
 from tests.files.files_helpers import PLAN, answers, scored
 
 
@@ -196,7 +196,7 @@ def test_text_is_right_and_bytes_come_back(case: Case, tmp_path: Path) -> None:
     """What can be read is read rightly, what cannot is a reject with its line, bytes stay bytes."""
     path, out = tmp_path / "in.csv", tmp_path / "out.csv"
     path.write_bytes(case.content)
-    source = open_source(path, csv=CsvOptions(encoding=case.named))
+    source = open_source(path, InputSpec(csv=CsvOptions(encoding=case.named)))
     windows = list(source.windows(2))
     source.write_scored(out, PLAN, answers(windows))
     assert [text for window in windows for text in window.texts] == list(case.texts)
@@ -233,5 +233,5 @@ def test_what_is_not_the_encoding_has_a_name(case: Case, tmp_path: Path) -> None
     kind, words = case.error
     (path := tmp_path / "in.csv").write_bytes(case.content)
     with pytest.raises(kind, match=words) as caught:
-        list(open_source(path, csv=CsvOptions(encoding=case.named)).windows(10))
+        list(open_source(path, InputSpec(csv=CsvOptions(encoding=case.named))).windows(10))
     assert str(caught.value).isprintable()

@@ -82,7 +82,7 @@ def through_the_pipeline(directory: Path, files: list[tuple[Kind, bytes]]) -> No
     for number, (kind, content) in enumerate(files):
         (path := directory / f"{number}{kind.extension}").write_bytes(content)
         wanted = expected(content, kind)
-        options = RunOptions((path,), max_rejects=1000)
+        options = RunOptions.of((path,), max_rejects=1000)
         error: TweetscoreError | None = None
         with watchdog(1.0 if number else 5.0):  # the first one loads libraries
             try:

@@ -27,6 +27,7 @@ from scorer.inference.runtime import cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.runtime.select import Choice, choices
 from scorer.records import Answers, Counters, Scores
+from scorer.run_options import ModelSpec
 
 MACHINE = inspect()
 CPU_DEVICES = list(dict.fromkeys(choice.device for choice in choices("cpu", "fp32", MACHINE))) or [
@@ -291,8 +292,8 @@ def test_auto_does_not_try_what_the_export_found_outside_the_gate(
     monkeypatch.setattr(opening, "inspect", lambda: AMX)
     metadata = msgspec.structs.replace(bundle.metadata, outside_gate=entries, parity=[])
     told = dataclasses.replace(bundle, metadata=metadata)
-    assert opening.foreseen(told, "auto", "auto")["precision"] == expected
-    assert opening.foreseen(told, "auto", "bf16")["precision"] == "bf16"
+    assert opening.foreseen(told, ModelSpec())["precision"] == expected
+    assert opening.foreseen(told, ModelSpec(precision="bf16"))["precision"] == "bf16"
 
 
 def test_fp32_outside_the_gate_is_76(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from scorer.inference import classifier, opening
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.prepare import Preparation
+from scorer.run_options import ModelSpec
 from tests.inference.test_classifier import TWEETS, StubSession, column, stub_sessions
 
 WINDOW = column([*TWEETS, None, TWEETS[0], "", *reversed(TWEETS)])
@@ -131,7 +132,7 @@ def test_the_window_is_scored_by_the_session_that_passes(
         "builtin fp32": 0.0,
     }
     stub_sessions(bundle, monkeypatch, shifts)
-    candidate = opening.load(bundle)
+    candidate = opening.load(bundle, ModelSpec())
     assert candidate.device == "openvino"
     first = candidate.prepare(WINDOW)
     opened = candidate.prove(first)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def report_of(path: Path, texts: list[str], **options: Any) -> dict[str, Any]:
     path.write_text("text\n" + "".join(f"{text}\n" for text in texts))
-    run = pipeline.run(RunOptions((path,), **options), model_for=lambda _: StubClassifier())
+    run = pipeline.run(RunOptions.of((path,), **options), model_for=lambda _: StubClassifier())
     (outcome,) = run
     return outcome.report
 

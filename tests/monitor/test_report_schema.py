@@ -26,7 +26,7 @@ Change = Callable[[dict[str, Any]], object]
 def report_of(path: Path, stub: StubClassifier, **options: Any) -> dict[str, Any]:
     """Run, and return the report that was written, of a success or of a failure."""
     try:
-        outcomes = list(pipeline.run(RunOptions((path,), **options), model_for=lambda _: stub))
+        outcomes = list(pipeline.run(RunOptions.of((path,), **options), model_for=lambda _: stub))
         failed = outcomes[0].error
     except TweetscoreError as error:
         failed = error

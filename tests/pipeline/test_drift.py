@@ -19,7 +19,7 @@ BOUND = 0.25
 
 
 def run(stub: StubClassifier, *inputs: Path, **options: Any) -> list[Outcome]:
-    return list(pipeline.run(RunOptions(inputs, **options), model_for=lambda _: stub))
+    return list(pipeline.run(RunOptions.of(inputs, **options), model_for=lambda _: stub))
 
 
 def run_one(stub: StubClassifier, path: Path, **options: Any) -> Outcome:

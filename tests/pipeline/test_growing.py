@@ -84,7 +84,7 @@ def write(path: Path, rows: Sequence[Row], kind: pa.DataType | None = None) -> P
 def run(path: Path, stub: Any, **options: Any) -> dict[str, Any]:
     """Run one input with windows of 16 rows; return the report, raise the error."""
     options = {"chunk_rows": 16, "id_column": "id", **options}
-    (outcome,) = pipeline.run(RunOptions((path,), **options), model_for=lambda _: stub)
+    (outcome,) = pipeline.run(RunOptions.of((path,), **options), model_for=lambda _: stub)
     if outcome.error:
         raise outcome.error
     return outcome.report

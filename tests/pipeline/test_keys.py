@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,17 +8,18 @@ import pytest
 
 from scorer import keys
 from scorer.inference.runtime.session import RuntimeInfo
-from scorer.run_options import RunOptions
+from scorer.run_options import CsvOptions, InputSpec, ModelSpec, OutputSpec, RunOptions
 
 SOURCE = {"path": "/in.csv", "size": 9, "mtime_ns": 1, "ends_sha256": "ab", "format": "csv"}
 BUNDLE: Any = SimpleNamespace(digest="d" * 64)
-OPTIONS = RunOptions((Path("in.csv"),), label_names=("a", "b"))
+LABELS: dict[str, Any] = {"label_names": ("a", "b")}
+OPTIONS = RunOptions.of((Path("in.csv"),), **LABELS)
 RUNTIME = RuntimeInfo("CPUExecutionProvider", "builtin", "fp32", "avx2", 2, "why")
 RESULT = keys.result_key(SOURCE, BUNDLE, OPTIONS)
 
 
 def result(**options: Any) -> dict[str, Any]:
-    return keys.result_key(SOURCE, BUNDLE, replace(OPTIONS, **options))
+    return keys.result_key(SOURCE, BUNDLE, RunOptions.of((Path("in.csv"),), **LABELS | options))
 
 
 def resume(runtime: RuntimeInfo = RUNTIME, polars: str = "2.1", rows: int = 9) -> dict[str, Any]:
@@ -100,3 +101,14 @@ def test_keys_are_plain_json() -> None:
     assert json.loads(json.dumps(resume())) == resume()
     assert keys.digest(RESULT) == keys.digest(dict(reversed(RESULT.items())))
     assert len(keys.digest(RESULT)) == 64
+
+
+def test_the_report_has_every_option_in_the_order_of_before() -> None:
+    """An option is recorded whichever spec it belongs to; where a file lies is none of them."""
+    recorded = OPTIONS.as_json()
+    specs = (ModelSpec, InputSpec, CsvOptions, OutputSpec, RunOptions)
+    names = {field.name for spec in specs for field in fields(spec)}
+    elsewhere = {"inputs", "output", "options_from", "names", "csv"}
+    assert set(recorded) == {name for name in names - elsewhere if not name.endswith("_spec")}
+    assert list(recorded)[:3] == ["text_column", "id_column", "scores"]
+    assert list(recorded)[-2:] == ["lock_wait", "fail_on_drift"]

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(stub: Any, *inputs: Path, **options: Any) -> list[Outcome]:
-    return list(pipeline.run(RunOptions(inputs, **options), model_for=lambda _: stub))
+    return list(pipeline.run(RunOptions.of(inputs, **options), model_for=lambda _: stub))
 
 
 def scored(outcomes: list[Outcome]) -> list[str]:

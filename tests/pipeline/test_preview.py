@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def look(stub: Any, *inputs: Path, **options: Any) -> Preview:
-    return preview(RunOptions(inputs, **options), model_for=lambda _: stub)
+    return preview(RunOptions.of(inputs, **options), model_for=lambda _: stub)
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -66,7 +66,7 @@ def test_an_estimate_is_loading_and_the_probes_rate(stub: Any) -> None:
 
 
 def test_an_output_that_is_up_to_date_is_left_and_no_model_loaded(stub: Any, folder: Path) -> None:
-    list(pipeline.run(RunOptions((folder,)), model_for=lambda _: stub))
+    list(pipeline.run(RunOptions.of((folder,)), model_for=lambda _: stub))
     assert stub.loads == 1
     found = look(stub, folder)
     assert [each.fate for each in found.files] == ["leave", "leave"]
@@ -78,7 +78,7 @@ def test_an_output_that_is_up_to_date_is_left_and_no_model_loaded(stub: Any, fol
 
 def test_a_bound_on_drift_needs_a_baseline(stub: Any, folder: Path) -> None:
     """A run would be refused, and so is the look; an output without drift would be scored again."""
-    list(pipeline.run(RunOptions((folder,)), model_for=lambda _: stub))
+    list(pipeline.run(RunOptions.of((folder,)), model_for=lambda _: stub))
     path = folder / "a.scored.csv.run.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"drift": None}))
@@ -91,7 +91,7 @@ def test_a_bound_on_drift_needs_a_baseline(stub: Any, folder: Path) -> None:
 
 def test_an_interrupted_run_would_go_on(stub: Any, folder: Path) -> None:
     path = folder / "a.csv"
-    options = RunOptions((path,), chunk_rows=1)
+    options = RunOptions.of((path,), chunk_rows=1)
 
     def interrupt() -> None:
         if stub.windows:
@@ -149,6 +149,6 @@ def test_a_call_that_makes_no_sense_is_refused_as_a_run_refuses_it(stub: Any, fo
 
 def test_expected_rows_leave_out_what_cannot_be_read(folder: Path) -> None:
     (folder / "broken.csv").write_text("no text\n")
-    options = RunOptions((folder,))
+    options = RunOptions.of((folder,))
     counts = expected_rows(options, pipeline.discover(options).files)
     assert {path.name: rows for path, rows in counts.items()} == {"a.csv": 3, "b.csv": 3}

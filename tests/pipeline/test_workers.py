@@ -71,7 +71,7 @@ def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(path: Path, bundle: Bundle, session: Session, **how: Any) -> Outcome:
-    options = RunOptions((path,), chunk_rows=CHUNK, scores="all")
+    options = RunOptions.of((path,), chunk_rows=CHUNK, scores="all")
     model = OpenedModel(bundle, session)
     (outcome,) = pipeline.run(options, model_for=lambda _: model, **how)
     return outcome

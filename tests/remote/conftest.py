@@ -86,7 +86,7 @@ def run(
     stub: StubClassifier, *inputs: str | Path, output: str | Path | None = None, **options: Any
 ) -> list[Outcome]:
     remote = Remote(tuple(map(place, inputs)), None if output is None else place(output))
-    return list(remote.run(RunOptions((), **options), model_for=lambda _: stub))
+    return list(remote.run(RunOptions.of((), **options), model_for=lambda _: stub))
 
 
 def scored(outcomes: list[Outcome]) -> list[str]:

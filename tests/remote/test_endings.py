@@ -41,7 +41,7 @@ place, name = {
 setattr(place, name, lambda *_, **__: os.kill(os.getpid(), 9))
 inputs = (parse_url("s3://lake/in/a.csv"),)
 remote = Remote(inputs, parse_url("s3://lake/out/"))
-list(remote.run(RunOptions(()), model_for=lambda _: StubClassifier()))
+list(remote.run(RunOptions.of(()), model_for=lambda _: StubClassifier()))
 """
 NOTHING: list[str] = []
 OUTPUT = ["out/a.scored.csv"]

@@ -55,6 +55,7 @@ BASE = [
     "scorer.hints",
     "scorer.memory",
     "scorer.records",
+    "scorer.run_options",
     "scorer.threads",
     "scorer.versions",
 ]
@@ -64,7 +65,7 @@ ROOMS = {
         "scorer.api",
         "scorer.engines.ray",
         "scorer.databases",
-        "scorer.files.csv.options",
+        "scorer.files.csv.dialect",
         "scorer.files.own",
         "scorer.inference",
         "scorer.label_names",
@@ -181,9 +182,6 @@ ROOMS = {
     "scorer/ahead.py": [],
     "scorer/run_options.py": [
         *BASE,
-        "scorer.files.csv.options",
-        "scorer.files.formats",
-        "scorer.files.state",
         "scorer.inference",
     ],
     "scorer/api.py": [

@@ -18,7 +18,9 @@ from tests.pipeline.conftest import StubClassifier
 
 def score(path: Path, **options: Any) -> Path:
     """Run one input with the stub and return its output."""
-    (outcome,) = pipeline.run(RunOptions((path,), **options), model_for=lambda _: StubClassifier())
+    (outcome,) = pipeline.run(
+        RunOptions.of((path,), **options), model_for=lambda _: StubClassifier()
+    )
     if outcome.error:
         raise outcome.error
     return outcome.output

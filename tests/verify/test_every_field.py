@@ -156,7 +156,7 @@ def test_a_real_report_is_true(tmp_path: Path, tiny_bert_bundle: Path) -> None:
     path = many(tmp_path / "many.csv", 300)
     text = path.read_text() + "300," + "many words and more of them again " * 9 + "\n"
     path.write_text(text + "301,so good \u6f22+\n", encoding="utf-8")
-    options = RunOptions((path,), model=tiny_bert_bundle, device="builtin", chunk_rows=128)
+    options = RunOptions.of((path,), model=tiny_bert_bundle, device="builtin", chunk_rows=128)
     (outcome,) = pipeline.run(options)
     assert outcome.error is None
     verdict = verify(outcome.output, rescore=400)

@@ -101,7 +101,7 @@ def test_without_a_sample_no_model_is_loaded(tweets: Path) -> None:
 
 def test_the_embedded_model_agrees_with_itself(tweets: Path) -> None:
     """A real output is scored again from the report alone, bit for bit."""
-    list(pipeline.run(RunOptions((tweets,), device="builtin", scores="all")))
+    list(pipeline.run(RunOptions.of((tweets,), device="builtin", scores="all")))
     output = tweets.with_name("tweets.scored.csv")
     verdict = verify(output, rescore=99)
     assert (verdict.findings, verdict.rescored) == ((), 7)

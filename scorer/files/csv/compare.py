@@ -13,12 +13,11 @@ from scorer.files.cells import slices
 from scorer.files.columns import check_column
 from scorer.files.compare import Compared, Finding
 from scorer.files.csv.dialect import Failure, read_record
-from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records
 from scorer.files.csv.source import CsvSource
 from scorer.files.csv.text import texts_of
-from scorer.files.formats import Kind
 from scorer.files.source import RECORD_CAP, OutputColumns, Rebatcher, Source
+from scorer.run_options import CsvOptions, Kind
 
 _CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
 

@@ -17,10 +17,17 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scorer.errors import UsageError
+
 if TYPE_CHECKING:  # what loads numpy: the command line knows these rules too
     from scorer.records import RejectKind
 
 QUOTE, CR, LF, BACKSLASH = 0x22, 0x0D, 0x0A, 0x5C
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
+_NUMBERED = re.compile(r"\\t|\\x([0-9a-fA-F]{2})|\\u00([0-9a-fA-F]{2})")
+# Quotes and line ends mean something else; with digits and a point our scores are written.
+_NO_DELIMITERS = '"\r\n\0.0123456789'
 
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 _ESCAPED = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -134,3 +141,26 @@ def quoted_if_needed(cell: str, dialect: Dialect) -> str:
     else:
         cell = cell.replace('"', '""')
     return f'"{cell}"'
+
+
+def delimiter_of(text: str) -> str:
+    r"""Return the character that is meant: itself, a name such as `tab`, or `\t` and `\x01`.
+
+    Raises:
+        UsageError: It is none, or none that can separate cells.
+    """
+    character = DELIMITERS.get(text.lower(), text)
+    if escape := _NUMBERED.fullmatch(text):
+        character = chr(int(escape[1] or escape[2] or "9", 16))
+    if len(character) != 1 or not character.isascii() or character in _NO_DELIMITERS:
+        raise UsageError(
+            f"the delimiter {text!r} is not usable",
+            f"give one ASCII character that is no quote, digit or point, or one of "
+            f"{', '.join(DELIMITERS)}, \\t, \\x01",
+        )
+    return character
+
+
+def typed(delimiter: str) -> str:
+    """Return a delimiter as it is typed: `tab`, or the character itself."""
+    return {"\t": "tab", " ": "space"}.get(delimiter, delimiter)

@@ -12,9 +12,19 @@ from pathlib import Path
 
 from scorer.errors import DataError, UsageError
 from scorer.files.columns import find_column, likeliest, listed, named, short, visible
-from scorer.files.csv.dialect import CR, LF, Dialect, Failure, Record, read_record, unquoted
-from scorer.files.csv.options import CsvOptions, delimiter_of, typed
+from scorer.files.csv.dialect import (
+    CR,
+    LF,
+    Dialect,
+    Failure,
+    Record,
+    delimiter_of,
+    read_record,
+    typed,
+    unquoted,
+)
 from scorer.hints import options as as_typed
+from scorer.run_options import CsvOptions
 
 _CANDIDATES = ",;\t|"
 _RARE = "^~\x01\x02\x07\x1c\x1d\x1e\x1f"  # Hive's and mainframes': hinted at, never chosen
@@ -163,7 +173,9 @@ class HeadReader:
         return views
 
     def _dialect(self, delimiter: str) -> Dialect:
-        return self._options.dialect(delimiter, self._ending)
+        options = self._options
+        quoting, escape = options.quote != "none", options.escape == "backslash"
+        return Dialect(ord(delimiter), self._ending, quoting, escape=escape)
 
     def _record(self, dialect: Dialect, start: int) -> Record | Failure:
         limit = min(len(self._content), start + self._cap + 1)

@@ -11,7 +11,6 @@ from scorer.errors import DataError, UsageError
 from scorer.files.columns import find_column
 from scorer.files.compression import read_blocks, write_blocks
 from scorer.files.csv.head import Head, HeadReader
-from scorer.files.csv.options import CsvOptions
 from scorer.files.csv.records import Records, RecordSplitter
 from scorer.files.csv.text import (
     TrailingBlanks,
@@ -22,7 +21,7 @@ from scorer.files.csv.text import (
     with_cells,
 )
 from scorer.files.encoding_hint import conversion, is_taken, seen_in
-from scorer.files.formats import Kind, format_of
+from scorer.files.formats import format_of
 from scorer.files.likely_encoding import wide_encoding
 from scorer.files.source import (
     RECORD_CAP,
@@ -36,6 +35,7 @@ from scorer.files.transcode import find_encoding, is_foreign_utf8
 from scorer.files.windows import TextBatch, cut_windows
 from scorer.hints import options as as_typed
 from scorer.records import TextWindow
+from scorer.run_options import CsvOptions, Kind
 
 _SPREAD = 1_000  # rows of several lines that are looked at
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from scorer.files.cells import slices
 from scorer.files.columns import Keys
 from scorer.files.compare import Compared, Finding
-from scorer.files.formats import Kind
 from scorer.files.ndjson.objects import Objects, spelled
 from scorer.files.ndjson.source import NdjsonSource
 from scorer.files.source import RECORD_CAP, OutputColumns, Source
+from scorer.run_options import Kind
 
 _MEMBERS = 1 << 16  # bytes that the appended members may add to the longest line
 

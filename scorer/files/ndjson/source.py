@@ -11,7 +11,7 @@ import polars as pl
 from scorer.files.cells import is_utf8
 from scorer.files.columns import Inside, Keys, find_keys, no_text
 from scorer.files.compression import read_blocks, write_blocks
-from scorer.files.formats import Kind, format_of
+from scorer.files.formats import format_of
 from scorer.files.ndjson.lines import Lines, split_lines
 from scorer.files.ndjson.objects import (
     ObjectReader,
@@ -32,6 +32,7 @@ from scorer.files.source import (
 from scorer.files.transcode import Encoding
 from scorer.files.windows import TextBatch, cut_windows
 from scorer.records import TextWindow
+from scorer.run_options import Kind
 
 LOOKED_AT = 1000  # lines in which the keys are found, before any work
 _BYTES_LOOKED_AT = 4 << 20  # of these lines together

@@ -14,9 +14,7 @@ from scorer.inference.runtime.machine import (
     INT8_INSTRUCTION_SETS,
     Machine,
 )
-
-Device = Literal["auto", "cuda", "cpu", "openvino", "builtin"]
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+from scorer.run_options import Device, Precision
 
 _ON_CPU = "use --precision fp32, or auto"
 
