@@ -42,24 +42,19 @@ from scorer.files.state import (
 )
 from scorer.files.storage import writing
 from scorer.inference.baseline import baseline_of
+from scorer.inference.handle import ModelHandle
 from scorer.memory import WITH_SMALLER_WINDOWS, told
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord
 from scorer.one_input import check_names, describe, open_input, output_columns
-from scorer.run_options import (
-    Loaded,
-    Model,
-    Outcome,
-    RunOptions,
-    TextClassifier,
-    called,
-    window_rows,
-)
+from scorer.run_options import Outcome, RunOptions, called, window_rows
 from scorer.versions import library_versions
 
 if TYPE_CHECKING:
     from scorer.first_pass import Windows
     from scorer.inference.bundle import Bundle
+    from scorer.inference.classifier import Classifier
+    from scorer.inference.opening import Candidate
 
 
 class FileRun:
@@ -175,7 +170,7 @@ class FileRun:
             model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
         )
 
-    def score(self, model: Model, inputs: Inodes, progress: Callable[[int], object]) -> None:
+    def score(self, model: ModelHandle, inputs: Inodes, progress: Callable[[int], object]) -> None:
         """Bring the output up to date, under its lock."""
         with locked(self._target, wait=self._options.lock_wait) as lock:
             self._record.warnings.extend(recover(self._target))
@@ -208,7 +203,7 @@ class FileRun:
         return self._up_to_date
 
     def _run(
-        self, model: Model, loaded: Loaded, lock: Lock, progress: Callable[[int], object]
+        self, model: ModelHandle, loaded: "Candidate", lock: Lock, progress: Callable[[int], object]
     ) -> None:
         from scorer.first_pass import Windows  # needs polars, which `load` has loaded meanwhile
 
@@ -219,7 +214,7 @@ class FileRun:
         self._hear(classifier)
         self._both_passes(classifier, windows, lock, progress)
 
-    def _proven(self, model: Model, windows: "Windows") -> TextClassifier:
+    def _proven(self, model: ModelHandle, windows: "Windows") -> "Classifier":
         """Prove the model; with the first window, if that is read soon and surely to be scored."""
         options, record = self._options, self._record
         may_be_known = options.id_column is not None or state_directory(self._target).exists()
@@ -234,7 +229,7 @@ class FileRun:
 
     def _both_passes(
         self,
-        classifier: TextClassifier,
+        classifier: "Classifier",
         windows: "Windows",
         lock: Lock,
         progress: Callable[[int], object],
@@ -268,7 +263,7 @@ class FileRun:
             lock.check()  # the state of a run that came after a deleted lock is not ours to remove
             finish(self._target, self._report)
 
-    def _hear(self, classifier: TextClassifier) -> None:
+    def _hear(self, classifier: "Classifier") -> None:
         """Take over what the model has to say and has not said yet."""
         said = self._record.warnings
         found = (*classifier.warnings, *self._source.remarks)

@@ -16,12 +16,15 @@ from scorer.files.earlier import EarlierAnswers
 from scorer.files.rejects import reject_log
 from scorer.files.source import Source, text_digest
 from scorer.files.state import State
+from scorer.inference.handle import ModelHandle
 from scorer.monitor.run_report import RunRecord
 from scorer.records import Answers, Reject, Scores, TextWindow
-from scorer.run_options import CPU_WINDOW, Loaded, Model, TextClassifier
+from scorer.run_options import CPU_WINDOW
 
 if TYPE_CHECKING:
     from scorer.files.parts import Parts
+    from scorer.inference.classifier import Classifier
+    from scorer.inference.opening import Candidate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +41,7 @@ class Window:
 class Windows:
     """An input's windows of `rows` rows, read and prepared one ahead in a thread of its own."""
 
-    def __init__(self, source: Source, loaded: Loaded, record: RunRecord, rows: int) -> None:
+    def __init__(self, source: Source, loaded: "Candidate", record: RunRecord, rows: int) -> None:
         self.rows = rows
         self.encoding = source.encoding
         self._source = source
@@ -52,7 +55,7 @@ class Windows:
         """Whether what is wrong with the model would be told late if one were read before."""
         return self.rows > CPU_WINDOW
 
-    def prove(self, model: Model, max_rejects: int) -> TextClassifier:
+    def prove(self, model: ModelHandle, max_rejects: int) -> "Classifier":
         """Read the first window, for which nothing can be stored, and prove the model with it.
 
         One with more rejects than are allowed is not scored.
@@ -100,7 +103,7 @@ class FirstPass:
     """What takes part."""
 
     windows: Windows
-    classifier: TextClassifier
+    classifier: "Classifier"
     state: State
     record: RunRecord
     answers: EarlierAnswers | None = None  # of an earlier output

@@ -9,87 +9,13 @@ publishes it, and a run that is killed anywhere is taken up by the next one.
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 from scorer.file_run import FileRun
 from scorer.files.discover import plan_outputs
 from scorer.files.inputs import Inputs, find_inputs
 from scorer.files.publish import inodes
-from scorer.memory import WITH_ONE_GRAPH, told
-from scorer.run_options import Loaded, Model, ModelSpec, Outcome, RunOptions, TextClassifier
-
-if TYPE_CHECKING:
-    from scorer.inference.bundle import Bundle
-    from scorer.inference.opening import Candidate
-
-
-class LocalModel:
-    """The model that is meant, on this box."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        self._spec = spec
-
-    @cached_property
-    def bundle(self) -> "Bundle":
-        """The verified bundle."""
-        from scorer.inference.bundle import open_bundle
-
-        return open_bundle(self._spec.model)
-
-    @cached_property
-    def _candidate(self) -> "Candidate":
-        from scorer.inference.opening import load
-
-        return load(self.bundle, self._spec)
-
-    def load(self) -> "Candidate":
-        """Load the session that is tried first, and what prepares texts for it."""
-        return self._candidate
-
-    def prove(self, first: Any = None) -> TextClassifier:
-        """Prove the session on the canary, which may share the batches of a first window."""
-        return self._candidate.prove(first)
-
-
-class SharedModel:
-    """A model that is loaded and proven once for all inputs, or fails once for all of them."""
-
-    def __init__(self, model: Model) -> None:
-        self.error: BaseException | None = None
-        self._model = model
-        self._classifier: TextClassifier | None = None
-
-    @cached_property
-    def bundle(self) -> "Bundle":
-        """The verified bundle."""
-        return self._model.bundle
-
-    @cached_property
-    def _loaded(self) -> Loaded:
-        return self._model.load()
-
-    def load(self) -> Loaded:
-        """Return the model, or raise what kept it from loading."""
-        with self._failing_for_all():
-            return self._loaded
-
-    def prove(self, first: Any = None) -> TextClassifier:
-        """Return the classifier, or raise what kept it from being proven."""
-        with self._failing_for_all():
-            self._classifier = self._classifier or self._model.prove(first)
-            return self._classifier
-
-    @contextmanager
-    def _failing_for_all(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            self.error = told(error, WITH_ONE_GRAPH)
-            if self.error is error:
-                raise
-            raise self.error from error
+from scorer.inference.handle import ModelHandle
+from scorer.run_options import Outcome, RunOptions
 
 
 def discover(options: RunOptions) -> Inputs:
@@ -101,7 +27,7 @@ def run(
     options: RunOptions,
     inputs: Inputs | None = None,
     *,
-    model_for: Callable[[ModelSpec], Model] = LocalModel,
+    model: ModelHandle | None = None,
     progress: Callable[[int], object] = lambda _: None,
     outdated: bool = False,
 ) -> Iterator[Outcome]:
@@ -113,7 +39,7 @@ def run(
     Args:
         options: What is wanted.
         inputs: What `discover` found, where the caller has asked already.
-        model_for: How to get the model.
+        model: Its model, where the caller has it; by default the one that the options mean.
         progress: Hears each window's rows.
         outdated: No output is up to date, even if its input has the size and time that it had.
     """
@@ -124,7 +50,7 @@ def run(
         FileRun(path, output, options, several=several, outdated=outdated) for path, output in plan
     )
     taken = inodes(inputs.files)
-    model = SharedModel(model_for(options.model_spec))
+    model = model or ModelHandle.of(options.model_spec)
     yield from (Outcome(path, path, {}, error=error) for path, error in inputs.unreadable)
     try:
         for each in runs:
@@ -148,7 +74,7 @@ def run(
             raise each.interrupt
 
 
-def _expect(model: Model, runs: list[FileRun]) -> None:
+def _expect(model: ModelHandle, runs: list[FileRun]) -> None:
     """Verify the bundle, if there is anything for it to do, and check that its labels fit."""
     try:
         for each in runs:

@@ -6,7 +6,7 @@ here; what only reading shows (a broken record in a large file, a full disk) is 
 
 import time
 from collections import ChainMap
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -23,13 +23,14 @@ from scorer.files.row_count import NO_ROWS, RowCount, count_rows, sum_rows
 from scorer.files.source import Source
 from scorer.files.state import unfinished_since
 from scorer.inference.baseline import baseline_of
+from scorer.inference.handle import ModelHandle
 from scorer.monitor.run_report import describe_input
 from scorer.one_input import check_names, open_input, output_columns
-from scorer.pipeline import LocalModel
-from scorer.run_options import Model, ModelSpec, RunOptions, TextClassifier
+from scorer.run_options import RunOptions
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
+    from scorer.inference.classifier import Classifier
 
 _REJECTS_SHOWN = 1000  # of which the error tells
 PROBE_ROWS = 512  # scored for the estimate: 0.4 s of the embedded model on two cores
@@ -55,7 +56,7 @@ class FilePreview:
 class Probe:
     """What it would run on, and how fast that was on the first rows."""
 
-    classifier: TextClassifier
+    classifier: "Classifier"
     load_seconds: float
     rows: int
     seconds: float
@@ -84,7 +85,7 @@ def preview(
     options: RunOptions,
     inputs: Inputs | None = None,
     *,
-    model_for: Callable[[ModelSpec], Model] = LocalModel,
+    model: ModelHandle | None = None,
 ) -> Preview:
     """Look at all inputs and outputs as a run would, load the model, and time it on a few rows.
 
@@ -94,7 +95,7 @@ def preview(
         TweetscoreError: What would end the run as a whole.
     """
     inputs = inputs or find_inputs(options.inputs, options.input_spec.format)
-    model = model_for(options.model_spec)
+    model = model or ModelHandle.of(options.model_spec)
     plan = plan_outputs(inputs, options.output, options.input_spec.format)
     taken = inodes(inputs.files)
     baseline_of(model.bundle, required=options.fail_on_drift is not None)
@@ -157,7 +158,7 @@ def _checked(
     return FilePreview(path, output, fate, source.columns, rows, source=source, since=since or "")
 
 
-def _probe(model: Model, source: Source) -> Probe:
+def _probe(model: ModelHandle, source: Source) -> Probe:
     """Load the model and let it score the first rows of an input."""
     begin = time.monotonic()
     classifier = model.prove()

@@ -4,17 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from scorer.errors import TweetscoreError, UsageError
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from scorer.inference.bundle import Bundle
-    from scorer.inference.gate import Figures
-    from scorer.inference.runtime.session import RuntimeInfo
-    from scorer.records import Answers, Scores
 
 Device = Literal["auto", "cuda", "cpu", "openvino", "builtin"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
@@ -196,53 +188,6 @@ class Outcome:
     def named_output(self) -> str:
         """The output as people know it."""
         return self.url or str(self.output)
-
-
-class Model(Protocol):
-    """A model that has been verified, and is loaded when somebody needs it."""
-
-    @property
-    def bundle(self) -> "Bundle":
-        """What the model is."""
-
-    def load(self) -> "Loaded":
-        """Load it: its texts can be prepared, and it has not proven itself."""
-
-    def prove(self, first: Any = None) -> "TextClassifier":
-        """Return the classifier, proven on the canary.
-
-        Args:
-            first: A prepared window, the first to be scored. Where the canary is still to be
-                scored, its texts may go through the model in the same batches.
-        """
-
-
-class Loaded(Protocol):
-    """What can be had of a model before it has proven itself."""
-
-    @property
-    def device(self) -> str:
-        """Where it runs: `cuda`, `openvino` or `builtin`."""
-
-    def prepare(self, texts: "pl.Series") -> Any:
-        """Normalise and tokenise one window."""
-
-
-class TextClassifier(Protocol):
-    """What the pipeline needs of `scorer.inference.classifier.Classifier`."""
-
-    runtime: "RuntimeInfo"
-    canary: "Figures"
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the user should know of the model so far."""
-
-    def prepare(self, texts: "pl.Series") -> Any:
-        """Normalise and tokenise one window."""
-
-    def score(self, prepared: Any, known: "Answers | None" = None) -> "Scores":
-        """Run the model on a prepared window, but for what is known."""
 
 
 def window_rows(device: str) -> int:

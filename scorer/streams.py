@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from scorer.ahead import one_ahead
 from scorer.records import Answers, Scores
-from scorer.run_options import TextClassifier, window_rows
+from scorer.run_options import window_rows
+
+if TYPE_CHECKING:
+    from scorer.inference.classifier import Classifier
 
 T = TypeVar("T")
 
 
 def scored(
-    classifier: TextClassifier, batches: Iterable[tuple[T, pl.Series]]
+    classifier: "Classifier", batches: Iterable[tuple[T, pl.Series]]
 ) -> Iterator[tuple[T, Answers]]:
     """Yield each batch with the answers for its texts, in order.
 
@@ -31,7 +34,7 @@ def scored(
 
 
 def _prepared(
-    classifier: TextClassifier, batches: Iterable[tuple[T, pl.Series]]
+    classifier: "Classifier", batches: Iterable[tuple[T, pl.Series]]
 ) -> Iterator[tuple[T, Any, bool]]:
     """Cut each batch's texts into windows, and prepare them; say which one is its last."""
     rows = window_rows(classifier.runtime.device)

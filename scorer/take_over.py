@@ -17,15 +17,16 @@ from scorer.files.source import Source
 from scorer.files.state import differences
 from scorer.monitor.report_check import malformed
 from scorer.monitor.run_report import RunRecord
-from scorer.run_options import RunOptions, TextClassifier
+from scorer.run_options import RunOptions
 from scorer.versions import library_versions
 
 if TYPE_CHECKING:
+    from scorer.inference.classifier import Classifier
     from scorer.inference.runtime.session import RuntimeInfo
 
 
 def find_earlier(
-    output: Path, options: RunOptions, digest: str, classifier: TextClassifier
+    output: Path, options: RunOptions, digest: str, classifier: "Classifier"
 ) -> Earlier | str | None:
     """Return the earlier output, or why nothing can be taken over; None where nobody asks.
 

@@ -61,11 +61,11 @@ class Here:
         self, options: "RunOptions", found: Any, /, *, progress: Callable[[int], object]
     ) -> "Iterator[Outcome]":
         """Bring each output up to date and yield what became of it."""
-        from scorer.pipeline import LocalModel, SharedModel
+        from scorer.inference.handle import ModelHandle
 
-        model = SharedModel(LocalModel(options.model_spec))
+        model = ModelHandle.of(options.model_spec)
         keep(model)
-        return self.hallway.run(options, found, model_for=lambda _: model, progress=progress)
+        return self.hallway.run(options, found, model=model, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,12 @@ from scorer.files.place import check_place
 from scorer.files.publish import inodes, write_json
 from scorer.files.source import OutputColumns
 from scorer.files.spool import answers, keep_texts
+from scorer.inference.handle import ModelHandle
 from scorer.keys import digest
 from scorer.one_input import output_columns
 from scorer.run_options import (
     LABEL_COLUMN,
     SCORE_COLUMN,
-    Model,
-    ModelSpec,
     Outcome,
     RunOptions,
 )
@@ -53,14 +52,14 @@ class TableOutcome:
 def score_table(
     options: TableOptions,
     *,
-    model_for: Callable[[ModelSpec], Model] = pipeline.LocalModel,
+    model: ModelHandle | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> TableOutcome:
     """Score a query's rows into a table of the same database.
 
     Args:
         options: What is wanted.
-        model_for: How to get the model.
+        model: Its model, where the caller has it; by default the one that the options mean.
         progress: Hears each window's rows.
 
     Raises:
@@ -72,7 +71,7 @@ def score_table(
     """
     if options.report:
         check_place(options.report, inodes([options.address.path]))
-    model = model_for(options.model_spec)
+    model = model or ModelHandle.of(options.model_spec)
     plan = output_columns(options.output_spec, model.bundle.labels)
     with (
         TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name,
@@ -85,7 +84,7 @@ class _TableRun:
     def __init__(
         self,
         options: TableOptions,
-        model: Model,
+        model: ModelHandle,
         plan: OutputColumns,
         database: Database,
         directory: Path,
@@ -173,7 +172,7 @@ class _TableRun:
             ),
             incremental=options.incremental,
         )
-        (outcome,) = pipeline.run(wanted, model_for=lambda _: self._model, progress=progress)
+        (outcome,) = pipeline.run(wanted, model=self._model, progress=progress)
         if outcome.error:
             raise outcome.error
         return outcome
@@ -272,7 +271,7 @@ class _Rehearsed(Exception):
     """The transaction would have done."""
 
 
-def _result_key(options: TableOptions, model: Model) -> str:
+def _result_key(options: TableOptions, model: ModelHandle) -> str:
     """Return what decides each bit of a row's answer, as far as it is known without the model."""
     from scorer.inference.opening import foreseen
 

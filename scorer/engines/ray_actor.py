@@ -7,22 +7,21 @@ Nothing heavy is loaded before the libraries' thread pools are held to what Ray 
 
 import os
 import pickle
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scorer.errors import InvalidBundle, TweetscoreError
+from scorer.errors import InvalidBundle
 from scorer.pools import limit_pools
 from scorer.recipe import Recipe
 from scorer.versions import library_versions, tweetscore_version
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
+    from scorer.inference.handle import ModelHandle
     from scorer.inference.opening import Candidate
-    from scorer.run_options import Outcome, RunOptions, TextClassifier
+    from scorer.run_options import Outcome, RunOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Answer:
 
     number: int
     outcome: "Outcome | None"
-    error: TweetscoreError | None = None
+    error: BaseException | None = None
 
 
 class FileScorer:
@@ -56,16 +55,13 @@ class FileScorer:
         """
         limit_pools(threads)
         self._job: Job = pickle.loads(job)  # noqa: S301 - from the driver of this very run
-        self._model = _Model(self._job)
+        self._model = _model(self._job)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score the file of a row; the pickled `Answer` is what travels back."""
         path, output = (Path(os.fsdecode(row[name])) for name in ("input", "output"))
-        outcome = self._score(path, output)
-        if self._model.error:
-            answer = Answer(row["number"], None, self._model.error)
-        else:
-            answer = Answer(row["number"], outcome)
+        outcome, error = self._score(path, output), self._model.error
+        answer = Answer(row["number"], None if error else outcome, error)
         return {"answer": pickle.dumps(answer)}
 
     def _score(self, path: Path, output: Path) -> "Outcome":
@@ -81,45 +77,23 @@ class FileScorer:
         return run.outcome()
 
 
-class _Model:
-    """The recipe's model on this node: the same bundle and libraries as where the run began."""
+def _model(job: Job) -> "ModelHandle":
+    """Return the recipe's model on this node, with the libraries of where the run began."""
+    from scorer.inference.handle import ModelHandle
 
-    def __init__(self, job: Job) -> None:
-        self.error: TweetscoreError | None = None
-        self._job = job
-        self._classifier: TextClassifier | None = None
+    def open_bundle() -> "Bundle":
+        _check_libraries(job.libraries)
+        return job.recipe.open_bundle()
 
-    @cached_property
-    def bundle(self) -> "Bundle":
-        with self._failing_for_all():
-            _check_libraries(self._job.libraries)
-            return self._job.recipe.open_bundle()
+    def load(bundle: "Bundle") -> "Candidate":
+        from scorer.inference import opening
 
-    @cached_property
-    def _candidate(self) -> "Candidate":
-        from scorer.inference.opening import load
+        return opening.load(bundle, job.options.model_spec)
 
-        return load(self.bundle, self._job.options.model_spec)
+    def on_proven() -> None:
+        job.manifest.unlink(missing_ok=True)  # an output is about to change
 
-    def load(self) -> "Candidate":
-        """Load the session that is tried first, and what prepares texts for it."""
-        with self._failing_for_all():
-            return self._candidate
-
-    def prove(self, first: Any = None) -> "TextClassifier":
-        """Return the classifier, proven on the canary; an output is about to change."""
-        with self._failing_for_all():
-            self._classifier = self._classifier or self._candidate.prove(first)
-        self._job.manifest.unlink(missing_ok=True)  # from now on it would be out of date
-        return self._classifier
-
-    @contextmanager
-    def _failing_for_all(self) -> Iterator[None]:
-        try:
-            yield
-        except TweetscoreError as error:
-            self.error = error
-            raise
+    return ModelHandle(open_bundle, load, on_proven)
 
 
 def versions() -> dict[str, str]:

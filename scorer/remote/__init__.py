@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scorer.remote.urls import Url
 
 if TYPE_CHECKING:
-    from scorer.run_options import Model, ModelSpec, Outcome, RunOptions
+    from scorer.inference.handle import ModelHandle
+    from scorer.run_options import Outcome, RunOptions
 
 
 class Hallway(Protocol):
@@ -22,7 +23,7 @@ class Hallway(Protocol):
         found: Any,
         /,
         *,
-        model_for: "Callable[[ModelSpec], Model]",
+        model: "ModelHandle | None",
         progress: Callable[[int], object],
     ) -> Iterator["Outcome"]:
         """Bring each output up to date and yield what became of it."""

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from scorer.errors import OutputRefused, TweetscoreError
 from scorer.files.storage import writing
-from scorer.pipeline import LocalModel, SharedModel
+from scorer.inference.handle import ModelHandle
 from scorer.remote.desk import Desk, default_work_directory
 from scorer.remote.object_run import ObjectRun
 from scorer.remote.plan import Pair, plan
 from scorer.remote.search import Found, Place, find
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url
-from scorer.run_options import Model, ModelSpec, Outcome, RunOptions
+from scorer.run_options import Outcome, RunOptions
 
 
 class Remote:
@@ -39,7 +39,7 @@ class Remote:
         options: RunOptions,
         found: Found | None = None,
         *,
-        model_for: Callable[[ModelSpec], Model] = LocalModel,
+        model: ModelHandle | None = None,
         progress: Callable[[int], object] = lambda _: None,
     ) -> Iterator[Outcome]:
         """Bring each input's output up to date, one after the other, and yield what became of it.
@@ -49,7 +49,7 @@ class Remote:
         found = found or self.discover(options)
         pairs = plan(found, self._output, options.input_spec.format)
         seen = self._look_at_outputs(pairs, several=found.several)
-        model = SharedModel(model_for(options.model_spec))
+        model = model or ModelHandle.of(options.model_spec)
         yield from (_unreadable(place, error) for place, error in found.unreadable)
         for source, output in pairs:
             try:

@@ -26,6 +26,7 @@ from scorer.files.discover import failed_report_path, report_path
 from scorer.files.publish import report_on, write_json
 from scorer.files.state import forget_failure
 from scorer.files.storage import reading
+from scorer.inference.handle import ModelHandle
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input
 from scorer.remote.deliver import Delivery, describes
@@ -33,7 +34,7 @@ from scorer.remote.desk import Desk
 from scorer.remote.search import Input, Place
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url
-from scorer.run_options import Model, Outcome, RunOptions
+from scorer.run_options import Outcome, RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ class ObjectRun:
             else None
         )
 
-    def run(self, model: Model, progress: Callable[[int], object]) -> Outcome:
+    def run(self, model: ModelHandle, progress: Callable[[int], object]) -> Outcome:
         """Bring the output up to date.
 
         An error of this input is in what comes back; one that concerns all inputs is raised.
@@ -78,7 +79,7 @@ class ObjectRun:
                 outcome = self._run(model, progress)
         except TweetscoreError as error:
             outcome = self._failed(error)
-            if isinstance(error, _OF_ALL):
+            if model.error or isinstance(error, _OF_ALL):
                 raise
         return replace(
             outcome,
@@ -92,7 +93,7 @@ class ObjectRun:
         bound = self._options.fail_on_drift
         return {} if bound is None or outcome.error else outside(outcome.report, bound)
 
-    def _run(self, model: Model, progress: Callable[[int], object]) -> Outcome:
+    def _run(self, model: ModelHandle, progress: Callable[[int], object]) -> Outcome:
         if report := self._up_to_date(model.bundle):
             self._forget_failure()
             return Outcome(self._desk.input, self._desk.output, report, up_to_date=True)
@@ -102,7 +103,7 @@ class ObjectRun:
         wanted = replace(self._options, inputs=(self._desk.input,), output=self._desk.output)
         (outcome,) = pipeline.run(
             wanted,
-            model_for=lambda _: model,
+            model=model,
             progress=progress,
             # An output of another content with the same size and time is none of this input.
             outdated=not fetched_before,

@@ -19,11 +19,11 @@ from scorer.files.publish import FileIdentity
 from scorer.files.scored import Comparison
 from scorer.files.source import OutputColumns, Source
 from scorer.files.storage import reading
+from scorer.inference.handle import ModelHandle
 from scorer.monitor.report_check import contradictions
 from scorer.monitor.run_report import describe_input
-from scorer.pipeline import LocalModel
 from scorer.reported import report_of
-from scorer.run_options import STDIN, Device, InputSpec, Model, ModelSpec, Precision
+from scorer.run_options import STDIN, Device, InputSpec, ModelSpec, Precision
 from scorer.verify.answers import AnswerCheck
 from scorer.verify.consistency import inconsistencies
 from scorer.verify.model_fields import contradicted_by
@@ -52,7 +52,7 @@ def verify(
     rescore: int = 0,
     model: Path | None = None,
     device: Device | None = None,
-    model_for: Callable[[ModelSpec], Model] = LocalModel,
+    model_for: Callable[[ModelSpec], ModelHandle] = ModelHandle.of,
 ) -> Verdict:
     """Read an output, its report and its input in full and tell where they disagree.
 
@@ -84,7 +84,7 @@ class _Check:
         self._answers = AnswerCheck(self._report)
         self._sample = Sample(self._report["counters"]["rows"], rescore)
 
-    def run(self, model_of: Callable[[Mapping[str, Any]], Model]) -> Verdict:
+    def run(self, model_of: Callable[[Mapping[str, Any]], ModelHandle]) -> Verdict:
         """Go through the hallway."""
         tally, report = self._tally, self._report
         said = (*contradictions(report), *inconsistencies(report, self._output))
@@ -167,7 +167,7 @@ class _Check:
         path, reported = rejects_path(self._output), self._report["counters"]["rejected"]
         self._tally.add(differences(path, source, reported))
 
-    def _check_model(self, model: Model) -> None:
+    def _check_model(self, model: ModelHandle) -> None:
         """Hold what the report says of its model against the bundle, if that is here."""
         digest = self._report["model"]["digest"]
         try:

@@ -14,12 +14,15 @@ from scorer.files.compare import Compared, Finding
 from scorer.files.source import Source
 from scorer.inference.baseline import baseline_of
 from scorer.inference.gate import bounds
+from scorer.inference.handle import ModelHandle
 from scorer.monitor.drift import Drift
 from scorer.records import Answers, Counters, Scores
-from scorer.run_options import Model, TextClassifier, window_rows
+from scorer.run_options import window_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from scorer.inference.classifier import Classifier
 
 _SAME = 1e-6  # how far fp32 scores of one provider on two boxes may lie apart
 _CPU = ("builtin", "openvino")
@@ -71,7 +74,7 @@ class _Bounds:
 
 
 def rescored(
-    sample: Sample, source: Source, report: Mapping[str, Any], model: Model
+    sample: Sample, source: Source, report: Mapping[str, Any], model: ModelHandle
 ) -> "Iterator[Finding]":
     """Score the sample's texts and yield where the output says something else.
 
@@ -100,7 +103,7 @@ def rescored(
 
 
 def _canary(
-    classifier: TextClassifier, reported: Mapping[str, Any], *, exactly: bool
+    classifier: "Classifier", reported: Mapping[str, Any], *, exactly: bool
 ) -> "Iterator[Finding]":
     """Yield which figures of the canary are others now."""
     found = asdict(classifier.canary)
@@ -123,7 +126,7 @@ def _counted(counters: Counters, drift: Drift, report: Mapping[str, Any]) -> "It
             yield Finding(text, text)
 
 
-def _bounds(classifier: TextClassifier, runtime: Mapping[str, Any]) -> _Bounds:
+def _bounds(classifier: "Classifier", runtime: Mapping[str, Any]) -> _Bounds:
     """Return what two runs promise each other: the weaker of their promises, twice its distance."""
     ours = classifier.runtime
     here, there = (ours.provider, ours.precision), (runtime["provider"], runtime["precision"])

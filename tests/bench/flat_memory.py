@@ -29,6 +29,7 @@ from scorer.inference.gate import Figures
 from scorer.inference.runtime.session import RuntimeInfo
 from scorer.records import Answers, Counters, Scores
 from scorer.run_options import RunOptions
+from tests.handles import handle_of
 from tests.stub_metadata import stub_metadata
 
 PIECE = 500_000  # rows generated at once
@@ -165,7 +166,7 @@ def measure(path: Path, rows: int, id_column: str | None = None) -> Measured:
     started, before = time.monotonic(), resident()
     sampler.start()
     options = RunOptions.of((path,), id_column=id_column)
-    (outcome,) = pipeline.run(options, model_for=lambda _: StubClassifier(), progress=progress)
+    (outcome,) = pipeline.run(options, model=handle_of(StubClassifier()), progress=progress)
     sampler.stop()
     seconds = time.monotonic() - started
     if outcome.error:

@@ -7,6 +7,7 @@ import pytest
 from scorer import pipeline
 from scorer.run_options import RunOptions
 from tests.bench import flat_memory
+from tests.handles import handle_of
 
 ROWS = 5_000
 
@@ -17,6 +18,6 @@ def test_the_stub_scores_a_file_through_the_whole_pipeline(tmp_path: Path, name:
     path = tmp_path / name
     flat_memory.write_input(path, ROWS)
     stub = flat_memory.StubClassifier()
-    (outcome,) = pipeline.run(RunOptions.of((path,)), model_for=lambda _: stub)
+    (outcome,) = pipeline.run(RunOptions.of((path,)), model=handle_of(stub))
     assert outcome.error is None
     assert outcome.report["counters"]["rows"] == ROWS

@@ -54,15 +54,15 @@ def test_output_that_cannot_be_written_is_no_success(code: int, expected: int) -
 
 _RUN = """
 import sys
-from scorer import pipeline
 from scorer.cli import main
+from scorer.inference.handle import ModelHandle
 from tests.crash.stub import StubClassifier
 
 class Stub(StubClassifier):
     def __del__(self):
         sys.stdout.write("taken apart")
 
-pipeline.LocalModel = lambda _: Stub("notes")
+ModelHandle.of = Stub("notes").opened
 sys.argv = ["tweetscore", "run", "tweets.csv", "--quiet"]
 main()
 """

@@ -11,9 +11,11 @@ import polars as pl
 
 from scorer.inference.bundle import Bundle
 from scorer.inference.gate import Figures
+from scorer.inference.handle import ModelHandle
 from scorer.inference.normalize import Normalizer
 from scorer.inference.runtime.session import RuntimeInfo
 from scorer.records import Answers, Counters, Scores
+from tests.handles import handle_of
 from tests.stub_metadata import stub_metadata
 
 LABELS = ("negative", "neutral", "positive")
@@ -75,9 +77,9 @@ class StubClassifier:
         self._slow_from = slow_from
         self._windows = 0
 
-    def opened(self, _: Any) -> Self:
-        """Return what the pipeline asks for the model."""
-        return self
+    def opened(self, _: Any) -> ModelHandle:
+        """Stand in for `ModelHandle.of`."""
+        return handle_of(self)
 
     def load(self) -> Self:
         """Return what the pipeline asks for what is loaded."""

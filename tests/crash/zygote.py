@@ -25,7 +25,9 @@ import pyarrow as pa
 
 import scorer.cli.run
 import scorer.files
-from scorer import cli, pipeline
+import scorer.pipeline
+from scorer import cli
+from scorer.inference.handle import ModelHandle
 from scorer.versions import library_versions
 from tests.crash.stub import StubClassifier
 
@@ -103,7 +105,7 @@ def _become(request: dict[str, Any]) -> None:
 
 def _patch(request: dict[str, Any]) -> None:
     stub = StubClassifier(**request["stub"])
-    vars(pipeline)["LocalModel"] = stub.opened
+    ModelHandle.of = stub.opened  # type: ignore[assignment]  # a process of its own
     versions: dict[str, str] = request["versions"]
     library_versions.cache_clear()
     metadata.version = lambda distribution_name: (

@@ -10,6 +10,7 @@ from scorer.databases.options import TableOptions
 from scorer.databases.table_run import TableOutcome, score_table
 from scorer.run_options import ModelSpec, OutputSpec, pop_spec
 from tests.databases.engines import Engine, InDuckDB, InSQLite, Server, fill, running_server
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 
 Score = Callable[..., TableOutcome]
@@ -61,6 +62,6 @@ def score(engine: Engine, stub: StubClassifier) -> Score:
             pop_spec(OutputSpec, scoring),
             **{"lock_wait": 0, **scoring, **wanted},
         )
-        return score_table(options, model_for=lambda _: stub)
+        return score_table(options, model=handle_of(stub))
 
     return run

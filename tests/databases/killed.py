@@ -19,6 +19,7 @@ from scorer.databases.engine import Database, Session
 from scorer.databases.names import TableName
 from scorer.databases.options import TableOptions
 from scorer.run_options import ModelSpec, OutputSpec
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 
 
@@ -92,7 +93,7 @@ def main(url: str, last: int) -> None:
         id_column="id",
     )
     with patch.object(table_run, "open_database", open_mortal):
-        table_run.score_table(options, model_for=lambda _: stub)
+        table_run.score_table(options, model=handle_of(stub))
     print(Mortal.said)  # noqa: T201  the test reads it
 
 

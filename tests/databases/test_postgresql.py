@@ -16,6 +16,7 @@ from scorer.databases.table_run import TableOutcome, score_table
 from scorer.errors import InputMissing, OutputRefused
 from scorer.run_options import ModelSpec, OutputSpec
 from tests.databases.engines import Engine, InPostgreSQL
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def score(url: str, stub: StubClassifier, into: str = "scored") -> TableOutcome:
         OutputSpec(),
         id_column="id",
     )
-    return score_table(options, model_for=lambda _: stub)
+    return score_table(options, model=handle_of(stub))
 
 
 def test_a_role_that_may_not_write(engine: Engine, stub: StubClassifier) -> None:

@@ -12,6 +12,7 @@ from scorer.databases.table_run import score_table
 from scorer.errors import DataError
 from scorer.run_options import ModelSpec, OutputSpec
 from tests.databases.engines import Engine
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 
 COLUMNS = {
@@ -60,7 +61,7 @@ def score(engine: Engine, stub: StubClassifier, **wanted: Any) -> None:
         id_column="id",
         **wanted,
     )
-    score_table(options, model_for=lambda _: stub)
+    score_table(options, model=handle_of(stub))
 
 
 def types(engine: Engine, table: str) -> list[tuple[Any, ...]]:

@@ -21,6 +21,7 @@ from scorer.inference.runtime.machine import inspect
 from scorer.inference.runtime.select import Choice, choices
 from scorer.records import Scores
 from scorer.run_options import RunOptions
+from tests.handles import handle_of
 
 ROOT = Path(__file__).parents[2]
 MACHINE = inspect()
@@ -51,11 +52,16 @@ class Opened:
     def __init__(self, classifier: Classifier, *, memory: bool, anew: bool = False) -> None:
         self.bundle: Bundle = classifier.bundle
         self._classifier = classifier
+        self.device = classifier.runtime.device
+        self.prepare = classifier._prepare
         self._anew = anew
         classifier._memory = Remembered(len(classifier.labels)) if memory else None
 
-    def load(self) -> Candidate:
-        """Return what prepares texts, and proves the session once more."""
+    def load(self) -> "Opened":
+        """Be what prepares texts, and proves the session once more where that is wanted."""
+        return self
+
+    def _candidate(self) -> Candidate:
         session, preparation = self._classifier._session, self._classifier._prepare
         alone = (Choice("builtin", "fp32", "what the session really is does not matter"),)
         return Candidate(self.bundle, alone, lambda _: session, preparation)
@@ -64,7 +70,7 @@ class Opened:
         """Return the classifier, which has proven itself."""
         if not self._anew:
             return self._classifier
-        proven = self.load().prove(first)
+        proven = self._candidate().prove(first)
         assert proven._ahead is not None  # the window went with the canary
         return proven
 
@@ -92,7 +98,7 @@ def run(
         pl.DataFrame({"text": texts}, schema={"text": pl.String}).write_parquet(path)
         model = Opened(opened(way, threads), memory=memory, anew=anew)
         options = RunOptions.of((path,), scores="all", chunk_rows=chunk_rows)
-        (outcome,) = pipeline.run(options, model_for=lambda _: model)
+        (outcome,) = pipeline.run(options, model=handle_of(model))
         assert outcome.error is None
         scored = pl.read_parquet(outcome.output)
     assert scored["text"].to_list() == list(texts)
@@ -152,7 +158,7 @@ def test_what_was_remembered_shows_in_no_counter(
     def report(name: str) -> dict[str, Any]:
         model = Opened(opened(way, 1), memory=True)
         options = RunOptions.of((path,), output=tmp_path / name, chunk_rows=12)
-        (outcome,) = pipeline.run(options, model_for=lambda _: model)
+        (outcome,) = pipeline.run(options, model=handle_of(model))
         return outcome.report
 
     whole = report("whole.parquet")

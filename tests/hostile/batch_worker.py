@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from scorer import pipeline
 from scorer.errors import TweetscoreError
 from scorer.run_options import RunOptions
+from tests.handles import handle_of
 from tests.hostile.parquet_compare import difference
 from tests.pipeline.conftest import StubClassifier
 
@@ -58,7 +59,7 @@ def _attempt(path: Path, output: Path) -> dict[str, Any]:
     stub = StubClassifier()
     options = RunOptions.of((path,), output=output)
     try:
-        (outcome,) = pipeline.run(options, model_for=lambda _: stub)
+        (outcome,) = pipeline.run(options, model=handle_of(stub))
     except TweetscoreError as error:
         return _refused(error)
     except BaseException as error:  # noqa: BLE001 - what must never happen is what is looked for

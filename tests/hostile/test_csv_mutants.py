@@ -10,6 +10,7 @@ from scorer import pipeline
 from scorer.errors import TweetscoreError
 from scorer.files.opening import open_source
 from scorer.run_options import CsvOptions, InputSpec, RunOptions
+from tests.handles import handle_of
 from tests.hostile.csv_factory import (
     KINDS,
     Kind,
@@ -93,7 +94,7 @@ def through_the_pipeline(directory: Path, files: list[tuple[Kind, bytes]]) -> No
         options = RunOptions.of((path,), max_rejects=1000, encoding=kind.named)
         wanted = expected(content, kind)
         with watchdog(1.0 if number else 5.0):  # the first one loads libraries
-            [result] = pipeline.run(options, model_for=lambda _: StubClassifier())
+            [result] = pipeline.run(options, model=handle_of(StubClassifier()))
         assert (result.error is None) == (wanted is not None), f"file {number}: {result.error}"
         exit_codes.append(result.error.exit_code if result.error else 0)
         if wanted is None:

@@ -11,6 +11,7 @@ from scorer.errors import TweetscoreError
 from scorer.files.opening import open_source
 from scorer.run_options import RunOptions
 from tests.files.files_helpers import PLAN
+from tests.handles import handle_of
 from tests.hostile.csv_factory import compressed, outcome, watchdog
 from tests.hostile.mutators import CODES
 from tests.hostile.ndjson_factory import KINDS, Kind, expected, mutant
@@ -86,7 +87,7 @@ def through_the_pipeline(directory: Path, files: list[tuple[Kind, bytes]]) -> No
         error: TweetscoreError | None = None
         with watchdog(1.0 if number else 5.0):  # the first one loads libraries
             try:
-                [result] = pipeline.run(options, model_for=lambda _: StubClassifier())
+                [result] = pipeline.run(options, model=handle_of(StubClassifier()))
                 error = result.error
             except TweetscoreError as raised:  # an error in the call
                 error = raised

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scorer import pipeline
 from scorer.monitor.metrics import METRICS, RunMetrics
 from scorer.run_options import RunOptions
+from tests.handles import handle_of
 from tests.monitor.prom_helpers import samples, value
 from tests.pipeline.conftest import StubClassifier
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def report_of(path: Path, texts: list[str], **options: Any) -> dict[str, Any]:
     path.write_text("text\n" + "".join(f"{text}\n" for text in texts))
-    run = pipeline.run(RunOptions.of((path,), **options), model_for=lambda _: StubClassifier())
+    run = pipeline.run(RunOptions.of((path,), **options), model=handle_of(StubClassifier()))
     (outcome,) = run
     return outcome.report
 

@@ -12,6 +12,7 @@ from scorer import pipeline
 from scorer.errors import GateFailed, TweetscoreError
 from scorer.monitor.report_check import contradictions, malformed, schema
 from scorer.run_options import RunOptions
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 
 ADDED = {
@@ -26,7 +27,7 @@ Change = Callable[[dict[str, Any]], object]
 def report_of(path: Path, stub: StubClassifier, **options: Any) -> dict[str, Any]:
     """Run, and return the report that was written, of a success or of a failure."""
     try:
-        outcomes = list(pipeline.run(RunOptions.of((path,), **options), model_for=lambda _: stub))
+        outcomes = list(pipeline.run(RunOptions.of((path,), **options), model=handle_of(stub)))
         failed = outcomes[0].error
     except TweetscoreError as error:
         failed = error

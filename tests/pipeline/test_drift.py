@@ -11,6 +11,7 @@ from scorer.errors import GateFailed, InvalidBundle
 from scorer.files.parts import VERSION
 from scorer.monitor.report_check import contradictions, malformed
 from scorer.run_options import Outcome, RunOptions
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 from tests.stub_metadata import stub_metadata
 
@@ -19,7 +20,7 @@ BOUND = 0.25
 
 
 def run(stub: StubClassifier, *inputs: Path, **options: Any) -> list[Outcome]:
-    return list(pipeline.run(RunOptions.of(inputs, **options), model_for=lambda _: stub))
+    return list(pipeline.run(RunOptions.of(inputs, **options), model=handle_of(stub)))
 
 
 def run_one(stub: StubClassifier, path: Path, **options: Any) -> Outcome:

@@ -22,6 +22,7 @@ from scorer.monitor.report_check import contradictions, malformed
 from scorer.records import Answers, Counters, Scores
 from scorer.run_options import RunOptions
 from tests.crash.stub import answer
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 
 FORMATS = ["csv", "csv.gz", "tsv", "ndjson", "parquet", "arrow"]
@@ -84,7 +85,7 @@ def write(path: Path, rows: Sequence[Row], kind: pa.DataType | None = None) -> P
 def run(path: Path, stub: Any, **options: Any) -> dict[str, Any]:
     """Run one input with windows of 16 rows; return the report, raise the error."""
     options = {"chunk_rows": 16, "id_column": "id", **options}
-    (outcome,) = pipeline.run(RunOptions.of((path,), **options), model_for=lambda _: stub)
+    (outcome,) = pipeline.run(RunOptions.of((path,), **options), model=handle_of(stub))
     if outcome.error:
         raise outcome.error
     return outcome.report

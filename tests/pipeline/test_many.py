@@ -13,6 +13,7 @@ import pytest
 from scorer import pipeline
 from scorer.errors import InputMissing, OutputRefused, UsageError
 from scorer.run_options import Outcome, RunOptions
+from tests.handles import handle_of
 
 CSV = "id,text\n1,good+\n2,bad-\n"
 
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(stub: Any, *inputs: Path, **options: Any) -> list[Outcome]:
-    return list(pipeline.run(RunOptions.of(inputs, **options), model_for=lambda _: stub))
+    return list(pipeline.run(RunOptions.of(inputs, **options), model=handle_of(stub)))
 
 
 def scored(outcomes: list[Outcome]) -> list[str]:

@@ -19,6 +19,7 @@ from scorer.files.discover import (
 )
 from scorer.files.publish import temporary_sibling
 from scorer.run_options import Outcome, RunOptions
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 
 
@@ -35,7 +36,7 @@ def output(tmp_path: Path) -> Path:
 
 def run(source: Path, output: Path, **options: Any) -> Outcome:
     wanted = RunOptions.of((source,), output=output, **options)
-    (outcome,) = pipeline.run(wanted, model_for=lambda _: StubClassifier())
+    (outcome,) = pipeline.run(wanted, model=handle_of(StubClassifier()))
     return outcome
 
 
@@ -144,7 +145,7 @@ def test_an_output_that_cannot_be_replaced_is_refused_before_the_model_works(
     mounted.touch()
     monkeypatch.setattr(place, "_attributes", lambda path: 0x2000 * (path == mounted))
     stub = StubClassifier()
-    (outcome,) = pipeline.run(RunOptions.of((source,), output=output), model_for=lambda _: stub)
+    (outcome,) = pipeline.run(RunOptions.of((source,), output=output), model=handle_of(stub))
     assert isinstance(outcome.error, OutputRefused)
     assert stub.loads == 0
     assert not output.exists()

@@ -13,6 +13,7 @@ from scorer.errors import DataError, InvalidBundle, OutputRefused, UsageError
 from scorer.files.row_count import RowCount
 from scorer.preview import Preview, Probe, expected_rows, preview
 from scorer.run_options import RunOptions
+from tests.handles import handle_of
 from tests.stub_metadata import stub_metadata
 
 CSV = "id,text\n1,good+\n2,bad-\n3,\n"
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def look(stub: Any, *inputs: Path, **options: Any) -> Preview:
-    return preview(RunOptions.of(inputs, **options), model_for=lambda _: stub)
+    return preview(RunOptions.of(inputs, **options), model=handle_of(stub))
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -66,7 +67,7 @@ def test_an_estimate_is_loading_and_the_probes_rate(stub: Any) -> None:
 
 
 def test_an_output_that_is_up_to_date_is_left_and_no_model_loaded(stub: Any, folder: Path) -> None:
-    list(pipeline.run(RunOptions.of((folder,)), model_for=lambda _: stub))
+    list(pipeline.run(RunOptions.of((folder,)), model=handle_of(stub)))
     assert stub.loads == 1
     found = look(stub, folder)
     assert [each.fate for each in found.files] == ["leave", "leave"]
@@ -78,7 +79,7 @@ def test_an_output_that_is_up_to_date_is_left_and_no_model_loaded(stub: Any, fol
 
 def test_a_bound_on_drift_needs_a_baseline(stub: Any, folder: Path) -> None:
     """A run would be refused, and so is the look; an output without drift would be scored again."""
-    list(pipeline.run(RunOptions.of((folder,)), model_for=lambda _: stub))
+    list(pipeline.run(RunOptions.of((folder,)), model=handle_of(stub)))
     path = folder / "a.scored.csv.run.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"drift": None}))
@@ -99,7 +100,7 @@ def test_an_interrupted_run_would_go_on(stub: Any, folder: Path) -> None:
 
     stub.before_scoring = interrupt
     with pytest.raises(KeyboardInterrupt):
-        list(pipeline.run(options, model_for=lambda _: stub))
+        list(pipeline.run(options, model=handle_of(stub)))
     stub.before_scoring = lambda: None
     (file,) = look(stub, path).files
     assert (file.fate, file.since[:2]) == ("go on", "20")

@@ -27,7 +27,8 @@ from scorer.errors import (
 )
 from scorer.inference.gate import Figures
 from scorer.monitor import run_report
-from scorer.run_options import ModelSpec, Outcome, RunOptions
+from scorer.run_options import Outcome, RunOptions
+from tests.handles import handle_of
 
 ROWS = ['1,"so, good+"', "2,bad-", "3,", "4,meh", '5,"two\nlines+"']
 LOCK = ".tweets.scored.csv.tweetscore.lock"
@@ -43,7 +44,7 @@ def tweets(tmp_path: Path) -> Path:
 
 
 def run(stub: Any, *inputs: Path, **options: Any) -> list[Outcome]:
-    return list(pipeline.run(RunOptions.of(inputs, **options), model_for=lambda _: stub))
+    return list(pipeline.run(RunOptions.of(inputs, **options), model=handle_of(stub)))
 
 
 def run_one(stub: Any, path: Path, **options: Any) -> dict[str, Any]:
@@ -75,14 +76,6 @@ class NeverModel:
         """Fail."""
         raise AssertionError("the model must not be loaded")
 
-    def prove(self, _: Any = None) -> Any:
-        """Fail."""
-        raise AssertionError("the model must not be loaded")
-
-
-def never(_: ModelSpec) -> Any:
-    return NeverModel()
-
 
 class FailingModel:
     """A stub that does not load."""
@@ -94,10 +87,6 @@ class FailingModel:
     def load(self) -> Any:
         """Fail."""
         raise self._error
-
-    def prove(self, _: Any = None) -> Any:
-        """Fail."""
-        raise AssertionError("it has not been loaded")
 
 
 def test_csv_comes_back_as_its_own_bytes_and_two_cells(stub: Any, tweets: Path) -> None:
@@ -166,7 +155,7 @@ def test_progress_hears_every_row(stub: Any, tweets: Path) -> None:
     """What draws the bar is told the rows of each window."""
     heard: list[int] = []
     options = RunOptions.of((tweets,), chunk_rows=2)
-    list(pipeline.run(options, model_for=lambda _: stub, progress=heard.append))
+    list(pipeline.run(options, model=handle_of(stub), progress=heard.append))
     assert heard == [2, 2, 1]
 
 
@@ -285,7 +274,7 @@ def test_a_call_that_cannot_work_costs_nothing(
     options = {"inputs": (tweets,), **wrong(tweets)}
     before = names(tweets.parent)
     with pytest.raises(UsageError):
-        list(pipeline.run(RunOptions.of(**options), model_for=never))
+        list(pipeline.run(RunOptions.of(**options), model=handle_of(NeverModel())))
     assert names(tweets.parent) == before
     assert tweets.read_text("utf-8") == CSV
 
@@ -312,7 +301,7 @@ def test_what_is_wrong_with_a_file_is_found_before_the_model_is_loaded(
 ) -> None:
     """Nobody waits for a model to hear of a missing column or directory."""
     monkeypatch.chdir(tweets.parent)
-    (outcome,) = pipeline.run(RunOptions.of((tweets,), **options), model_for=never)
+    (outcome,) = pipeline.run(RunOptions.of((tweets,), **options), model=handle_of(NeverModel()))
     assert isinstance(outcome.error, error)
 
 
@@ -333,7 +322,7 @@ def test_what_is_wrong_before_any_work_leaves_nothing(
     (failed := tweets.parent / f"{name[:-4]}.scored.csv.run.failed.json").write_text("{}")
     wanted = RunOptions.of((tweets.with_name(name),), **options)
     try:
-        (outcome,) = pipeline.run(wanted, model_for=never)
+        (outcome,) = pipeline.run(wanted, model=handle_of(NeverModel()))
         error = outcome.error
     except UsageError as caught:
         error = caught
@@ -346,7 +335,7 @@ def test_a_model_that_does_not_load_is_reported(stub: Any, tweets: Path) -> None
     """The error comes out, and stands in the report of each file that waited for the model."""
     model = FailingModel(stub.bundle, DeviceUnavailable("no CUDA device"))
     with pytest.raises(DeviceUnavailable):
-        list(pipeline.run(RunOptions.of((tweets,)), model_for=lambda _: model))
+        list(pipeline.run(RunOptions.of((tweets,)), model=handle_of(model)))
     assert report_of(tweets.parent / "tweets.scored.csv", "run.failed")["exit_code"] == 69
 
 
@@ -354,7 +343,7 @@ def test_what_was_wrong_before_the_model_failed_is_told(stub: Any, tweets: Path)
     """A model that does not load hides no file's own failure, and has the code of all such."""
     model = FailingModel(stub.bundle, PermissionError(errno.EACCES, "Permission denied"))
     late = tweets.parent / "late.csv"
-    told = pipeline.run(RunOptions.of((tweets, late)), model_for=lambda _: model)
+    told = pipeline.run(RunOptions.of((tweets, late)), model=handle_of(model))
     outcome = next(told)
     assert outcome.input == late
     assert isinstance(outcome.error, InputMissing)
@@ -415,7 +404,7 @@ def test_each_file_has_its_own_time(
     stub.before_scoring = lambda: spend(10)
     later = tweets.parent / "later.csv"
     later.write_text(CSV, "utf-8")
-    outcomes = list(pipeline.run(RunOptions.of((tweets, later)), model_for=lambda _: stub))
+    outcomes = list(pipeline.run(RunOptions.of((tweets, later)), model=handle_of(stub)))
     seconds = [outcome.report["seconds"] for outcome in outcomes]
     assert [each["total"] for each in seconds] == [10, 10]
     assert [each["load"] for each in seconds] == [1000, 0]
@@ -436,7 +425,7 @@ def test_our_own_products_are_no_inputs(stub: Any, tweets: Path) -> None:
     run(stub, tweets, tweets.parent / "later.csv")
     found = sorted(tweets.parent.glob("*.csv"))
     options = RunOptions.of(tuple(found))
-    outcomes = list(pipeline.run(options, model_for=lambda _: stub))
+    outcomes = list(pipeline.run(options, model=handle_of(stub)))
     assert [outcome.input.name for outcome in outcomes] == ["later.csv", "tweets.csv"]
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert [path.name for path in pipeline.discover(options).ours] == [
@@ -590,7 +579,7 @@ def test_an_interrupt_after_one_commit_ends_the_run_before_the_next_file(
     later = tweets.parent / "later.csv"
     later.write_text(CSV, "utf-8")
     monkeypatch.setattr(os, "replace", replace_then(Terminated()))
-    told = pipeline.run(RunOptions.of((tweets, later)), model_for=lambda _: stub)
+    told = pipeline.run(RunOptions.of((tweets, later)), model=handle_of(stub))
     assert next(told).error is None
     with pytest.raises(Terminated):
         next(told)

@@ -16,13 +16,13 @@ import pytest
 from scorer import pipeline
 from scorer.errors import DeviceUnavailable
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.classifier import Classifier
 from scorer.inference.opening import Candidate
 from scorer.inference.prepare import Preparation
 from scorer.inference.runtime import cpu
 from scorer.inference.runtime.select import Choice
 from scorer.inference.runtime.session import RuntimeInfo, Session
 from scorer.run_options import Outcome, RunOptions
+from tests.handles import handle_of
 from tests.inference.worker_openers import builtin
 from tests.pipeline.worker_run import open_workers
 
@@ -41,10 +41,6 @@ class OpenedModel:
         """Return the session, not proven yet."""
         choice = Choice("cuda", "fp16", "workers stand in for GPUs")
         return Candidate(self.bundle, (choice,), lambda _: self._session, Preparation(self.bundle))
-
-    def prove(self, first: Any = None) -> Classifier:
-        """Prove the session and return it."""
-        return self.load().prove(first)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +69,7 @@ def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(path: Path, bundle: Bundle, session: Session, **how: Any) -> Outcome:
     options = RunOptions.of((path,), chunk_rows=CHUNK, scores="all")
     model = OpenedModel(bundle, session)
-    (outcome,) = pipeline.run(options, model_for=lambda _: model, **how)
+    (outcome,) = pipeline.run(options, model=handle_of(model), **how)
     return outcome
 
 

@@ -13,6 +13,7 @@ from scorer.remote.hallway import Remote
 from scorer.remote.search import Place
 from scorer.remote.urls import parse_url
 from scorer.run_options import Outcome, RunOptions
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 from tests.remote.s3_server import Asked, environment, serving, tampers
 
@@ -86,7 +87,7 @@ def run(
     stub: StubClassifier, *inputs: str | Path, output: str | Path | None = None, **options: Any
 ) -> list[Outcome]:
     remote = Remote(tuple(map(place, inputs)), None if output is None else place(output))
-    return list(remote.run(RunOptions.of((), **options), model_for=lambda _: stub))
+    return list(remote.run(RunOptions.of((), **options), model=handle_of(stub)))
 
 
 def scored(outcomes: list[Outcome]) -> list[str]:

@@ -30,6 +30,7 @@ from scorer.remote import deliver, desk
 from scorer.remote.hallway import Remote
 from scorer.remote.urls import parse_url
 from scorer.run_options import RunOptions
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 
 place, name = {
@@ -41,7 +42,7 @@ place, name = {
 setattr(place, name, lambda *_, **__: os.kill(os.getpid(), 9))
 inputs = (parse_url("s3://lake/in/a.csv"),)
 remote = Remote(inputs, parse_url("s3://lake/out/"))
-list(remote.run(RunOptions.of(()), model_for=lambda _: StubClassifier()))
+list(remote.run(RunOptions.of(()), model=handle_of(StubClassifier())))
 """
 NOTHING: list[str] = []
 OUTPUT = ["out/a.scored.csv"]

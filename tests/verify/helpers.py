@@ -13,21 +13,20 @@ import pyarrow as pa
 from scorer import pipeline
 from scorer.run_options import RunOptions
 from scorer.verify.check import Verdict, verify
+from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 
 
 def score(path: Path, **options: Any) -> Path:
     """Run one input with the stub and return its output."""
-    (outcome,) = pipeline.run(
-        RunOptions.of((path,), **options), model_for=lambda _: StubClassifier()
-    )
+    (outcome,) = pipeline.run(RunOptions.of((path,), **options), model=handle_of(StubClassifier()))
     if outcome.error:
         raise outcome.error
     return outcome.output
 
 
 def check(output: Path, rescore: int = 0, stub: Any = None) -> Verdict:
-    return verify(output, rescore=rescore, model_for=lambda _: stub or StubClassifier())
+    return verify(output, rescore=rescore, model_for=lambda _: handle_of(stub or StubClassifier()))
 
 
 def report_path(output: Path) -> Path:

@@ -1,0 +1,92 @@
+"""One model for all inputs of a run: opened, loaded and proven once, when somebody needs it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from scorer.memory import WITH_ONE_GRAPH, told
+from scorer.run_options import ModelSpec
+
+if TYPE_CHECKING:  # what is up to date needs neither
+    from scorer.inference.bundle import Bundle
+    from scorer.inference.classifier import Classifier
+    from scorer.inference.opening import Candidate
+    from scorer.inference.prepare import Prepared
+
+
+class ModelHandle:
+    """A model that works for all inputs, or fails once for all of them; `error` says why."""
+
+    def __init__(
+        self,
+        open_bundle: "Callable[[], Bundle]",
+        load: "Callable[[Bundle], Candidate]",
+        on_proven: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Keep what is called when it is needed, each once.
+
+        Args:
+            open_bundle: Verifies the bundle.
+            load: Loads the session that is tried first, and what prepares texts for it.
+            on_proven: Is told that the model is about to be used.
+        """
+        self.error: BaseException | None = None
+        self._open_bundle = open_bundle
+        self._load = load
+        self._on_proven = on_proven
+        self._classifier: Classifier | None = None
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Self:
+        """Return the model that is meant, on this box."""
+
+        def open_bundle() -> "Bundle":
+            from scorer.inference import bundle
+
+            return bundle.open_bundle(spec.model)
+
+        def load(bundle: "Bundle") -> "Candidate":
+            from scorer.inference import opening
+
+            return opening.load(bundle, spec)
+
+        return cls(open_bundle, load)
+
+    @cached_property
+    def bundle(self) -> "Bundle":
+        """The verified bundle."""
+        with self._failing_for_all():
+            return self._open_bundle()
+
+    @cached_property
+    def _candidate(self) -> "Candidate":
+        return self._load(self.bundle)
+
+    def load(self) -> "Candidate":
+        """Return what can be had of the model before it has proven itself."""
+        with self._failing_for_all():
+            return self._candidate
+
+    def prove(self, first: "Prepared | None" = None) -> "Classifier":
+        """Return the classifier, proven on the canary.
+
+        Args:
+            first: A prepared window, the first to be scored. Where the canary is still to be
+                scored, its texts may go through the model in the same batches.
+        """
+        with self._failing_for_all():
+            if self._classifier is None:
+                self._classifier = self._candidate.prove(first)
+                self._on_proven()
+            return self._classifier
+
+    @contextmanager
+    def _failing_for_all(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.error = told(error, WITH_ONE_GRAPH)
+            if self.error is error:
+                raise
+            raise self.error from error
