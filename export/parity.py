@@ -44,7 +44,7 @@ CUDA_NEIGHBOUR_DIFFERENCE = 2e-3
 _BATCHED_TEXTS = 32
 _BATCHED_LENGTHS = 5
 _FP16_GRAPH_TEXTS = 64
-_BLAME_EXPORT = "do not use this export; compare the versions with the constraints file"
+_BLAME_EXPORT = "do not use this export; compare the versions with requirements/constraints.txt"
 
 
 @dataclass(frozen=True, slots=True)

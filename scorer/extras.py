@@ -52,7 +52,7 @@ def install(extra: str) -> str:
     command = f"{python} -m pip install" if find_spec("pip") else f"uv pip install -p {python}"
     recorded = _recorded()
     place = _place(recorded)
-    pins = Path(place, "constraints.txt")
+    pins = Path(place, "requirements", "constraints.txt")
     options = [f"-c {word(str(pins))}"] if place != _NAME and pins.is_file() else []
     if recorded.get("dir_info", {}).get("editable"):
         options.append("-e")

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT = PYPROJECT["project"]
+LOCKS = ("core", "cuda", "dev", "engines", "bench")
 # Distributions that are used without an import of that name.
 WITHOUT_IMPORT = {
     "onnxruntime-gpu": "onnxruntime",
@@ -64,11 +67,11 @@ def test_the_export_imports_what_it_declares() -> None:
 
 
 def test_the_benchmark_imports_what_it_declares() -> None:
-    """Every peer of the extra takes part; what else a script imports, the other extras bring."""
-    extras = PROJECT["optional-dependencies"]
-    known = modules([*PROJECT["dependencies"], *extras["export"], *extras["bench"]])
+    """Every peer of the group takes part; what else a script imports, core and export bring."""
+    peers = modules(PYPROJECT["dependency-groups"]["bench"])
+    known = modules([*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["export"]])
     used = imported("tests/bench") - {"pytest", "tests"}
-    assert modules(extras["bench"]) <= used <= known
+    assert peers <= used <= known | peers
 
 
 def test_one_onnx_runtime_is_installed() -> None:
@@ -101,27 +104,76 @@ def test_each_platform_asks_for_one_onnx_runtime(
     assert wanted == expected
 
 
-def constraints() -> Iterator[Requirement]:
-    for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines():
-        if line and not line.startswith("#"):
-            yield Requirement(line)
+def pins(file: str) -> dict[str, Requirement]:
+    """Return what a file of requirements/ pins, each package once, by its name."""
+    lines = (ROOT / "requirements" / f"{file}.txt").read_text("utf-8").splitlines()
+    found = [
+        Requirement(line.partition(" #")[0].rstrip(" \\")) for line in lines if line[0].isalnum()
+    ]
+    assert len({pin.name for pin in found}) == len(found)
+    return {pin.name: pin for pin in found}
+
+
+def version(pin: Requirement) -> Version:
+    return Version(str(pin.specifier).removeprefix("=="))
+
+
+def declared() -> Iterator[str]:
+    """Yield what pyproject.toml asks for: the core, the extras, the groups."""
+    yield from PROJECT["dependencies"]
+    yield from chain.from_iterable(PROJECT["optional-dependencies"].values())
+    yield from chain.from_iterable(PYPROJECT["dependency-groups"].values())
 
 
 def test_constraints_pin_versions_that_the_project_admits() -> None:
-    """Every dependency is pinned once, within the bounds that pyproject gives."""
-    pins = {
-        pin.name.lower(): Version(str(pin.specifier).removeprefix("==")) for pin in constraints()
-    }
-    extras = PROJECT["optional-dependencies"]
-    names = ("databases", "export", "bench", "metrics", "ray", "remote", "report", "dev", "spark")
-    for line in chain(PROJECT["dependencies"], *(extras[name] for name in names)):
+    """Every dependency is pinned within the bounds of pyproject: nobody forgot `make lock`."""
+    pinned = pins("constraints")
+    for line in declared():
         wanted = Requirement(line)
-        # Another platform's (one box has one runtime), and an extra of our own.
-        if wanted.name in {"onnxruntime", PROJECT["name"]}:
-            continue
-        assert wanted.specifier.contains(pins[wanted.name]), line
+        assert wanted.specifier.contains(version(pinned[canonicalize_name(wanted.name)])), line
 
 
-def test_constraints_name_no_build_of_one_box() -> None:
-    """A local version such as +cpu would tie the pins to one package index."""
-    assert not [str(pin) for pin in constraints() if re.search(r"[+@/]", str(pin))]
+@pytest.mark.parametrize("file", LOCKS)
+def test_a_lock_has_the_versions_of_the_constraints_and_a_hash_for_each(file: str) -> None:
+    """An extra that is added later brings no other version, and pip never has to trust a name."""
+    text = (ROOT / "requirements" / f"{file}.txt").read_text("utf-8")
+    pinned = pins("constraints")
+    assert [pin for pin in pins(file).values() if version(pin) != version(pinned[pin.name])] == []
+    digest = r"    --hash=sha256:[0-9a-f]{64}"
+    entry = rf"[a-z0-9-]+==[^ ]+( ; [^\\\n]+)? \\\n({digest} \\\n)*{digest}\n"
+    assert re.fullmatch(rf"(#.*\n)*({entry})+", text)
+
+
+def test_the_locks_together_have_every_package_but_torch() -> None:
+    """Its hashes differ between indexes; requirements/README.md says so."""
+    locked = {name for file in LOCKS for name in pins(file)}
+    assert set(pins("constraints")) - locked == {"torch"}
+
+
+def test_the_tests_run_with_the_locked_versions() -> None:
+    """A version that somebody installed by hand proves nothing of the one that others get."""
+    locked = pins("core") | pins("dev")
+    here = [pin for pin in locked.values() if pin.marker is None or pin.marker.evaluate()]
+    other = {pin.name: metadata.version(pin.name) for pin in here}
+    assert other == {pin.name: str(version(pin)) for pin in here}
+
+
+def test_requirements_name_no_index_and_no_build_of_one_box() -> None:
+    """A host or a local version such as +cpu would tie them to one package index."""
+    for file in ("constraints", *LOCKS):
+        text = (ROOT / "requirements" / f"{file}.txt").read_text("utf-8")
+        assert not re.search(r"[+@/]|--(?!hash=)", text), file
+
+
+def test_what_builds_tweetscore_is_locked() -> None:
+    """`make run` builds without an environment of its own, for which pip would check no hash."""
+    assert PYPROJECT["dependency-groups"]["build"] == PYPROJECT["build-system"]["requires"]
+
+
+def test_what_the_lock_is_told_of_a_package_is_of_its_version() -> None:
+    """After an upgrade of torch or Daft somebody looks again at what they ask for."""
+    told = PYPROJECT["tool"]["uv"]["dependency-metadata"]
+    pinned = pins("constraints")
+    assert {each["name"]: Version(each["version"]) for each in told} == {
+        name: version(pinned[name]) for name in ("torch", "daft")
+    }

@@ -48,7 +48,7 @@ def test_a_checkout_has_its_pins() -> None:
     """What is installed beside the program is what was tested with it."""
     root = Path(__file__).parents[2]
     command = shlex.split(install("report"))
-    assert command[-4:] == ["-c", f"{root}/constraints.txt", "-e", f"{root}[report]"]
+    assert command[-4:] == ["-c", f"{root}/requirements/constraints.txt", "-e", f"{root}[report]"]
 
 
 def test_nobody_is_sent_to_an_index() -> None:
