@@ -9,7 +9,7 @@ The journey of a tweet, and the room where each step lives::
     plan        inference/batches.py      batches of one token length
     infer       inference/runtime/        ONNX Runtime on CUDA, OpenVINO or the plain CPU
     label       inference/labels.py       calibrated probabilities, the best class
-    keep        files/parts.py            results only, one part per window
+    save        files/parts.py            checkpoints: the results of one window each
     publish     files/publish.py          the input's rows with two more columns, all at once
     report      monitor/run_report.py     what happened, in numbers that add up
 

@@ -32,13 +32,13 @@ from scorer.files.publish import (
 from scorer.files.source import OutputColumns, Source, blaming_changes, input_changed
 from scorer.files.state import (
     State,
-    declare,
     finish,
     forget_failure,
     open_state,
     publish_rejects,
     recover,
     scratch,
+    write_commit_record,
 )
 from scorer.files.storage import writing
 from scorer.inference.baseline import baseline_of
@@ -273,12 +273,12 @@ class FileRun:
         return describe(self._source, self._options) != self._described
 
     def _publish(self, state: State, lock: Lock) -> None:
-        """Write the output under a temporary name, declare it, and let it take its place."""
+        """Write the output under a temporary name, record the commit, and let it take its place."""
         record, target, options = self._record, self._target, self._options
         temporary = scratch(target)
         with replacing(target, temporary):
             with record.stage("publish"):
-                rows = self._source.write_scored(temporary, self._columns, state.parts.read())
+                rows = self._source.write_scored(temporary, self._columns, state.checkpoints.read())
                 if rows != record.counters.rows or self._has_changed():
                     raise input_changed(self._input)
                 identity = FileIdentity.of(temporary)
@@ -289,5 +289,5 @@ class FileRun:
             # Hours may have passed: somebody else's file may have come there meanwhile.
             check_owner(target, overwrite=options.overwrite)
             lock.check()
-            declare(target, self._report)
+            write_commit_record(target, self._report)
             self._inode = temporary.stat()

@@ -22,7 +22,7 @@ from scorer.records import Answers, Reject, Scores, TextWindow
 from scorer.run_options import CPU_WINDOW
 
 if TYPE_CHECKING:
-    from scorer.files.parts import Parts
+    from scorer.files.parts import Checkpoints
     from scorer.inference.classifier import Classifier
     from scorer.inference.opening import Candidate
 
@@ -70,18 +70,20 @@ class Windows:
         with self._record.stage("score"):
             return model.prove(first.prepared if first is not None and scored else None)
 
-    def all(self, parts: "Parts", answers: EarlierAnswers | None) -> Generator[Window]:
+    def all(self, checkpoints: "Checkpoints", answers: EarlierAnswers | None) -> Generator[Window]:
         """Yield all of them; what was stored, or is known from an earlier output, is with them."""
         if self._begun is None:
-            return one_ahead(self._prepared(parts, answers))
-        parts.forget()
+            return one_ahead(self._prepared(checkpoints, answers))
+        checkpoints.forget()
         return one_ahead(chain(self._again(), self._begun))
 
     def _again(self) -> Iterator[Window]:
         while self._first:
             yield self._first.pop()
 
-    def _prepared(self, parts: "Parts | None", answers: EarlierAnswers | None) -> Iterator[Window]:
+    def _prepared(
+        self, checkpoints: "Checkpoints | None", answers: EarlierAnswers | None
+    ) -> Iterator[Window]:
         windows = self._source.windows(self.rows)
         while True:
             with self._record.stage("read"):
@@ -90,8 +92,9 @@ class Windows:
                 return
             with self._record.stage("prepare"):
                 digest = text_digest(texts.texts)
-                stored = parts.take(texts.offset, digest, len(texts.texts)) if parts else None
-                prepared = known = None
+                stored = prepared = known = None
+                if checkpoints:
+                    stored = checkpoints.take(texts.offset, digest, len(texts.texts))
                 if stored is None:
                     prepared = self._loaded.prepare(texts.texts)
                     known = answers.known(texts) if answers else None
@@ -118,7 +121,7 @@ class FirstPass:
         first: list[Reject] = []
         with (
             reject_log(self.state.rejects, self.windows.encoding) as rejects,
-            closing(self.windows.all(self.state.parts, self.answers)) as windows,
+            closing(self.windows.all(self.state.checkpoints, self.answers)) as windows,
         ):
             for window in windows:
                 rejects.add(window.texts.rejects)
@@ -127,11 +130,11 @@ class FirstPass:
                 first = first or list(window.texts.rejects[:1])
                 if rejects.count > max_rejects:
                     return [*first, *window.texts.rejects]
-                self._keep(window)
+                self._save(window)
                 progress(len(window.texts.texts))
         return []
 
-    def _keep(self, window: Window) -> None:
+    def _save(self, window: Window) -> None:
         record = self.record
         if window.stored is not None:
             record.resumed_from(self.state.started)
@@ -140,7 +143,7 @@ class FirstPass:
         with record.stage("score"):
             scores = self._score(window)
         with record.stage("keep"):
-            self.state.parts.write(window.texts.offset, window.digest, scores)
+            self.state.checkpoints.save(window.texts.offset, window.digest, scores)
         record.add(scores)
 
     def _score(self, window: Window) -> Scores:
@@ -148,4 +151,4 @@ class FirstPass:
         if known is None:
             return self.classifier.score(window.prepared)
         scores = self.classifier.score(window.prepared, known)
-        return replace(scores, taken_over=int((known.label_ids >= 0).sum()))
+        return replace(scores, cache_hits=int((known.label_ids >= 0).sum()))

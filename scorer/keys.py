@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from scorer.files.parts import VERSION as PARTS_VERSION
+from scorer.files.parts import VERSION as CHECKPOINT_VERSION
 from scorer.monitor.drift import is_measured
 from scorer.versions import tweetscore_version
 
@@ -91,7 +91,7 @@ def resume_key(
         **result,
         **_computing(asdict(runtime), tweetscore_version(), libraries),
         "window_rows": window_rows,
-        "parts": PARTS_VERSION,
+        "parts": CHECKPOINT_VERSION,
         "earlier": earlier,
     }
 

@@ -133,7 +133,7 @@ class Scores(Answers):
     #: Texts that an earlier window had answered. No counter: a run that was resumed begins with
     #: an empty memory, and its counters must be those of an uninterrupted one all the same.
     remembered: int = 0
-    taken_over: int = 0  # rows whose answer an earlier output had
+    cache_hits: int = 0  # rows whose answer an earlier output had
 
     def answered(self) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """Return the label ids and their probabilities, of the rows that are not blank."""

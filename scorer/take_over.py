@@ -1,4 +1,4 @@
-"""May answers be taken over from the output that is about to be replaced? If so, they are found.
+"""Answers that the output which is about to be replaced already holds: may they be reused?
 
 Only where the model would give the very bits again: the same bundle, provider, precision, kind of
 CPU and versions, on a provider whose answers do not depend on the batch.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def find_earlier(
     output: Path, options: RunOptions, digest: str, classifier: "Classifier"
 ) -> Earlier | str | None:
-    """Return the earlier output, or why nothing can be taken over; None where nobody asks.
+    """Return the earlier output, or why nothing can be reused; None where nobody asks.
 
     Args:
         output: The file that is about to be replaced, if it is there.
@@ -41,10 +41,10 @@ def find_earlier(
     report = report_on(output)
     if report is None:
         return "there is no earlier output of ours"
-    why_none = _unwanted(options, classifier.runtime) or _unusable(
+    reason = _unwanted(options, classifier.runtime) or _unusable(
         report, keys.score_key(digest, classifier.runtime, library_versions()), options
     )
-    return why_none or Earlier(output, report, options.id_column)
+    return reason or Earlier(output, report, options.id_column)
 
 
 def _unwanted(options: RunOptions, runtime: "RuntimeInfo") -> str:
@@ -77,7 +77,7 @@ def answers_of(
         earlier: What `find_earlier` found, or None where it was not asked.
         source: The input.
         directory: A name for files that are gone when the block ends.
-        record: Is told why nothing was taken over.
+        record: Notes why nothing was reused.
     """
     if not isinstance(earlier, Earlier):
         if earlier is not None:

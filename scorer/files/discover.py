@@ -43,7 +43,7 @@ def state_directory(output: Path) -> Path:
     return output.with_name(f".{output.name}.tweetscore")
 
 
-def intent_path(output: Path) -> Path:
+def commit_record_path(output: Path) -> Path:
     """Return the report of a run that is about to replace the output."""
     return state_directory(output) / "report.json"
 

@@ -1,4 +1,4 @@
-"""Results only, one part per window: stored when scored, read when published or taken up again."""
+"""Checkpoints: results of one window each, saved when scored, read when published or resumed."""
 
 import hashlib
 import os
@@ -18,25 +18,25 @@ from scorer.files.source import ScoredSlice
 from scorer.files.storage import reading, writing
 from scorer.records import Counters, Scores
 
-VERSION = 3  # of what is stored; goes into the resume key, so that no part of another is taken
+VERSION = 3  # of what is stored; goes into the resume key, so that no checkpoint of another is used
 
 
-class Parts:
+class Checkpoints:
     """The results of the windows of one input, in order, each with its line in the journal.
 
-    A part may be used again for a window that begins at the same row and has the same texts.
+    A checkpoint may be used again for a window that begins at the same row and has the same texts.
     """
 
     def __init__(self, directory: Path, journal: Journal) -> None:
         self._directory = directory
         self._journal = journal
-        self._count = 0  # windows that were found in the journal, or stored since
+        self._count = 0  # windows that were found in the journal, or saved since
         self._may_take = True
 
     def take(self, offset: int, digest: bytes, rows: int) -> Scores | None:
         """Return what an earlier run stored for the next window.
 
-        At the first window that has no usable part, this and all later ones are forgotten.
+        At the first window that has no usable checkpoint, this and all later ones are forgotten.
         """
         if not self._may_take:
             return None
@@ -44,10 +44,10 @@ class Parts:
         for entry in self._journal.entries[self._count : self._count + 1]:
             if wanted.items() <= entry.items() and (found := self._load(entry)) is not None:
                 self._count += 1
-                part, lengths = found
-                counters, taken_over = Counters(**entry["counters"]), entry["taken_over"]
+                stored, lengths = found
+                counters, cache_hits = Counters(**entry["counters"]), entry["taken_over"]
                 return Scores(
-                    part.label_ids, part.probabilities, counters, lengths, taken_over=taken_over
+                    stored.label_ids, stored.probabilities, counters, lengths, cache_hits=cache_hits
                 )
         # From here on another thread writes, while this one reads ahead: no second look.
         self.forget()
@@ -58,10 +58,10 @@ class Parts:
         self._may_take = False
         self._journal.keep(self._count)
 
-    def write(self, offset: int, digest: bytes, scores: Scores) -> None:
-        """Store one window's results durably: temporary name, fsync, rename, journal.
+    def save(self, offset: int, digest: bytes, scores: Scores) -> None:
+        """Save one window's results durably: temporary name, fsync, rename, journal.
 
-        The rename itself may be lost with the power: a part that is missing is scored again.
+        The rename itself may be lost with the power: then that window is scored again.
         """
         path = self._path(self._count)
         content = _to_bytes(offset, digest, scores)
@@ -81,7 +81,7 @@ class Parts:
                 "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "counters": asdict(scores.counters),
-                "taken_over": scores.taken_over,
+                "taken_over": scores.cache_hits,
             }
         )
         self._count += 1
@@ -90,7 +90,7 @@ class Parts:
         """Yield the results of all windows, one in memory at a time.
 
         Raises:
-            StorageError: A part is not what was written.
+            StorageError: A checkpoint is not what was written.
         """
         for entry in self._journal.entries:
             if (found := self._load(entry)) is None:
@@ -99,12 +99,12 @@ class Parts:
             yield found[0]
 
     def _load(self, entry: dict[str, Any]) -> tuple[ScoredSlice, NDArray[np.int64]] | None:
-        """Return a part and its rows by length; None where it is not what the journal says."""
+        """Return a checkpoint and its rows by length; None where it is not as the journal says."""
         path = self._directory / entry["part"]
         try:
             with reading(path):
                 content = read_own(path, entry["bytes"])
-        except (InputMissing, DataError):  # a part that is larger is not the one, either
+        except (InputMissing, DataError):  # a file that is larger is not the one, either
             return None
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
             return None
@@ -146,10 +146,10 @@ def _from_bytes(content: bytes) -> tuple[ScoredSlice, NDArray[np.int64]]:
     # As a batch: for a single array polars loads pyarrow.compute, for 40 ms. And without metadata,
     # which it would read, too: a digest is no UTF-8.
     columns = pl.DataFrame(batch.replace_schema_metadata(None))
-    part = ScoredSlice(
+    stored = ScoredSlice(
         columns["label_id"].fill_null(-1).to_numpy(),
         columns["probabilities"].to_numpy(),
         offset=int(metadata[b"offset"]),
         digest=metadata[b"digest"],
     )
-    return part, np.frombuffer(metadata[b"lengths"], "<i8").astype(np.int64)
+    return stored, np.frombuffer(metadata[b"lengths"], "<i8").astype(np.int64)

@@ -12,7 +12,7 @@ from typing import Any
 
 from scorer.errors import DataError, InputMissing, OutputRefused
 from scorer.files.attributes import keep_attributes
-from scorer.files.discover import intent_path, report_path, state_directory
+from scorer.files.discover import commit_record_path, report_path, state_directory
 from scorer.files.own import SMALL, create_own, open_own, read_own, why_not_private
 from scorer.files.storage import reading, writing
 
@@ -83,7 +83,7 @@ def is_ours(output: Path) -> bool:
     if report_on(output) is not None:
         return True
     trusted = not why_not_private(state_directory(output))
-    return trusted and report_on(output, intent_path(output)) is not None
+    return trusted and report_on(output, commit_record_path(output)) is not None
 
 
 def report_on(output: Path, path: Path | None = None) -> dict[str, Any] | None:

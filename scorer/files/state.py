@@ -3,15 +3,15 @@
 ::
 
     plan.json          what was to be done; only the same plan may use the rest
-    journal            one line per part that is complete
-    part-*.arrow       results, one window each
+    journal            one line per checkpoint that is complete
+    part-*.arrow       checkpoints: the results of one window each
     rejects.ndjson     the records that are no rows, to be published beside the output
     join/              what the earlier output knows; the next run makes it anew
     *.tmp              what is about to become the output or its report
-    report.json        the intent: written last, when OUTPUT is about to be replaced
+    report.json        the commit record: written last, when OUTPUT is about to be replaced
 
-With the intent there and OUTPUT the file that it describes, the run was published, and the next
-one only tidies up. Everything else is a cache: what does not match is thrown away.
+With the commit record there and OUTPUT the file that it describes, the run was published, and
+the next one only tidies up. Everything else is a cache: what does not match is thrown away.
 """
 
 import os
@@ -26,15 +26,15 @@ from typing import Any
 from scorer.errors import NotResumable, TweetscoreError
 from scorer.files.attributes import keep_attributes
 from scorer.files.discover import (
+    commit_record_path,
     failed_report_path,
-    intent_path,
     rejects_path,
     report_path,
     state_directory,
 )
 from scorer.files.journal import Journal
 from scorer.files.own import discard, why_not_private
-from scorer.files.parts import Parts
+from scorer.files.parts import Checkpoints
 from scorer.files.publish import (
     commit,
     fsync_directory,
@@ -58,7 +58,7 @@ class State:
     """The open state of one run."""
 
     directory: Path
-    parts: Parts
+    checkpoints: Checkpoints
     started: str  # ISO time at which the work in it began
     warning: str = ""  # why the work of an earlier run was thrown away
 
@@ -100,14 +100,14 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
         found = {"version": _SCHEMA_VERSION, "started": _now(), "plan": dict(plan)}
         with writing(directory):
             directory.mkdir(mode=0o700)
-            fsync_directory(output.parent)  # or a power cut could keep the output, not its intent
-        # Like the names of the parts, its own may be lost with the power: then all is scored again.
+            fsync_directory(output.parent)  # or a power cut could keep the output, not its record
+        # Like the checkpoints' names, its own may be lost with the power: then all is scored again.
         replace_json(directory / _PLAN, found)
     with Journal(directory / "journal") as journal:
         try:
-            yield State(directory, Parts(directory, journal), found["started"], warning)
+            yield State(directory, Checkpoints(directory, journal), found["started"], warning)
         except BaseException:
-            if not journal.entries and not intent_path(output).exists():
+            if not journal.entries and not commit_record_path(output).exists():
                 with suppress(TweetscoreError):  # the error itself matters more than litter
                     remove_state(output)
             raise
@@ -130,9 +130,9 @@ def scratch(output: Path) -> Path:
     return state_directory(output) / f"{secrets.token_hex(8)}.tmp"
 
 
-def declare(output: Path, report: Mapping[str, Any]) -> None:
-    """Write the intent: when `output` has become what the report says, the run is complete."""
-    write_json(intent_path(output), report, temporary=scratch(output))
+def write_commit_record(output: Path, report: Mapping[str, Any]) -> None:
+    """Write the commit record: once `output` is what the report says, the run is complete."""
+    write_json(commit_record_path(output), report, temporary=scratch(output))
 
 
 def recover(output: Path) -> tuple[str, ...]:
@@ -152,15 +152,15 @@ def recover(output: Path) -> tuple[str, ...]:
     with writing(output):
         for path in directory.glob("*.tmp"):
             discard(path)
-    if intent := report_on(output, intent_path(output)):
-        finish(output, intent)
+    if record := report_on(output, commit_record_path(output)):
+        finish(output, record)
         return ()
     if read_report(directory / _PLAN) is None:
         broken = os.path.lexists(directory / _PLAN)
         remove_state(output)
         return (_unreadable(output),) if broken else ()
     with writing(output):
-        discard(intent_path(output))
+        discard(commit_record_path(output))
     return ()
 
 
@@ -200,12 +200,12 @@ def publish_rejects(output: Path, count: int) -> None:
 
 
 def remove_state(output: Path) -> None:
-    """Remove the state directory, the intent last: without it the rest would be a riddle."""
+    """Remove the state directory, the commit record last: the rest means nothing without it."""
     directory = state_directory(output)
     with writing(directory):
         if directory.is_dir() and not directory.is_symlink():
             for path in directory.iterdir():
-                if path != intent_path(output):
+                if path != commit_record_path(output):
                     discard(path)
         discard(directory)
 

@@ -136,10 +136,10 @@ class Classifier:
             GateFailed: An answer is not a number: an overflow that no canary text has shown.
         """
         answers = self._no_answers(prepared.tokens)
-        donors = _donors(prepared, known)
-        asked = prepared.scorable[donors[prepared.scorable] < 0]
+        known_rows = _known_rows(prepared, known)
+        asked = prepared.scorable[known_rows[prepared.scorable] < 0]
         remembered = self._answer(prepared.tokens, asked, answers)
-        logits, taken = answers[prepared.rows], donors[prepared.rows]
+        logits, taken = answers[prepared.rows], known_rows[prepared.rows]
         broken = (prepared.rows >= 0) & (taken < 0) & ~np.isfinite(logits).all(axis=1)
         if broken.any():
             raise GateFailed(
@@ -182,13 +182,13 @@ class Classifier:
         return self.score(self.prepare(texts))
 
 
-def _donors(prepared: Prepared, known: Answers | None) -> NDArray[np.int64]:
+def _known_rows(prepared: Prepared, known: Answers | None) -> NDArray[np.int64]:
     """Return for each distinct text a row whose answer is known, or -1; a last -1 for blanks."""
-    donors = np.full(len(prepared.tokens.lengths) + 1, -1)
+    known_rows = np.full(len(prepared.tokens.lengths) + 1, -1)
     if known is not None:
         (rows,) = np.nonzero((known.label_ids >= 0) & (prepared.rows >= 0))
-        donors[prepared.rows[rows]] = rows
-    return donors
+        known_rows[prepared.rows[rows]] = rows
+    return known_rows
 
 
 def _ask(

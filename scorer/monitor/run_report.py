@@ -87,9 +87,9 @@ class RunRecord:
             self._resumed["windows"] += 1
             self._resumed["rows"] += scores.counters.rows
         else:
-            self._own_rows += scores.counters.rows - scores.taken_over
+            self._own_rows += scores.counters.rows - scores.cache_hits
         if self._taken_over:
-            self._taken_over["rows"] += scores.taken_over
+            self._taken_over["rows"] += scores.cache_hits
         self.counters += scores.counters
         self._drift.add(scores)
         self._remembered += scores.remembered

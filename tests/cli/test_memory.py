@@ -97,7 +97,7 @@ def test_a_run_that_finds_no_memory_names_the_option_that_helps(
     output = tweets.with_name("tweets.scored.csv")
     call = ("run", tweets, "--model", tiny_bert_bundle, "--device", "builtin", "-q")
     with monkeypatch.context() as patch:
-        patch.setattr("scorer.files.parts.Parts.write", fail)
+        patch.setattr("scorer.files.parts.Checkpoints.save", fail)
         result = invoke(*call)
     (line,) = result.stderr.splitlines()
     assert result.exit_code == 71

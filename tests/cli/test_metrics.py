@@ -69,7 +69,7 @@ def test_an_interrupted_run_leaves_metrics_too(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("scorer.file_run.declare", interrupt)
+    monkeypatch.setattr("scorer.file_run.write_commit_record", interrupt)
     call = ("run", tweets, "--model", tiny_bert_bundle, "--metrics-file", prom)
     assert invoke(*call, env=CPU).exit_code == 130
     assert value(prom, "run_exit_code") == 130

@@ -47,7 +47,7 @@ def test_a_run_that_was_taken_up_says_what_was_done_already(
 
     words = ("run", tweets, "--device", "builtin", "--model", tiny_bert_bundle)
     with monkeypatch.context() as patch:
-        patch.setattr("scorer.file_run.declare", kill)
+        patch.setattr("scorer.file_run.write_commit_record", kill)
         assert invoke(*words).exit_code == 130
     again = invoke(*words)
     assert again.exit_code == 0

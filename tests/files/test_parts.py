@@ -8,7 +8,7 @@ import pytest
 
 from scorer.errors import StorageError
 from scorer.files.journal import Journal
-from scorer.files.parts import Parts
+from scorer.files.parts import Checkpoints
 from scorer.files.source import TextDigest, text_digest
 from scorer.records import Counters, Scores
 
@@ -26,13 +26,13 @@ A_DIGEST = bytes(range(32))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Callable[[], Parts]]:
+def store(tmp_path: Path) -> Iterator[Callable[[], Checkpoints]]:
     """Open the store anew, as the next run does."""
     with ExitStack() as stack:
-        yield lambda: Parts(tmp_path, stack.enter_context(Journal(tmp_path / "journal")))
+        yield lambda: Checkpoints(tmp_path, stack.enter_context(Journal(tmp_path / "journal")))
 
 
-def test_parts_come_back_in_order_and_exactly(store: Callable[[], Parts]) -> None:
+def test_parts_come_back_in_order_and_exactly(store: Callable[[], Checkpoints]) -> None:
     """Ids, every bit of the probabilities, offsets and digests; empty windows too."""
     answers = [
         scores((0, 0.7, 0.1), (-1, NAN, NAN), (1, 1e-45, 1.0)),
@@ -41,7 +41,7 @@ def test_parts_come_back_in_order_and_exactly(store: Callable[[], Parts]) -> Non
     ]
     parts = store()
     for number, answer in enumerate(answers):
-        parts.write(number, A_DIGEST, answer)
+        parts.save(number, A_DIGEST, answer)
     for number, (part, answer) in enumerate(zip(parts.read(), answers, strict=True)):
         assert part.offset == number
         assert part.digest == A_DIGEST
@@ -51,10 +51,10 @@ def test_parts_come_back_in_order_and_exactly(store: Callable[[], Parts]) -> Non
         assert part.probabilities.shape == answer.probabilities.shape
 
 
-def test_the_next_run_takes_what_was_stored(store: Callable[[], Parts]) -> None:
+def test_the_next_run_takes_what_was_stored(store: Callable[[], Checkpoints]) -> None:
     """The same window gets the same scores and counters, and then new ones can follow."""
     answer = scores((0, 0.7, 0.1), (-1, NAN, NAN), counters=Counters(2, 1, 1, 0, 1, 9, 3))
-    store().write(0, A_DIGEST, answer)
+    store().save(0, A_DIGEST, answer)
     parts = store()
     taken = parts.take(0, A_DIGEST, 2)
     assert taken is not None
@@ -62,7 +62,7 @@ def test_the_next_run_takes_what_was_stored(store: Callable[[], Parts]) -> None:
     assert taken.lengths.tolist() == [300, 301]
     assert taken.probabilities.tobytes() == answer.probabilities.tobytes()
     assert parts.take(2, A_DIGEST, 1) is None
-    parts.write(2, A_DIGEST, scores((1, 0.5, 0.5)))
+    parts.save(2, A_DIGEST, scores((1, 0.5, 0.5)))
     assert [part.offset for part in store().read()] == [0, 2]
 
 
@@ -95,45 +95,49 @@ def _part_changed(directory: Path) -> tuple[int, bytes, int]:
     "unusable", [_other_texts, _other_rows, _other_offset, _part_gone, _part_changed]
 )
 def test_from_the_first_unusable_part_on_all_is_scored_again(
-    store: Callable[[], Parts], tmp_path: Path, unusable: Callable[[Path], tuple[int, bytes, int]]
+    store: Callable[[], Checkpoints],
+    tmp_path: Path,
+    unusable: Callable[[Path], tuple[int, bytes, int]],
 ) -> None:
     """One that does not fit, and those behind it, which may, are forgotten."""
     first = store()
     for number in range(3):
-        first.write(number, A_DIGEST, scores((0, 0.75, 0.25)))
+        first.save(number, A_DIGEST, scores((0, 0.75, 0.25)))
     wanted = unusable(tmp_path)
     parts = store()
     assert parts.take(0, A_DIGEST, 1) is not None
     assert parts.take(*wanted) is None
     assert parts.take(2, A_DIGEST, 1) is None
-    parts.write(1, A_DIGEST, scores((1, 0.25, 0.75)))
+    parts.save(1, A_DIGEST, scores((1, 0.25, 0.75)))
     assert [part.label_ids.tolist() for part in store().read()] == [[0], [1]]
 
 
-def test_reading_ahead_forgets_nothing_that_is_being_written(store: Callable[[], Parts]) -> None:
+def test_reading_ahead_forgets_nothing_that_is_being_written(
+    store: Callable[[], Checkpoints],
+) -> None:
     """While one thread stores a window, another asks for the next: the first stays."""
     parts = store()
     assert parts.take(0, A_DIGEST, 1) is None
-    parts.write(0, A_DIGEST, scores((0, 0.75, 0.25)))
+    parts.save(0, A_DIGEST, scores((0, 0.75, 0.25)))
     assert parts.take(1, A_DIGEST, 1) is None
     assert len(list(store().read())) == 1
 
 
-def test_all_that_was_stored_is_taken_in_order(store: Callable[[], Parts]) -> None:
+def test_all_that_was_stored_is_taken_in_order(store: Callable[[], Checkpoints]) -> None:
     """Window after window, each with its own answers."""
     first = store()
     for number in range(4):
-        first.write(number, A_DIGEST, scores((number % 2, 0.75, 0.25)))
+        first.save(number, A_DIGEST, scores((number % 2, 0.75, 0.25)))
     parts = store()
     taken = [parts.take(number, A_DIGEST, 1) for number in range(4)]
     assert [each.label_ids.tolist() for each in taken if each] == [[0], [1], [0], [1]]
     assert parts.take(4, A_DIGEST, 1) is None
-    parts.write(4, A_DIGEST, scores((1, 0.25, 0.75)))
+    parts.save(4, A_DIGEST, scores((1, 0.25, 0.75)))
     assert [part.offset for part in store().read()] == [0, 1, 2, 3, 4]
 
 
 def test_a_line_that_is_just_being_written_is_left_alone(
-    store: Callable[[], Parts], tmp_path: Path
+    store: Callable[[], Checkpoints], tmp_path: Path
 ) -> None:
     """The writing thread has its line in the journal, and has not yet counted its window."""
     parts = store()
@@ -144,11 +148,11 @@ def test_a_line_that_is_just_being_written_is_left_alone(
 
 
 def test_a_part_that_changes_before_publishing_is_an_error(
-    store: Callable[[], Parts], tmp_path: Path
+    store: Callable[[], Checkpoints], tmp_path: Path
 ) -> None:
     """Scores that nobody computed are not published; the next run scores that window again."""
     parts = store()
-    parts.write(0, A_DIGEST, scores((0, 0.75, 0.25)))
+    parts.save(0, A_DIGEST, scores((0, 0.75, 0.25)))
     (tmp_path / "part-00000000.arrow").write_bytes(b"x")
     with pytest.raises(StorageError, match="is not what was written there; run again"):
         list(parts.read())

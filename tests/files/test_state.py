@@ -13,8 +13,8 @@ import pytest
 from scorer.errors import NotResumable, StorageError
 from scorer.files import publish
 from scorer.files.discover import (
+    commit_record_path,
     failed_report_path,
-    intent_path,
     rejects_path,
     report_path,
     state_directory,
@@ -22,7 +22,6 @@ from scorer.files.discover import (
 from scorer.files.publish import FileIdentity, is_ours, temporary_sibling
 from scorer.files.rejects import reject_log
 from scorer.files.state import (
-    declare,
     differences,
     finish,
     open_state,
@@ -31,6 +30,7 @@ from scorer.files.state import (
     remove_state,
     scratch,
     unfinished_since,
+    write_commit_record,
 )
 from scorer.records import Counters, Scores
 from scorer.run_options import Resume
@@ -57,7 +57,7 @@ def killed_run(output: Path, windows: int = 2, plan: Mapping[str, Any] = PLAN) -
     def run() -> None:
         with open_state(output, plan) as state:
             for number in range(windows):
-                state.parts.write(number, DIGEST, ONE_ROW)
+                state.checkpoints.save(number, DIGEST, ONE_ROW)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -67,7 +67,7 @@ def killed_run(output: Path, windows: int = 2, plan: Mapping[str, Any] = PLAN) -
 def taken_up(output: Path, plan: Mapping[str, Any] = PLAN, resume: Resume = "auto") -> int:
     """Return how many windows the next run finds."""
     with open_state(output, plan, resume) as state:
-        return sum(state.parts.take(number, DIGEST, 1) is not None for number in range(9))
+        return sum(state.checkpoints.take(number, DIGEST, 1) is not None for number in range(9))
 
 
 def report_of(output: Path, rejected: int = 0) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def test_another_plan_starts_afresh_and_says_why(output: Path) -> None:
     killed_run(output)
     changed = {"input": {"size": 2}, "libraries": {"polars": "2.2.0"}}
     with open_state(output, changed) as state:
-        assert state.parts.take(0, DIGEST, 1) is None
+        assert state.checkpoints.take(0, DIGEST, 1) is None
         assert state.started.endswith("+00:00")
         assert f"the unfinished run of {output} (since " in state.warning
         assert "is not taken up: input.size, libraries.polars changed since" in state.warning
@@ -174,7 +174,7 @@ STRANGE = pytest.mark.parametrize(
 def test_what_others_may_have_written_is_not_taken_up(
     output: Path, monkeypatch: pytest.MonkeyPatch, becomes: Any
 ) -> None:
-    """Results, plan and intent of such a state are not believed; the run starts afresh."""
+    """Results, plan and commit record of such a state are not believed; the run starts afresh."""
     report = published(output)
     report_path(output).unlink(missing_ok=True)
     reason = becomes(output, monkeypatch)
@@ -182,7 +182,7 @@ def test_what_others_may_have_written_is_not_taken_up(
     assert not is_ours(output)
     assert unfinished_since(output, PLAN) is None
     with open_state(output, PLAN) as state:
-        assert state.parts.take(0, DIGEST, 1) is None
+        assert state.checkpoints.take(0, DIGEST, 1) is None
         assert state.warning == (
             f"the unfinished run of {output} is not taken up: {state.directory} {reason}"
         )
@@ -255,7 +255,7 @@ def test_links_within_the_state_lead_nowhere(output: Path) -> None:
     (state / "rejects.ndjson").symlink_to(elsewhere / "kept")
     recover(output)
     with open_state(output, PLAN) as opened, reject_log(opened.rejects):
-        opened.parts.write(0, DIGEST, ONE_ROW)
+        opened.checkpoints.save(0, DIGEST, ONE_ROW)
     remove_state(output)
     assert (elsewhere / "kept").read_text() == "precious"
     assert names(output) == {"elsewhere"}
@@ -293,7 +293,7 @@ def published(output: Path, rejected: int = 0) -> dict[str, Any]:
         (state_directory(output) / "rejects.ndjson").write_text("{}\n" * rejected)
     output.write_text("scored")
     report = report_of(output, rejected)
-    declare(output, report)
+    write_commit_record(output, report)
     return report
 
 
@@ -331,19 +331,19 @@ def test_finishing_twice_does_no_harm(
 
 
 def test_an_output_that_waits_for_its_report_is_ours(output: Path) -> None:
-    """Between the rename and the report, the intent speaks for it."""
+    """Between the rename and the report, the commit record speaks for it."""
     published(output)
     assert is_ours(output)
 
 
-def test_an_intent_that_was_not_carried_out_is_forgotten(output: Path) -> None:
+def test_a_commit_record_that_was_not_carried_out_is_forgotten(output: Path) -> None:
     """Killed before the rename, the old output stays, and its results are taken up."""
     published(output)
     output.write_text("of another night")
     scratch(output).write_text("half")
     recover(output)
     assert not list(state_directory(output).glob("*.tmp"))
-    assert not intent_path(output).exists()
+    assert not commit_record_path(output).exists()
     assert output.read_text() == "of another night"
     assert names(output) == {"out.csv", state_directory(output).name}
     assert taken_up(output) == 2
@@ -358,15 +358,15 @@ def test_recovering_removes_what_is_no_state(output: Path) -> None:
     assert names(output) == {".other.csv.tweetscore.tmp"}
 
 
-def test_the_intent_is_the_last_to_go(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed while the state is being removed, it is either a state with its intent, or none."""
+def test_the_commit_record_is_the_last_to_go(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while the state is being removed, it is a state with its commit record, or none."""
     published(output)
     removed: list[str] = []
     real = Path.unlink
 
     def unlink(path: Path, *, missing_ok: bool = False) -> None:
         removed.append(path.name)
-        assert intent_path(output).exists()
+        assert commit_record_path(output).exists()
         real(path, missing_ok=missing_ok)
 
     monkeypatch.setattr(Path, "unlink", unlink)
@@ -375,7 +375,7 @@ def test_the_intent_is_the_last_to_go(output: Path, monkeypatch: pytest.MonkeyPa
     assert not state_directory(output).exists()
 
 
-def test_an_intent_that_cannot_be_read_is_not_thrown_away(
+def test_a_commit_record_that_cannot_be_read_is_not_thrown_away(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A device that fails for a moment must not make the output a stranger's for ever."""

@@ -687,7 +687,7 @@ def test_an_interrupted_publish_needs_no_model_call(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("scorer.file_run.declare", kill)
+        patch.setattr("scorer.file_run.write_commit_record", kill)
         with pytest.raises(KeyboardInterrupt):
             run_one(stub, tweets)
     stub.windows.clear()
