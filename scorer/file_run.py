@@ -162,7 +162,7 @@ class FileRun:
     def expect(self, bundle: "Bundle") -> None:
         """Name the output's columns, and check that the input's format can hold them."""
         self._columns = output_columns(self._options.output_spec, bundle.labels)
-        self._source.check_plan(self._columns)
+        self._source.check_output_schema(self._columns)
         needed = self._options.fail_on_drift is not None
         baseline = baseline_of(bundle, required=needed)
         self._record.expect_labels(bundle.labels, self._columns.label_values, baseline)

@@ -138,7 +138,7 @@ def _checked(
     if target.parent.exists() or options.output in (None, output):  # a run makes other directories
         check_output(target, ChainMap(inodes([path]), taken))
     check_names(source, options)
-    source.check_plan(output_columns(options.output_spec, bundle.labels))
+    source.check_output_schema(output_columns(options.output_spec, bundle.labels))
     key = keys.result_key(describe_input(path, format=source.format), bundle, options)
     report = report_on(target) or {}
     up_to_date = keys.is_up_to_date(report, keys.digest(key), options)

@@ -69,7 +69,7 @@ def check_rows(
     session: Session,
     work: Work,
     columns: Sequence[Column],
-    plan: OutputColumns,
+    output_schema: OutputColumns,
     options: TableOptions,
 ) -> None:
     """Check that rows can be scored, and be told apart where an id is named.
@@ -79,8 +79,8 @@ def check_rows(
         DataError: text or id column do not fit, an id is missing or not unique.
     """
     fold = work.dialect.folded
-    added = {fold(name): name for name in plan.names}
-    plan.check_against(added.get(fold(column.name), column.name) for column in columns)
+    added = {fold(name): name for name in output_schema.names}
+    output_schema.check_against(added.get(fold(column.name), column.name) for column in columns)
     _check_text(session, work, columns, options)
     if options.id_column is not None:
         names = [column.name for column in columns]

@@ -72,12 +72,12 @@ def score_table(
     if options.report:
         check_place(options.report, inodes([options.address.path]))
     model = model or ModelHandle.of(options.model_spec)
-    plan = output_columns(options.output_spec, model.bundle.labels)
+    output_schema = output_columns(options.output_spec, model.bundle.labels)
     with (
         TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name,
         open_database(options.address, Path(name), options.lock_wait) as database,
     ):
-        return _TableRun(options, model, plan, database, Path(name)).run(progress)
+        return _TableRun(options, model, output_schema, database, Path(name)).run(progress)
 
 
 class _TableRun:
@@ -85,13 +85,13 @@ class _TableRun:
         self,
         options: TableOptions,
         model: ModelHandle,
-        plan: OutputColumns,
+        output_schema: OutputColumns,
         database: Database,
         directory: Path,
     ) -> None:
         self._options = options
         self._model = model
-        self._plan = plan
+        self._output_schema = output_schema
         self._database = database
         self._texts = directory / "texts.arrow"
         self._scored = directory / "scored.arrow"
@@ -117,7 +117,7 @@ class _TableRun:
         outcome = self._score(progress) if scored else None
         with self._database.session() as session:
             if outcome:
-                names = [ROW, *(f"answer_{i}" for i in range(len(self._plan.names)))]
+                names = [ROW, *(f"answer_{i}" for i in range(len(self._output_schema.names)))]
                 with answers(self._scored, names) as reader:
                     session.append(reader, self._work.answers)
             self._load(session, rows, scored)
@@ -131,10 +131,10 @@ class _TableRun:
         with session.faults.reading(self._options.asked):
             for statement in work.keep_rows():
                 session.execute(statement)
-        session.execute(work.make_answers(len(self._plan.names) - 1))
+        session.execute(work.make_answers(len(self._output_schema.names) - 1))
         _, *columns = session.columns(work.rows)
         _, *added = session.columns(work.answers)
-        check_rows(session, work, columns, self._plan, self._options)
+        check_rows(session, work, columns, self._output_schema, self._options)
         self._target = Target(
             work,
             self._found.name,
@@ -142,7 +142,7 @@ class _TableRun:
             tuple(columns),
             tuple(
                 Column(name, column.kind)
-                for name, column in zip(self._plan.names, added, strict=True)
+                for name, column in zip(self._output_schema.names, added, strict=True)
             ),
         )
         return number(session, work.count_rows())

@@ -25,7 +25,7 @@ class BatchSource(Source, Protocol):
     def rows(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows as they stand."""
 
-    def scored_schema(self, plan: OutputColumns) -> pa.Schema:
+    def scored_schema(self, output_schema: OutputColumns) -> pa.Schema:
         """Return the schema with the appended columns."""
 
 
@@ -35,21 +35,22 @@ class BatchPair:
     rejects = not_finite = 0
 
     def __init__(
-        self, source: BatchSource | None, scored: BatchSource, plan: OutputColumns
+        self, source: BatchSource | None, scored: BatchSource, output_schema: OutputColumns
     ) -> None:
         self._source = source
-        self._plan = plan
+        self._output_schema = output_schema
         self.scored = scored
         self._told: set[str] = set()  # columns known to differ
-        self._width = len(self.scored.columns) - len(plan.names)
+        self._width = len(self.scored.columns) - len(output_schema.names)
         self._check_appended()
 
     def _check_appended(self) -> None:
-        fields = list(self.scored.schema)[-len(self._plan.names) :]
-        wanted = [pa.string(), *[pa.float32()] * (len(self._plan.names) - 1)]
-        if [(f.name, f.type) for f in fields] != list(zip(self._plan.names, wanted, strict=True)):
+        names = self._output_schema.names
+        fields = list(self.scored.schema)[-len(names) :]
+        wanted = [pa.string(), *[pa.float32()] * (len(names) - 1)]
+        if [(f.name, f.type) for f in fields] != list(zip(names, wanted, strict=True)):
             raise DataError(
-                f"the last columns of {self.scored.path} are not {', '.join(self._plan.names)} "
+                f"the last columns of {self.scored.path} are not {', '.join(names)} "
                 "with a label's and scores' types"
             )
 
@@ -57,7 +58,7 @@ class BatchPair:
         """Yield what is wrong with the schema and its metadata."""
         if self._source is None:
             return
-        ours, wanted = self.scored.schema, self._source.scored_schema(self._plan)
+        ours, wanted = self.scored.schema, self._source.scored_schema(self._output_schema)
         if ours.names != wanted.names:
             yield Finding("schema", "the columns are not the input's and the appended ones")
             return

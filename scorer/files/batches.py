@@ -212,18 +212,18 @@ def cut(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
     return batch.slice(start, stop - start)
 
 
-def scored_schema(schema: pa.Schema, plan: OutputColumns) -> pa.Schema:
+def scored_schema(schema: pa.Schema, output_schema: OutputColumns) -> pa.Schema:
     """Return a schema with the appended columns, its metadata kept."""
-    schema = schema.append(pa.field(plan.label_column, pa.string()))
-    for name in (plan.score_column, *plan.score_columns):
+    schema = schema.append(pa.field(output_schema.label_column, pa.string()))
+    for name in (output_schema.score_column, *output_schema.score_columns):
         schema = schema.append(pa.field(name, pa.float32()))
     return schema
 
 
-def added_columns(part: Answers, plan: OutputColumns) -> list[pa.Array]:
+def added_columns(part: Answers, output_schema: OutputColumns) -> list[pa.Array]:
     """Return what one window's rows get, a column each."""
-    labels = _narrow(part.labels(plan.label_values).to_arrow())
-    scores = [part.best(), *(part.of_class(i) for i in range(len(plan.score_columns)))]
+    labels = _narrow(part.labels(output_schema.label_values).to_arrow())
+    scores = [part.best(), *(part.of_class(i) for i in range(len(output_schema.score_columns)))]
     return [labels, *(column.to_arrow() for column in scores)]
 
 

@@ -53,8 +53,8 @@ class Earlier:
         self.path = path
         self._report = report
         self._id_column = id_column
-        self._plan = OutputColumns.recorded(report)
-        self._scores = max(1, len(self._plan.score_columns))
+        self._output_schema = OutputColumns.recorded(report)
+        self._scores = max(1, len(self._output_schema.score_columns))
         self._hashes = _Hashes()
 
     @property
@@ -74,12 +74,13 @@ class Earlier:
         except BaseException:
             join.remove()
             raise
-        return EarlierAnswers(join, self._hashes, len(self._plan.label_values), self._id_column)
+        classes = len(self._output_schema.label_values)
+        return EarlierAnswers(join, self._hashes, classes, self._id_column)
 
     def _known(self) -> Iterator[Rows]:
         """Yield the rows that have an id and an answer."""
         spec = InputSpec.recorded(self._report)
-        comparison = Comparison(None, self.path, self._plan, spec)
+        comparison = Comparison(None, self.path, self._output_schema, spec)
         ids = _Column(comparison.values(self._id_column))
         texts = _Column(comparison.values(spec.text_column))
         count = 0
@@ -92,7 +93,7 @@ class Earlier:
             raise DataError(f"{self.path} is not what was written there")
 
     def _records(self, block: Compared, ids: pl.Series, texts: pl.Series) -> Rows:
-        names = self._plan.label_values
+        names = self._output_schema.label_values
         labels = block.labels.replace_strict(
             names, range(len(names)), default=None, return_dtype=pl.Int16
         )

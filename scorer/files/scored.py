@@ -23,7 +23,7 @@ class Comparison:
     """Two files, of which the input may be missing."""
 
     def __init__(
-        self, source: Source | None, output: Path, plan: OutputColumns, spec: InputSpec
+        self, source: Source | None, output: Path, output_schema: OutputColumns, spec: InputSpec
     ) -> None:
         """Open the output as the run would have read it.
 
@@ -32,7 +32,7 @@ class Comparison:
         """
         self.input_rows = 0
         self._source = source
-        self._pair = open_pair(source, output, plan, spec)
+        self._pair = open_pair(source, output, output_schema, spec)
 
     @property
     def rejects(self) -> int:
@@ -98,20 +98,20 @@ class ScoredRows:
 
 
 def scored_rows(
-    output: Path, plan: OutputColumns, spec: InputSpec, columns: Sequence[str] = ()
+    output: Path, output_schema: OutputColumns, spec: InputSpec, columns: Sequence[str] = ()
 ) -> Iterator[ScoredRows]:
     """Yield an output's rows in batches, memory flat.
 
     Args:
         output: The file.
-        plan: The columns that the run appended.
+        output_schema: The columns that the run appended.
         spec: How the run read its input.
         columns: Others that are wanted, as text.
 
     Raises:
         DataError: It is not a readable file with these columns.
     """
-    pair = open_pair(None, output, plan, spec)
+    pair = open_pair(None, output, output_schema, spec)
     offset = 0
     for batch in pair.output_batches():
         found = pair.answers(batch, offset)
@@ -123,18 +123,18 @@ def scored_rows(
 
 
 def open_pair(
-    source: Source | None, output: Path, plan: OutputColumns, spec: InputSpec
+    source: Source | None, output: Path, output_schema: OutputColumns, spec: InputSpec
 ) -> "Pair[Any]":
     """Open an output, and the input beside it if there is one, by the output's format."""
     kind = format_of(output, spec.format).kind
     if kind in {"csv", "tsv"}:
         from scorer.files.csv.compare import CsvPair
 
-        return CsvPair(source, output, plan, spec.csv, spec.format)
+        return CsvPair(source, output, output_schema, spec.csv, spec.format)
     if kind == "ndjson":
         from scorer.files.ndjson.compare import NdjsonPair
 
-        return NdjsonPair(source, output, plan, spec.format)
+        return NdjsonPair(source, output, output_schema, spec.format)
     from scorer.files.batch_compare import BatchPair
 
     name = spec.text_column
@@ -142,8 +142,8 @@ def open_pair(
         from scorer.files.parquet.source import ParquetSource
 
         read = source if isinstance(source, ParquetSource) else None
-        return BatchPair(read, ParquetSource(output, text_column=name), plan)
+        return BatchPair(read, ParquetSource(output, text_column=name), output_schema)
     from scorer.files.arrow.source import ArrowSource
 
     of_arrow = source if isinstance(source, ArrowSource) else None
-    return BatchPair(of_arrow, ArrowSource(output, text_column=name), plan)
+    return BatchPair(of_arrow, ArrowSource(output, text_column=name), output_schema)

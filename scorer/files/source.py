@@ -272,10 +272,10 @@ class Source(Protocol):
             DataError: at once, when there is no such column, or it is of another type.
         """
 
-    def check_plan(self, plan: OutputColumns) -> None:
+    def check_output_schema(self, output_schema: OutputColumns) -> None:
         """Raise UsageError, before any work, where `write_scored` could not write the columns."""
 
     def write_scored(
-        self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
+        self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
     ) -> int:
         """Write the input's rows with their scores to a new file and return their number."""

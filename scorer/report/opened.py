@@ -36,9 +36,9 @@ class Opened:
 
     def rows(self, columns: Sequence[str] = ()) -> Iterator["Rows"]:
         """Yield the rows in pieces, with other columns that are wanted."""
-        plan, spec = OutputColumns.recorded(self.report), InputSpec.recorded(self.report)
+        output_schema, spec = OutputColumns.recorded(self.report), InputSpec.recorded(self.report)
         numbers = {label: i for i, label in enumerate(self.labels)}
-        for piece in scored_rows(self.path, plan, spec, columns):
+        for piece in scored_rows(self.path, output_schema, spec, columns):
             ids = ids_of(piece.labels, numbers)
             if (ids < -1).any():
                 row = piece.offset + int((ids < -1).argmax()) + 1

@@ -143,8 +143,8 @@ class _Check:
     def _check_rows(self, source: Source | None) -> None:
         """Read both files side by side."""
         tally, counters = self._tally, self._report["counters"]
-        plan, spec = OutputColumns.recorded(self._report), InputSpec.recorded(self._report)
-        comparison = Comparison(source, self._output, plan, spec)
+        output_schema, spec = OutputColumns.recorded(self._report), InputSpec.recorded(self._report)
+        comparison = Comparison(source, self._output, output_schema, spec)
         tally.add(comparison.columns())
         for block in comparison.rows():
             tally.add(block.findings)

@@ -138,9 +138,9 @@ def test_a_name_that_exists_is_an_error(tmp_path: Path) -> None:
     """Before any work; so is one that no Arrow file can hold."""
     source = open_source(write(tmp_path / "in.arrow", batch(label=pa.array([1] * 6))))
     with pytest.raises(UsageError, match="'label' exists already"):
-        source.check_plan(PLAN)
+        source.check_output_schema(PLAN)
     with pytest.raises(UsageError, match="cannot be written in the encoding utf-8"):
-        source.check_plan(OutputColumns("\ud800", "s", ()))
+        source.check_output_schema(OutputColumns("\ud800", "s", ()))
 
 
 @pytest.mark.parametrize("kind", [pa.binary(4), pa.int64(), pa.list_(pa.string())], ids=str)

@@ -68,7 +68,7 @@ def test_a_name_that_needs_quotes_is_refused_where_there_are_none(
     source = open_source(path, InputSpec(csv=UNQUOTED))
     for plan in (OutputColumns("label", "score", (name,)), OutputColumns(name, "score", ())):
         with pytest.raises(UsageError, match="cannot be written without quotes"):
-            source.check_plan(plan)
+            source.check_output_schema(plan)
 
 
 PIECES = ['"', "\\", ",", "a", "é", '\\"', "\\\\", '""', "\n", "\r\n", ' "', "\\n"]

@@ -39,7 +39,7 @@ def rejects(directory: Path, *lines: bytes) -> list[tuple[int, str, str]]:
     """Return what is said of lines that come after a good one."""
     (path := directory / "in.ndjson").write_bytes(b'{"text":"ok"}\n' + b"\n".join(lines))
     source = open_source(path)
-    source.check_plan(OutputColumns("label", "score", ("a", "b")))
+    source.check_output_schema(OutputColumns("label", "score", ("a", "b")))
     found = [reject for window in source.windows(100) for reject in window.rejects]
     return [(reject.line, reject.kind, reject.reason) for reject in found]
 
@@ -214,7 +214,7 @@ def test_a_key_that_the_first_lines_have_is_an_error(tmp_path: Path) -> None:
     """Before any work, as for columns; names can be chosen."""
     (path := tmp_path / "in.ndjson").write_bytes(b'{"text":"ok"}\n{"score":1}\n')
     with pytest.raises(UsageError, match="'score' exists already"):
-        open_source(path).check_plan(PLAN)
+        open_source(path).check_output_schema(PLAN)
 
 
 def test_a_text_that_no_object_has_is_an_error(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_what_is_no_object_on_the_way_is_a_reject(
     with path.open("a") as file:
         file.write(line if isinstance(line, str) else json.dumps(line))
     source = open_source(path, InputSpec("data.text"))
-    source.check_plan(OutputColumns("label", "score", ("a", "b")))
+    source.check_output_schema(OutputColumns("label", "score", ("a", "b")))
     (reject,) = [reject for window in source.windows(9999) for reject in window.rejects]
     assert (reject.kind, reject.reason) == (kind, reason)
 
@@ -147,7 +147,7 @@ def test_the_same_keys_elsewhere_do_not_matter(row: dict[str, Any], tmp_path: Pa
     """Only those on the way to the text do."""
     path = write(tmp_path / "in.ndjson", [ROWS[0], row])
     source = open_source(path, InputSpec("data.text"))
-    source.check_plan(PLAN)
+    source.check_output_schema(PLAN)
     assert texts(source) == ["ok", "ok"]
 
 

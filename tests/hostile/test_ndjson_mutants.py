@@ -28,7 +28,7 @@ def check(path: Path, kind: Kind, content: bytes) -> bool:
     try:
         with watchdog(1.0):
             source = open_source(path)
-            source.check_plan(PLAN)
+            source.check_output_schema(PLAN)
             got = outcome(source, out, kind.extension)
     except TweetscoreError as raised:
         error = raised

@@ -119,13 +119,13 @@ class ArrowSource:
         found = batches.find_values(self.path, self.schema, column)
         return self._texts_of(self._read(found), found)
 
-    def check_plan(self, plan: OutputColumns) -> None:
+    def check_output_schema(self, output_schema: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that Arrow can hold."""
-        plan.check_against(self.columns)
-        plan.check_encoding(Encoding(self.encoding))
+        output_schema.check_against(self.columns)
+        output_schema.check_encoding(Encoding(self.encoding))
 
     def write_scored(
-        self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
+        self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
     ) -> int:
         """Write the input's batches with their scores to a new file and return the rows.
 
@@ -133,18 +133,18 @@ class ArrowSource:
             DataError: the texts are not those that were scored.
             UsageError: a name exists already.
         """
-        self.check_plan(plan)
+        self.check_output_schema(output_schema)
         count = 0
         with (
             batches.damage(self.path, "Arrow IPC"),
             writing(destination),
             destination.open("xb") as file,
-            self._writer(file, plan) as writer,
+            self._writer(file, output_schema) as writer,
         ):
-            out = BatchWriter(writer, self.scored_schema(plan))
+            out = BatchWriter(writer, self.scored_schema(output_schema))
             texts = self._texts_of(out.queued(self._read(None)), self._text)
             rows = Rebatcher(texts, _cut)
-            added = partial(batches.added_columns, plan=plan)
+            added = partial(batches.added_columns, output_schema=output_schema)
             for batch, cells in second_pass(self.path, rows, lambda texts: texts, results, added):
                 out.add(cells)
                 count += len(batch)
@@ -156,9 +156,9 @@ class ArrowSource:
         """Yield the batches as they stand."""
         return (source.batch for source in self._read(None))
 
-    def scored_schema(self, plan: OutputColumns) -> pa.Schema:
+    def scored_schema(self, output_schema: OutputColumns) -> pa.Schema:
         """Return the input's schema with the appended columns."""
-        return batches.scored_schema(self.schema, plan)
+        return batches.scored_schema(self.schema, output_schema)
 
     def _texts_of(
         self, sources: Iterable[InputBatch], column: batches.Column
@@ -231,9 +231,9 @@ class ArrowSource:
         ):
             yield reader
 
-    def _writer(self, file: Any, plan: OutputColumns) -> Any:
+    def _writer(self, file: Any, output_schema: OutputColumns) -> Any:
         options = pa.ipc.IpcWriteOptions(compression=self._codec)
-        schema = self.scored_schema(plan)
+        schema = self.scored_schema(output_schema)
         if self._is_stream:
             return pa.ipc.new_stream(file, schema, options=options)
         return pa.ipc.new_file(file, schema, options=options, metadata=self._metadata)

@@ -29,21 +29,23 @@ class CsvPair:
         self,
         source: Source | None,
         output: Path,
-        plan: OutputColumns,
+        output_schema: OutputColumns,
         options: CsvOptions,
         kind: Kind | None = None,
     ) -> None:
         self.rejects = self.not_finite = 0
         self._source = source if isinstance(source, CsvSource) else None
-        self._plan = plan
+        self._output_schema = output_schema
         self._kind = kind
         self._columns: dict[str, Rebatcher[Records]] = {}  # of the columns that are asked for
         names = options.columns
         # Its "text" is the label: where that cell begins, the input's record has ended.
         self.scored = CsvSource(
             output,
-            text_column=plan.label_column,
-            options=options if names is None else replace(options, columns=(*names, *plan.names)),
+            text_column=output_schema.label_column,
+            options=options
+            if names is None
+            else replace(options, columns=(*names, *output_schema.names)),
             kind=kind,
             cap=RECORD_CAP + _CELLS,
         )
@@ -52,13 +54,14 @@ class CsvPair:
             delimiter=chr(self.scored.dialect.delimiter),
             columns=None if names is None else self.scored.columns,
         )
-        columns, appended = self.scored.columns, len(plan.names)
-        if columns[-appended:] != plan.names or len(columns) == appended:
-            raise DataError(f"the last columns of {output} are not {', '.join(plan.names)}")
+        columns, names = self.scored.columns, output_schema.names
+        if columns[-len(names) :] != names or len(columns) == len(names):
+            raise DataError(f"the last columns of {output} are not {', '.join(names)}")
 
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the header and the byte-order mark."""
-        if self._source and self.scored.scored_header() != self._source.scored_header(self._plan):
+        source, header = self._source, self.scored.scored_header()
+        if source and header != source.scored_header(self._output_schema):
             yield Finding("header", "the header is not the input's with the appended names")
 
     def input_batches(self) -> Iterator[Records]:
@@ -83,7 +86,7 @@ class CsvPair:
         ]
         scores = []
         cells = self._score_cells(records)
-        for number, name in enumerate(self._plan.names[1:]):
+        for number, name in enumerate(self._output_schema.names[1:]):
             text = pl.Series(name, pl.from_arrow(pc.list_element(cells, number)), dtype=pl.String)
             score = text.cast(pl.Float32, strict=False)
             wrong = score.is_null() & (text != "")
@@ -101,7 +104,7 @@ class CsvPair:
 
         We never write a score in quotes, and a quote makes it no number, so cutting is enough.
         """
-        spans, width = records.spans, len(self._plan.names) - 1
+        spans, width = records.spans, len(self._output_schema.names) - 1
         if not len(records):
             return pa.array([], pa.list_(pa.string()))
         delimiter = chr(self.scored.dialect.delimiter)

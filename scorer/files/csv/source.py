@@ -140,16 +140,16 @@ class CsvSource:
         cell = find_column(self.path, self.columns, column, "--id-column")
         return map(texts_of, self._rows(cell, self._blanks()))
 
-    def check_plan(self, plan: OutputColumns) -> None:
+    def check_output_schema(self, output_schema: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or the file cannot hold it."""
-        plan.check_against(self.columns)
-        plan.check_encoding(self._encoding)
-        for text in (*plan.names, *plan.label_values):
+        output_schema.check_against(self.columns)
+        output_schema.check_encoding(self._encoding)
+        for text in (*output_schema.names, *output_schema.label_values):
             if not self.dialect.can_hold(text):
                 raise UsageError(f"{text!r} cannot be written without quotes", "choose other names")
 
     def write_scored(
-        self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
+        self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
     ) -> int:
         """Write the input's records with their scores to a new file and return the rows.
 
@@ -157,18 +157,18 @@ class CsvSource:
             DataError: the texts are not those that were scored.
             UsageError: a name exists already, or the file's encoding cannot hold it.
         """
-        self.check_plan(plan)
+        self.check_output_schema(output_schema)
         blanks = self._blanks()
         rows = Rebatcher(self._rows(self._text_cell, blanks), Records.rows)
         count = 0
         with write_blocks(destination, self._compression) as sink:
-            sink.write(self.scored_header(plan))
+            sink.write(self.scored_header(output_schema))
             for records, (cells,) in second_pass(
                 self.path,
                 rows,
                 texts_of,
                 results,
-                lambda part: [appended_cells(part, plan, self.dialect)],
+                lambda part: [appended_cells(part, output_schema, self.dialect)],
             ):
                 sink.write(self._encoding.from_utf8(with_cells(records, cells)))
                 count += len(records)
@@ -176,11 +176,12 @@ class CsvSource:
                 sink.write(self._encoding.from_utf8(blanks.tail))
         return count
 
-    def scored_header(self, plan: OutputColumns | None = None) -> bytes:
+    def scored_header(self, output_schema: OutputColumns | None = None) -> bytes:
         """Return the file's beginning as it stands, or with the names of appended columns."""
         content, end = self._head.content, self._head.end
-        added = appended_header(plan, self.dialect) if plan and self._head.named else ""
-        names = added.encode("utf-8")
+        names = b""
+        if output_schema and self._head.named:
+            names = appended_header(output_schema, self.dialect).encode("utf-8")
         return self._encoding.bom + self._encoding.from_utf8(content[:end] + names + content[end:])
 
     def _read_head(self, reader: HeadReader, text_column: str) -> Head:

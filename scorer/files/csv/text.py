@@ -16,6 +16,8 @@ from scorer.files.csv.records import Records
 from scorer.files.source import OutputColumns
 from scorer.records import Answers
 
+_MOST = 1 << 20  # bytes of blank lines that are still an end, so that memory stays flat
+
 
 def texts_of(records: Records) -> pl.Series:
     """Return the text cells' values; an empty cell without quotes is null, `""` is ''."""
@@ -92,23 +94,21 @@ def with_cells(records: Records, cells: pl.Series) -> bytes:
     return joined(content, appended, endings)
 
 
-def appended_cells(part: Answers, plan: OutputColumns, dialect: Dialect) -> pl.Series:
+def appended_cells(part: Answers, output_schema: OutputColumns, dialect: Dialect) -> pl.Series:
     """Return what a window's records get: String [rows], each beginning with a delimiter."""
-    names = tuple(quoted_if_needed(value, dialect) for value in plan.label_values)
+    names = tuple(quoted_if_needed(value, dialect) for value in output_schema.label_values)
     columns = [part.labels(names), decimal(part.best())]
-    columns += [decimal(part.of_class(i)) for i in range(len(plan.score_columns))]
+    columns += [decimal(part.of_class(i)) for i in range(len(output_schema.score_columns))]
     numbered = {str(i): column.fill_null("") for i, column in enumerate(columns)}
     delimiter = chr(dialect.delimiter)
     cells = pl.concat_str([pl.lit(""), *(pl.col(name) for name in numbered)], separator=delimiter)
     return pl.DataFrame(numbered).select(cells.alias("cells")).to_series()
 
 
-def appended_header(plan: OutputColumns, dialect: Dialect) -> str:
+def appended_header(output_schema: OutputColumns, dialect: Dialect) -> str:
     """Return what the header gets."""
-    return "".join(chr(dialect.delimiter) + quoted_if_needed(n, dialect) for n in plan.names)
-
-
-_MOST = 1 << 20  # bytes of blank lines that are still an end, so that memory stays flat
+    names = (quoted_if_needed(name, dialect) for name in output_schema.names)
+    return "".join(chr(dialect.delimiter) + name for name in names)
 
 
 class TrailingBlanks:

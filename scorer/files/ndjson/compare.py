@@ -32,19 +32,20 @@ class NdjsonPair:
         self,
         source: Source | None,
         output: Path,
-        plan: OutputColumns,
+        output_schema: OutputColumns,
         kind: Kind | None = None,
     ) -> None:
         self.rejects = self.not_finite = 0
         self._source = source if isinstance(source, NdjsonSource) else None
         if self._source:
-            self._source.check_plan(plan)  # a line that has one of its names is a reject
-        self._plan = plan
+            # A line that has one of its names is a reject.
+            self._source.check_output_schema(output_schema)
+        self._output_schema = output_schema
         self._keys: dict[str, Keys] = {}  # of the values that are asked for
         # Its "text" is the label, read by the same rules as any text.
-        cap = RECORD_CAP + _MEMBERS
-        self.scored = NdjsonSource(output, text_column=plan.label_column, kind=kind, cap=cap)
-        self._pattern = _pattern(plan)
+        label, cap = output_schema.label_column, RECORD_CAP + _MEMBERS
+        self.scored = NdjsonSource(output, text_column=label, kind=kind, cap=cap)
+        self._pattern = _pattern(output_schema)
 
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the byte-order mark: names belong to the lines."""
@@ -76,11 +77,12 @@ class NdjsonPair:
         missing = found.is_null()
         if missing.true_count:
             row = offset + pc.index(missing, value=True).as_py() + 1
-            text = f"row {row:,} does not end in {', '.join(self._plan.names)} as we write them"
+            names = ", ".join(self._output_schema.names)
+            text = f"row {row:,} does not end in {names} as we write them"
             findings.append(Finding("members", text, missing.true_count))
         nan = pl.Series(pl.from_arrow(missing))
         scores = []
-        for number, name in enumerate(self._plan.names[1:]):
+        for number, name in enumerate(self._output_schema.names[1:]):
             column = pc.struct_field(found, f"score{number}").cast(pa.string())
             spelling = pl.Series(pl.from_arrow(column), dtype=pl.String)
             score = spelling.cast(pl.Float32, strict=False)
@@ -146,12 +148,12 @@ def _as_text(value: Any) -> str | None:
     return text.encode("utf-8", "replace").decode()
 
 
-def _pattern(plan: OutputColumns) -> str:
+def _pattern(output_schema: OutputColumns) -> str:
     """Return a regular expression for what is appended, up to the brace.
 
     Quotes in strings are escaped, so it fits nowhere inside one.
     """
-    label, *scores = (re.escape(spelled(name)) for name in plan.names)
+    label, *scores = (re.escape(spelled(name)) for name in output_schema.names)
     tail = "".join(f",{name}:(?P<score{i}>{_SCORE})" for i, name in enumerate(scores))
     return f"(?P<members>,?{label}:(?:{_LABEL}){tail})$"
 

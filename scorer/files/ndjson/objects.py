@@ -205,12 +205,12 @@ def spelled(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def appended_members(part: Answers, plan: OutputColumns) -> pl.Series:
+def appended_members(part: Answers, output_schema: OutputColumns) -> pl.Series:
     """Return what a window's objects get: String [rows], without the comma in front."""
-    values = [part.labels(tuple(map(spelled, plan.label_values))), decimal(part.best())]
-    values += [decimal(part.of_class(i)) for i in range(len(plan.score_columns))]
+    values = [part.labels(tuple(map(spelled, output_schema.label_values))), decimal(part.best())]
+    values += [decimal(part.of_class(i)) for i in range(len(output_schema.score_columns))]
     parts: list[pl.Expr] = []
-    for number, name in enumerate(plan.names):
+    for number, name in enumerate(output_schema.names):
         key = f"{',' if number else ''}{spelled(name)}:"
         parts += [pl.lit(key), pl.col(str(number)).fill_null("null")]
     numbered = {str(number): column for number, column in enumerate(values)}

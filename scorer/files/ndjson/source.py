@@ -120,17 +120,17 @@ class NdjsonSource:
         values = Values(self.keys_of(column, "--id-column"))
         return map(values.of, self.rows())
 
-    def check_plan(self, plan: OutputColumns) -> None:
+    def check_output_schema(self, output_schema: OutputColumns) -> None:
         """Raise UsageError when one of the first objects has a name already.
 
         A later one that has it is no row; so the names are kept.
         """
-        plan.check_against(self.columns)
-        plan.check_encoding(Encoding(self.encoding))
-        self._keys = TextKeys(self._keys.path, plan.names)
+        output_schema.check_against(self.columns)
+        output_schema.check_encoding(Encoding(self.encoding))
+        self._keys = TextKeys(self._keys.path, output_schema.names)
 
     def write_scored(
-        self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
+        self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
     ) -> int:
         """Write the input's lines with their scores to a new file and return the rows.
 
@@ -138,7 +138,7 @@ class NdjsonSource:
             DataError: the texts are not those that were scored.
             UsageError: a name exists already.
         """
-        self.check_plan(plan)
+        self.check_output_schema(output_schema)
         rows = Rebatcher(self.rows(), Objects.rows)
         count = 0
         with write_blocks(destination, self._compression) as sink:
@@ -148,7 +148,7 @@ class NdjsonSource:
                 rows,
                 lambda each: each.texts,
                 results,
-                lambda part: [appended_members(part, plan)],
+                lambda part: [appended_members(part, output_schema)],
             ):
                 sink.write(with_members(objects, members))
                 count += len(objects)

@@ -128,13 +128,13 @@ class ParquetSource:
         found = batches.find_values(self.path, self.schema, column)
         return (batches.texts_of(found.of(batch)) for batch in self._batches(found))
 
-    def check_plan(self, plan: OutputColumns) -> None:
+    def check_output_schema(self, output_schema: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that Parquet can hold."""
-        plan.check_against(self.columns)
-        plan.check_encoding(Encoding(self.encoding))
+        output_schema.check_against(self.columns)
+        output_schema.check_encoding(Encoding(self.encoding))
 
     def write_scored(
-        self, destination: Path, plan: OutputColumns, results: Iterable[ScoredSlice]
+        self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
     ) -> int:
         """Write the input's rows with their scores to a new file and return their number.
 
@@ -142,8 +142,8 @@ class ParquetSource:
             DataError: the texts are not those that were scored.
             UsageError: a name exists already.
         """
-        self.check_plan(plan)
-        schema = self.scored_schema(plan)
+        self.check_output_schema(output_schema)
+        schema = self.scored_schema(output_schema)
         count = 0
         with (
             batches.damage(self.path, "Parquet"),
@@ -159,7 +159,7 @@ class ParquetSource:
         ):
             groups = RowGroups(writer, schema)
             rows = Rebatcher(groups.measured(self.rows()), batches.cut)
-            added = partial(batches.added_columns, plan=plan)
+            added = partial(batches.added_columns, output_schema=output_schema)
             for batch, cells in second_pass(self.path, rows, self._texts, results, added):
                 groups.add(pa.RecordBatch.from_arrays([*batch.columns, *cells], schema=schema))
                 count += len(batch)
@@ -171,9 +171,9 @@ class ParquetSource:
         """Yield the rows as they stand, in batches that fit the memory."""
         return self._batches(None)
 
-    def scored_schema(self, plan: OutputColumns) -> pa.Schema:
+    def scored_schema(self, output_schema: OutputColumns) -> pa.Schema:
         """Return the input's schema with the appended columns."""
-        return batches.scored_schema(self.schema, plan)
+        return batches.scored_schema(self.schema, output_schema)
 
     def _batches(self, column: batches.Column | None) -> Iterator[pa.RecordBatch]:
         """Yield one column, or all, in batches that fit the memory whatever the row groups are."""
