@@ -87,7 +87,7 @@ def _labels(path: Path) -> dict[str, bytes]:
 
 
 def _done(call: Callable[..., Any], *arguments: Any) -> bool:
-    """Do something that a user or a file system may not be able to; tell whether it was done."""
+    """Do something that a user or a file system may not allow; tell whether it was done."""
     try:
         call(*arguments)
     except OSError as error:

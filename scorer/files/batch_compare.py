@@ -114,7 +114,7 @@ class BatchPair:
     ) -> Iterator[Finding]:
         """Yield the input's columns that hold something else, each column once.
 
-        Where types differ, that has been told.
+        Columns of another type are findings of `columns` already.
         """
         for number, name in enumerate(theirs.schema.names[: self._width]):
             a, b = ours.column(number), theirs.column(number)

@@ -41,7 +41,7 @@ def damage(path: Path, kind: str) -> Iterator[None]:
     except _DAMAGE as error:
         if isinstance(error, MemoryError) and not is_beyond_all(error):
             raise  # the file may be sound: it is memory that is short
-        if is_directory(path):  # which pyarrow tells in its own words
+        if is_directory(path):  # of which pyarrow has words of its own
             raise InputMissing(f"{path} is a directory", "name a file") from error
         words = next(iter(str(error).splitlines()), type(error).__name__)[:_MOST_WORDS]
         raise DataError(

@@ -1,4 +1,4 @@
-"""Stretches of bytes as columns, and columns as bytes: what the text formats share."""
+"""Slices of bytes as columns, and columns as bytes: what the text formats share."""
 
 import numpy as np
 import polars as pl
@@ -62,11 +62,11 @@ def content_of(rows: pa.Array) -> bytes:
 
 
 def not_utf8(data: bytes, starts: Offsets, ends: Offsets, used: int) -> Flags:
-    """Tell which stretches hold a byte sequence that is not UTF-8.
+    """Tell which slices hold a byte sequence that is not UTF-8.
 
     Args:
-        data: Bytes, of which those up to `used` are looked at.
-        starts: Where the stretches start, in order.
+        data: Bytes, of which those up to `used` are checked.
+        starts: Where the slices start, in order.
         ends: Where they end.
         used: Where the last of them ends, at least.
     """

@@ -1,4 +1,4 @@
-"""Finding a column, or a value that lies deeper in one, by its name: `text`, `data.text`."""
+"""Finds a column, or a value inside of one, by its name: `text`, `data.text`."""
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from scorer.hints import options
 
 _SHOWN = 20
 _NAME_SHOWN = 60  # characters of a column's name; a hostile header's may be a MiB
-_COMPARED = 1000  # columns among which the likeliest is looked for
+_COMPARED = 1000  # columns among which the likeliest is searched
 _TEXTS = (
     *("text", "tweet", "full_text", "content", "message", "body"),
     *("comment", "comentario", "mensaje", "review"),
@@ -50,7 +50,7 @@ def find_column(
         name: The one that is wanted.
         option: By which the user names it.
         exact: Blanks and byte-order marks around a name count, as they do in SQL and in Python.
-        nested: Names of what lies inside of columns, which may be meant.
+        nested: Names of values inside of columns, candidates for the hint.
     """
     found = named(columns, name, exact=exact)
     if len(found) == 1:
@@ -68,7 +68,7 @@ def find_column(
 
 
 def or_rather(problem: str, option: str, likely: str | None) -> DataError:
-    """Return the error with the name that is likely to be meant, or with none."""
+    """Return the error with the likely name as a hint, or with none."""
     if likely is None:
         return DataError(problem, f"name one with {option}")
     if not option.startswith("--"):
@@ -83,7 +83,7 @@ def visible(name: str) -> str:
 
 
 def named(columns: Sequence[str], name: str, *, exact: bool = False) -> list[int]:
-    """Return the columns of that name as it stands; only if there is none, those that look so."""
+    """Return the columns of exactly that name; if there are none, those that look the same."""
     found = [i for i, column in enumerate(columns) if column == name]
     if found or exact:
         return found
@@ -107,7 +107,7 @@ def likeliest(
     option: str = "--text-column",
     nested: Sequence[str] = (),
 ) -> str | None:
-    """Return the column, or the name of what lies inside of one, that is likely to be meant."""
+    """Return the likeliest name: of a column, or of a value inside of one."""
     close_to = [column for column in columns[:_COMPARED] if len(column) <= _NAME_SHOWN]
     by_lower = {inner.rpartition(".")[2].lower(): inner for inner in reversed(nested)}
     by_lower |= {inner.lower(): inner for inner in reversed(nested)}

@@ -1,4 +1,4 @@
-"""What comparing an output with its input finds: data, so that all of it can be told."""
+"""What a comparison of an output with its input finds, as data: all of it can be reported."""
 
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ Rows = TypeVar("Rows", bound=Sized)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be."""
+    """A difference between an output and what a run would have written."""
 
-    kind: str  # findings of one kind are told once, with their number
+    kind: str  # findings of one kind are reported once, with their number
     text: str  # a clause about the first of them
     count: int = 1
 

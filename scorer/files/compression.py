@@ -28,7 +28,7 @@ def read_blocks(
 ) -> Iterator[bytes]:
     """Yield the decompressed content in blocks of about a MiB; DataError when it is damaged.
 
-    `reached` hears before each block how many bytes of the file have been read.
+    `reached` is called before each block with the bytes of the file read so far.
     """
     with ExitStack() as stack:
         stack.enter_context(reading(path))

@@ -14,7 +14,7 @@ _SURE = 512  # bytes among which a binary format has such a character
 _JSON_STARTS = ("{", "[")
 _TEXT_NAMES = {"text", "tweet", "full_text", "content", "message", "body"}
 _DELIMITERS = "\t;|,"
-_LINES = 20  # that are looked at
+_LINES = 20  # that are examined
 _SAME = 3  # lines with as many cells that make a table
 
 
@@ -26,7 +26,7 @@ class Content:
     extension: str  # as such files are usually named; empty where no tool helps
 
 
-# Kinds of text: their extensions are those that tell how the text is to be turned into rows.
+# Kinds of text: their extensions name the way to turn the text into rows.
 CSV = Content("CSV", ".csv")
 TSV = Content("TSV", ".tsv")
 NDJSON = Content("NDJSON", ".ndjson")
@@ -102,7 +102,7 @@ def binary_content(head: bytes) -> Content | None:
 
 
 def _is_binary(head: bytes, content: Content) -> bool:
-    """Tell a format from a CSV file whose header begins with ORC or PAR1."""
+    """Tell whether it is the format, and no CSV file whose header begins with ORC or PAR1."""
     return content.extension == ".pdf" or bool(_CONTROL.search(head[:_SURE]))
 
 

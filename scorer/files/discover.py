@@ -1,4 +1,4 @@
-"""Which output each input has, and what belongs to an output by its name."""
+"""The output of each input, and the paths that derive from an output's name."""
 
 import os
 from collections.abc import Sequence

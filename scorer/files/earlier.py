@@ -59,7 +59,7 @@ class Earlier:
 
     @property
     def sha256(self) -> str:
-        """Return what tells it from any other."""
+        """Return its content hash."""
         return str(self._report["output"]["sha256"])
 
     def read(self, directory: Path) -> "EarlierAnswers":

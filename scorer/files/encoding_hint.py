@@ -24,14 +24,14 @@ _ICONV = {
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the bytes of a file look like."""
+    """The encoding that the bytes of a file seem to have."""
 
     codec: str | None  # the likeliest encoding, as Python calls it; None where nothing is likely
     mixed: bool  # most of it is UTF-8 all the same
 
 
 def seen_in(blocks: Iterable[bytes], lost: Iterable[bytes] = ()) -> Seen | None:
-    """Look at the lines that are no UTF-8; None where there are none.
+    """Examine the lines that are no UTF-8; None where there are none.
 
     Args:
         blocks: What the file begins with, unpacked.
@@ -73,7 +73,7 @@ def conversion(path: Path, codec: str) -> str:
 
 
 def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield blocks cut behind a line's end, as far as is looked at."""
+    """Yield blocks cut after a line's end, up to the limit."""
     rest = b""
     size = 0
     for block in blocks:

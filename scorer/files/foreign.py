@@ -1,7 +1,7 @@
 """Files whose content or name is of another format than those that are read: said so, with a way.
 
-A name is not believed before the first bytes were looked at: what is gzip, Parquet or a workbook
-under the name of a CSV file would otherwise be told as a fault of its encoding or its header.
+The first bytes are checked against the name: gzip, Parquet or a workbook under the name of a CSV
+file would otherwise be reported as a fault of its encoding or its header.
 """
 
 import zipfile
@@ -59,7 +59,7 @@ _VAGUE = {
 
 
 def known_format(path: Path, kind: Kind | None = None) -> FileFormat:
-    """Return the format of a local file; what a name does not tell is told by its content.
+    """Return the format of a local file by its name, or raise what its content says.
 
     Raises:
         UsageError: Its extension is none of ours; the message says what the file is.
@@ -75,7 +75,7 @@ def known_format(path: Path, kind: Kind | None = None) -> FileFormat:
 def check_content(
     path: Path, expected: FileFormat, text_column: str, *, stream: bool = False
 ) -> None:
-    """Raise DataError where a file's first bytes are of another format than is expected.
+    """Raise DataError where a file's first bytes are of another format than it should have.
 
     Args:
         path: A regular file.
@@ -141,7 +141,7 @@ def _binary(path: Path, head: bytes) -> Content | None:
 
 
 def _mismatch(head: bytes, whole: bool, kind: Kind, text_column: str) -> Content | None:
-    """Return what content is, if it is surely none of the format that is expected."""
+    """Return what content is, where it is surely not of the wanted format."""
     binary = contents.binary_content(head)
     if binary:
         return None if FORMATS.get(binary.extension) == kind else binary
@@ -206,7 +206,7 @@ def _not_expected(
 
 
 def _unknown(path: Path) -> UsageError | None:
-    """Return what a file whose extension is none of ours is; None where that cannot be told."""
+    """Return what a file whose extension is none of ours is; None where that is not known."""
     head, whole = _head(path, contents.HEAD)
     by_name = _BY_NAME.get(path.suffix.lower())
     binary = _binary(path, head)

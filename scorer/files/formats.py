@@ -125,7 +125,7 @@ def _without_known(name: str) -> str:
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what is not there, what cannot be read twice, or would wait for a writer for ever."""
+    """Raise an error for what is missing, can be read only once, or would block on a writer."""
     with reading(path):
         mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
@@ -148,7 +148,7 @@ def check_stream(path: Path) -> None:
 
 
 def _kept_first(path: Path) -> str:
-    """Return the call that keeps what comes, so that it can be read twice."""
+    """Return the command that spools the stream, so that it can be read twice."""
     kind, reader = "csv", "cat"
     with suppress(UsageError):
         named = format_of(path)

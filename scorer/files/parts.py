@@ -49,7 +49,7 @@ class Checkpoints:
                 return Scores(
                     stored.label_ids, stored.probabilities, counters, lengths, cache_hits=cache_hits
                 )
-        # From here on another thread writes, while this one reads ahead: no second look.
+        # From here on another thread writes while this one reads ahead: never try again.
         self.forget()
         return None
 

@@ -1,4 +1,4 @@
-"""Where an output is to be: all that would keep it from getting its name, found before any work."""
+"""Checks, before any work, of whatever could keep an output from getting its name."""
 
 import ctypes
 import os

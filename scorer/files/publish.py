@@ -178,7 +178,7 @@ def replace_bytes(
         path: The file; a link of this name is replaced itself.
         content: What will be in it.
         temporary: Under which name it is written.
-        beside: The output that it tells of: nobody may read a new file who may not read that.
+        beside: The output that it describes: who may not read that may not read a new file.
     """
     temporary = temporary or temporary_sibling(path)
     replaced = is_trusted(path, beside)

@@ -113,7 +113,7 @@ def _texts(column: pa.ChunkedArray | pa.Array, place: str) -> pl.Series:
         ) from error
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     before = 0
-    for chunk in chunks:  # bytes are not looked at by `validate`
+    for chunk in chunks:  # `validate` does not check bytes
         if (number := batches.first_not_utf8(batches.plain(chunk))) is not None:
             raise DataError(
                 f"{place} are not all UTF-8: item {before + number}, counted from 0, is not",

@@ -1,4 +1,4 @@
-"""More records than are allowed are no rows: the error says what to do about it."""
+"""The error for more rejects than are allowed, with a remedy found in the file."""
 
 from collections.abc import Sequence
 from itertools import islice

@@ -1,4 +1,4 @@
-"""The records that could not become rows, for whoever mends them."""
+"""The log of records that are no rows."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ class RejectLog:
 
 
 def to_line(reject: Reject, encoding: str) -> bytes:
-    """Return the line of a log that tells of a reject."""
+    """Return the line of the log for a reject."""
     return _to_json(_as_json(reject, encoding)).encode("utf-8") + b"\n"
 
 

@@ -1,4 +1,4 @@
-"""How many rows an input will give, found out before they are read."""
+"""Counts or estimates the rows of an input before they are read."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from scorer.files.source import Source
 from scorer.files.storage import reading
 
 _WHOLE = 8 << 20  # bytes of a text file that is read to its end
-_PLACES = 32  # where a larger one is looked at, evenly spread, so that its tweets may change
-_PLACE = 256 << 10  # bytes looked at in each
+_PLACES = 32  # samples of a larger one, evenly spread, as its tweets may change
+_PLACE = 256 << 10  # bytes of each
 _WINDOW = 16_384  # rows
 
 

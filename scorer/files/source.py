@@ -55,7 +55,7 @@ class OutputColumns:
 
     @classmethod
     def recorded(cls, report: Mapping[str, Any]) -> Self:
-        """Return the columns that a run appended, as its report tells."""
+        """Return the columns that a run appended, by its report."""
         options, labels = report["options"], report["labels"]
         spec = OutputSpec(
             options["scores"],
@@ -73,7 +73,7 @@ class OutputColumns:
     def check_against(
         self, columns: Iterable[str], options: str = "--label-column and --score-column"
     ) -> None:
-        """Raise UsageError, which tells of the options, when a name is taken or used twice."""
+        """Raise UsageError, with the options to change, when a name is taken or used twice."""
         given = frozenset(columns)
         taken = set(given)
         for name in self.names:
@@ -126,7 +126,7 @@ class TextDigest:
         self._bytes = hashlib.blake2b(digest_size=16)
 
     def update(self, texts: "pl.Series") -> None:
-        """Add a String series; null and '' are told apart."""
+        """Add a String series; null and '' differ."""
         if texts.is_empty():
             return
         lengths = texts.str.len_bytes().cast(int).fill_null(-1)
@@ -152,7 +152,7 @@ def input_changed(path: Path) -> DataError:
 
 @contextmanager
 def blaming_changes(path: Path, has_changed: Callable[[], bool]) -> Iterator[None]:
-    """Call an input changed that looks damaged because somebody is writing it."""
+    """Report an input as changed where it seems damaged because somebody is writing it."""
     try:
         yield
     except DataError as error:

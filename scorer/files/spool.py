@@ -22,7 +22,7 @@ def keep_texts(reader: Any, path: Path) -> int:
         path: The new file.
 
     Raises:
-        DataError: a text is not valid UTF-8; SQLite does not look.
+        DataError: a text is not valid UTF-8; SQLite does not check.
     """
     count = 0
     with writing(path), path.open("xb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:

@@ -1,4 +1,4 @@
-"""`.OUTPUT.tweetscore/`: what a run leaves to the next one when it does not get to its end.
+"""`.OUTPUT.tweetscore/`: the state of an unfinished run, from which the next one resumes.
 
 ::
 
@@ -108,7 +108,7 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
             yield State(directory, Checkpoints(directory, journal), found["started"], warning)
         except BaseException:
             if not journal.entries and not commit_record_path(output).exists():
-                with suppress(TweetscoreError):  # the error itself matters more than litter
+                with suppress(TweetscoreError):  # the error itself matters more
                     remove_state(output)
             raise
 
@@ -211,7 +211,7 @@ def remove_state(output: Path) -> None:
 
 
 def _clear(output: Path) -> str:
-    """Free the name of the state directory; return what is to be told of it."""
+    """Free the name of the state directory; return a clause where something was moved away."""
     directory = state_directory(output)
     try:
         remove_state(output)

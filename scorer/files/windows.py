@@ -27,7 +27,7 @@ class _Window:
         self._rejects: list[Reject] = []
 
     def add(self, texts: pl.Series, most: int) -> int:
-        """Add rows as far as the window has room for them, `most` in all; return their number."""
+        """Add rows up to the limits of the window, `most` in all; return how many."""
         texts = texts.head(most - self.rows)
         sizes = texts.str.len_bytes().fill_null(0).to_numpy()
         held = self.text_bytes + np.cumsum(sizes, dtype=np.int64)

@@ -36,7 +36,7 @@ BYTES_AT_ONCE = 32 << 20  # bytes of them: a view or a dictionary may repeat a l
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InputBatch:
-    """A record batch of the input, and what it says beside its rows."""
+    """A record batch of the input with its own metadata."""
 
     batch: pa.RecordBatch
     metadata: Mapping[bytes, bytes] | None
@@ -44,7 +44,7 @@ class InputBatch:
 
 
 class BatchWriter:
-    """Puts scores that come in windows beside batches that were cut otherwise."""
+    """Joins scores that come by windows to batches that have other bounds."""
 
     def __init__(self, writer: pa.RecordBatchFileWriter, schema: pa.Schema) -> None:
         self._writer = writer
@@ -252,7 +252,7 @@ def _lengths(texts: pa.Array) -> NDArray[np.int64]:
         return found
     if pa.types.is_integer(texts.type):
         return np.full(len(texts), 8, np.int64)
-    if texts.type in (pa.string_view(), pa.binary_view()):  # pyarrow cannot tell, polars can
+    if texts.type in (pa.string_view(), pa.binary_view()):  # pyarrow cannot measure them
         views = texts.view(pa.binary_view())
         sizes = pl.Series(pl.from_arrow(views), dtype=pl.Binary).bin.size().to_arrow()
     else:
@@ -262,7 +262,7 @@ def _lengths(texts: pa.Array) -> NDArray[np.int64]:
 
 
 def _check_written(destination: Path, rows: int) -> None:
-    """Read the headers of what was written: a last look before it is published."""
+    """Check the headers of what was written before it is published."""
     with reading(destination):
         found = sum(batch.rows for batch in batches_of(destination))
     if found != rows:

@@ -7,7 +7,7 @@ ends its records with CR.
 
 Without quoting, quotes are data wherever they stand, and no cell has a line end.
 
-With escapes, as Spark writes unless it is told otherwise: in a quoted cell `\"` is a quote and
+With escapes, as Spark writes by default: in a quoted cell `\"` is a quote and
 `\\` a backslash; before anything else a backslash is data, and so it is in cells without quotes:
 `\n` is two characters everywhere. A quote in a quoted cell that has no backslash before it ends the
 cell. This is what Spark reads back of what it wrote.

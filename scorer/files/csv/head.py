@@ -222,7 +222,7 @@ class HeadReader:
         return self._split_otherwise(problem, best, text_column)
 
     def _look_for_a_row(self, columns: tuple[str, ...], text_column: str) -> None:
-        """Raise an error that tells of files without a header, where this looks like one."""
+        """Raise an error about files without a header, where this seems to be one."""
         if named(columns, text_column) or likeliest(columns, text_column):
             return
         if any(map(_LIKE_VALUE.fullmatch, columns)):

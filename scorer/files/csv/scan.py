@@ -1,9 +1,9 @@
 """Many records of CSV at once: offsets of records and of one cell, with numpy.
 
 As long as quotes are well-formed, a byte is inside a quoted cell exactly when the number of quotes
-before it is odd. So: take the parity of the quotes, look for the first quote that breaks the rules
+before it is odd. So: take the parity of the quotes, find the first quote that breaks the rules
 under this reading, and believe everything before it. A quote behind a backslash that escapes it is
-data, in quoted cells and in others. Without quoting there is nothing to look for.
+data, in quoted cells and in others. Without quoting there is nothing to find.
 """
 
 from dataclasses import dataclass

@@ -37,7 +37,7 @@ from scorer.hints import options as as_typed
 from scorer.records import TextWindow
 from scorer.run_options import CsvOptions, Kind
 
-_SPREAD = 1_000  # rows of several lines that are looked at
+_SPREAD = 1_000  # rows of several lines that are examined
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
 
 
@@ -57,7 +57,7 @@ class CsvSource:
         options = options or CsvOptions()
         self._options = options
         self._text_column = text_column
-        self._spread = self._merged = 0  # rows of several lines looked at, and what was seen
+        self._spread = self._merged = 0  # rows of several lines: examined, maybe several rows
         file_format = format_of(path, kind)
         self._kind = kind
         self.path = path

@@ -1,4 +1,4 @@
-"""Texts out of blocks of records, and records with cells appended.
+"""Columns of texts from records, and records with cells appended.
 
 Blank lines at the end of a file are no records, and are passed on as they are.
 """
@@ -36,7 +36,7 @@ def texts_of(records: Records) -> pl.Series:
 
 
 def merged_rows(records: Records, cells: int, most: int) -> tuple[int, int]:
-    """Return how many records of several lines may be several rows, and how many were looked at.
+    """Return how many records of several lines may be several rows, and how many were examined.
 
     Each of their lines has as many cells as a row: with tabs, or in four columns and more, the
     lines of a tweet do not. Then quotes may be data that have merged them.
@@ -44,7 +44,7 @@ def merged_rows(records: Records, cells: int, most: int) -> tuple[int, int]:
     Args:
         records: Rows, as they come from the splitter.
         cells: How many each has.
-        most: How many records of several lines are looked at.
+        most: How many records of several lines are examined.
     """
     spans, dialect = records.spans, records.dialect
     delimiter, ending = bytes([dialect.delimiter]), bytes([dialect.ending])

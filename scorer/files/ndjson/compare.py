@@ -110,7 +110,7 @@ class NdjsonPair:
     def differences(self, ours: Objects, theirs: Objects, offset: int) -> Iterator[Finding]:
         """Yield where the line without the members, or what follows the brace, is not the input's.
 
-        A line that does not end in such members has been told.
+        A line that does not end in such members is a finding of `answers` already.
         """
         members = pc.struct_field(self._found(ours), "members")
         added = pc.binary_length(members).fill_null(0).to_numpy(zero_copy_only=False)

@@ -69,7 +69,7 @@ class NdjsonSource:
     def _find_columns(self, text_column: str) -> tuple[str, ...]:
         """Return the keys of the first objects, in the order in which they come up.
 
-        A text that is missing is null. Missing from all of them, it was meant to have another name.
+        A text that is missing is null. Missing from all of them, it must have another name.
         """
         only_objects: dict[str, bool] = {}
         for members in self._first_objects():

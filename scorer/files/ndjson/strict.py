@@ -75,7 +75,7 @@ class _Number(str):
 
 
 class _NotFinite(str):
-    """NaN, Infinity or -Infinity: not JSON, but nothing else can be meant."""
+    """NaN, Infinity or -Infinity: not JSON, but unambiguous."""
 
     __slots__ = ()
 

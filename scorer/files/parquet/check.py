@@ -3,7 +3,7 @@
 A reader's memory is the pages that it holds, one of each column, and the rows that it has
 decoded. A file of a few hundred bytes can make both as large as it likes: by pages that expand,
 by a dictionary whose one long value is repeated for ever, by values that repeat the beginning of
-the last one. The page headers tell: batches are cut to fit, and a file is refused only where
+the last one. The page headers say: batches are cut to fit, and a file is refused only where
 what must be in memory at once is too much.
 """
 
@@ -29,7 +29,7 @@ _MOST_NESTED = 1 << 30  # bytes of a chunk of lists that may be far smaller in t
 _HONEST = 64  # times that lists may be larger in memory than in the file
 
 _MiB = 1 << 20
-_MOST_COUNTED = 1 << 20  # values of a dictionary that are looked at one by one
+_MOST_COUNTED = 1 << 20  # values of a dictionary that are measured one by one
 
 # By the numbers of the format.
 _WIDTHS = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8}  # bytes of a value in memory

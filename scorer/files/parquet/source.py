@@ -64,10 +64,10 @@ class RowGroups:
     def add(self, batch: pa.RecordBatch) -> None:
         """Take the next rows; whole row groups are written at once."""
         while self._at + len(batch) >= (end := self._end()):
-            room = end - self._at
-            self._hold(batch.slice(0, room))
+            fitting = end - self._at
+            self._hold(batch.slice(0, fitting))
             self.flush()
-            batch = batch.slice(room)
+            batch = batch.slice(fitting)
         self._hold(batch)
 
     def flush(self) -> None:
@@ -89,7 +89,7 @@ class RowGroups:
 
 
 def check_written(destination: Path, rows: int) -> None:
-    """Read the footer of what was written: a last look before it is published."""
+    """Check the footer of what was written before it is published."""
     with reading(destination), pq.ParquetFile(destination) as file:
         if file.metadata.num_rows != rows:
             raise StorageError(
