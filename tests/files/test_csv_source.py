@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DataError, InputMissing, UsageError
-from scorer.files import windows as file_windows
+from scorer.files import cells as file_cells
 from scorer.files.csv import source as csv_source
 from scorer.files.opening import open_source
 from scorer.files.source import RECORD_CAP, OutputColumns
@@ -230,7 +230,7 @@ def test_a_flood_of_rejects_ends_windows_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory stays flat in a file of nothing but rejects; no reject is lost."""
-    monkeypatch.setattr(file_windows, "REJECTS_HELD", 100)
+    monkeypatch.setattr(file_cells, "REJECTS_HELD", 100)
     path = tmp_path / "in.csv"
     path.write_bytes(b"n,text\n" + b"broken line\n" * 1000)
     windows = list(open_source(path).windows(10))
@@ -332,7 +332,7 @@ def test_long_texts_end_windows_early(tmp_path: Path, monkeypatch: pytest.Monkey
     """A window holds so many bytes of text and one more row, whatever the rows that it may have."""
     path = tmp_path / "in.csv"
     path.write_bytes(b"id,text\n" + b"".join(b"%d,%s\n" % (n, b"x" * n) for n in range(9)))
-    monkeypatch.setattr(file_windows, "TEXTS_HELD", 10)
+    monkeypatch.setattr(file_cells, "TEXTS_HELD", 10)
     windows = list(open_source(path).windows(100))
     assert [window.texts.str.len_bytes().to_list() for window in windows] == [
         [None, 1, 2, 3, 4, 5], [6, 7], [8],

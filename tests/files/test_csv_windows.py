@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scorer.files import windows as csv_windows
+from scorer.files import cells
 from scorer.files.csv import source as csv_source
 from scorer.files.csv.dialect import Dialect
 from scorer.files.csv.records import RecordSplitter
@@ -57,7 +57,7 @@ def test_rejects_end_a_window_when_they_reach_a_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, sizes: list[int]
 ) -> None:
     """Each counts as its own three bytes and five hundred more."""
-    monkeypatch.setattr(csv_windows, "REJECTS_HELD", held)
+    monkeypatch.setattr(cells, "REJECTS_HELD", held)
     (path := tmp_path / "in.csv").write_bytes(b"n,text\n" + b"bad\n" * 5)
     assert [len(window.rejects) for window in open_source(path).windows(9)] == sizes
 

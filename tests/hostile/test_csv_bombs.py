@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scorer.errors import DataError
-from scorer.files import windows as file_windows
+from scorer.files import cells
 from scorer.files.csv import records as csv_records
 from scorer.files.csv.dialect import Failure, Record, read_record
 from scorer.files.csv.scan import Spans, scan
@@ -140,7 +140,7 @@ def test_a_window_of_the_longest_tweets_does_not_fill_the_memory(tmp_path: Path)
 
 def test_windows_of_long_texts_end_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No text is lost or doubled where bytes end a window, wherever blocks were cut."""
-    monkeypatch.setattr(file_windows, "TEXTS_HELD", 100)
+    monkeypatch.setattr(cells, "TEXTS_HELD", 100)
     (path := tmp_path / "in.csv").write_bytes(
         b"text\n" + b"".join(b"%s\n" % (b"x" * (n % 60)) for n in range(500))
     )

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from scorer.errors import DataError, UsageError
+from scorer.files.cells import TextBatch, cut_windows
 from scorer.files.columns import find_column
 from scorer.files.compression import read_blocks, write_blocks
 from scorer.files.csv.head import Head, HeadReader
@@ -32,7 +33,6 @@ from scorer.files.source import (
     second_pass,
 )
 from scorer.files.transcode import find_encoding, is_foreign_utf8
-from scorer.files.windows import TextBatch, cut_windows
 from scorer.hints import options as as_typed
 from scorer.records import TextWindow
 from scorer.run_options import CsvOptions, Kind

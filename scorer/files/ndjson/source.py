@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from scorer.files.cells import is_utf8
+from scorer.files.cells import TextBatch, cut_windows, is_utf8
 from scorer.files.columns import Inside, Keys, find_keys, no_text
 from scorer.files.compression import read_blocks, write_blocks
 from scorer.files.formats import format_of
@@ -30,7 +30,6 @@ from scorer.files.source import (
     second_pass,
 )
 from scorer.files.transcode import Encoding
-from scorer.files.windows import TextBatch, cut_windows
 from scorer.records import TextWindow
 from scorer.run_options import Kind
 
