@@ -1,1 +1,1 @@
-"""Reads and writes files: discover, CSV and Parquet, parts, rejects, publish."""
+"""Files: formats that are read and written, durable state, outputs that are read again."""

@@ -1,4 +1,4 @@
-"""Whose a file is and who may read it: kept when a new file takes the place of an old one."""
+"""Keeps a file's owner, mode and access list when a new file replaces it."""
 
 import errno
 import os

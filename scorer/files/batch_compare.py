@@ -1,4 +1,4 @@
-"""Parquet and Arrow IPC: schema, metadata and every value, NaN bits and all."""
+"""Compares Parquet and Arrow IPC: schema, metadata and every value, NaN bits and all."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol

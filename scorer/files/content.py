@@ -1,4 +1,4 @@
-"""What the first bytes of a file say of its content, whatever its name says. Pure."""
+"""Detects the format of a file by its first bytes, whatever its name. Pure."""
 
 import codecs
 import json

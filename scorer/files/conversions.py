@@ -1,4 +1,4 @@
-"""Commands that lead from content that is not read to rows that are. Nothing is run here."""
+"""Commands that convert content of other formats to rows that can be read; none is run here."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""An output of an earlier run, read for its answers, and those found again for an input's rows.
+"""An earlier output's answers, found again for the rows of an input.
 
 A row is known by its id and its text. Two hashes of 64 bits stand for them: one of both, by which
 rows are found, and one of the text alone, which must be the same too. Their seed is drawn for

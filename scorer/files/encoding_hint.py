@@ -1,4 +1,4 @@
-"""What to do about a file whose bytes are no UTF-8: the option, or a command that converts it."""
+"""The remedy for a file that is not UTF-8: the option, or a command that converts it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

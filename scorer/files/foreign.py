@@ -1,4 +1,4 @@
-"""Files whose content or name is of another format than those that are read: said so, with a way.
+"""Errors for files of a format that is not read, with a command that converts them.
 
 The first bytes are checked against the name: gzip, Parquet or a workbook under the name of a CSV
 file would otherwise be reported as a fault of its encoding or its header.

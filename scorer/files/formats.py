@@ -131,7 +131,7 @@ def check_regular(path: Path) -> None:
     if stat.S_ISDIR(mode):
         raise InputMissing(f"{path} is a directory", "name a file")
     if kind := kind_of(mode):
-        raise DataError(f"{path} is {kind}, not a regular file", _kept_first(path))
+        raise DataError(f"{path} is {kind}, not a regular file", _spool_command(path))
 
 
 def check_stream(path: Path) -> None:
@@ -144,10 +144,10 @@ def check_stream(path: Path) -> None:
         mode = path.stat().st_mode
     kind = kind_of(mode)
     if kind and not stat.S_ISDIR(mode):
-        raise UsageError(f"{path} is {kind}, not a regular file", _kept_first(path))
+        raise UsageError(f"{path} is {kind}, not a regular file", _spool_command(path))
 
 
-def _kept_first(path: Path) -> str:
+def _spool_command(path: Path) -> str:
     """Return the command that spools the stream, so that it can be read twice."""
     kind, reader = "csv", "cat"
     with suppress(UsageError):

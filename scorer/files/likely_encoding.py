@@ -1,4 +1,4 @@
-"""Which encoding bytes that are no UTF-8 seem to have: for a hint, never for reading.
+"""Guesses the encoding of bytes that are not UTF-8: for a hint, never for reading.
 
 Each candidate is a language and a code page that it is written with: the one whose letters are
 most of what lies beyond ASCII is the likeliest. Of East Asian encodings, which need more than one

@@ -1,4 +1,4 @@
-"""One writer per output: a lock that the kernel takes back from a process that dies."""
+"""One writer per output: a lock that the kernel releases when its process dies."""
 
 import errno
 import fcntl

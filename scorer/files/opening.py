@@ -1,4 +1,4 @@
-"""Opens an input by its format."""
+"""Opens an input by its format, after its content was checked."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The rows of an output: what was appended, and whether the other columns are the input's.
+"""The rows of an output: what was appended, and whether the rest is the input's.
 
 The output and its input are read once, in step; memory is a batch of each, however long they are.
 """

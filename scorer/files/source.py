@@ -1,4 +1,4 @@
-"""What a format is to the rest of the program, and the second pass that all formats share."""
+"""The interface of a format, and the second pass that all formats share."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized

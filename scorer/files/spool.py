@@ -1,4 +1,4 @@
-"""Texts of a database on their way through a run of files, and the answers on their way back."""
+"""Texts of a database as a file for a run, and the scored file as answers for the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The operating system's errors in words, with the exit code that cron reads."""
+"""Turns the operating system's errors into errors of ours, with words and an exit code."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Encodings: everything is split as UTF-8, and goes back to the file's own bytes.
+"""Encodings: content is decoded to UTF-8 for reading, and written as the file's own bytes.
 
 A byte that is not the encoding becomes a sequence that is not UTF-8 either (a surrogate), so that
 there is one check for all encodings, and comes back as the byte that it was.

@@ -1,4 +1,4 @@
-"""What an Arrow IPC file says of itself, read before pyarrow reads it.
+"""The headers of an Arrow IPC file, checked before pyarrow reads it.
 
 A reader's memory is a record batch and the dictionaries. A file of a few hundred bytes can claim
 that they are as large as it likes, by numbers or by buffers that expand, and a stream that was cut
@@ -18,7 +18,7 @@ from scorer.files.storage import reading
 
 
 class Table:
-    """A table in such bytes; struct.error or ValueError where there is none.
+    """A table of FlatBuffers; struct.error or ValueError where the bytes are none.
 
     Offsets are taken as they come: whatever a forged one leads to is read as numbers, and no more
     than the bytes that are there.
@@ -103,7 +103,7 @@ class _Message:
 
 
 def is_stream(path: Path) -> bool:
-    """Tell a stream from a file of the file format; DataError where it is neither."""
+    """Tell whether it is a stream, not of the file format; DataError where it is neither."""
     with reading(path), path.open("rb") as file:
         start = file.read(len(MAGIC))
     if not start:
@@ -114,7 +114,7 @@ def is_stream(path: Path) -> bool:
 
 
 def batches_of(path: Path) -> Iterator[Batch]:
-    """Yield what each record batch says of itself, when all before it can be read.
+    """Yield the header of each record batch, as soon as all before it can be read.
 
     Raises:
         DataError: headers are damaged, the end is missing, or bounded reading is impossible.

@@ -1,4 +1,4 @@
-"""CSV and TSV: an output record must begin with the bytes of the input's record."""
+"""Compares CSV and TSV: an output record must begin with the bytes of the input's record."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How a CSV file begins: a sep= line, its header, and the delimiter that these show.
+"""Reads the beginning of a CSV file: a sep= line, the header, and the delimiter they show.
 
 Without an option, the delimiter is that of a line `sep=;` as Excel knows it, else the one of
 `, ; TAB |` under which, alone of the four, the header has the text column, else the extension's.

@@ -103,7 +103,7 @@ class RecordSplitter:
     def _structure(
         self, data: bytes, start: int, final: bool
     ) -> tuple[Spans, list[_Lost], int, bool]:
-        """Return what lies from `start` on, where it ends, and whether there may be more."""
+        """Return the records from `start` on, where they end, and whether there may be more."""
         array = np.frombuffer(data, np.uint8)
         parts: list[Spans] = []
         lost: list[_Lost] = []
@@ -148,7 +148,7 @@ class RecordSplitter:
     def _read_singly(
         self, data: bytes, at: int, final: bool, parts: list[Spans], lost: list[_Lost]
     ) -> int:
-        """Read the next few records by the book, as far as they can be judged already."""
+        """Read the next few records strictly, as far as they are complete."""
         found: list[tuple[int, Record]] = []
         for _ in range(self._run):
             limit = self._limit(data, at, final)

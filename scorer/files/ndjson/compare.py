@@ -1,4 +1,4 @@
-"""NDJSON: an output line must be the input's line with the appended members in it."""
+"""Compares NDJSON: an output line must be the input's line with the appended members in it."""
 
 import json
 import re
@@ -53,7 +53,7 @@ class NdjsonPair:
             yield Finding("mark", "the byte-order mark is not the input's")
 
     def input_batches(self) -> Iterator[Objects]:
-        """Yield the input's rows, and count what a report counts of them."""
+        """Yield the input's rows, and count rejects and constants that are no JSON."""
         for rows in self._source.rows() if self._source else ():
             self.rejects += len(rows.rejects)
             self.not_finite += int(rows.not_finite.sum())

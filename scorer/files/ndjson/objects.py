@@ -1,4 +1,4 @@
-"""Many lines of NDJSON at once: by msgspec where all is well, strictly where there is a doubt.
+"""Rows from many lines of NDJSON: by msgspec where all is well, strictly in case of doubt.
 
 Also the values of one key among rows, and rows with members appended.
 """

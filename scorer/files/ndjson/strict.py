@@ -140,7 +140,7 @@ def text_or_number(line: bytes, path: Keys) -> str | None:
 
 
 def _value(members: Members, path: Keys) -> Any:
-    """Return what is at the end of a path, None where it breaks off, or why there is no telling."""
+    """Return what is at the end of a path, None where it breaks off, or why that is not known."""
     value: Any = members
     for number, key in enumerate(path):
         if value is None:

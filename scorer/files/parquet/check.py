@@ -1,4 +1,4 @@
-"""How many rows of a Parquet row group can be read at once, found before any is read.
+"""Finds how many rows of a Parquet row group can be read at once, before any is read.
 
 A reader's memory is the pages that it holds, one of each column, and the rows that it has
 decoded. A file of a few hundred bytes can make both as large as it likes: by pages that expand,

@@ -16,7 +16,7 @@ _DEEPEST = 16  # structs and lists in each other; Parquet's are six deep
 
 
 class Compact:
-    """A reader of such bytes; IndexError where they end too early, ValueError if they are none."""
+    """A reader of Thrift; IndexError where the bytes end too early, ValueError if they are none."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data

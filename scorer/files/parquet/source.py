@@ -36,7 +36,7 @@ WRITE_BATCH = 128  # rows, and so values that make a page at once: they may be l
 
 
 class RowGroups:
-    """Collects batches and writes them in row groups of one size, whatever the windows were."""
+    """Collects batches and writes them in row groups of one size, whatever the windows are."""
 
     def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._writer = writer
