@@ -1,7 +1,7 @@
 """Compares Parquet and Arrow IPC: schema, metadata and every value, NaN bits and all."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -10,23 +10,9 @@ import pyarrow.compute as pc
 from scorer.errors import DataError
 from scorer.files import batches
 from scorer.files.compare import Compared, Finding
-from scorer.files.source import OutputColumns, Source
+from scorer.files.source import OutputColumns
 
 _BITS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
-
-
-class BatchSource(Source, Protocol):
-    """An input of record batches."""
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The schema, metadata and all."""
-
-    def rows(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows as they stand."""
-
-    def scored_schema(self, output_schema: OutputColumns) -> pa.Schema:
-        """Return the schema with the appended columns."""
 
 
 class BatchPair:
@@ -35,7 +21,10 @@ class BatchPair:
     rejects = not_finite = 0
 
     def __init__(
-        self, source: BatchSource | None, scored: BatchSource, output_schema: OutputColumns
+        self,
+        source: batches.BatchSource | None,
+        scored: batches.BatchSource,
+        output_schema: OutputColumns,
     ) -> None:
         self._source = source
         self._output_schema = output_schema

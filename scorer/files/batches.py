@@ -1,5 +1,6 @@
 """Record batches: what Parquet and Arrow IPC share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ import pyarrow as pa
 
 from scorer.errors import DataError, InputMissing
 from scorer.files.columns import Inside, Keys, find_keys, no_text
-from scorer.files.source import OutputColumns
+from scorer.files.source import NOTHING_FOUND, OutputColumns, ScoredSlice
 from scorer.files.storage import is_directory
+from scorer.files.transcode import Encoding
 from scorer.memory import is_beyond_all
-from scorer.records import Answers
+from scorer.records import Answers, TextWindow
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
@@ -210,6 +212,62 @@ def cut_texts(batches: "Iterable[pl.Series]", rows: int) -> "Iterator[pl.Series]
 def cut(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
     """Return some of the rows."""
     return batch.slice(start, stop - start)
+
+
+class BatchSource(ABC):
+    """An input of record batches."""
+
+    found = NOTHING_FOUND
+    remarks: tuple[str, ...] = ()
+    encoding = "utf-8"
+    format: str
+    path: Path
+    schema: pa.Schema  # metadata and all
+    columns: tuple[str, ...]
+    _text: Column
+
+    @abstractmethod
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as they stand, in batches that fit the memory."""
+
+    @abstractmethod
+    def write_scored(
+        self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
+    ) -> int:
+        """Write the input's rows with their scores to a new file and return their number.
+
+        Raises:
+            DataError: the texts are not those that were scored.
+            UsageError: a name exists already.
+        """
+
+    @abstractmethod
+    def _texts(self, column: Column) -> "Iterator[pl.Series]":
+        """Yield the values of a column as text, in series that fit the memory."""
+
+    def windows(self, rows: int) -> Iterator[TextWindow]:
+        """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
+        offset = 0
+        for window in cut_texts(self._texts(self._text), rows):
+            yield TextWindow(offset, window)
+            offset += len(window)
+
+    def values(self, column: str) -> "Iterator[pl.Series]":
+        """Return the values of a column of text or whole numbers in batches."""
+        return self._texts(find_values(self.path, self.schema, column))
+
+    def check_output_schema(self, output_schema: OutputColumns) -> None:
+        """Raise UsageError when a name exists already, or is no text that the file can hold."""
+        output_schema.check_against(self.columns)
+        output_schema.check_encoding(Encoding(self.encoding))
+
+    def scored_schema(self, output_schema: OutputColumns) -> pa.Schema:
+        """Return the input's schema with the appended columns."""
+        return scored_schema(self.schema, output_schema)
+
+    def _option(self, column: Column) -> str:
+        """Return the option by which the user names a column."""
+        return "--text-column" if column == self._text else "--id-column"
 
 
 def scored_schema(schema: pa.Schema, output_schema: OutputColumns) -> pa.Schema:

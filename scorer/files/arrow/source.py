@@ -18,7 +18,6 @@ from scorer.errors import DataError, StorageError
 from scorer.files import batches
 from scorer.files.arrow.messages import batches_of, is_stream
 from scorer.files.source import (
-    NOTHING_FOUND,
     OutputColumns,
     Rebatcher,
     ScoredSlice,
@@ -26,8 +25,6 @@ from scorer.files.source import (
     second_pass,
 )
 from scorer.files.storage import reading, writing
-from scorer.files.transcode import Encoding
-from scorer.records import TextWindow
 
 MOST_TEXT = 256 << 20  # bytes of one text
 TEXTS_AT_ONCE = 16_384  # texts that are taken out of a batch at once, where they are not too large
@@ -85,13 +82,10 @@ class BatchWriter:
         self._cells, self._rows = [], 0
 
 
-class ArrowSource:
+class ArrowSource(batches.BatchSource):
     """One Arrow IPC file, of the file format or a stream."""
 
     format = "arrow"
-    found = NOTHING_FOUND
-    remarks: tuple[str, ...] = ()
-    encoding = "utf-8"
 
     def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:
         self.path = path
@@ -106,33 +100,10 @@ class ArrowSource:
             self.columns: tuple[str, ...] = tuple(self.schema.names)  # may be no text at all
             self._text = batches.find_text(path, self.schema, text_column)
 
-    def windows(self, rows: int) -> Iterator[TextWindow]:
-        """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
-        texts = self._texts_of(self._read(self._text), self._text)
-        offset = 0
-        for window in batches.cut_texts(texts, rows):
-            yield TextWindow(offset, window)
-            offset += len(window)
-
-    def values(self, column: str) -> Iterator[pl.Series]:
-        """Return the values of a column of text or whole numbers in batches."""
-        found = batches.find_values(self.path, self.schema, column)
-        return self._texts_of(self._read(found), found)
-
-    def check_output_schema(self, output_schema: OutputColumns) -> None:
-        """Raise UsageError when a name exists already, or is no text that Arrow can hold."""
-        output_schema.check_against(self.columns)
-        output_schema.check_encoding(Encoding(self.encoding))
-
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
     ) -> int:
-        """Write the input's batches with their scores to a new file and return the rows.
-
-        Raises:
-            DataError: the texts are not those that were scored.
-            UsageError: a name exists already.
-        """
+        """Write the input's batches with their scores to a new file and return the rows."""
         self.check_output_schema(output_schema)
         count = 0
         with (
@@ -156,15 +127,14 @@ class ArrowSource:
         """Yield the batches as they stand."""
         return (source.batch for source in self._read(None))
 
-    def scored_schema(self, output_schema: OutputColumns) -> pa.Schema:
-        """Return the input's schema with the appended columns."""
-        return batches.scored_schema(self.schema, output_schema)
+    def _texts(self, column: batches.Column) -> Iterator[pl.Series]:
+        """Yield the values of a column as text, in series that fit the memory."""
+        return self._texts_of(self._read(column), column)
 
     def _texts_of(
         self, sources: Iterable[InputBatch], column: batches.Column
     ) -> Iterator[pl.Series]:
-        """Yield the values of a column in series that fit the memory."""
-        option = "--text-column" if column == self._text else "--id-column"
+        option = self._option(column)
         for source in sources:
             texts = column.of(source.batch)
             lengths = _lengths(texts)

@@ -15,7 +15,6 @@ from scorer.files import batches
 from scorer.files.parquet.check import reading_plans
 from scorer.files.parquet.pages import groups_of
 from scorer.files.source import (
-    NOTHING_FOUND,
     OutputColumns,
     Rebatcher,
     ScoredSlice,
@@ -23,8 +22,6 @@ from scorer.files.source import (
     second_pass,
 )
 from scorer.files.storage import reading, writing
-from scorer.files.transcode import Encoding
-from scorer.records import TextWindow
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
@@ -98,13 +95,10 @@ def check_written(destination: Path, rows: int) -> None:
             )
 
 
-class ParquetSource:
+class ParquetSource(batches.BatchSource):
     """One Parquet file."""
 
     format = "parquet"
-    found = NOTHING_FOUND
-    remarks: tuple[str, ...] = ()
-    encoding = "utf-8"
 
     def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:
         self.path = path
@@ -115,33 +109,10 @@ class ParquetSource:
             self.columns: tuple[str, ...] = tuple(self.schema.names)
         self._text = batches.find_text(path, self.schema, text_column)
 
-    def windows(self, rows: int) -> Iterator[TextWindow]:
-        """Yield the texts in windows of `rows` rows, fewer where they are long: memory flat."""
-        texts = map(self._texts, self._batches(self._text))
-        offset = 0
-        for window in batches.cut_texts(texts, rows):
-            yield TextWindow(offset, window)
-            offset += len(window)
-
-    def values(self, column: str) -> "Iterator[pl.Series]":
-        """Return the values of a column of text or whole numbers in batches."""
-        found = batches.find_values(self.path, self.schema, column)
-        return (batches.texts_of(found.of(batch)) for batch in self._batches(found))
-
-    def check_output_schema(self, output_schema: OutputColumns) -> None:
-        """Raise UsageError when a name exists already, or is no text that Parquet can hold."""
-        output_schema.check_against(self.columns)
-        output_schema.check_encoding(Encoding(self.encoding))
-
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
     ) -> int:
-        """Write the input's rows with their scores to a new file and return their number.
-
-        Raises:
-            DataError: the texts are not those that were scored.
-            UsageError: a name exists already.
-        """
+        """Write the input's rows with their scores to a new file and return their number."""
         self.check_output_schema(output_schema)
         schema = self.scored_schema(output_schema)
         count = 0
@@ -160,7 +131,7 @@ class ParquetSource:
             groups = RowGroups(writer, schema)
             rows = Rebatcher(groups.measured(self.rows()), batches.cut)
             added = partial(batches.added_columns, output_schema=output_schema)
-            for batch, cells in second_pass(self.path, rows, self._texts, results, added):
+            for batch, cells in second_pass(self.path, rows, self._texts_in, results, added):
                 groups.add(pa.RecordBatch.from_arrays([*batch.columns, *cells], schema=schema))
                 count += len(batch)
             groups.flush()
@@ -170,10 +141,6 @@ class ParquetSource:
     def rows(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows as they stand, in batches that fit the memory."""
         return self._batches(None)
-
-    def scored_schema(self, output_schema: OutputColumns) -> pa.Schema:
-        """Return the input's schema with the appended columns."""
-        return batches.scored_schema(self.schema, output_schema)
 
     def _batches(self, column: batches.Column | None) -> Iterator[pa.RecordBatch]:
         """Yield one column, or all, in batches that fit the memory whatever the row groups are."""
@@ -202,11 +169,15 @@ class ParquetSource:
 
     def _check_texts(self, batch: pa.RecordBatch, column: batches.Column, offset: int) -> None:
         """Raise DataError where bytes are no UTF-8: a reader of Parquet takes them on trust."""
-        option = "--text-column" if column == self._text else "--id-column"
+        option = self._option(column)
         batches.check_utf8(column.of(batch), column, self.path, offset, option)
 
-    def _texts(self, batch: pa.RecordBatch) -> "pl.Series":
+    def _texts_in(self, batch: pa.RecordBatch) -> "pl.Series":
         return batches.texts_of(self._text.of(batch))
+
+    def _texts(self, column: batches.Column) -> "Iterator[pl.Series]":
+        """Yield the values of a column as text, in series that fit the memory."""
+        return (batches.texts_of(column.of(batch)) for batch in self._batches(column))
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
