@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from scorer.errors import UsageError
-from scorer.files.inputs import partition_keys
 from scorer.files.opening import open_source
+from scorer.files.patterns import partition_keys
 from scorer.files.source import OutputColumns, Source
 from scorer.files.storage import reading
 from scorer.label_names import renamed

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from scorer.errors import UsageError
 from scorer.files.foreign import known_format
-from scorer.files.formats import check_output, check_stream, default_name, format_of
-from scorer.files.inputs import Inputs
+from scorer.files.formats import Place, check_output, check_stream, default_name, format_of
+from scorer.files.inputs import Found, Input, Inputs
 from scorer.files.storage import exists, is_directory
 from scorer.run_options import Kind
+
+P = TypeVar("P", bound=Place)
 
 
 def resolved(output: Path) -> Path:
@@ -18,7 +21,7 @@ def resolved(output: Path) -> Path:
     return Path(os.path.realpath(output)) if is_link else output
 
 
-def default_output(source: Path, kind: Kind | None = None) -> Path:
+def default_output(source: P, kind: Kind | None = None) -> P:
     """Return NAME.scored.EXT beside the input: x.csv.gz gives x.scored.csv.gz."""
     return source.with_name(default_name(source.name, format_of(source, kind)))
 
@@ -74,36 +77,50 @@ def plan_outputs(
     for path in inputs.files:
         check_stream(path)
         known_format(path, kind)
+    outputs = outputs_of(inputs, output, kind)
+    check_pairs(inputs.files, outputs, kind)
+    return list(zip(inputs.files, outputs, strict=True))
+
+
+def outputs_of(inputs: Found[P], output: Path | None, kind: Kind | None) -> list[P | Path]:
+    """Return the output of each input: beside it, or where a file or a directory was named."""
     if output is None:
-        pairs = [(path, default_output(path, kind)) for path in inputs.files]
-    elif not inputs.several and not is_directory(output):
-        pairs = [(path, output) for path in inputs.files]
-    elif exists(output) and not is_directory(output):
+        return [default_output(each.place, kind) for each in inputs.inputs]
+    if not inputs.several and not is_directory(output):
+        return [output for _ in inputs.inputs]
+    if exists(output) and not is_directory(output):
         raise UsageError(f"{output} is a file", "several inputs need a directory")
-    else:
-        pairs = [(path, output / _below(inputs.top, path, kind)) for path in inputs.files]
-    _check_pairs(pairs, kind)
-    return pairs
+    return [output / mirrored(each, kind) for each in inputs.inputs]
 
 
-def _below(top: Path, path: Path, kind: Kind | None) -> Path:
+def mirrored(source: Input[P], kind: Kind | None) -> PurePosixPath:
     """Return an input's default output as it lies below the top of all inputs."""
-    return Path(os.path.abspath(default_output(path, kind))).relative_to(top)
+    return source.below.with_name(default_output(source.place, kind).name)
 
 
-def _check_pairs(pairs: Sequence[tuple[Path, Path]], kind: Kind | None) -> None:
-    inputs = {os.path.realpath(path) for path, _ in pairs}
-    outputs: dict[str, Path] = {}
-    for path, output in pairs:
-        target = os.path.realpath(output)
-        if outputs.get(target) == path:
-            raise UsageError(f"{path} is meant by two INPUTs", "let each file be meant once")
-        if target in outputs:
+def check_pairs(
+    inputs: Sequence[Place], outputs: Sequence[Place], kind: Kind | None, more: str = ""
+) -> None:
+    """Raise UsageError where two inputs share an output, or one is an input or of another format.
+
+    `more` is what else may be done about an output of another format.
+    """
+    sources = set(map(_identity, inputs))
+    source_of: dict[object, Place] = {}
+    for place, output in zip(inputs, outputs, strict=True):
+        target = _identity(output)
+        if source_of.get(target) == place:
+            raise UsageError(f"{place} is meant by two INPUTs", "let each file be meant once")
+        if target in source_of:
             raise UsageError(
-                f"{outputs[target]} and {path} would both be written to {output}",
+                f"{source_of[target]} and {place} would both be written to {output}",
                 "score them one at a time with different outputs",
             )
-        if target in inputs:
+        if target in sources:
             raise UsageError(f"{output} is an input too", "choose another output")
-        check_output(path, output, kind)
-        outputs[target] = path
+        check_output(place, output, kind, more)
+        source_of[target] = place
+
+
+def _identity(place: Place) -> object:
+    return os.path.realpath(place) if isinstance(place, Path) else place

@@ -5,7 +5,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from scorer import hints
 from scorer.errors import DataError, InputMissing, UsageError
@@ -53,7 +53,18 @@ class FileFormat:
     suffix: str  # as in the name: ".csv.gz"
 
 
-def format_of(path: Path, kind: Kind | None = None) -> FileFormat:
+class Place(Protocol):
+    """A path, or the URL of an object."""
+
+    @property
+    def name(self) -> str:
+        """The last part of it."""
+
+    def with_name(self, name: str, /) -> Self:
+        """Return what has another name in the same directory."""
+
+
+def format_of(path: Place, kind: Kind | None = None) -> FileFormat:
     """Return the format that the extension names, in any letter case, or one that was asked for.
 
     Raises:
@@ -81,14 +92,6 @@ def default_name(name: str, file_format: FileFormat) -> str:
     return f"{name.removesuffix(file_format.suffix)}.scored{file_format.suffix}"
 
 
-class Place(Protocol):
-    """A path, or the URL of an object."""
-
-    @property
-    def name(self) -> str:
-        """The last part of it."""
-
-
 def check_output(source: Place, output: Place, kind: Kind | None = None, more: str = "") -> None:
     """Raise UsageError where an output's extension says another format than its input has.
 
@@ -99,7 +102,7 @@ def check_output(source: Place, output: Place, kind: Kind | None = None, more: s
         kind: The format that was asked for.
         more: What else may be done about it.
     """
-    wanted = format_of(Path(source.name), kind)
+    wanted = format_of(source, kind)
     name = Path(output.name)
     if wanted.suffix and name.name.endswith(wanted.suffix):
         return

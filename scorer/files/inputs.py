@@ -5,47 +5,52 @@ input: our own products, hidden names and unknown extensions are passed over.
 """
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Generic, TypeVar
 
 from scorer import hints
-from scorer.errors import InputMissing, TweetscoreError, UsageError
-from scorer.files.foreign import FOREIGN, found_there, known_format
-from scorer.files.formats import SUPPORTED, format_of
+from scorer.errors import InputMissing, TweetscoreError
+from scorer.files.foreign import found_there, known_format
+from scorer.files.formats import SUPPORTED, Place
+from scorer.files.patterns import ALL, OURS, UNKNOWN, Patterns, above_partitions, is_ours, split
 from scorer.files.storage import is_directory, reading
 from scorer.run_options import Kind
 
-OURS = re.compile(
-    r"\.scored(\.|$)|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$|\.tweetscore(\.lock|\.tmp)?$",
-    re.IGNORECASE,
-)
-_MAGIC = re.compile(r"[*?[]")
-_PARTITION = re.compile(r"([^=]+)=.*")
-_ALL = ("**", "*")  # the pattern that a directory stands for
+_LINK = "behind a link"  # why something is no input, beside what its name says
 
-# Why something that lies there is no input, as the summary counts it.
-_UNKNOWN = "of unknown extension"
-_OTHER = "of another format"  # than the one that was asked for
-_HIDDEN = "hidden"
-_LINK = "behind a link"
-_OURS = "written by tweetscore"
+P_co = TypeVar("P_co", bound=Place, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class Input(Generic[P_co]):
+    """One file or object to score."""
+
+    place: P_co
+    # Below the nearest directory that holds all that was named with it: outputs mirror this path.
+    below: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[P_co]):
     """What a call's arguments lead to."""
 
-    files: tuple[Path, ...]  # those of a directory or pattern in the order of their names
-    top: Path  # absolute: outputs that go elsewhere mirror the paths below it
-    several: bool  # whether more than one file could have come of it: then -o is a directory
+    inputs: tuple[Input[P_co], ...]  # those of a directory or pattern in the order of their names
+    several: bool  # whether more than one could have come of it: then -o is a directory
     ours: tuple[Path, ...] = ()  # named among others, but written by us
-    unreadable: tuple[tuple[Path, TweetscoreError], ...] = ()  # directories
+    unreadable: tuple[tuple[P_co, TweetscoreError], ...] = ()  # directories, or names of no format
     passed_over: tuple[tuple[str, int], ...] = ()  # why, and how many; what is ours goes without
     warnings: tuple[str, ...] = ()  # said before the first file
+
+    @property
+    def files(self) -> tuple[P_co, ...]:
+        """Where the inputs are."""
+        return tuple(each.place for each in self.inputs)
+
+
+Inputs = Found[Path]
 
 
 def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
@@ -70,11 +75,11 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
     files: list[Path] = []
     for argument in arguments:
         if (looked_up := _pattern(argument)) is not None:
-            base, segments = looked_up
+            base, patterns = looked_up
             several = True
             tops.append(base)
-            files.extend(search.find(base, segments))
-        elif len(arguments) > 1 and OURS.search(argument.name):
+            files.extend(search.find(base, patterns))
+        elif len(arguments) > 1 and is_ours(argument.name):
             ours.append(argument)
         elif len(arguments) > 1 and (error := _unusable(argument, kind)):
             search.unreadable.append((argument, error))  # which keeps no other from its turn
@@ -82,17 +87,25 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
             tops.append(argument.parent)
             files.append(argument)
     if not files and not search.unreadable:
-        passed_over = search.passed_over + Counter({_OURS: len(ours)})
+        passed_over = search.passed_over + Counter({OURS: len(ours)})
         raise nothing_found(arguments, passed_over, search.unknown)
-    top = os.path.commonpath([os.path.abspath(each) for each in tops or arguments])
-    return Inputs(
-        tuple(files),
-        _above_partitions(Path(top)),
+    common = Path(os.path.commonpath([os.path.abspath(each) for each in tops or arguments]))
+    top = Path(*above_partitions(common.parts))
+    return Found(
+        tuple(Input(path, PurePosixPath(os.path.relpath(path, top))) for path in files),
         several,
         tuple(ours),
         tuple(search.unreadable),
-        tuple((why, n) for why, n in sorted(search.passed_over.items()) if why != _OURS),
+        tuple((why, n) for why, n in sorted(search.passed_over.items()) if why != OURS),
     )
+
+
+def _pattern(argument: Path) -> tuple[Path, Patterns] | None:
+    """Return where to look and for what; None for a file, which a name with a `*` may be too."""
+    if is_directory(argument):
+        return argument, ALL
+    found = split(argument.parts)
+    return None if found is None or os.path.lexists(argument) else (Path(*found[0]), found[1])
 
 
 def _unusable(path: Path, kind: Kind | None) -> TweetscoreError | None:
@@ -104,68 +117,45 @@ def _unusable(path: Path, kind: Kind | None) -> TweetscoreError | None:
     return None
 
 
-def partition_keys(path: Path) -> tuple[str, ...]:
-    """Return the columns that a file's directories are named after: year=2026/month=11."""
-    keys: list[str] = []
-    directory = path.absolute().parent
-    while match := _PARTITION.fullmatch(directory.name):
-        keys.append(match[1])
-        directory = directory.parent
-    return tuple(reversed(keys))
+class _Search:
+    """Looks into directories, and remembers what is no input and why."""
 
+    def __init__(self, kind: Kind | None) -> None:
+        self._kind = kind
+        self.unknown: list[Path] = []  # of unknown extension
+        self.unreadable: list[tuple[Path, TweetscoreError]] = []
+        self.passed_over: Counter[str] = Counter()
 
-def _above_partitions(top: Path) -> Path:
-    """Return the root of a partitioned table: a reader finds the columns of paths below it."""
-    while _PARTITION.fullmatch(top.name):
-        top = top.parent
-    return top
+    def find(self, base: Path, patterns: Patterns) -> list[Path]:
+        """Return what patterns mean below a directory; a directory that they mean, in full.
 
+        Without recursion: directories may lie deeper than Python's stack goes.
+        """
+        found: dict[str, list[Path]] = {"": [], UNKNOWN: []}  # by why they are no input
+        unread = [(base, patterns)]
+        while unread:
+            directory, patterns = unread.pop()
+            for entry in self._entries(directory):
+                path, name = directory / entry.name, entry.name
+                if entry.is_dir(follow_symlinks=False) and (below := patterns.inside(name)).each:
+                    unread.append((path, below))
+                    continue
+                link = _LINK if entry.is_symlink() and is_directory(entry) else ""
+                why = patterns.why_not(name, self._kind, link)
+                if why is not None:
+                    self.passed_over.update([why] if why else [])
+                    found.get(why, []).append(path)
+        self.unknown += sorted(found[UNKNOWN])
+        return sorted(found[""])
 
-def _pattern(argument: Path) -> tuple[Path, tuple[str, ...]] | None:
-    """Return where to look and for what; None for a file, which a name with a `*` may be too."""
-    if is_directory(argument):
-        return argument, _ALL
-    parts = argument.parts
-    first = next((n for n, part in enumerate(parts) if _MAGIC.search(part)), None)
-    if first is None or os.path.lexists(argument):
-        return None
-    segments = parts[first:]
-    return Path(*parts[:first]), (*segments, "*") if segments[-1] == "**" else segments
-
-
-def _why_not(entry: os.DirEntry[str], asked: str, kind: Kind | None) -> str:
-    """Return why what lies in a directory is no input; nothing if it is one, or may hold some."""
-    name, is_real_directory = entry.name, entry.is_dir(follow_symlinks=False)
-    # As Hive, Spark and Arrow have it, `_temporary` and `_SUCCESS` are no data, `_day=3` is.
-    hidden = name[0] == "." or (name[0] == "_" and "=" not in name)
-    if OURS.search(name) and (hidden or not is_real_directory):
-        return _OURS
-    if hidden and asked[0] != name[0]:
-        return _HIDDEN
-    if is_real_directory:
-        return ""
-    if is_directory(entry):
-        return _LINK
-    return why_not(name, asked, kind)
-
-
-def why_not(name: str, asked: str, kind: Kind | None) -> str:
-    """Return why a file's extension makes it no input; nothing where it does not.
-
-    Args:
-        name: The file's.
-        asked: The pattern that it matches.
-        kind: The format that was asked for; then an extension that says nothing is no reason.
-    """
-    try:
-        found = format_of(Path(name))
-    except UsageError:
-        if kind is None:
-            return _UNKNOWN
-        says_other = Path(name).suffix.lower() in FOREIGN
-    else:
-        says_other = kind not in {None, found.kind}
-    return _OTHER if says_other and asked.endswith("*") else ""
+    def _entries(self, directory: Path) -> Iterator[os.DirEntry[str]]:
+        """Yield what lies in a directory; one that cannot be read fails, but not the others."""
+        try:
+            with reading(directory), os.scandir(directory) as entries:
+                yield from entries
+        except TweetscoreError as error:
+            if directory not in dict(self.unreadable):
+                self.unreadable.append((directory, error))
 
 
 def nothing_found(
@@ -175,7 +165,7 @@ def nothing_found(
 ) -> InputMissing:
     """Return the error for a search that found nothing; it says what is there instead."""
     suffixes = Counter(map(_suffix, unknown))
-    named = {_UNKNOWN} if unknown else set()  # by their suffixes
+    named = {UNKNOWN} if unknown else set()  # by their suffixes
     counts = Counter({why: n for why, n in passed_over.items() if why not in named}) + suffixes
     passed = [f"{count:,} {why}" for why, count in sorted(counts.items())]
     where = ", ".join(map(str, arguments[:3])) + (" and others" if len(arguments) > 3 else "")
@@ -194,50 +184,3 @@ def nothing_found(
 
 def _suffix(path: Path) -> str:
     return path.suffix.lower() or "without an extension"
-
-
-class _Search:
-    """Looks into directories, and remembers what is no input and why."""
-
-    def __init__(self, kind: Kind | None) -> None:
-        self._kind = kind
-        self.unknown: list[Path] = []  # of unknown extension
-        self.unreadable: list[tuple[Path, TweetscoreError]] = []
-        self.passed_over: Counter[str] = Counter()
-
-    def find(self, base: Path, segments: tuple[str, ...]) -> list[Path]:
-        """Return what a pattern matches below a directory; a directory that it matches, in full.
-
-        Without recursion: directories may lie deeper than Python's stack goes.
-        """
-        found: dict[Path, str] = {}  # and why it is no input, if it is none
-        asked = [(base, segments)]
-        seen = set(asked)
-        while asked:
-            directory, (head, *rest) = asked.pop()
-            steps = [(directory, tuple(rest))] if head == "**" else []
-            for entry in self._entries(directory):
-                path, why = directory / entry.name, _why_not(entry, head, self._kind)
-                below = entry.is_dir(follow_symlinks=False)
-                if head == "**":
-                    steps += [(path, (head, *rest))] if below and not why else []
-                elif not fnmatchcase(entry.name, head):
-                    continue
-                elif below and not why:
-                    steps.append((path, tuple(rest) or _ALL))
-                elif not rest:
-                    found[path] = why
-            asked += (step for step in steps if step not in seen)
-            seen.update(steps)
-        self.passed_over.update(why for why in found.values() if why)
-        self.unknown += sorted(path for path, why in found.items() if why == _UNKNOWN)
-        return sorted(path for path, why in found.items() if not why)
-
-    def _entries(self, directory: Path) -> Iterator[os.DirEntry[str]]:
-        """Yield what lies in a directory; one that cannot be read fails, but not the others."""
-        try:
-            with reading(directory), os.scandir(directory) as entries:
-                yield from entries
-        except TweetscoreError as error:
-            if directory not in dict(self.unreadable):
-                self.unreadable.append((directory, error))

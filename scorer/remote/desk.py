@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from scorer.errors import InputMissing, OutputLocked, OutputRefused, StorageError, TweetscoreError
+from scorer.files.inputs import Input
 from scorer.files.lock import locked
 from scorer.files.own import why_not_private
 from scorer.files.publish import commit, read_report, write_json
 from scorer.files.storage import writing
 from scorer.remote.faults import changed_meanwhile
-from scorer.remote.search import Input, Place
+from scorer.remote.search import Place
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url
 
@@ -41,7 +42,7 @@ def default_work_directory() -> Path:
 class Desk:
     """Where one input becomes one output."""
 
-    def __init__(self, work: Path, source: Input, output: Place) -> None:
+    def __init__(self, work: Path, source: Input[Place], output: Place) -> None:
         name = output.address if isinstance(output, Url) else str(output.absolute())
         self.root = work / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
         self._source = source.place

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scorer.errors import OutputRefused, TweetscoreError
+from scorer.files.inputs import Found
 from scorer.files.storage import writing
 from scorer.inference.handle import ModelHandle
 from scorer.remote.desk import Desk, default_work_directory
 from scorer.remote.object_run import ObjectRun
-from scorer.remote.plan import Pair, plan
-from scorer.remote.search import Found, Place, find
+from scorer.remote.search import Pair, Place, find, plan
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url
 from scorer.run_options import Outcome, RunOptions
@@ -30,14 +30,14 @@ class Remote:
         self._work = work or default_work_directory()
         self._stores = Stores()
 
-    def discover(self, options: RunOptions) -> Found:
+    def discover(self, options: RunOptions) -> Found[Place]:
         """Return the files and objects that a run is asked to score; nothing is fetched."""
         return find(self._inputs, self._stores, options.input_spec.format)
 
     def run(
         self,
         options: RunOptions,
-        found: Found | None = None,
+        found: Found[Place] | None = None,
         *,
         model: ModelHandle | None = None,
         progress: Callable[[int], object] = lambda _: None,

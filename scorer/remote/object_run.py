@@ -23,6 +23,7 @@ from scorer.errors import (
     UsageError,
 )
 from scorer.files.discover import failed_report_path, report_path
+from scorer.files.inputs import Input
 from scorer.files.publish import report_on, write_json
 from scorer.files.state import forget_failure
 from scorer.files.storage import reading
@@ -31,7 +32,7 @@ from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input
 from scorer.remote.deliver import Delivery, describes
 from scorer.remote.desk import Desk
-from scorer.remote.search import Input, Place
+from scorer.remote.search import ListedObject, Place
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url
 from scorer.run_options import Outcome, RunOptions
@@ -50,7 +51,7 @@ class ObjectRun:
 
     def __init__(
         self,
-        source: Input,
+        source: Input[Place],
         output: Place,
         options: RunOptions,
         stores: Stores,
@@ -154,12 +155,14 @@ class ObjectRun:
 
     def _as_now(self, source: dict[str, Any]) -> dict[str, Any]:
         """Return what a report says of its input as the input is now; {} where it is another."""
-        place, seen = self._source.place, self._source.seen
-        if isinstance(place, Path):
-            with reading(place):
-                return describe_input(place, format=source["format"])
-        known = seen and seen.tag and (seen.size, seen.tag) == (source["size"], source.get("etag"))
-        return source if known and source["path"] == str(place) else {}
+        match self._source:
+            case ListedObject(place=url, seen=seen):
+                known = seen.tag and (seen.size, seen.tag) == (source["size"], source.get("etag"))
+                return source if known and source["path"] == str(url) else {}
+            case Input(place=Path() as path):
+                with reading(path):
+                    return describe_input(path, format=source["format"])
+        return {}
 
     def _forget_failure(self) -> None:
         """Remove the report of a failure that was mended; where that cannot be, it stays."""

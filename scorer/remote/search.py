@@ -1,115 +1,76 @@
-"""Which files and objects the INPUTs of a call mean; the rules are those of local files."""
+"""Which files and objects the INPUTs of a call mean, and which output each has.
 
-import os
-import re
+The rules are those of local files (`scorer.files.inputs`, `patterns` and `discover`).
+"""
+
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import reduce
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
-from scorer.errors import InputMissing, TweetscoreError
-from scorer.files.inputs import OURS, find_inputs, nothing_found, why_not
+from scorer.errors import InputMissing, OutputRefused, TweetscoreError, UsageError
+from scorer.files.discover import check_pairs, mirrored, outputs_of
+from scorer.files.inputs import Found, Input, find_inputs, nothing_found
+from scorer.files.patterns import ALL, OURS, Patterns, above_partitions, split
 from scorer.remote.faults import unusable
-from scorer.remote.store import Stores
-from scorer.remote.urls import HUB, STORES, Object, Url, why_unusable
+from scorer.remote.store import Stores, check_writable
+from scorer.remote.urls import AROUND_OUTPUT, HUB, STORES, Object, Url, why_unusable
 from scorer.run_options import Kind
 
 Place = Path | Url
+Pair = tuple[Input[Place], Place]
 
-_MAGIC = re.compile(r"[*?[]")
-_PARTITION = re.compile(r"[^=]+=.*")
-_ALL = ("**", "*")  # the pattern that a directory stands for
 _UNUSABLE = "of unusable name"
 _FEW = 3  # names of that kind that are told
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """One file or object to score.
+class ListedObject(Input[Url]):
+    """An object to score, and what its store said of it."""
 
-    Attributes:
-        place: Where it is.
-        below: Its path below the nearest directory that holds all that was named with it.
-        seen: What its store said of it; None for a file.
-    """
-
-    place: Place
-    below: PurePosixPath
-    seen: Object | None = None
+    seen: Object
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a call's arguments lead to, as `scorer.files.inputs.Inputs` for local files."""
-
-    files: tuple[Input, ...]
-    several: bool  # whether more than one could have come of it: then -o is a directory
-    ours: tuple[Path, ...] = ()
-    unreadable: tuple[tuple[Place, TweetscoreError], ...] = ()
-    passed_over: tuple[tuple[str, int], ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-def find(arguments: Sequence[Place], stores: Stores, kind: Kind | None = None) -> Found:
+def find(arguments: Sequence[Place], stores: Stores, kind: Kind | None = None) -> Found[Place]:
     """Return the files and objects that a call means; objects are listed, none is fetched.
 
     Raises:
         InputMissing: Looking led to nothing, or there is no such bucket or object.
     """
     paths = [each for each in arguments if isinstance(each, Path)]
-    local = find_inputs(paths, kind) if paths else None
+    local = find_inputs(paths, kind) if paths else Found((), several=False)
     search = _Search(stores, kind)
     found = [each for url in arguments if isinstance(url, Url) for each in search.look(url)]
-    files = [Input(path, _below(path, local.top)) for path in local.files] if local else []
     top = _common([base for base, _ in found])
-    for _, objects in found:
-        files += [Input(each.url, _relative(each.url, top), each) for each in objects]
-    passed_over = search.passed_over + Counter(dict(local.passed_over if local else ()))
-    unreadable: tuple[tuple[Place, TweetscoreError], ...] = tuple(search.unreadable)
-    unreadable = (*(local.unreadable if local else ()), *unreadable)
-    if not files and (not unreadable or len(arguments) == 1):
-        raise _nothing(arguments, unreadable, search.unusable, passed_over)
+    objects = [
+        ListedObject(each.url, _relative(each.url, top), each) for _, some in found for each in some
+    ]
+    inputs: tuple[Input[Place], ...] = (*local.inputs, *objects)
+    passed_over = search.passed_over + Counter(dict(local.passed_over))
+    unreadable: tuple[tuple[Place, TweetscoreError], ...]
+    unreadable = (*local.unreadable, *search.unreadable)
+    if not inputs and (not unreadable or len(arguments) == 1):
+        known = [error for _, error in unreadable] + [unusable(*each) for each in search.unusable]
+        raise known[0] if known else nothing_found(arguments, passed_over)
     return Found(
-        tuple(files),
-        len(arguments) > 1 or search.several or bool(local and local.several),
-        local.ours if local else (),
+        inputs,
+        len(arguments) > 1 or search.several or local.several,
+        local.ours,
         unreadable,
         tuple(sorted(passed_over.items())),
         search.warnings(),
     )
 
 
-def _nothing(
-    arguments: Sequence[Place],
-    unreadable: Sequence[tuple[Place, TweetscoreError]],
-    unusable_names: Sequence[tuple[Url, str]],
-    passed_over: Counter[str],
-) -> TweetscoreError:
-    """Return the error that leads on, where there is nothing to score."""
-    if unreadable:
-        return unreadable[0][1]
-    if unusable_names:
-        return unusable(*unusable_names[0])
-    return nothing_found(arguments, passed_over)
-
-
-def _below(path: Path, top: Path) -> PurePosixPath:
-    return PurePosixPath(Path(os.path.abspath(path)).relative_to(top))
-
-
 def _common(bases: Sequence[Url]) -> Url | None:
     """Return the nearest directory of one bucket that holds all, above its partitions."""
-    if not bases:
-        return None
-    if len({(each.scheme, each.host) for each in bases}) > 1:
+    if len({(each.scheme, each.host) for each in bases}) != 1:
         return None
     levels = zip(*(each.key.split("/")[:-1] for each in bases), strict=False)
     parts = [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
-    while parts and _PARTITION.fullmatch(parts[-1]):
-        parts = parts[:-1]
-    return bases[0].with_key("".join(f"{part}/" for part in parts))
+    return bases[0].with_key("".join(f"{part}/" for part in above_partitions(parts)))
 
 
 def _relative(url: Url, top: Url | None) -> PurePosixPath:
@@ -149,28 +110,28 @@ class _Search:
                 return url.parent, [there]
             if url.scheme not in STORES | {HUB}:
                 raise InputMissing(f"{url} does not exist", "check the name")
-        base, segments = pattern or (_directory(url), _ALL)
+        base, patterns = pattern or (url if url.is_directory else url.with_key(f"{url.key}/"), ALL)
         before = self.passed_over.total()
-        objects = [each for each in store.list(base) if self._is_asked(each, base, segments)]
+        objects = [each for each in store.list(base) if self._is_asked(each, base, patterns)]
         if not pattern and not objects and self.passed_over.total() == before:
             raise InputMissing(f"{url} does not exist", "check the name")
         self.several = True
         return base, sorted(objects, key=lambda each: each.url.key)
 
-    def _is_asked(self, there: Object, base: Url, segments: tuple[str, ...]) -> bool:
+    def _is_asked(self, there: Object, base: Url, patterns: Patterns) -> bool:
         key = there.url.key
         if key.endswith("/") and not there.size:
             return False  # what a console writes in the place of a directory
         # With a letter in the place of what is no part of a path, a pattern finds its like.
-        parts = ["x" if part in {"", ".", ".."} else part for part in _below_base(key, base)]
-        if not _matches(parts, segments) or OURS.search(parts[-1]):
+        parts = key.removeprefix(base.key).rstrip("/").split("/")
+        *above, name = ["x" if part in {"", ".", ".."} else part for part in parts]
+        why = reduce(Patterns.inside, above, patterns).why_not(name, self._kind)
+        if why is None or why == OURS:
             return False
-        why = _why_not(parts, segments, self._kind)
         if not why and (fault := why_unusable(there.url)):
             why = _UNUSABLE
             self.unusable += [(there.url, fault)] if self.passed_over[why] < _FEW else []
-        if why:
-            self.passed_over[why] += 1
+        self.passed_over.update([why] if why else [])
         return not why
 
     def warnings(self) -> tuple[str, ...]:
@@ -186,45 +147,48 @@ class _Search:
         )
 
 
-def _below_base(key: str, base: Url) -> list[str]:
-    return key.removeprefix(base.key).rstrip("/").split("/")
-
-
-def _directory(url: Url) -> Url:
-    return url if url.is_directory else url.with_key(f"{url.key}/")
-
-
-def _pattern(url: Url) -> tuple[Url, tuple[str, ...]] | None:
+def _pattern(url: Url) -> tuple[Url, Patterns] | None:
     """Return where to look and for what; None where no part of the path is a pattern."""
-    if url.scheme not in STORES | {HUB} or not _MAGIC.search(url.key):
-        return None
-    parts = url.key.rstrip("/").split("/")
-    first = next(n for n, part in enumerate(parts) if _MAGIC.search(part))
-    base = url.with_key("".join(f"{part}/" for part in parts[:first]))
-    segments = tuple(parts[first:])
-    return base, (*segments, "*") if segments[-1] == "**" else segments
+    found = split(url.key.rstrip("/").split("/")) if url.scheme in STORES | {HUB} else None
+    return found and (url.with_key("".join(f"{part}/" for part in found[0])), found[1])
 
 
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Tell whether a pattern means an object, or a directory that it lies in."""
-    head, *rest = pattern
-    if head == "**":
-        deeper = len(parts) > 1 and _is_visible(parts[0], "*") and _matches(parts[1:], pattern)
-        return deeper or _matches(parts, rest)
-    if not fnmatchcase(parts[0], head):
-        return False
-    if len(parts) == 1:
-        return not rest
-    return _is_visible(parts[0], head) and _matches(parts[1:], rest or _ALL)
+def plan(found: Found[Place], output: Place | None, kind: Kind | None = None) -> list[Pair]:
+    """Return each input with its output; nothing needs to exist yet.
+
+    Args:
+        found: What is to be scored.
+        output: Where to.
+        kind: The inputs' format, whatever their extensions say.
+
+    Raises:
+        UsageError: Two inputs share an output, an output is an input, the formats differ, or
+            an output is where nothing can be written.
+        OutputRefused: An output's name is none that a store's client takes.
+    """
+    outputs: Sequence[Place]
+    if not isinstance(output, Url):
+        for place in found.files if output is None else ():
+            if isinstance(place, Url):
+                check_writable(place)
+        outputs = outputs_of(found, output, kind)
+    elif found.several or output.is_directory:
+        above = output.key.rstrip("/") + "/" if output.key else ""
+        outputs = [output.with_key(f"{above}{mirrored(each, kind)}") for each in found.inputs]
+    else:
+        outputs = [output for _ in found.inputs]
+    for each in outputs:
+        if isinstance(each, Url):
+            _check(each, kind)
+    check_pairs(found.files, outputs, kind, ", or end it with / for a directory")
+    return list(zip(found.inputs, outputs, strict=True))
 
 
-def _is_visible(name: str, asked: str) -> bool:
-    hidden = name[:1] == "." or (name[:1] == "_" and "=" not in name)
-    return not hidden or asked[0] == name[0]
-
-
-def _why_not(parts: Sequence[str], pattern: Sequence[str], kind: Kind | None = None) -> str:
-    """Return why an object is no input, as the summary counts it; nothing if it is one."""
-    if not _is_visible(parts[-1], pattern[-1]):
-        return "hidden"
-    return why_not(parts[-1], pattern[-1], kind)
+def _check(output: Url, kind: Kind | None) -> None:
+    check_writable(output)
+    if why := why_unusable(output, AROUND_OUTPUT):
+        raise OutputRefused(
+            f"{output} cannot be written, as its name has {why}", "choose another output"
+        )
+    if not Path(output.name).suffix and kind is None:
+        raise UsageError(f"{output} has no extension", "end it with / for a directory")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from scorer.errors import InputMissing, StorageError
-from scorer.files.inputs import Inputs, find_inputs, partition_keys
+from scorer.files.inputs import Inputs, find_inputs
+from scorer.files.patterns import partition_keys
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from moto.backends import get_backend
 
 from scorer.errors import InputMissing, OutputRefused
+from scorer.files.inputs import Found
 from scorer.remote import objects
-from scorer.remote.search import Found, find
+from scorer.remote.search import Place, find
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url, parse_url
 from tests.remote.conftest import BUCKET, Bucket, place, run, scored
@@ -33,7 +34,7 @@ def put_as_it_is(key: str, content: bytes = CSV) -> None:
     get_backend("s3")["123456789012"]["aws"].put_object(BUCKET, key, content)
 
 
-def found(*arguments: str) -> Found:
+def found(*arguments: str) -> Found[Place]:
     return find(tuple(map(place, arguments)), Stores())
 
 
@@ -50,7 +51,7 @@ def test_one_unusable_name_does_not_stop_the_others(stub: Any, odd: Bucket, key:
     put_as_it_is("in/good.csv")
     put_as_it_is(key)
     looked = found("s3://lake/in/")
-    assert [str(each.place) for each in looked.files] == ["s3://lake/in/good.csv"]
+    assert [str(each) for each in looked.files] == ["s3://lake/in/good.csv"]
     assert looked.passed_over == (("of unusable name", 1),)
     (line,) = looked.warnings
     assert line == (
@@ -80,7 +81,7 @@ def test_a_pattern_counts_only_the_unusable_names_that_it_means(odd: Bucket) -> 
         put_as_it_is(key)
     put_as_it_is("in/sub.csv/", b"")
     looked = found("s3://lake/in/*.csv")
-    assert [str(each.place) for each in looked.files] == ["s3://lake/in/a.csv"]
+    assert [str(each) for each in looked.files] == ["s3://lake/in/a.csv"]
     assert looked.passed_over == (("hidden", 1), ("of unusable name", 1))
 
 
@@ -158,7 +159,7 @@ def test_web_addresses_stay_in_the_output_directory() -> None:
             return Object(url, 1, "tag", None)
 
     looked = find((place("https://h//etc/x.csv"), place("https://g/y.csv")), Anything())  # type: ignore[arg-type]
-    assert [str(each.below) for each in looked.files] == ["etc/x.csv", "y.csv"]
+    assert [str(each.below) for each in looked.inputs] == ["etc/x.csv", "y.csv"]
 
 
 def test_a_listing_that_fails_for_a_name_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:

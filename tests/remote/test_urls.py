@@ -3,13 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scorer.errors import UsageError
 from scorer.extras import install
-from scorer.remote.search import _matches
-from scorer.remote.urls import Url, parse_url, why_unusable
+from scorer.files.inputs import find_inputs
+from scorer.remote.search import find
+from scorer.remote.urls import Object, Url, parse_url, why_unusable
 
 PIP = f"try: {install('remote')}"
 ROOT = Path(__file__).parents[2]
@@ -62,19 +64,46 @@ def test_the_repository_is_not_a_part_of_the_path() -> None:
         ("b/a.csv", "**/*.csv", True),
         ("a.csv", "**/*.csv", True),
         ("b/c/d/a.csv", "b/**/a.csv", True),
-        ("b/c/a.csv", "b", True),
-        ("b/.c/a.csv", "b", False),
+        ("b/c/a.csv", "b*", True),
+        ("b/.c/a.csv", "b*", False),
         ("b/.c/a.csv", "b/.*", True),
+        ("b/.c/.a.csv", "b/.*", False),
         ("_tmp/a.csv", "**/*", False),
         ("_day=1/a.csv", "**/*", True),
-        ("b/c", "b/c/*", False),
+        ("b/c.csv", "b/c.csv/*", False),
+        ("b/a.scored.csv", "b/*", False),
+        ("b/a.tsv", "b/?", False),
+        ("b/c/a.tsv", "b/?", False),
+        ("b/a.tsv", "b/a.tsv*", False),
+        ("b/a.tsv", "b/a.ts[v]", True),
     ],
 )
-def test_a_pattern_means_what_it_means_in_a_directory(
-    path: str, pattern: str, expected: bool
+def test_a_pattern_means_the_same_in_a_bucket_and_in_a_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, pattern: str, expected: bool
 ) -> None:
-    """A directory that it matches stands for all below it; hidden ones are asked for by name."""
-    assert _matches(path.split("/"), pattern.split("/")) is expected
+    """A directory that it matches stands for all below it; hidden ones are asked for by name.
+
+    The format is asked for: one that a name says is passed over, unless the pattern names it.
+    """
+    for name in (path, "other/x.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    local = find_inputs([Path(pattern), Path("other")], "csv")
+    assert (Path(path) in local.files) is expected
+    bucket = Url("s3", "lake", "")
+
+    class Listing:
+        def of(self, _: Url) -> Any:
+            return self
+
+        def list(self, base: Url) -> list[Object]:
+            keys = [key for key in (path, "other/x.csv") if key.startswith(base.key)]
+            return [Object(bucket.with_key(key), 1, "tag", None) for key in keys]
+
+    urls = (bucket.with_key(pattern), bucket.with_key("other/**"))
+    listed = find(urls, Listing(), "csv")  # type: ignore[arg-type]
+    assert (bucket.with_key(path) in listed.files) is expected
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_many_names_are_found_once_each(bucket: Bucket, many: int) -> None:
     bucket.asked.clear()
     found = find((place("s3://lake/in/"),), Stores())
     assert len(bucket.asked) == -(-many // 1_000)
-    assert {str(each.below) for each in found.files} == {
+    assert {str(each.below) for each in found.inputs} == {
         f"day={number % 7}/{number}.csv" for number in range(many)
     }
     assert len(found.files) == many
