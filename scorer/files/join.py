@@ -41,6 +41,30 @@ def found_type(scores: int) -> RowType:
     return np.dtype([("row", "i8"), ("check", "u8"), *answer])
 
 
+class Partitions:
+    """Files of a directory over which rows are spread by the first bits of their keys."""
+
+    def __init__(self, directory: Path, rows: int) -> None:
+        """Choose how many there are: of so many rows, each holds a part that fits in memory."""
+        self._directory = directory
+        self._bits = min(max(1, math.ceil(rows / _PARTITION).bit_length()), _MOST_BITS)
+
+    def paths(self, kind: str) -> list[Path]:
+        """Return the files of one kind of rows: equal keys have the same place in each list."""
+        return [self._directory / f"{kind}-{number:03d}" for number in range(1 << self._bits)]
+
+    def split(self, kind: str, pieces: Iterable[Rows]) -> None:
+        """Write each row to the file of its partition."""
+        with ExitStack() as stack:
+            files = [stack.enter_context(_created(path)) for path in self.paths(kind)]
+            for rows in pieces:
+                numbers = rows["key"] >> np.uint64(64 - self._bits)
+                order = np.argsort(numbers, kind="stable")
+                firsts = np.searchsorted(numbers[order], np.arange(1, len(files), dtype=np.uint64))
+                for file, part in zip(files, np.split(rows[order], firsts), strict=True):
+                    file.write(part.tobytes())
+
+
 class Join:
     """A directory to which known rows go, then asked ones, and from which the found ones come."""
 
@@ -54,40 +78,26 @@ class Join:
         """
         self._directory = directory
         self._known, self._found = known_type(scores), found_type(scores)
-        self._bits = min(max(1, math.ceil(rows / _PARTITION).bit_length()), _MOST_BITS)
+        self._partitions = Partitions(directory, rows)
         with writing(directory):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()
 
     def know(self, pieces: Iterable[Rows]) -> None:
         """Take the known rows."""
-        self._split("known", pieces)
+        self._partitions.split("known", pieces)
 
     def ask(self, pieces: Iterable[Rows]) -> "Found":
         """Take the asked rows, and return those that are known."""
-        self._split("asked", pieces)
-        for known, asked, found in zip(*map(self._paths, ("known", "asked", "found")), strict=True):
-            self._look_up(known, asked, found)
-        return Found(self._paths("found"), self._found)
+        self._partitions.split("asked", pieces)
+        known, asked, found = map(self._partitions.paths, ("known", "asked", "found"))
+        for paths in zip(known, asked, found, strict=True):
+            self._look_up(*paths)
+        return Found(found, self._found)
 
     def remove(self) -> None:
         """Remove the directory; what cannot be removed now goes with what is around it."""
         shutil.rmtree(self._directory, ignore_errors=True)
-
-    def _paths(self, kind: str) -> list[Path]:
-        return [self._directory / f"{kind}-{number:03d}" for number in range(1 << self._bits)]
-
-    def _split(self, kind: str, pieces: Iterable[Rows]) -> None:
-        """Write each row to the file of its partition."""
-        paths = self._paths(kind)
-        with ExitStack() as stack:
-            files = [stack.enter_context(_created(path)) for path in paths]
-            for rows in pieces:
-                numbers = rows["key"] >> np.uint64(64 - self._bits)
-                order = np.argsort(numbers, kind="stable")
-                firsts = np.searchsorted(numbers[order], np.arange(1, len(files), dtype=np.uint64))
-                for file, part in zip(files, np.split(rows[order], firsts), strict=True):
-                    file.write(part.tobytes())
 
     def _look_up(self, known: Path, asked: Path, found: Path) -> None:
         """Write those rows of a partition that are known and asked for."""

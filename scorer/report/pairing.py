@@ -1,27 +1,24 @@
 """Rows of two outputs side by side: by their order, or by a column that tells them apart.
 
-By a column, both sides are first spread over files by a hash of it, so that each part fits in
-memory however many rows there are.
+By a column, both sides are first spread over files by a hash of it, so that each partition fits
+in memory however many rows there are.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from scorer.errors import DataError
+from scorer.files.join import Partitions
 from scorer.files.source import Rebatcher
-from scorer.files.storage import writing
 from scorer.report.opened import Opened, Rows
 from scorer.report.statistics import Ids
 
-_PARTS = 64
 # Two hashes of 64 bits: that two ids of a file of any size have both in common does not happen.
 _RECORD = np.dtype(
     [("key", "<u8"), ("check", "<u8"), ("row", "<i8"), ("label", "<i8"), ("score", "<f4")]
@@ -74,11 +71,31 @@ class Pairing:
                 yield Pairs(numbers, old.ids, new.ids, old.scores, new.scores)
 
     def _by_id(self, name: str) -> Iterator[Pairs]:
+        rows = sum(each.report["counters"]["rows"] for each in (self.earlier, self.later))
         with TemporaryDirectory(prefix="tweetscore-") as folder:
-            old, new = Path(folder, "before"), Path(folder, "now")
-            self.unpaired.no_id = _spread(self.earlier, name, old) + _spread(self.later, name, new)
-            for part in range(_PARTS):
-                yield self._joined(_read(old, part), _read(new, part))
+            parts = Partitions(Path(folder), rows)
+            parts.split("before", self._records(self.earlier, name))
+            parts.split("now", self._records(self.later, name))
+            for old, new in zip(parts.paths("before"), parts.paths("now"), strict=True):
+                yield self._joined(_read(old), _read(new))
+
+    def _records(self, output: Opened, name: str) -> Iterator[NDArray[np.void]]:
+        """Yield the rows of an output that have an id, and count those that have none."""
+        missing = 0
+        for rows in output.rows([name]):
+            ids = rows.column(name)
+            records = np.empty(len(rows), _RECORD)
+            records["key"], records["check"] = (ids.hash(seed=seed).to_numpy() for seed in (1, 2))
+            records["row"] = rows.piece.offset + np.arange(len(rows))
+            records["label"], records["score"] = rows.ids, rows.scores
+            there = (ids.is_not_null() & (ids != "")).to_numpy()
+            missing += len(rows) - int(there.sum())
+            yield records[there]
+        self.unpaired.no_id += missing
+        if missing == output.report["counters"]["rows"] > 0:
+            raise DataError(
+                f"column {name!r} of {output.path} is empty", "name another --id-column"
+            )
 
     def _joined(self, old: pl.DataFrame, new: pl.DataFrame) -> Pairs:
         once = pl.len().over(_KEYS) == 1
@@ -105,43 +122,6 @@ def same_input(one: Opened, other: Opened) -> bool:
     return inputs[0] == inputs[1] and rows[0] == rows[1]
 
 
-def _spread(output: Opened, name: str, folder: Path) -> int:
-    """Write an output's labels into parts by a hash of their ids; return the rows without one."""
-    missing = 0
-    with writing(folder), ExitStack() as stack:
-        folder.mkdir()
-        files = [stack.enter_context(_part(folder, i).open("wb")) for i in range(_PARTS)]
-        for rows in output.rows([name]):
-            records = _records(rows, rows.column(name))
-            missing += len(rows) - len(records)
-            _write(records, files)
-    if missing == output.report["counters"]["rows"] > 0:
-        raise DataError(f"column {name!r} of {output.path} is empty", "name another --id-column")
-    return missing
-
-
-def _records(rows: Rows, ids: pl.Series) -> NDArray[Any]:
-    there = (ids.is_not_null() & (ids != "")).to_numpy()
-    records = np.empty(len(rows), _RECORD)
-    records["key"], records["check"] = ids.hash(seed=1).to_numpy(), ids.hash(seed=2).to_numpy()
-    records["row"] = rows.piece.offset + np.arange(len(rows))
-    records["label"], records["score"] = rows.ids, rows.scores
-    kept: NDArray[Any] = records[there]
-    return kept
-
-
-def _write(records: NDArray[Any], files: Sequence[IO[bytes]]) -> None:
-    parts = (records["key"] % _PARTS).astype(np.int64)
-    order = np.argsort(parts, kind="stable")
-    bounds = np.searchsorted(parts[order], np.arange(_PARTS + 1))
-    for number, file in enumerate(files):
-        file.write(records[order[bounds[number] : bounds[number + 1]]].tobytes())
-
-
-def _read(folder: Path, part: int) -> pl.DataFrame:
-    records = np.fromfile(_part(folder, part), _RECORD)
+def _read(path: Path) -> pl.DataFrame:
+    records = np.fromfile(path, _RECORD)
     return pl.DataFrame({name: np.ascontiguousarray(records[name]) for name in _RECORD.names or ()})
-
-
-def _part(folder: Path, number: int) -> Path:
-    return folder / f"{number:02}"
