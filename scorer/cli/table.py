@@ -23,7 +23,7 @@ from scorer.counts import counted
 
 if TYPE_CHECKING:
     from scorer.databases.address import Address
-    from scorer.databases.options import TableOptions
+    from scorer.databases.checks import TableOptions
     from scorer.databases.table_run import TableOutcome
 
 _source_options = all_of(
@@ -103,8 +103,8 @@ def table(*, database: str, quiet: bool, **options: Any) -> None:
 def _wanted(
     *, address: "Address", table: str | None, query: str | None, into: str, **options: Any
 ) -> "TableOptions":
+    from scorer.databases.checks import TableOptions
     from scorer.databases.names import parse_table
-    from scorer.databases.options import TableOptions
     from scorer.errors import UsageError
     from scorer.run_options import ModelSpec, OutputSpec, pop_spec
 

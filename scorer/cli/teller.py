@@ -88,8 +88,7 @@ class Teller:
 
     def _tell_drift(self, outcome: "Outcome", facts: dict[str, str]) -> None:
         """Say what moved too far; where that is no failure, only of a few files just scored."""
-        from scorer.monitor.drift import outside
-        from scorer.monitor.shift import LARGE
+        from scorer.monitor.drift import LARGE, outside
 
         if moved := outcome.outside:
             self._outside = True

@@ -17,9 +17,8 @@ from typing import Any
 
 from scorer import pipeline
 from scorer.databases import open_database
-from scorer.databases.checks import check_rows, find_target, has_runs, number
+from scorer.databases.checks import TableOptions, check_rows, find_target, has_runs, number
 from scorer.databases.engine import Column, Database, Found, Session, transaction
-from scorer.databases.options import TableOptions
 from scorer.databases.statements import ROW, Target, Work, difference
 from scorer.errors import OutputRefused, StorageError, TweetscoreError
 from scorer.files.place import check_place

@@ -20,9 +20,8 @@ from scorer.errors import OUTSIDE_BOUND, DataError, OutputRefused, UsageError
 from scorer.extras import missing
 from scorer.files.own import open_own
 from scorer.files.publish import replace_bytes
-from scorer.monitor.drift import MIN_ROWS
+from scorer.monitor.drift import MIN_ROWS, psi
 from scorer.monitor.run_report import peak_memory
-from scorer.monitor.shift import psi
 from scorer.versions import tweetscore_version
 
 _COMPLETE = (0, OUTSIDE_BOUND)  # exit codes of runs whose outputs are all there

@@ -7,8 +7,7 @@ from typing import Any
 
 from scorer.counts import counted
 from scorer.errors import OUTSIDE_BOUND
-from scorer.monitor.drift import outside
-from scorer.monitor.shift import psi
+from scorer.monitor.drift import outside, psi
 
 ROUNDED = 1e-6  # how far a mean in a report may lie from the true one
 _LONGEST = 200  # characters of a message of the library

@@ -23,11 +23,10 @@ from scorer.files.storage import writing
 from scorer.inference.bundle import open_bundle
 from scorer.inference.metadata import Metrics, told
 from scorer.report.compare import compare
-from scorer.report.dates import days_of
 from scorer.report.examples import Examples
 from scorer.report.opened import Opened, Rows, open_output, open_outputs
 from scorer.report.page import MARKER, Findings, render
-from scorer.report.statistics import Ids, Statistics, ids_of
+from scorer.report.statistics import Ids, Statistics, days_of, ids_of
 
 _LIBRARIES = ("altair", "jinja2", "vl_convert")
 

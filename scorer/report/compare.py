@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scorer.monitor.shift import LARGE, MODERATE, psi
+from scorer.monitor.drift import LARGE, MODERATE, psi
 from scorer.report.examples import shortened
 from scorer.report.opened import Opened
 from scorer.report.pairing import Pairing, Pairs, Unpaired, same_input

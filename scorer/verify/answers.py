@@ -1,6 +1,8 @@
-"""What was appended: labels of the set, scores in range, counters and means as reported. Pure."""
+"""A report's words on rows, held against the output: labels, scores, counts, means, rejects."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,15 @@ from numpy.typing import NDArray
 
 from scorer.counts import counted
 from scorer.files.compare import Compared, Finding
+from scorer.files.own import open_own
+from scorer.files.rejects import to_line
+from scorer.files.source import Source
+from scorer.files.storage import reading
 from scorer.monitor.report_check import ROUNDED
 
 _SUMMED = 1e-5  # how far the probabilities of a row may add up to something else than 1
+_ROWS = 16_384  # of a window that is read for its rejects
+_LONGEST = 1 << 23  # bytes of a line that is read: a record of 1 MiB is at most six times as long
 
 Flags = NDArray[np.bool_]
 
@@ -132,3 +140,38 @@ class ScoreDrift:
         if self._reported and (not self._rising or self._counts.tolist() != self._reported):
             kind = "the drift of scores is not that of the output's"
             yield Finding(kind, f"the report: {kind}")
+
+
+def reject_findings(path: Path, source: Source | None, reported: int) -> Iterator[Finding]:
+    """Yield where a file of rejects is not what the report and the input say.
+
+    Args:
+        path: The file, which is there when there are any.
+        source: The input; it is read for its rejects where there are some. None: only counted.
+        reported: How many the report counts.
+    """
+    wanted = _wanted(source) if source and (reported or path.exists()) else iter(())
+    count = different = 0
+    for line in _lines(path):
+        count += 1
+        expected = next(wanted, None)
+        if source and expected != line and not different:
+            different = count
+    if count != reported:
+        text = f"{count:,} lines in {path}, the report says {reported:,} rejected"
+        yield Finding("rejects", text)
+    elif different:
+        text = f"line {different:,} of {path} is not what the input holds"
+        yield Finding("rejects", text)
+
+
+def _wanted(source: Source) -> Iterator[bytes]:
+    rejects = chain.from_iterable(window.rejects for window in source.windows(_ROWS))
+    return (to_line(reject, source.encoding) for reject in rejects)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    if not path.exists():
+        return
+    with reading(path), open_own(path) as file:
+        yield from iter(lambda: file.readline(_LONGEST), b"")

@@ -1,4 +1,4 @@
-"""The hallway of `tweetscore verify`.
+"""The steps of `tweetscore verify`, in order.
 
     report -> output's bytes -> input -> rows side by side -> totals -> rejects -> model
            -> a sample scored again
@@ -7,7 +7,7 @@ Each step tells what it finds, and the next one checks what can still be checked
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +24,12 @@ from scorer.monitor.report_check import contradictions
 from scorer.monitor.run_report import describe_input
 from scorer.reported import report_of
 from scorer.run_options import STDIN, Device, InputSpec, ModelSpec, Precision
-from scorer.verify.answers import AnswerCheck
-from scorer.verify.consistency import inconsistencies
-from scorer.verify.model_fields import contradicted_by
-from scorer.verify.reject_lines import differences
+from scorer.verify.answers import AnswerCheck, reject_findings
+from scorer.verify.consistency import contradicted_by, inconsistencies
 from scorer.verify.rescore import Sample, rescored
-from scorer.verify.tally import Tally
-from scorer.verify.unchecked import Unchecked
+from scorer.verify.verdict import Tally, Unchecked, Verdict
 
 _KNOWN_BY = ("size", "ends_sha256", "format")  # a change of mtime alone changes no row
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of the question."""
-
-    rows: int  # that were read
-    rescored: int
-    findings: tuple[str, ...]  # a line each; none when all is well
-    exit_code: int
-    unchecked: Unchecked  # what the findings, or that there are none, say nothing of
 
 
 def verify(
@@ -85,7 +71,7 @@ class _Check:
         self._sample = Sample(self._report["counters"]["rows"], rescore)
 
     def run(self, model_of: Callable[[Mapping[str, Any]], ModelHandle]) -> Verdict:
-        """Go through the hallway."""
+        """Go through the steps."""
         tally, report = self._tally, self._report
         said = (*contradictions(report), *inconsistencies(report, self._output))
         tally.say(*(f"the report: {each}" for each in said))
@@ -165,7 +151,7 @@ class _Check:
     def _check_rejects(self, source: Source | None) -> None:
         """Hold the file of rejects, which is there when there are any, against the input."""
         path, reported = rejects_path(self._output), self._report["counters"]["rejected"]
-        self._tally.add(differences(path, source, reported))
+        self._tally.add(reject_findings(path, source, reported))
 
     def _check_model(self, model: ModelHandle) -> None:
         """Hold what the report says of its model against the bundle, if that is here."""

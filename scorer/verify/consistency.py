@@ -1,4 +1,7 @@
-"""What the fields of a run report say of each other, beyond `monitor.report_check`. Pure."""
+"""What the fields of a run report say of each other, and what its bundle says of them (pure).
+
+Beyond what `monitor.report_check` checks of every report.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -6,13 +9,16 @@ from typing import Any
 
 from scorer import keys
 from scorer.errors import OUTSIDE_BOUND, UsageError
+from scorer.inference.baseline import baseline_of
+from scorer.inference.bundle import Bundle
 from scorer.inference.gate import bounds
 from scorer.label_names import renamed
-from scorer.monitor.drift import MIN_ROWS
+from scorer.monitor.drift import MIN_ROWS, Drift
 
 _ON = {"cpu": ("openvino", "builtin"), "auto": ("cuda", "openvino", "builtin")}
 _TIME = 0.0005  # seconds by which a rounded time may lie from the true one
 _SPEED = 0.05  # rows a second, likewise
+_NOT_OF_THE_RUN = ("reason", "baseline_rows", "min_rows")  # fields of the drift
 
 Report = Mapping[str, Any]
 
@@ -130,3 +136,26 @@ def _drift(report: Report) -> Iterator[str]:
     tokens = subjects["unknown_tokens"]
     if tokens["bins"] != ["known", "unknown"] or tokens["now"][1:] != [unknown]:
         yield f"the drift of unknown tokens is not that of {unknown:,}"
+
+
+def contradicted_by(bundle: Bundle, report: Report) -> Iterator[str]:
+    """Yield what the report says of its model, and the bundle otherwise."""
+    model = report["model"]
+    for name, found in (("name", bundle.name), ("version", bundle.version)):
+        if model[name] != found:
+            yield f"the model's {name} is {found}, the report says {model[name]}"
+    names = [label["name"] for label in report["labels"]]
+    if names != list(bundle.labels):
+        yield (
+            f"the model's labels are {', '.join(bundle.labels)}, the report says {', '.join(names)}"
+        )
+    drift = report["drift"]
+    baseline = Drift(baseline_of(bundle), bundle.labels).figures()
+    if any(drift[name] != baseline[name] for name in _NOT_OF_THE_RUN):
+        yield "the report's drift is not from the model's baseline"
+        return
+    for name, subject in drift["subjects"].items():
+        wanted = baseline["subjects"][name]
+        # How many tokens of the baseline are unknown is all of it that the run does not change.
+        if any(subject[side] != wanted[side] for side in ("bins", "baseline")):
+            yield f"the report's drift of {name} is not from the model's baseline"

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from scorer.databases.address import parse_address
+from scorer.databases.checks import TableOptions
 from scorer.databases.names import parse_table
-from scorer.databases.options import TableOptions
 from scorer.databases.table_run import TableOutcome, score_table
 from scorer.run_options import ModelSpec, OutputSpec, pop_spec
 from tests.databases.engines import Engine, InDuckDB, InSQLite, Server, fill, running_server

@@ -15,9 +15,9 @@ from unittest.mock import patch
 
 from scorer.databases import open_database, table_run
 from scorer.databases.address import parse_address
+from scorer.databases.checks import TableOptions
 from scorer.databases.engine import Database, Session
 from scorer.databases.names import TableName
-from scorer.databases.options import TableOptions
 from scorer.run_options import ModelSpec, OutputSpec
 from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier

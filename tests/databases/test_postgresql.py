@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scorer.databases.address import parse_address
+from scorer.databases.checks import TableOptions
 from scorer.databases.names import parse_table
-from scorer.databases.options import TableOptions
 from scorer.databases.table_run import TableOutcome, score_table
 from scorer.errors import InputMissing, OutputRefused
 from scorer.run_options import ModelSpec, OutputSpec

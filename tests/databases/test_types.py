@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from scorer.databases.address import parse_address
+from scorer.databases.checks import TableOptions
 from scorer.databases.names import parse_table
-from scorer.databases.options import TableOptions
 from scorer.databases.table_run import score_table
 from scorer.errors import DataError
 from scorer.run_options import ModelSpec, OutputSpec

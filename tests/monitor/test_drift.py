@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from scorer.inference.baseline import baseline_of
 from scorer.inference.bundle import open_bundle
-from scorer.monitor.drift import MIN_ROWS, Drift, is_measured, outside
-from scorer.monitor.shift import MODERATE
+from scorer.monitor.drift import MIN_ROWS, MODERATE, Drift, is_measured, outside
 from scorer.records import Baseline, Counters, Scores
 
 LABELS = ("bad", "good")

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from scorer.monitor.shift import psi
+from scorer.monitor.drift import psi
 
 
 def test_equal_shares_have_not_moved() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scorer.monitor.shift import psi
+from scorer.monitor.drift import psi
 from scorer.report.compare import by_chance
 from scorer.report.opened import open_output
 from scorer.report.pairing import Pairing

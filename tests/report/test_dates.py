@@ -3,7 +3,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from scorer.report.dates import NO_DAY, days_of
+from scorer.report.statistics import NO_DAY, days_of
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer.report.dates import NO_DAY
-from scorer.report.statistics import BINS, Statistics, bins_of, ids_of
+from scorer.report.statistics import BINS, NO_DAY, Statistics, bins_of, ids_of
 
 ROWS = st.lists(
     st.tuples(st.integers(-1, 2), st.floats(0, 1, width=32), st.integers(-2, 2), st.integers(0, 3)),

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from scorer import pipeline
 from scorer.run_options import RunOptions
-from scorer.verify.check import Verdict, verify
+from scorer.verify.check import verify
+from scorer.verify.verdict import Verdict
 from tests.handles import handle_of
 from tests.pipeline.conftest import StubClassifier
 

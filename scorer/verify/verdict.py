@@ -1,8 +1,12 @@
-"""What `tweetscore verify` cannot check of a run report, and why: told in one line."""
+"""The result of a verification: what was found, a line for each kind, and what was not checked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from scorer.files.compare import Finding
+
+MOST_LINES = 10  # a file that differs everywhere makes no endless list
 #: What only the run knew: nothing that is left says otherwise. Words, and the fields behind them.
 ONLY_THE_RUN: Mapping[str, Sequence[str]] = {
     "when it ran and for how long": ("started", "finished", "seconds", "tweets_per_second"),
@@ -30,6 +34,36 @@ _COUNTED_BY_THE_MODEL = (
 _OF_THE_MODEL = ("model.name", "model.version", "labels.name", "drift")
 _CANARY = ("canary",)
 _HUNDRED = "--rescore 100 scores a hundred rows again"
+
+
+class Tally:
+    """What was found so far: findings of one kind become one line."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, tuple[str, int]] = {}
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Count findings; of each kind the first one's words stay."""
+        for found in findings:
+            text, count = self._kinds.get(found.kind, (found.text, 0))
+            self._kinds[found.kind] = text, count + found.count
+
+    def say(self, *texts: str) -> None:
+        """Add findings that are each of a kind of their own."""
+        self.add(Finding(text, text) for text in texts)
+
+    def __len__(self) -> int:
+        """Return how many findings there are."""
+        return sum(count for _, count in self._kinds.values())
+
+    def lines(self) -> list[str]:
+        """Return a line for each kind, and at the end how many are not shown."""
+        lines = [
+            f"{text} (and {count - 1:,} more)" if count > 1 else text
+            for text, count in self._kinds.values()
+        ]
+        hidden = len(lines) - MOST_LINES
+        return [*lines[:MOST_LINES], f"and {hidden:,} other kinds"] if hidden > 0 else lines
 
 
 class Unchecked:
@@ -63,3 +97,14 @@ class Unchecked:
         """Return all of it in one line."""
         run = f"what only the run knew: {', '.join(ONLY_THE_RUN)}"
         return f"not checked: {'; '.join((*self._rest, run))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of the question."""
+
+    rows: int  # that were read
+    rescored: int
+    findings: tuple[str, ...]  # a line each; none when all is well
+    exit_code: int
+    unchecked: Unchecked  # what the findings, or that there are none, say nothing of
