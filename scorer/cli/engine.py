@@ -12,7 +12,7 @@ from scorer.cli.streams import keep
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
-    from scorer.remote import Hallway
+    from scorer.remote import Pipeline
     from scorer.run_options import Outcome, RunOptions
 
 
@@ -38,24 +38,24 @@ def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> Non
         raise UsageError("--ray-address is for --engine ray", "give both or neither")
 
 
-def chosen(engine: str, ray_address: str | None, local: "Hallway") -> "Here | OnRay":
-    """Return who brings the inputs to their outputs."""
+def chosen(engine: str, ray_address: str | None, local: "Pipeline") -> "Here | OnRay":
+    """Return the pipeline that brings the inputs to their outputs."""
     return Here(local) if engine == "local" else OnRay(ray_address)
 
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """The hallway of this box.
+    """The pipeline of this box.
 
     Its model is kept when its run has ended: to take it apart takes OpenVINO 70 ms, and the
     process ends without.
     """
 
-    hallway: "Hallway"
+    pipeline: "Pipeline"
 
     def discover(self, options: "RunOptions", /) -> Any:
         """Return what a run is asked to score."""
-        return self.hallway.discover(options)
+        return self.pipeline.discover(options)
 
     def run(
         self, options: "RunOptions", found: Any, /, *, progress: Callable[[int], object]
@@ -65,12 +65,12 @@ class Here:
 
         model = ModelHandle.of(options.model_spec)
         keep(model)
-        return self.hallway.run(options, found, model=model, progress=progress)
+        return self.pipeline.run(options, found, model=model, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
 class OnRay:
-    """The hallway of `scorer.engines.ray`."""
+    """The pipeline of `scorer.engines.ray`."""
 
     address: str | None
 

@@ -1,4 +1,4 @@
-"""The door for inputs and outputs that are URLs; nothing behind it is loaded for local files."""
+"""Inputs and outputs that are URLs; of this package local files load nothing else."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from scorer.run_options import Outcome, RunOptions
 
 
-class Hallway(Protocol):
+class Pipeline(Protocol):
     """`scorer.pipeline`, or what stands in its place."""
 
     def discover(self, options: "RunOptions", /) -> Any:
@@ -29,10 +29,10 @@ class Hallway(Protocol):
         """Bring each output up to date and yield what became of it."""
 
 
-def hallway_for(
+def pipeline_for(
     inputs: tuple[Path | Url, ...], output: Path | Url | None, work: Path | None
-) -> tuple[Hallway, tuple[Path, ...], Path | None]:
-    """Return who brings inputs to outputs, and those that are files, for the options of the run."""
+) -> tuple[Pipeline, tuple[Path, ...], Path | None]:
+    """Return the pipeline for these inputs, and the paths and the output that its options name."""
     paths = tuple(each for each in inputs if isinstance(each, Path))
     if len(paths) == len(inputs) and not isinstance(output, Url):
         from scorer import pipeline

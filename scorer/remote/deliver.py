@@ -1,7 +1,7 @@
-"""An output that is complete here becomes an object, then its report says so.
+"""The upload of a complete output, which is the commit, and then of its report.
 
 The object carries the hash of its content. So a run that was killed between the two, or whose
-report is lost, leaves an object that the next run knows as ours, from whichever box it looks.
+report is lost, leaves an object that the next run knows as ours, from whichever machine it runs.
 """
 
 import json
@@ -38,13 +38,13 @@ class Delivery:
             return {}, ""
         return (found, tag) if isinstance(found, dict) else ({}, "")
 
-    def look(self) -> Object | None:
+    def head(self) -> Object | None:
         """Return what is there."""
         return self._store.head(self.url)
 
     def check_owner(self) -> Object | None:
         """Return what is there; OutputRefused if it is not ours and may not be overwritten."""
-        there = self.look()
+        there = self.head()
         if there is None or self._overwrite or there.mark or describes(self.report()[0], there):
             return there
         raise OutputRefused(
@@ -60,7 +60,7 @@ class Delivery:
             self._store.upload(output, self.url, mark, there)
             there = None
             with suppress(TweetscoreError):  # a report without a tag is sent again the next time
-                there = self.look()
+                there = self.head()
         tag = there.tag if there and there.mark == mark else ""
         return report | {"output": report["output"] | {"path": str(self.url), "etag": tag}}
 

@@ -1,4 +1,4 @@
-"""The work directory of one output: what is fetched, scored and not yet delivered.
+"""The work directory of one output: what is fetched, scored and not yet uploaded.
 
 ::
 
@@ -6,10 +6,10 @@
         in/[KEY=VALUE/...]NAME     the input, complete
         in.json                    what its store said of it
         out/NAME                   the output, its report, its state, as beside any output
-        sent.json                  the report that was delivered, and its object's tag
+        sent.json                  the report that was uploaded, and its object's tag
 
 The digest is that of the output's name, so that the next run of the same output finds what a
-killed one left. After a delivery only the lock and `sent.json` stay.
+killed one left. After an upload only the lock and `sent.json` stay.
 """
 
 import hashlib
@@ -34,13 +34,13 @@ from scorer.remote.urls import Object, Url
 
 
 def default_work_directory() -> Path:
-    """Return where work is kept if nobody says otherwise."""
+    """Return the work directory of a call that names none."""
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "tweetscore"
 
 
-class Desk:
-    """Where one input becomes one output."""
+class WorkDir:
+    """The directory in which one input becomes one output."""
 
     def __init__(self, work: Path, source: Input[Place], output: Place) -> None:
         name = output.address if isinstance(output, Url) else str(output.absolute())
@@ -51,13 +51,13 @@ class Desk:
         self._sent = self.root / "sent.json"
         # Under its partitions, which the run takes for columns.
         parts = [part for part in source.below.parent.parts if "=" in part]
-        inbox = self.root.joinpath("in", *parts, source.place.name)
-        self.input = inbox if isinstance(source.place, Url) else source.place
+        input_path = self.root.joinpath("in", *parts, source.place.name)
+        self.input = input_path if isinstance(source.place, Url) else source.place
         self.output = self.root / "out" / output.name if isinstance(output, Url) else output
 
     @contextmanager
-    def taken(self, wait: float) -> Iterator[None]:
-        """Hold the desk; OutputLocked if another run of this box has it."""
+    def lock(self, wait: float) -> Iterator[None]:
+        """Hold the lock; OutputLocked if another run of this box holds it."""
         with writing(self.root):
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             if reason := why_not_private(self.root):  # what it holds would be scored, and believed
@@ -66,7 +66,7 @@ class Desk:
                     "name a directory of your own with --work-dir",
                 )
         try:
-            with locked(self.root / "desk", wait=wait):
+            with locked(self.root / "desk", wait=wait):  # the name by which earlier versions lock
                 yield
         except OutputLocked as error:
             raise OutputLocked(
@@ -74,7 +74,7 @@ class Desk:
             ) from error
 
     def fetch(self, stores: Stores) -> bool:
-        """Bring the input here; return whether it was here already."""
+        """Fetch the input; return whether it was here already."""
         with writing(self.root):
             (self.root / "out").mkdir(exist_ok=True)
         if isinstance(self._source, Path):
@@ -113,7 +113,7 @@ class Desk:
         return str((read_report(self._noted) or {}).get("etag", ""))
 
     def remember(self, report: dict[str, Any], tag: str) -> None:
-        """Keep a report that was delivered, so that the next run need not fetch it."""
+        """Keep a report that was uploaded, so that the next run need not fetch it."""
         write_json(self._sent, {"tag": tag, "report": report})
 
     def remembered(self, tag: str) -> dict[str, Any] | None:
@@ -123,23 +123,23 @@ class Desk:
                 return report
         return None
 
-    def tidy(self) -> None:
+    def clear(self) -> None:
         """Remove the input and the output, which is elsewhere now."""
         with writing(self.root):
             self._noted.unlink(missing_ok=True)
             for name in ("in", "out"):
                 shutil.rmtree(self.root / name, ignore_errors=True)
 
-    def in_words(self, text: str) -> str:
-        """Put the names that people know in the place of those here."""
+    def localize(self, text: str) -> str:
+        """Return a text with the names of the call in the place of those in the work directory."""
         if isinstance(self._output, Url):
             text = text.replace(f"{self.output.parent}{os.sep}", str(self._output.parent))
         if isinstance(self._source, Url):
             text = text.replace(str(self.input), str(self._source))
         return text
 
-    def in_their_words(self, error: TweetscoreError) -> TweetscoreError:
-        """Return an error with the names that people know; a full disk is that of this box."""
+    def localize_error(self, error: TweetscoreError) -> TweetscoreError:
+        """Return an error with the names of the call; a full disk is that of this machine."""
         if isinstance(error, StorageError):
             return error
-        return error.reworded(self.in_words)
+        return error.reworded(self.localize)

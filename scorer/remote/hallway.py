@@ -1,7 +1,7 @@
-"""The hallway of objects: what `scorer.pipeline` is for files, for inputs or outputs elsewhere.
+"""The pipeline for objects: what `scorer.pipeline` is for files, where an input or output is a URL.
 
 Find the inputs (objects are listed, none is fetched); list the outputs; then each in turn: is
-it up to date? If not it is fetched, scored as a file, and delivered, before the next one comes.
+it up to date? If not it is fetched, scored as a file, and uploaded, before the next one is fetched.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from scorer.errors import OutputRefused, TweetscoreError
 from scorer.files.inputs import Found
 from scorer.files.storage import writing
 from scorer.inference.handle import ModelHandle
-from scorer.remote.desk import Desk, default_work_directory
+from scorer.remote.desk import WorkDir, default_work_directory
 from scorer.remote.object_run import ObjectRun
 from scorer.remote.search import Pair, Place, find, plan
 from scorer.remote.store import Stores
@@ -48,7 +48,7 @@ class Remote:
         """
         found = found or self.discover(options)
         pairs = plan(found, self._output, options.input_spec.format)
-        seen = self._look_at_outputs(pairs, several=found.several)
+        seen = self._list_outputs(pairs, several=found.several)
         model = model or ModelHandle.of(options.model_spec)
         yield from (_unreadable(place, error) for place, error in found.unreadable)
         for source, output in pairs:
@@ -58,11 +58,11 @@ class Remote:
             except TweetscoreError as error:
                 yield _unreadable(source.place, error)
                 continue
-            desk = Desk(self._work, source, output)
-            each = ObjectRun(source, output, options, self._stores, desk, seen)
+            work_dir = WorkDir(self._work, source, output)
+            each = ObjectRun(source, output, options, self._stores, work_dir, seen)
             yield each.run(model, progress)
 
-    def _look_at_outputs(self, pairs: list[Pair], *, several: bool) -> dict[Url, Object] | None:
+    def _list_outputs(self, pairs: list[Pair], *, several: bool) -> dict[Url, Object] | None:
         """List the outputs' directory once, instead of asking for each; None for a single one."""
         urls = [output for _, output in pairs if isinstance(output, Url)]
         for url in {url.host: url for url in urls}.values():

@@ -1,9 +1,9 @@
 """One input on its way to its output, where at least one of them is an object.
 
-    take the desk -> up to date? -> whose is the output? -> fetch -> score -> deliver -> tidy up
+    lock -> up to date? -> is the output ours? -> fetch -> score -> upload -> clear the directory
 
-The middle is the run of a local file. Before the delivery the output is untouched; what is
-done stays on the desk, and the next run of the same output goes on there.
+Scoring is the run of a local file. Before the upload the output is untouched; what is done stays
+in the work directory, where the next run of the same output goes on.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ from scorer.inference.handle import ModelHandle
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input
 from scorer.remote.deliver import Delivery, describes
-from scorer.remote.desk import Desk
+from scorer.remote.desk import WorkDir
 from scorer.remote.search import ListedObject, Place
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url
@@ -55,14 +55,14 @@ class ObjectRun:
         output: Place,
         options: RunOptions,
         stores: Stores,
-        desk: Desk,
+        work_dir: WorkDir,
         seen: "Mapping[Url, Object] | None",
     ) -> None:
         self._source = source
         self._output = output
         self._options = options
         self._stores = stores
-        self._desk = desk
+        self._work_dir = work_dir
         self._seen = seen  # what a listing said of the outputs; None where none was asked for
         self._delivery = (
             Delivery(stores.writable(output), output, overwrite=options.overwrite)
@@ -76,7 +76,7 @@ class ObjectRun:
         An error of this input is in what comes back; one that concerns all inputs is raised.
         """
         try:
-            with self._desk.taken(self._options.lock_wait):
+            with self._work_dir.lock(self._options.lock_wait):
                 outcome = self._run(model, progress)
         except TweetscoreError as error:
             outcome = self._failed(error)
@@ -84,7 +84,7 @@ class ObjectRun:
                 raise
         return replace(
             outcome,
-            output=self._desk.output,
+            output=self._work_dir.output,
             url=_shown(self._output),
             input_url=_shown(self._source.place),
             outside=self._outside(outcome),
@@ -97,11 +97,13 @@ class ObjectRun:
     def _run(self, model: ModelHandle, progress: Callable[[int], object]) -> Outcome:
         if report := self._up_to_date(model.bundle):
             self._forget_failure()
-            return Outcome(self._desk.input, self._desk.output, report, up_to_date=True)
+            return Outcome(self._work_dir.input, self._work_dir.output, report, up_to_date=True)
         if self._delivery:
             self._delivery.check_owner()
-        fetched_before = self._desk.fetch(self._stores)
-        wanted = replace(self._options, inputs=(self._desk.input,), output=self._desk.output)
+        fetched_before = self._work_dir.fetch(self._stores)
+        wanted = replace(
+            self._options, inputs=(self._work_dir.input,), output=self._work_dir.output
+        )
         (outcome,) = pipeline.run(
             wanted,
             model=model,
@@ -109,39 +111,39 @@ class ObjectRun:
             # An output of another content with the same size and time is none of this input.
             outdated=not fetched_before,
         )
-        warnings = tuple(map(self._desk.in_words, outcome.warnings))
+        warnings = tuple(map(self._work_dir.localize, outcome.warnings))
         outcome = replace(outcome, warnings=warnings, up_to_date=False)
         if outcome.error:
             return self._failed(outcome.error, outcome)
-        report = self._in_their_words(outcome.report)
+        report = self._localize_report(outcome.report)
         if self._delivery:
-            report = self._delivery.send(self._desk.output, report)
+            report = self._delivery.send(self._work_dir.output, report)
         return replace(outcome, report=report, warnings=(*warnings, *self._finish(report)))
 
     def _finish(self, report: dict[str, Any]) -> Iterator[str]:
         """Do what comes after the commit, so that what fails is a warning, and done next time."""
-        output = self._desk.output
+        output = self._work_dir.output
         try:
             if self._delivery:
                 tag = self._delivery.send_report(output, report)
-                self._desk.remember(report, tag)
+                self._work_dir.remember(report, tag)
             else:  # it names places, not the work directory
                 write_json(report_path(output), report, beside=output)
-            self._desk.tidy()
+            self._work_dir.clear()
             if self._delivery:
                 self._delivery.forget_failure()
         except TweetscoreError as error:
-            why = self._desk.in_their_words(error)
+            why = self._work_dir.localize_error(error)
             yield (
                 f"{self._output} is complete, but not all is tidy ({why}); the next run sees to it"
             )
 
-    def _in_their_words(self, report: dict[str, Any]) -> dict[str, Any]:
+    def _localize_report(self, report: dict[str, Any]) -> dict[str, Any]:
         source = report["input"]
         if source and isinstance(self._source.place, Url):
-            tag = self._desk.tag
+            tag = self._work_dir.tag
             source = source | {"path": str(self._source.place)} | ({"etag": tag} if tag else {})
-        warnings = [self._desk.in_words(warning) for warning in report["warnings"]]
+        warnings = [self._work_dir.localize(warning) for warning in report["warnings"]]
         return report | {"input": source, "warnings": warnings}
 
     def _up_to_date(self, bundle: "Bundle") -> dict[str, Any] | None:
@@ -154,7 +156,7 @@ class ObjectRun:
         return None
 
     def _as_now(self, source: dict[str, Any]) -> dict[str, Any]:
-        """Return what a report says of its input as the input is now; {} where it is another."""
+        """Return what a report says of its input, as it is now; {} where it is another one."""
         match self._source:
             case ListedObject(place=url, seen=seen):
                 known = seen.tag and (seen.size, seen.tag) == (source["size"], source.get("etag"))
@@ -167,7 +169,7 @@ class ObjectRun:
     def _forget_failure(self) -> None:
         """Remove the report of a failure that was mended; where that cannot be, it stays."""
         if not self._delivery:
-            forget_failure(self._desk.output)
+            forget_failure(self._work_dir.output)
         elif self._seen is None or self._delivery.failed_url in self._seen:
             with suppress(TweetscoreError):
                 self._delivery.forget_failure()
@@ -175,9 +177,9 @@ class ObjectRun:
     def _report_there(self) -> dict[str, Any] | None:
         """Return the report that describes the output as it is."""
         if not self._delivery:
-            return report_on(self._desk.output)
+            return report_on(self._work_dir.output)
         if self._seen is None:
-            there = self._delivery.look()
+            there = self._delivery.head()
             report = self._delivery.report()[0] if there else {}
         else:
             there, beside = (
@@ -185,20 +187,20 @@ class ObjectRun:
             )
             if there is None or beside is None:
                 return None
-            report = self._desk.remembered(beside.tag) or {}
+            report = self._work_dir.remembered(beside.tag) or {}
             if not report:
                 report, tag = self._delivery.report()
-                self._desk.remember(report, tag)
+                self._work_dir.remember(report, tag)
         return report if there and describes(report, there) else None
 
     def _failed(self, error: TweetscoreError, outcome: Outcome | None = None) -> Outcome:
-        """Tell of a failure here and beside the good output, which stays as it is."""
-        error = self._desk.in_their_words(error)
+        """Report a failure, also beside the good output, which stays as it is."""
+        error = self._work_dir.localize_error(error)
         too_early = outcome is not None and not outcome.was_checked
         if outcome is None:
             report = RunRecord(self._options.as_json(), self._options.options_from).failed(error)
-            outcome = Outcome(self._desk.input, self._desk.output, report)
-        report = self._in_their_words(outcome.report)
+            outcome = Outcome(self._work_dir.input, self._work_dir.output, report)
+        report = self._localize_report(outcome.report)
         words = {"kind": type(error).__name__, "message": str(error)}
         report |= {"error": words, "exit_code": error.exit_code}
         # The error itself matters more than that it cannot be reported, for whatever reason.
@@ -208,9 +210,9 @@ class ObjectRun:
             elif self._delivery:
                 self._delivery.send_failure(report)
                 if report["counters"]["rejected"]:
-                    self._delivery.send_rejects(self._desk.output)
+                    self._delivery.send_rejects(self._work_dir.output)
             else:
-                write_json(failed_report_path(self._desk.output), report)
+                write_json(failed_report_path(self._work_dir.output), report)
         return replace(outcome, report=report, error=error)
 
 

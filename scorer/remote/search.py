@@ -42,7 +42,7 @@ def find(arguments: Sequence[Place], stores: Stores, kind: Kind | None = None) -
     paths = [each for each in arguments if isinstance(each, Path)]
     local = find_inputs(paths, kind) if paths else Found((), several=False)
     search = _Search(stores, kind)
-    found = [each for url in arguments if isinstance(url, Url) for each in search.look(url)]
+    found = [each for url in arguments if isinstance(url, Url) for each in search.find(url)]
     top = _common([base for base, _ in found])
     objects = [
         ListedObject(each.url, _relative(each.url, top), each) for _, some in found for each in some
@@ -90,17 +90,17 @@ class _Search:
         self._stores = stores
         self.unusable: list[tuple[Url, str]] = []  # the first few names, and why
 
-    def look(self, url: Url) -> Iterator[tuple[Url, list[Object]]]:
+    def find(self, url: Url) -> Iterator[tuple[Url, list[Object]]]:
         """Yield the directory that was looked into, and the objects to score.
 
         A name that leads nowhere is remembered: the others may be scored.
         """
         try:
-            yield self._look(url)
+            yield self._find(url)
         except InputMissing as error:
             self.unreadable.append((url, error))
 
-    def _look(self, url: Url) -> tuple[Url, list[Object]]:
+    def _find(self, url: Url) -> tuple[Url, list[Object]]:
         store = self._stores.of(url)
         pattern = _pattern(url)
         if not pattern and not url.is_directory:
@@ -112,13 +112,13 @@ class _Search:
                 raise InputMissing(f"{url} does not exist", "check the name")
         base, patterns = pattern or (url if url.is_directory else url.with_key(f"{url.key}/"), ALL)
         before = self.passed_over.total()
-        objects = [each for each in store.list(base) if self._is_asked(each, base, patterns)]
+        objects = [each for each in store.list(base) if self._is_wanted(each, base, patterns)]
         if not pattern and not objects and self.passed_over.total() == before:
             raise InputMissing(f"{url} does not exist", "check the name")
         self.several = True
         return base, sorted(objects, key=lambda each: each.url.key)
 
-    def _is_asked(self, there: Object, base: Url, patterns: Patterns) -> bool:
+    def _is_wanted(self, there: Object, base: Url, patterns: Patterns) -> bool:
         key = there.url.key
         if key.endswith("/") and not there.size:
             return False  # what a console writes in the place of a directory

@@ -146,7 +146,7 @@ def test_a_name_that_no_client_or_file_can_have_is_unusable(address: str, why: s
 
 
 def test_local_files_load_nothing_of_it() -> None:
-    """Neither a client nor the room's own modules, but for the one that knows a URL."""
+    """Neither a client nor the package's own modules, but for the one that knows a URL."""
     program = (
         "import atexit, sys; sys.argv = ['tweetscore', 'run', 'none.csv']\n"
         "from scorer.cli import main\n"
