@@ -22,10 +22,10 @@ from scorer.inference.bundle import Bundle
 from scorer.inference.canary import measure
 from scorer.inference.gate import Figures
 from scorer.inference.prepare import Preparation, Prepared
-from scorer.inference.remembered import Remembered
 from scorer.inference.runtime.near_ties import are_near
 from scorer.inference.runtime.session import RuntimeInfo, Session
 from scorer.inference.tokens import Tokens
+from scorer.inference.unique import Remembered
 from scorer.records import Answers, Scores
 
 #: Tokens of a window that the canary goes with: some 1,600 tweets. A session that fails the gate

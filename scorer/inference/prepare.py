@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scorer.inference.bundle import Bundle
 from scorer.inference.canary import check_token_ids
 from scorer.inference.tokens import TextTokenizer, Tokens
-from scorer.inference.unique import unique_texts, unique_tokens
+from scorer.inference.unique import unique, unique_tokens
 from scorer.records import Counters
 
 
@@ -47,8 +47,8 @@ class Preparation:
 
     def __call__(self, texts: pl.Series) -> Prepared:
         """Normalise and tokenise one window, and find its distinct texts."""
-        distinct, text_rows = unique_texts(self._normalizer(texts).fill_null(""))
-        tokens, token_rows = unique_tokens(self._tokenizer(distinct.to_list()))
+        distinct, text_rows = unique(self._normalizer(texts).fill_null("").to_list())
+        tokens, token_rows = unique_tokens(self._tokenizer(distinct))
         has_content = tokens.lengths > self._tokenizer.special_tokens
         rows = token_rows[text_rows]
         rows[~has_content[rows]] = -1

@@ -1,58 +1,94 @@
-"""Equal texts are scored once: which rows are the same, decided exactly and in columns."""
+"""Equal texts are scored once: those of one window, and those of earlier windows while they fit.
+
+The key of a text is the bytes of its token ids, in a dict: only equal texts share an answer.
+"""
+
+from collections.abc import Hashable, Iterable
+from itertools import islice, pairwise
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from scorer.inference.tokens import Tokens
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses nothing
+T = TypeVar("T", bound=Hashable)
+
+#: Bytes that all remembered answers may take together: some 135,000 tweets.
+CAPACITY = 32 << 20
+
+# Bytes that a remembered text takes beside its ids and logits: two objects of bytes with 33 each,
+# rounded up to 16, and up to 60 in a dict that has just grown.
+_OVERHEAD = 150
 
 
-def unique_texts(texts: pl.Series) -> tuple[pl.Series, NDArray[np.int64]]:
-    """Return the distinct texts in order of appearance, and for each row which one it is."""
-    rows = texts.to_frame("text")
-    distinct = rows.unique(maintain_order=True).with_row_index("place")
-    places = rows.join(distinct, on="text", how="left", maintain_order="left")["place"]
-    return distinct["text"], places.to_numpy().astype(np.int64)
+def unique(items: Iterable[T]) -> tuple[list[T], NDArray[np.int64]]:
+    """Return the distinct items in order of appearance, and for each item which one it is."""
+    places: dict[T, int] = {}
+    rows = [places.setdefault(item, len(places)) for item in items]
+    return list(places), np.array(rows, np.int64)
 
 
 def unique_tokens(tokens: Tokens) -> tuple[Tokens, NDArray[np.int64]]:
-    """Return the distinct rows of token ids, and for each row which one it is.
+    """Return the distinct rows of token ids, and for each row which one it is."""
+    _, rows = unique(_keys(tokens))
+    _, first = np.unique(rows, return_index=True)
+    return tokens.take(first), rows
 
-    Rows are grouped by a hash and then compared with the first of their group. Two rows that
-    only share a hash stay apart, so the result is exact; at worst a text is scored twice.
+
+class Remembered:
+    """Logits of earlier windows by exact token ids; several threads may ask.
+
+    For providers whose answer does not depend on the batch: there a remembered answer has the
+    very bits that the model would give again, and no output tells whether it was remembered.
+
+    New answers go to the younger of two dicts. When it is full it becomes the older one, whose
+    answers are forgotten unless a window asks for them meanwhile.
+
+    Args:
+        classes: Logits per text.
+        capacity: Bytes that all of it may take.
     """
-    count = len(tokens.lengths)
-    _, first, group = np.unique(hashes(tokens), return_index=True, return_inverse=True)
-    candidate = first[group]
-    same = _rows_equal(tokens, candidate)
-    representative = np.where(same, candidate, np.arange(count))
-    distinct, places = np.unique(representative, return_inverse=True)
-    return tokens.take(distinct), places
+
+    def __init__(self, classes: int, capacity: int = CAPACITY) -> None:
+        self._lock = Lock()
+        self._classes = classes
+        self._limit = capacity // 2
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+        self._size = 0  # bytes that the younger one may take by now
+
+    def fill(self, tokens: Tokens, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Write the known rows of `logits` [texts, classes], and return which those are."""
+        keys = _keys(tokens)
+        with self._lock:
+            young = self._young
+            answers = [young.get(key) or self._old.get(key) for key in keys]
+            known = np.array([answer is not None for answer in answers], np.bool_)
+            pairs = zip(keys, answers, strict=True)
+            self._keep({k: a for k, a in pairs if a is not None and k not in young})
+        content = b"".join(filter(None, answers))
+        logits[known] = np.frombuffer(content, np.float32).reshape(-1, self._classes)
+        return known
+
+    def keep(self, tokens: Tokens, logits: NDArray[np.float32]) -> None:
+        """Remember texts that `fill` did not know; of more than fit, the first ones."""
+        size, content = 4 * self._classes, logits.tobytes()
+        answers = (content[at : at + size] for at in range(0, len(content), size))
+        new = dict(zip(_keys(tokens), answers, strict=True))
+        with self._lock:
+            self._keep(new)
+
+    def _keep(self, new: dict[bytes, bytes]) -> None:
+        ends = np.cumsum([len(key) + 4 * self._classes + _OVERHEAD for key in new])
+        if len(ends) and self._size + ends[-1] > self._limit:
+            self._young, self._old, self._size = {}, self._young, 0
+        fitting = int(np.searchsorted(ends, self._limit - self._size, side="right"))
+        self._size += int(ends[fitting - 1]) if fitting else 0
+        self._young.update(islice(new.items(), fitting))
 
 
-def hashes(tokens: Tokens) -> NDArray[np.uint64]:
-    """Hash each row's ids with their positions; a row without ids hashes to 0.
-
-    A hash finds what may be equal; whoever joins rows compares their ids.
-    """
-    within = np.arange(len(tokens.ids)) - np.repeat(tokens.offsets[:-1], tokens.lengths)
-    terms = (tokens.ids.astype(np.uint64) + np.uint64(1)) * _MIX
-    terms ^= terms >> np.uint64(29)
-    terms *= (2 * within.astype(np.uint64) + np.uint64(1)) * _MIX
-    terms ^= terms >> np.uint64(32)
-    sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(terms)))  # wraps, as intended
-    hashes: NDArray[np.uint64] = sums[tokens.offsets[1:]] - sums[tokens.offsets[:-1]]
-    return hashes
-
-
-def _rows_equal(tokens: Tokens, other: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return for each row whether it has the same ids as row `other[row]`."""
-    lengths = tokens.lengths
-    equal: NDArray[np.bool_] = lengths == lengths[other]
-    (rows,) = np.nonzero(equal & (lengths > 0))
-    mine, theirs = tokens.take(rows), tokens.take(other[rows])
-    differs = np.concatenate(([0], np.cumsum(mine.ids != theirs.ids)))
-    equal[rows] = differs[mine.offsets[1:]] == differs[mine.offsets[:-1]]
-    return equal
+def _keys(tokens: Tokens) -> list[bytes]:
+    ids = tokens.ids.astype(np.int32).tobytes()
+    return [ids[start:stop] for start, stop in pairwise((4 * tokens.offsets).tolist())]

@@ -16,9 +16,9 @@ from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.opening import Candidate, open_classifier
 from scorer.inference.prepare import Prepared
-from scorer.inference.remembered import Remembered
 from scorer.inference.runtime.machine import inspect
 from scorer.inference.runtime.select import Choice, choices
+from scorer.inference.unique import Remembered
 from scorer.records import Scores
 from scorer.run_options import RunOptions
 from tests.handles import handle_of
