@@ -1,14 +1,17 @@
-"""Work that is one step ahead, in a thread that an ending run does not wait for."""
+"""Work in a thread that an ending run does not wait for: the next item, an interruptible call."""
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
 
-_PATIENCE = 1.0  # seconds that an ending run gives the step in hand
+_JOIN_TIMEOUT_S = 1.0  # that an ending run gives the item that is being made
+_SIGNAL_CHECK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +49,38 @@ def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
     finally:
         stopped.set()
         wanted.release()
-        thread.join(_PATIENCE)
+        thread.join(_JOIN_TIMEOUT_S)
+
+
+def interruptible(call: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
+    """Return what a call of a library returns; a signal interrupts it.
+
+    Python handles signals only between two steps of the main thread, which such a call may not
+    leave for minutes. So the call is made in another thread.
+
+    Args:
+        call: What may take long.
+        cancel: Ends the call when a signal comes. Its end is waited for, also where the library
+            cannot cancel: a connection must not be closed under it. None where nothing is lost
+            if the call is left alone and the program ends.
+    """
+    outcome: Future[T] = Future()
+
+    def work() -> None:
+        if outcome.set_running_or_notify_cancel():
+            try:
+                outcome.set_result(call())
+            except BaseException as error:  # noqa: BLE001  result() raises it
+                outcome.set_exception(error)
+
+    try:
+        threading.Thread(target=work, name="interruptible", daemon=True).start()
+        while wait([outcome], _SIGNAL_CHECK_S).not_done:
+            pass  # a signal that the system gives to another thread is handled here now
+    except BaseException:
+        if cancel and not outcome.cancel():  # the call has begun
+            with suppress(Exception):  # the interrupt matters more than an error of `cancel`
+                cancel()
+            wait([outcome])
+        raise
+    return outcome.result()

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from adbc_driver_manager import dbapi
 
+from scorer.ahead import interruptible
 from scorer.databases.engine import Column
 from scorer.databases.faults import Faults
-from scorer.databases.interrupts import interruptibly
 from scorer.databases.names import TableName
 from scorer.errors import TweetscoreError
 
@@ -66,7 +66,7 @@ class AdbcSession(ABC):
     def append(self, reader: Any, table: TableName) -> None:
         """Append a reader to a table in the work area."""
         with self._in_our_words():
-            interruptibly(lambda: self.ingest(reader, table), self._connection.adbc_cancel)
+            interruptible(lambda: self.ingest(reader, table), self._connection.adbc_cancel)
 
     @contextmanager
     def _in_our_words(self) -> Iterator[None]:
@@ -77,4 +77,4 @@ class AdbcSession(ABC):
 
     def _with_cursor(self, ask: Callable[[dbapi.Cursor], T]) -> T:
         with self._in_our_words(), closing(self._connection.cursor()) as cursor:
-            return interruptibly(lambda: ask(cursor), cursor.adbc_cancel)
+            return interruptible(lambda: ask(cursor), cursor.adbc_cancel)

@@ -11,10 +11,10 @@ from typing import Any, Self, TypeVar
 
 import duckdb
 
+from scorer.ahead import interruptible
 from scorer.databases.address import check_engine
 from scorer.databases.engine import Column, Dialect, Found, first_line, folded
 from scorer.databases.faults import Faults, Kind
-from scorer.databases.interrupts import interruptibly
 from scorer.databases.names import TableName, parse_table
 from scorer.errors import OutputRefused, TweetscoreError, UsageError
 from scorer.files.own import open_own
@@ -214,7 +214,7 @@ class _Session:
 
     def _asked(self, ask: Callable[[], T]) -> T:
         with _in_our_words(self.faults):
-            return interruptibly(ask, self._connection.interrupt)
+            return interruptible(ask, self._connection.interrupt)
 
 
 def _meant(home: str, *prefix: str) -> set[tuple[str, ...]]:

@@ -9,11 +9,11 @@ from typing import Any, Self
 from adbc_driver_manager import dbapi as adbc
 from adbc_driver_postgresql import dbapi
 
+from scorer.ahead import interruptible
 from scorer.databases.adbc import AdbcSession
 from scorer.databases.address import Address
 from scorer.databases.engine import Dialect, Found, first_line
 from scorer.databases.faults import Faults, Kind
-from scorer.databases.interrupts import interruptibly
 from scorer.databases.names import TableName, quoted
 from scorer.errors import (
     InputMissing,
@@ -131,8 +131,8 @@ class PostgreSQL:
     def __enter__(self) -> Self:
         """Connect, as libpq does: PGPASSWORD, ~/.pgpass, sslmode and so on."""
         try:
-            self._connection = interruptibly(
-                lambda: dbapi.connect(_with_timeout(self._address.where), autocommit=True), None
+            self._connection = interruptible(
+                lambda: dbapi.connect(_with_timeout(self._address.where), autocommit=True)
             )
         except adbc.Error as error:
             raise _unreached(self._address, _words(error)) from error

@@ -13,9 +13,9 @@ import obstore
 from obstore import exceptions
 from obstore.store import from_url
 
+from scorer.ahead import interruptible
 from scorer.errors import InputMissing, OutputRefused, StorageError, TweetscoreError
 from scorer.files.storage import reading, writing
-from scorer.remote.calls import heard, heard_and_ended
 from scorer.remote.faults import (
     CERTIFICATE,
     NO_STORE,
@@ -85,7 +85,9 @@ class ObjectStore:
         """Look at an object; None if it is not there."""
         try:
             with self._asking(url):
-                found = heard(obstore.get, self._store, url.key, options={"head": True})
+                found = interruptible(
+                    lambda: obstore.get(self._store, url.key, options={"head": True})
+                )
         except FileNotFoundError:
             return None
         return _object(url, found.meta, found.attributes.get(_MARK))
@@ -96,8 +98,8 @@ class ObjectStore:
             yield from self._aws.list(url)
             return
         with self._asking(url):
-            pages = heard(obstore.list, self._store, prefix=url.key or None)
-            while page := heard(next, pages, None):
+            pages = interruptible(lambda: obstore.list(self._store, prefix=url.key or None))
+            while page := interruptible(lambda: next(pages, None)):
                 for meta in page:
                     yield _object(url.with_key(meta["path"]), meta)
 
@@ -114,7 +116,7 @@ class ObjectStore:
         options: Any = {"range": (start, end)} | ({"if_match": there.tag} if there.tag else {})
         try:
             with self._asking(there.url):
-                content, tag = heard(self._content, there.url, options)
+                content, tag = interruptible(lambda: self._content(there.url, options))
         except (FileNotFoundError, exceptions.PreconditionError) as error:
             raise changed_meanwhile(there.url) from error
         if tag != there.tag:  # of a store that knows no conditions
@@ -125,13 +127,14 @@ class ObjectStore:
         """Raise OutputRefused if the bucket of an output is missing or closed to us."""
         with self._sending(url):
             # Where nothing lies: an answer is all that is wanted.
-            heard(next, obstore.list(self._store, prefix=f"{url.key}/.tweetscore"), None)
+            pages = obstore.list(self._store, prefix=f"{url.key}/.tweetscore")
+            interruptible(lambda: next(pages, None))
 
     def read(self, url: Url) -> tuple[bytes, str] | None:
         """Return a small object and its tag."""
         try:
             with self._asking(url):
-                content, tag = heard(self._content, url, {})
+                content, tag = interruptible(lambda: self._content(url, {}))
                 return bytes(content), tag
         except FileNotFoundError:
             return None
@@ -150,7 +153,7 @@ class ObjectStore:
             try:
                 if path.stat().st_size <= _ONE_REQUEST:
                     how = {"attributes": {_MARK: mark}, "mode": _mode(replaces)}
-                    heard(self._put, url, path.read_bytes(), **how)
+                    interruptible(partial(self._put, url, path.read_bytes(), **how))
                 else:
                     self._put_parts(url, path, mark)
             except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
@@ -168,7 +171,7 @@ class ObjectStore:
             self._put, url, _blocks(path, part, stop), attributes={_MARK: mark},
             use_multipart=True, chunk_size=part, max_concurrency=_SENDERS,
         )  # fmt: skip
-        heard_and_ended(stop, send)
+        interruptible(send, cancel=stop.set)
 
     def _put(self, url: Url, content: Any, **how: Any) -> str:
         return str(obstore.put(self._store, url.key, content, **how)["e_tag"] or "")
@@ -176,12 +179,13 @@ class ObjectStore:
     def write(self, content: bytes, url: Url) -> str:
         """Write a small object, whatever is there, and return its tag."""
         with self._sending(url):
-            return heard(self._put, url, content, attributes={"Content-Type": "application/json"})
+            how = {"attributes": {"Content-Type": "application/json"}}
+            return interruptible(partial(self._put, url, content, **how))
 
     def delete(self, url: Url) -> None:
         """Remove an object, if it is there."""
         with self._sending(url):
-            heard(obstore.delete, self._store, url.key)
+            interruptible(lambda: obstore.delete(self._store, url.key))
 
     @contextmanager
     def _asking(self, url: Url) -> Iterator[None]:

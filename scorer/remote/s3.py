@@ -18,8 +18,8 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 from obstore.auth.boto3 import Boto3CredentialProvider
 
+from scorer.ahead import interruptible
 from scorer.errors import InputMissing, InvalidConfig
-from scorer.remote.calls import heard
 from scorer.remote.faults import CERTIFICATE, NO_STORE, fault
 from scorer.remote.urls import Object, Url
 
@@ -86,11 +86,11 @@ class Aws:
     def list(self, url: Url) -> Iterator[Object]:
         """Yield all objects below a directory, a page of a thousand at a time."""
         with _asking(url):
-            client = heard(self._client)
+            client = interruptible(self._client)
             pages = iter(
                 client.get_paginator("list_objects_v2").paginate(Bucket=url.host, Prefix=url.key)
             )
-            while page := heard(next, pages, None):
+            while page := interruptible(lambda: next(pages, None)):
                 for each in page.get("Contents", ()):
                     yield _object(url.with_key(each["Key"]), each)
 
