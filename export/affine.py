@@ -32,22 +32,22 @@ class Affine:
         """Return the same without the bias."""
         return x @ self.weight.T
 
-    def plus(self, bias: torch.Tensor) -> Self:
+    def add_bias(self, bias: torch.Tensor) -> Self:
         """Return the map that adds `bias` too."""
         return replace(self, bias=self.bias + bias)
 
-    def of_scaled(self, gain: torch.Tensor) -> Self:
-        """Return the map that gives the same of inputs that were multiplied by `gain`."""
+    def absorb_input_scale(self, gain: torch.Tensor) -> Self:
+        """Return the map that gives the same outputs for inputs multiplied by `gain`."""
         return replace(self, weight=self.weight / gain)
 
     def scaled(self, gain: torch.Tensor) -> Self:
         """Return the map to outputs that are multiplied by `gain`."""
         return replace(self, weight=self.weight * gain[:, None], bias=self.bias * gain)
 
-    def of_some(self, inputs: Some) -> Self:
-        """Return the map of some of the inputs."""
+    def select_inputs(self, inputs: Some) -> Self:
+        """Return the map restricted to some of the inputs."""
         return replace(self, weight=self.weight[:, inputs])
 
-    def to_some(self, outputs: Some) -> Self:
-        """Return the map to some of the outputs."""
+    def select_outputs(self, outputs: Some) -> Self:
+        """Return the map restricted to some of the outputs."""
         return replace(self, weight=self.weight[outputs], bias=self.bias[outputs])

@@ -116,15 +116,15 @@ def _save_graphs(
 
     whole = load_model(stage, attention=to_onnx.ATTENTION[model_type])
     model = prune.prune(whole)
-    plain = untwist.untwist(to_onnx.plain_graph(unmask.unmask(model)))
+    plain = untwist.split_key_transpose(to_onnx.plain_graph(unmask.drop_attention_mask(model)))
     weights = stage / precision.WEIGHTS_NAME
     graphs = {
         "fp32": precision.full_precision_graph(plain, weights),
         "fp16": precision.half_precision_graph(plain, weights),
     }
     if apart := streams.split(whole, calibration):
-        marked = to_onnx.plain_graph(apart.model)  # which runs it, and so meets its sites
-        quantized = int8.int8_graph(marked, [*apart.sites])
+        marked = to_onnx.plain_graph(apart.model)  # which runs it, and so meets its observers
+        quantized = int8.int8_graph(marked, [*apart.observers])
         graphs["int8"] = precision.full_precision_graph(quantized, weights)
     for kind, graph in graphs.items():
         precision.write_graph(graph, stage / GRAPHS[kind])

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import torch
 
 from export.affine import Some
-from export.marks import Site
+from export.marks import Observer
 
 _LEAST = 1e-2  # of the mean size, that a feature is taken to have
 _SHARES = (1 / 8, 3 / 8)  # of the inner units, that are in the first group, and in the first two
@@ -56,14 +56,14 @@ def unchanged(width: int) -> Equalized:
     return Equalized(ones, ones, ones, (slice(None),))
 
 
-def equalized(sites: Iterable[Site], layers: int) -> list[Equalized]:
+def equalized(observers: Iterable[Observer], layers: int) -> list[Equalized]:
     """Return the gains and groups of each layer; of the last one only the first is used.
 
     Args:
-        sites: Those of a model that is `unchanged`, after they have seen texts.
+        observers: Those of a model that is `unchanged`, after they have seen texts.
         layers: How many there are.
     """
-    remaining, found = iter(sites), []
+    remaining, found = iter(observers), []
     exact = max(1, round(_EXACT * layers))
     for number in range(layers - 1):
         entering, attended, raising, inner = (next(remaining) for _ in range(_SITES))
@@ -73,13 +73,13 @@ def equalized(sites: Iterable[Site], layers: int) -> list[Equalized]:
     return [*found, Equalized(last, torch.ones_like(last), torch.ones_like(last), ())]
 
 
-def _gain(site: Site) -> torch.Tensor:
-    sizes = site.sizes()
+def _gain(observer: Observer) -> torch.Tensor:
+    sizes = observer.sizes()
     if not sizes.any():
         return torch.ones_like(sizes)  # nothing came by
     return sizes.clamp(min=_LEAST * sizes.mean()).rsqrt()
 
 
-def _groups(site: Site) -> tuple[torch.Tensor, ...]:
-    largest_first = site.sizes().argsort(descending=True, stable=True)
-    return largest_first.tensor_split([round(share * site.width) for share in _SHARES])
+def _groups(observer: Observer) -> tuple[torch.Tensor, ...]:
+    largest_first = observer.sizes().argsort(descending=True, stable=True)
+    return largest_first.tensor_split([round(share * observer.width) for share in _SHARES])

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
 from export.bases import Base
-from export.recipes import Recipe
+from export.recipes import TrainingConfig
 from export.tokenizer import lengths
 from scorer.errors import InvalidBundle
 from scorer.inference.batches import plan_batches
@@ -48,7 +48,7 @@ def finetune(
     tokenizer: Any,
     labels: Sequence[str],
     rows: TrainingRows,
-    recipe: Recipe,
+    recipe: TrainingConfig,
     description: str = "training",
 ) -> Any:
     """Train a classifier on top of a base, and return it in evaluation mode, in fp32.
@@ -145,7 +145,7 @@ def _require_weights(base: Base, model: Any, report: dict[str, Any]) -> None:
         )
 
 
-def arguments(recipe: Recipe, scratch: Path) -> transformers.TrainingArguments:
+def arguments(recipe: TrainingConfig, scratch: Path) -> transformers.TrainingArguments:
     """Return a recipe in the Trainer's words; what it does not say is the Trainer's default."""
     return transformers.TrainingArguments(
         output_dir=str(scratch),
@@ -168,7 +168,7 @@ def arguments(recipe: Recipe, scratch: Path) -> transformers.TrainingArguments:
     )
 
 
-def uses_bf16(recipe: Recipe) -> bool:
+def uses_bf16(recipe: TrainingConfig) -> bool:
     """Return whether training computes in bf16; ``auto`` does where the hardware is fast at it."""
     if recipe.precision != "auto":
         return recipe.precision == "bf16"

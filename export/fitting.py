@@ -11,7 +11,7 @@ from export.bases import Base
 from export.calibrate import fit_temperature
 from export.dataset import EncodedRows
 from export.finetune import TrainingRows, finetune, predict
-from export.recipes import Recipe
+from export.recipes import TrainingConfig
 from export.tokenizer import TextEncoder
 
 
@@ -32,7 +32,7 @@ def fit(
     labels: tuple[str, ...],
     rows: EncodedRows,
     spare: EncodedRows | None,
-    recipe: Recipe,
+    recipe: TrainingConfig,
 ) -> Fitted:
     """Train a model, fit its temperature on held-out rows, and train again if asked to.
 
@@ -68,7 +68,7 @@ class _Learner:
     base: Base
     encoder: TextEncoder
     labels: tuple[str, ...]
-    recipe: Recipe
+    recipe: TrainingConfig
 
     def __call__(self, rows: EncodedRows, targets: NDArray[np.float32], description: str) -> Any:
         return finetune(
@@ -104,7 +104,7 @@ class _Learner:
 
 
 def _hold_out(
-    rows: EncodedRows, spare: EncodedRows | None, recipe: Recipe
+    rows: EncodedRows, spare: EncodedRows | None, recipe: TrainingConfig
 ) -> tuple[EncodedRows, EncodedRows | None]:
     """Return the rows to learn and those for the temperature."""
     count = round(len(rows) * recipe.validation)

@@ -20,30 +20,30 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, helper, numpy_helper
 
-from export.marks import MARK, Site
+from export.marks import MARK, Observer
 
 # ONNX Runtime's own domain; `scorer.inference.onnx_data` admits this one operator of it.
 _DOMAIN = "com.microsoft"
 _PRODUCT = "MatMulIntegerToFloat"
 _LEAST_SCALE = 1e-9  # of a row of zeros
-_DEEPEST = 0.17  # below zero, that an activation of `Site.one_sided` gives
+_DEEPEST = 0.17  # below zero, that an activation of `Observer.one_sided` gives
 _BELOW, _ABOVE = 16, 239  # steps of a byte on the two sides of such a zero
 
 
-def int8_graph(marked: onnx.ModelProto, sites: Sequence[Site]) -> onnx.ModelProto:
+def int8_graph(marked: onnx.ModelProto, observers: Sequence[Observer]) -> onnx.ModelProto:
     """Return the graph with integer products at its marks; its weights stay where they were.
 
     Raises:
-        ValueError: The marks are not those of `sites`, or what is marked is not multiplied.
+        ValueError: The marks are not those of `observers`, or what is marked is not multiplied.
     """
     graph = onnx.ModelProto()
     graph.CopyFrom(marked)
     marks = [node for node in graph.graph.node if node.op_type == MARK]
-    if len(marks) != len(sites):
-        raise ValueError(f"the graph has {len(marks)} marks for {len(sites)} sites")
+    if len(marks) != len(observers):
+        raise ValueError(f"the graph has {len(marks)} marks for {len(observers)} observers")
     rewriter = _Rewriter(graph.graph)
-    for number, (mark, site) in enumerate(zip(marks, sites, strict=True)):
-        rewriter.rewrite(f"context.{number}", mark, site)
+    for number, (mark, observer) in enumerate(zip(marks, observers, strict=True)):
+        rewriter.rewrite(f"context.{number}", mark, observer)
     rewriter.finish()
     graph.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
     return graph
@@ -62,8 +62,8 @@ class _Rewriter:
         self._instead: dict[str, list[NodeProto]] = {}  # by the old node's first output
         self._constants: dict[str, onnx.TensorProto] = {}
 
-    def rewrite(self, name: str, mark: NodeProto, site: Site) -> None:
-        quantized = self._quantize(name, mark, site)
+    def rewrite(self, name: str, mark: NodeProto, observer: Observer) -> None:
+        quantized = self._quantize(name, mark, observer)
         for number, product in enumerate(self._consumers[mark.output[0]]):
             if product.op_type != "MatMul":
                 raise ValueError(f"{product.name}, a {product.op_type}, is no product")
@@ -77,11 +77,11 @@ class _Rewriter:
         self._graph.node.extend(nodes)
         self._graph.initializer.extend(self._constants.values())
 
-    def _quantize(self, name: str, mark: NodeProto, site: Site) -> tuple[str, str, str]:
+    def _quantize(self, name: str, mark: NodeProto, observer: Observer) -> tuple[str, str, str]:
         """Put a row's bytes, its scale and the byte of zero in the mark's place."""
         chain, row = _Chain(name), mark.input[0]
         last = self._constant("context.last", np.array([-1]))
-        if site.one_sided:
+        if observer.one_sided:
             largest, zero = chain.add("ReduceMax", [row, last], "largest", keepdims=1), _BELOW
             step, least = 1 / _ABOVE, _DEEPEST / _BELOW
         else:
@@ -93,7 +93,7 @@ class _Rewriter:
         # Scales belong to an axis of the operator: the rows of all texts become one.
         scales = chain.add("Reshape", [scale, last], "scales")
         zeros = chain.zeros(scales, zero, np.uint8)
-        flat = self._constant(f"context.flat.{site.width}", np.array([-1, site.width]))
+        flat = self._constant(f"context.flat.{observer.width}", np.array([-1, observer.width]))
         matrix = chain.add("Reshape", [row, flat], "matrix")
         matrix = chain.add("QuantizeLinear", [matrix, scales, zeros], "quantized", axis=0)
         quantized = chain.add("Reshape", [matrix, chain.add("Shape", [row], "shape")], "bytes")

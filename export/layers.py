@@ -1,4 +1,4 @@
-"""A transformer's layers in two streams: their parts, and an encoder's way through them."""
+"""A transformer's layers in two streams: their parameters, and the forward pass of an encoder."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import torch
 
 from export.affine import Affine
 from export.equalize import Equalized
-from export.marks import Sites
+from export.marks import Observers
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +26,21 @@ class Layer:
     attention_norm: torch.nn.LayerNorm
     output_norm: torch.nn.LayerNorm
 
-    def folded(self, gain: torch.Tensor) -> Self:
-        """Return the layer with values multiplied by `gain`, and their bias behind attention."""
+    def fold_value_bias(self, gain: torch.Tensor) -> Self:
+        """Return the layer with values multiplied by `gain`; the bias of `out` absorbs theirs."""
         return replace(
             self,
             value=self.value.scaled(gain),
-            out=self.out.of_scaled(gain).plus(self.out.linear(self.value.bias)),
+            out=self.out.absorb_input_scale(gain).add_bias(self.out.linear(self.value.bias)),
         )
 
-    def entered(self, gain: torch.Tensor) -> Self:
-        """Return the layer for context whose features come multiplied by `gain`."""
+    def with_scaled_input(self, gain: torch.Tensor) -> Self:
+        """Return the layer for context whose features are already multiplied by `gain`."""
         return replace(
             self,
-            query=self.query.of_scaled(gain),
-            key=self.key.of_scaled(gain),
-            value=self.value.of_scaled(gain),
+            query=self.query.absorb_input_scale(gain),
+            key=self.key.absorb_input_scale(gain),
+            value=self.value.absorb_input_scale(gain),
         )
 
 
@@ -59,28 +59,32 @@ class PostNorm:
     layers: Sequence[Layer]
     chosen: Sequence[Equalized]
     heads: Heads
-    sites: Sites
+    observers: Observers
 
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the pooled token [rows, 1, width] of [rows, tokens, width]."""
-        self.sites.start()
+        self.observers.start()
         pooled, context = hidden[:, :1], hidden[:, 1:]
         *others, last = (
-            (layer.folded(chosen.attended), chosen)
+            (layer.fold_value_bias(chosen.attended), chosen)
             for layer, chosen in zip(self.layers, self.chosen, strict=True)
         )
         for layer, chosen in others:
-            inside = layer.entered(chosen.entering)
-            marked = self.sites.mark(context * chosen.entering)
+            inside = layer.with_scaled_input(chosen.entering)
+            marked = self.observers.observe(context * chosen.entering)
             keys, values = _seen(layer, pooled, inside, marked)
-            attended = self.sites.mark(attend(inside.query(marked), keys, values, self.heads))
+            attended = self.observers.observe(
+                attend(inside.query(marked), keys, values, self.heads)
+            )
             pooled = self._pool(layer, pooled, keys, values)
             context = layer.attention_norm(layer.out(attended) + context)
-            raised = self.sites.mark(context * chosen.raising)
-            context = layer.output_norm(feed_forward(layer, chosen, raised, self.sites) + context)
+            raised = self.observers.observe(context * chosen.raising)
+            context = layer.output_norm(
+                feed_forward(layer, chosen, raised, self.observers) + context
+            )
         layer, chosen = last
-        marked = self.sites.mark(context * chosen.entering)
-        inside = layer.entered(chosen.entering)
+        marked = self.observers.observe(context * chosen.entering)
+        inside = layer.with_scaled_input(chosen.entering)
         return self._pool(layer, pooled, *_seen(layer, pooled, inside, marked))
 
     def _pool(
@@ -103,16 +107,18 @@ def _seen(
 
 
 def feed_forward(
-    layer: Layer, chosen: Equalized, marked: torch.Tensor, sites: Sites
+    layer: Layer, chosen: Equalized, marked: torch.Tensor, observers: Observers
 ) -> torch.Tensor:
-    """Return what the wide inner layer makes of context that comes multiplied by a gain."""
-    up = layer.up.of_scaled(chosen.raising)
+    """Return the output of the wide inner layer for context multiplied by `chosen.raising`."""
+    up = layer.up.absorb_input_scale(chosen.raising)
     if not chosen.groups:
         return layer.down(layer.activation(up(marked)))
     lowered = layer.down.bias
     for units in chosen.groups:
-        raised = sites.mark(layer.activation(up.to_some(units)(marked)), activated=True)
-        lowered = layer.down.of_some(units).linear(raised) + lowered
+        raised = observers.observe(
+            layer.activation(up.select_outputs(units)(marked)), activated=True
+        )
+        lowered = layer.down.select_inputs(units).linear(raised) + lowered
     return lowered
 
 

@@ -32,7 +32,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from export.affine import Affine
 from export.equalize import Equalized, equalized, unchanged
 from export.layers import Heads, Layer, PostNorm, attend, feed_forward, heads_of
-from export.marks import Sites
+from export.marks import Observers
 from export.prune import largest_difference
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Split:
     """A model in two streams."""
 
     model: PreTrainedModel
-    sites: Sites  # known after a forward pass
+    observers: Observers  # known after a forward pass
 
 
 def split(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> Split | None:
@@ -71,25 +71,27 @@ def _choose(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[Equa
     config = model.config
     layers = config.num_hidden_layers
     plain = _apart(model, [unchanged(config.hidden_size)] * layers)
-    plain.sites.recording = True
+    plain.observers.recording = True
     with torch.inference_mode():
         for ids in texts:
             if len(ids) > 1:  # one token is the pooled one, and has no context
                 one = torch.tensor([ids])
                 plain.model(input_ids=one, attention_mask=torch.ones_like(one))
-    return equalized(plain.sites, layers)
+    return equalized(plain.observers, layers)
 
 
 def _apart(model: PreTrainedModel, chosen: Sequence[Equalized]) -> Split:
     activations = ("hidden_act", "activation", "activation_function")
-    sites = Sites(next(getattr(model.config, a) for a in activations if hasattr(model.config, a)))
+    observers = Observers(
+        next(getattr(model.config, a) for a in activations if hasattr(model.config, a))
+    )
     copied = copy.deepcopy(model)
     chosen = [each.to(model.dtype) for each in chosen]
-    _SPLITS[model.config.model_type](copied, sites, chosen)
-    return Split(copied, sites)
+    _SPLITS[model.config.model_type](copied, observers, chosen)
+    return Split(copied, observers)
 
 
-def _split_bert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
+def _split_bert(model: Any, observers: Observers, chosen: Sequence[Equalized]) -> None:
     """Patch BERT and RoBERTa: the encoder gives the pooled token and no other."""
     encoder = model.base_model.encoder
     layers = [
@@ -106,7 +108,7 @@ def _split_bert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
         )
         for layer in encoder.layer
     ]
-    streams = PostNorm(layers, chosen, heads_of(model.config), sites)
+    streams = PostNorm(layers, chosen, heads_of(model.config), observers)
 
     def forward(_: Any, hidden: torch.Tensor, *__: Any, **___: Any) -> _Encoded:
         return _encoded(streams(hidden))
@@ -114,7 +116,7 @@ def _split_bert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
     encoder.forward = types.MethodType(forward, encoder)
 
 
-def _split_distilbert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
+def _split_distilbert(model: Any, observers: Observers, chosen: Sequence[Equalized]) -> None:
     transformer = model.base_model.transformer
     layers = [
         Layer(
@@ -130,7 +132,7 @@ def _split_distilbert(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> 
         )
         for layer in transformer.layer
     ]
-    streams = PostNorm(layers, chosen, heads_of(model.config), sites)
+    streams = PostNorm(layers, chosen, heads_of(model.config), observers)
 
     def forward(_: Any, x: torch.Tensor, *__: Any, **___: Any) -> _Encoded:
         return _encoded(streams(x))
@@ -142,7 +144,7 @@ def _encoded(pooled: Any) -> _Encoded:  # torch's names for a tensor are not tra
     return _Encoded(last_hidden_state=pooled)
 
 
-def _split_gpt2(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
+def _split_gpt2(model: Any, observers: Observers, chosen: Sequence[Equalized]) -> None:
     """Patch GPT-2: the last token sees all others, and none of them sees it."""
     transformer, config = model.base_model, model.config
     heads = heads_of(config)
@@ -150,23 +152,23 @@ def _split_gpt2(model: Any, sites: Sites, chosen: Sequence[Equalized]) -> None:
     def forward(
         model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, **_: Any
     ) -> SequenceClassifierOutput:
-        sites.start()
+        observers.start()
         position = torch.arange(input_ids.shape[1], device=input_ids.device)
         hidden = transformer.wte(input_ids) + transformer.wpe(position)
         pooled, context = hidden[:, -1:], hidden[:, :-1]
         later = position[None, :-1] > position[:-1, None]
         for block, gains in zip(transformer.h, chosen, strict=True):
-            layer = _gpt2_layer(block, config).folded(gains.attended)
-            marked = sites.mark(_scaled(layer.attention_norm, gains.entering)(context))
-            inside = layer.entered(gains.entering)
+            layer = _gpt2_layer(block, config).fold_value_bias(gains.attended)
+            marked = observers.observe(_scaled(layer.attention_norm, gains.entering)(context))
+            inside = layer.with_scaled_input(gains.entering)
             keys, values = inside.key.linear(marked), inside.value.linear(marked)
             pooled = _gpt2_pool(layer, pooled, keys, values, heads)
             if block is transformer.h[-1]:
                 break
             attended = attend(inside.query(marked), keys, values, heads, later)
-            context = context + layer.out(sites.mark(attended))
-            raised = sites.mark(_scaled(layer.output_norm, gains.raising)(context))
-            context = context + feed_forward(layer, gains, raised, sites)
+            context = context + layer.out(observers.observe(attended))
+            raised = observers.observe(_scaled(layer.output_norm, gains.raising)(context))
+            context = context + feed_forward(layer, gains, raised, observers)
         return SequenceClassifierOutput(logits=model.score(transformer.ln_f(pooled))[:, 0])
 
     model.forward = types.MethodType(forward, model)
@@ -209,7 +211,7 @@ def _gpt2_pool(
     return pooled + layer.down(layer.activation(layer.up(layer.output_norm(pooled))))
 
 
-_SPLITS: dict[str, Callable[[Any, Sites, Sequence[Equalized]], None]] = {
+_SPLITS: dict[str, Callable[[Any, Observers, Sequence[Equalized]], None]] = {
     "bert": _split_bert,
     "roberta": _split_bert,
     "distilbert": _split_distilbert,

@@ -16,7 +16,7 @@ from export import dataset
 from export.bases import Base, open_base
 from export.dataset import Columns, EncodedRows, LabelledTexts
 from export.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
-from export.recipes import RECIPES, Recipe
+from export.recipes import DEFAULT_DATA, RECIPES, TrainingConfig
 from export.staging import staged
 from export.tokenizer import TextEncoder, open_encoder
 from scorer.errors import DataError, StorageError
@@ -24,7 +24,6 @@ from scorer.errors import DataError, StorageError
 if TYPE_CHECKING:
     from export.fitting import Fitted
 
-DEFAULT_DATA = "mteb/tweet_sentiment_extraction"
 TRAINING_NAME = "training.json"
 SCHEMA_VERSION = 1
 _LIBRARIES = ("accelerate", "numpy", "polars", "tokenizers", "torch", "transformers", "tweetscore")
@@ -38,7 +37,7 @@ class TrainOptions:
     test_data: str | None = None  # by default the hub's split `test`; of a file, none
     columns: Columns = field(default_factory=Columns)
     recipe_name: str = "default"
-    recipe: Recipe = RECIPES["default"]
+    recipe: TrainingConfig = RECIPES["default"]
     name: str | None = None  # by default the output directory's
     overwrite: bool = False
 
@@ -138,7 +137,7 @@ def _fit(
     labels: tuple[str, ...],
     rows: EncodedRows,
     spare: LabelledTexts,
-    recipe: Recipe,
+    recipe: TrainingConfig,
 ) -> "Fitted":
     """Import torch and train: only now, when base and data are known to be good."""
     from export.fitting import fit
@@ -148,7 +147,7 @@ def _fit(
 
 
 def _test_rows(
-    test: LabelledTexts | None, encoder: TextEncoder, recipe: Recipe
+    test: LabelledTexts | None, encoder: TextEncoder, recipe: TrainingConfig
 ) -> tuple[EncodedRows, dict[str, Any]] | None:
     """Return the rows to test on and what to record about them."""
     if test is None:

@@ -1,4 +1,4 @@
-"""No mask: the batches that are served hold texts of one length, so all of their tokens count.
+"""The attention mask is dropped: a served batch holds texts of one length, so all tokens count.
 
 transformers adds the mask to every weight of the attention, [rows, heads, tokens, tokens] in each
 layer: 3 % of the time of MiniLM in bf16, for zeros.
@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from export.prune import largest_difference
 
 
-def unmask(model: PreTrainedModel) -> PreTrainedModel:
-    """Return a copy that sees all tokens, whatever its mask says; exact for such batches.
+def drop_attention_mask(model: PreTrainedModel) -> PreTrainedModel:
+    """Return a copy that attends to all tokens, whatever its mask; exact for such batches.
 
     Models other than BERT and RoBERTa are returned as they are: DistilBERT's attention has no way
     around its mask, and GPT-2's is the order of its tokens.

@@ -20,7 +20,7 @@ from scorer.frame_kinds import kind_of
 from scorer.inference.classifier import Classifier
 from scorer.inference.opening import load
 from scorer.label_names import renamed
-from scorer.recipe import Recipe, require_name
+from scorer.recipe import ScorerConfig, require_name
 from scorer.run_options import (
     LABEL_COLUMN,
     SCORE_COLUMN,
@@ -86,7 +86,7 @@ class Scorer:
         threads: int | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
-        self._recipe, bundle = Recipe.of(
+        self._config, bundle = ScorerConfig.of(
             model, device=device, precision=precision, threads=threads, labels=labels
         )
         self._lock = Lock()
@@ -95,7 +95,7 @@ class Scorer:
     @property
     def labels(self) -> tuple[str, ...]:
         """The names that stand in the label column, in the model's order."""
-        return self._recipe.labels
+        return self._config.labels
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class Scorer:
                 LazyFrame cannot be right.
             UsageError: It is no frame, or a name that would be added is taken.
         """
-        columns = self._recipe.columns(all_scores, label_column, score_column)
+        columns = self._config.columns(all_scores, label_column, score_column)
         require_name("text_column", text_column)
         given: Any = frame
         if isinstance(given, pl.LazyFrame):
@@ -215,7 +215,7 @@ class Scorer:
         """
         from scorer.files import record_batches
 
-        columns = self._recipe.columns(all_scores, label_column, score_column)
+        columns = self._config.columns(all_scores, label_column, score_column)
         require_name("text_column", text_column)
         given = record_batches.checked(record_batches.batches_of(batches))
         pieces = ((b, record_batches.texts_of(b, text_column, columns)) for b in given)
@@ -224,26 +224,26 @@ class Scorer:
             for batch, answers in scored(self._classifier, pieces)
         )
 
-    def __reduce__(self) -> "tuple[Callable[[Recipe], Scorer], tuple[Recipe]]":
-        return unopened, (self._recipe,)
+    def __reduce__(self) -> "tuple[Callable[[ScorerConfig], Scorer], tuple[ScorerConfig]]":
+        return unopened, (self._config,)
 
     @property
     def _classifier(self) -> Classifier:
         refuse_a_fork()
         with self._lock:
             if self._open is None:
-                self._open = self._opened(self._recipe.open_bundle())
+                self._open = self._opened(self._config.open_bundle())
             return self._open
 
     def _opened(self, bundle: "Bundle") -> Classifier:
         refuse_a_fork()
-        return load(bundle, self._recipe.spec).prove()
+        return load(bundle, self._config.spec).prove()
 
 
-def unopened(recipe: Recipe) -> Scorer:
+def unopened(config: ScorerConfig) -> Scorer:
     """Return a scorer that opens its model when somebody needs it: what unpickling does."""
     scorer = Scorer.__new__(Scorer)
-    vars(scorer).update(_recipe=recipe, _lock=Lock(), _open=None)
+    vars(scorer).update(_config=config, _lock=Lock(), _open=None)
     return scorer
 
 

@@ -1,4 +1,4 @@
-"""What makes the same scorer in every process: small, comparable, picklable, and no model."""
+"""The configuration that opens the same `Scorer` in every process: small, hashable, picklable."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ _SHOWN = 12  # digits of a digest that tell two bundles apart
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ScorerConfig:
     """The arguments of a `Scorer`, and which bundle they meant."""
 
     spec: ModelSpec  # without a directory: the embedded bundle of each machine
@@ -38,7 +38,7 @@ class Recipe:
         threads: int | None = None,
         labels: Iterable[str] | None = None,
     ) -> "tuple[Self, Bundle]":
-        """Verify a bundle, and return the recipe with it.
+        """Verify a bundle, and return the config with it.
 
         Raises:
             InvalidBundle: The model cannot be used.
@@ -76,7 +76,7 @@ class Recipe:
         return OutputColumns.of(spec, self.classes, self.labels)
 
     def open_bundle(self) -> "Bundle":
-        """Verify the bundle that this process finds under the recipe's path, and return it.
+        """Verify the bundle that this process finds under the config's path, and return it.
 
         Raises:
             InvalidBundle: It is not usable, or not the one that was meant.

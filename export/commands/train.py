@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.recipes import RECIPES, Recipe
+from export.recipes import DEFAULT_DATA, RECIPES, TrainingConfig
 from scorer import bounds
 from scorer.cli.log import Command
 from scorer.cli.options import CONTEXT, FilePath, Names, debug_option, number_option
@@ -14,8 +14,6 @@ from scorer.counts import counted
 
 if TYPE_CHECKING:
     from export.training import Trained
-
-_DEFAULT_DATA = "mteb/tweet_sentiment_extraction"
 
 # One option per setting of a recipe: (setting, type or bounds, metavar, help).
 _SETTINGS: tuple[tuple[str, Any, str, str], ...] = (
@@ -70,7 +68,7 @@ def _shown(value: Any) -> str:
 @click.option("-o", "--output", required=True, type=FilePath(), metavar="CHECKPOINT")
 @click.option(
     "--data",
-    default=_DEFAULT_DATA,
+    default=DEFAULT_DATA,
     show_default=True,
     metavar="SOURCE",
     help="OWNER/NAME on the hub, or a CSV, TSV or Parquet file.",
@@ -140,9 +138,9 @@ def train(
     click.echo(_summary(run(output, options)), err=True)
 
 
-def _changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
+def _changed(recipe: TrainingConfig, settings: dict[str, Any]) -> TrainingConfig:
     """Return the recipe with the settings that were given by hand."""
-    names = {field.name for field in dataclasses.fields(Recipe)}
+    names = {field.name for field in dataclasses.fields(TrainingConfig)}
     given = {k: v for k, v in settings.items() if k in names and v is not None}
     return dataclasses.replace(recipe, **given)
 

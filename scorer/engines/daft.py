@@ -68,7 +68,7 @@ class Scoring:
     def __call__(self, texts: "Series") -> Any:
         """Return the appended columns as an array of structs, a row per text."""
         threads = max(1, available_cpus() // self.processes)
-        scorer = scorer_here(self.task.recipe, threads)
+        scorer = scorer_here(self.task.config, threads)
         import polars as pl
 
         task = self.task

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TypedDict
 
 from scorer.errors import DataError, UsageError, shown
 from scorer.pools import limit_pools
-from scorer.recipe import Recipe, require_name
+from scorer.recipe import ScorerConfig, require_name
 from scorer.run_options import LABEL_COLUMN, SCORE_COLUMN, Device, Precision
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Options(TypedDict, total=False):
 class Task:
     """What each process is told."""
 
-    recipe: Recipe
+    config: ScorerConfig
     text_column: str
     all_scores: bool
     label_column: str
@@ -58,14 +58,14 @@ class Task:
                     f"there is no option {name}", f"there are {', '.join(Options.__annotations__)}"
                 )
         require_name("text_column", text_column)
-        recipe, _ = Recipe.of(
+        config, _ = ScorerConfig.of(
             options.get("model"),
             device=options.get("device", "auto"),
             precision=options.get("precision", "auto"),
             labels=options.get("labels"),
         )
         task = cls(
-            recipe,
+            config,
             text_column,
             options.get("all_scores", False),
             options.get("label_column", LABEL_COLUMN),
@@ -77,7 +77,7 @@ class Task:
     @property
     def columns(self) -> "OutputColumns":
         """The columns that are appended: label, score, then a score for each class."""
-        return self.recipe.columns(self.all_scores, self.label_column, self.score_column)
+        return self.config.columns(self.all_scores, self.label_column, self.score_column)
 
     def check(self, names: Sequence[str]) -> None:
         """Hold the task against the names of a frame's columns, before any work.
@@ -95,7 +95,7 @@ class Task:
         self, batches: "Iterable[RecordBatch]", threads: int
     ) -> "Iterator[RecordBatch]":
         """Yield each batch with its answers, by this process's scorer."""
-        return scorer_here(self.recipe, threads).score_batches(
+        return scorer_here(self.config, threads).score_batches(
             batches,
             self.text_column,
             all_scores=self.all_scores,
@@ -119,21 +119,21 @@ def not_text(text_column: str, kind: object) -> DataError:
     )
 
 
-_scorers: "dict[Recipe, Scorer]" = {}
+_scorers: "dict[ScorerConfig, Scorer]" = {}
 _lock = Lock()
 
 
-def scorer_here(recipe: Recipe, threads: int) -> "Scorer":
+def scorer_here(config: ScorerConfig, threads: int) -> "Scorer":
     """Return this process's scorer, the same one each time; its first use opens the model.
 
     Args:
-        recipe: What to open.
+        config: What to open.
         threads: CPUs that the engine grants to this process.
     """
     limit_pools(threads)
     from scorer.api import unopened
 
-    granted = replace(recipe, spec=replace(recipe.spec, threads=threads))
+    granted = replace(config, spec=replace(config.spec, threads=threads))
     with _lock:
         if granted not in _scorers:
             _scorers[granted] = unopened(granted)

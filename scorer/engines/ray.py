@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
-from scorer.engines.ray_crew import Crew
+from scorer.engines.ray_crew import ClusterPlan
 from scorer.engines.ray_manifest import NAME, Manifest
 from scorer.errors import DeviceUnavailable, EngineFailed, UsageError
 from scorer.extras import needed
@@ -28,20 +28,20 @@ from scorer.files.inputs import Inputs, find_inputs
 from scorer.files.lock import locked
 from scorer.files.publish import inodes
 from scorer.files.storage import writing
-from scorer.recipe import Recipe
+from scorer.recipe import ScorerConfig
 from scorer.run_options import Outcome, RunOptions
 from scorer.threads import available_cpus
 
 Pairs = Sequence[tuple[Path, Path]]
 
 _TASKS = 10_000  # that Ray is given; with more files a task has several
-_LIVES = 5  # times that a task is tried again because its actor died: a file may be what kills it
-_KNOCK = 10.0  # seconds for a cluster to answer
+_MAX_TASK_RETRIES = 5  # after the death of an actor: a file may be what kills it
+_CONNECT_TIMEOUT_S = 10.0
 _THREADS = ("StreamingExecutor", "iter_threaded")  # Ray Data's, which use Ray
-# Seconds for such a thread to notice that it is not wanted; after an interrupt one may turn in an
+# Such a thread notices within it that it is to stop; after an interrupt one may turn in an
 # idle loop until the exception is gone, and asks Ray for nothing there.
-_STEP = 1.0
-_ZOMBIE = 60.0  # seconds that an actor of a driver that died may hold an output's lock
+_THREAD_STOP_TIMEOUT_S = 1.0
+_STALE_LOCK_WAIT_S = 60.0  # an actor whose driver died may hold the lock of an output so long
 # No report to Ray's makers. What it logs to its files is enough; errors come as exceptions.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -81,7 +81,7 @@ def run(
     found = replace(inputs or find_inputs(options.inputs, options.input_spec.format), several=True)
     pairs = plan_outputs(found, folder, options.input_spec.format)
     _check_inodes(found.files, pairs)
-    recipe, bundle = Recipe.of(
+    config, bundle = ScorerConfig.of(
         options.model_spec.model,
         device=options.model_spec.device,
         precision=options.model_spec.precision,
@@ -93,13 +93,13 @@ def run(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / NAME, wait=options.lock_wait) as lock, _connected(address) as ray:
-        crew = Crew.of(ray.nodes(), options.model_spec, len(pairs))
-        manifest.engine = {"name": "ray", "version": ray.__version__, **crew.as_json()}
+        plan = ClusterPlan.of(ray.nodes(), options.model_spec, len(pairs))
+        manifest.engine = {"name": "ray", "version": ray.__version__, **plan.as_json()}
         for path, error in found.unreadable:
             manifest.failed += 1
             yield Outcome(path, path, {}, error=error)
-        job = Job(_for_actors(options, folder, crew), recipe, versions(), folder / NAME)
-        with closing(_score(ray, pairs, job, crew)) as outcomes:
+        job = Job(_for_actors(options, folder, plan), config, versions(), folder / NAME)
+        with closing(_score(ray, pairs, job, plan)) as outcomes:
             for outcome in outcomes:
                 manifest.add(outcome)
                 progress(0 if outcome.error else outcome.report["counters"]["rows"])
@@ -125,7 +125,7 @@ def _check_inodes(files: Sequence[Path], pairs: Pairs) -> None:
             raise UsageError(f"{output} is the input {path} itself", "choose another output")
 
 
-def _for_actors(options: RunOptions, folder: Path, crew: Crew) -> RunOptions:
+def _for_actors(options: RunOptions, folder: Path, plan: ClusterPlan) -> RunOptions:
     """Return the options with absolute paths: an actor works in another directory."""
     model = options.model_spec.model
     return replace(
@@ -133,13 +133,13 @@ def _for_actors(options: RunOptions, folder: Path, crew: Crew) -> RunOptions:
         inputs=(),
         output=folder,
         model_spec=replace(
-            options.model_spec, model=model and model.absolute(), threads=crew.threads
+            options.model_spec, model=model and model.absolute(), threads=plan.threads
         ),
-        lock_wait=max(options.lock_wait, _ZOMBIE),
+        lock_wait=max(options.lock_wait, _STALE_LOCK_WAIT_S),
     )
 
 
-def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Generator[Outcome, None, None]:
+def _score(ray: Any, pairs: Pairs, job: Job, plan: ClusterPlan) -> Generator[Outcome, None, None]:
     """Yield what becomes of each file, as it is done; what is wrong with the model is raised."""
     rows = [
         {"number": number, "input": os.fsencode(path.absolute()), "output": os.fsencode(output)}
@@ -151,14 +151,14 @@ def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Generator[Outcome, N
         warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
         answers = tasks.map(
             FileScorer,
-            fn_constructor_args=(pickle.dumps(job), crew.threads),
+            fn_constructor_args=(pickle.dumps(job), plan.threads),
             compute=ray.data.ActorPoolStrategy(
-                min_size=1, max_size=crew.actors, initial_size=crew.actors
+                min_size=1, max_size=plan.actors, initial_size=plan.actors
             ),
-            num_cpus=crew.threads,
-            num_gpus=crew.gpus,
+            num_cpus=plan.threads,
+            num_gpus=plan.gpus,
             max_restarts=-1,
-            max_task_retries=_LIVES,
+            max_task_retries=_MAX_TASK_RETRIES,
         )
     listed: Any = iter(answers.iter_rows())
     try:
@@ -173,7 +173,8 @@ def _score(ray: Any, pairs: Pairs, job: Job, crew: Crew) -> Generator[Outcome, N
         raise  # a worker that met a bug
     except ray.exceptions.RayError as error:
         raise EngineFailed(
-            f"Ray lost a worker, then {_LIVES} more over the same files ({type(error).__name__})",
+            f"Ray lost a worker, then {_MAX_TASK_RETRIES} more over the same files "
+            f"({type(error).__name__})",
             "see whether memory is short or a node is broken, and run the same command again",
         ) from error
     finally:
@@ -189,7 +190,7 @@ def _stop(listed: Any) -> None:
     listed.close()
     for thread in threading.enumerate():
         if thread.name.startswith(_THREADS):
-            thread.join(_STEP)
+            thread.join(_THREAD_STOP_TIMEOUT_S)
 
 
 def _in_order(pairs: Pairs) -> list[tuple[int, tuple[Path, Path]]]:
@@ -260,7 +261,7 @@ def _connect(ray: Any, address: str | None, scratch: str) -> None:
     try:
         if ":" in address:  # Ray itself would knock for a quarter of an hour
             host, _, port = address.rpartition("/")[2].rpartition(":")
-            socket.create_connection((host, int(port)), _KNOCK).close()
+            socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
         ray.init(address, **said)
     except (OSError, RuntimeError, ValueError) as error:
         problem = str(error).partition("\n")[0]

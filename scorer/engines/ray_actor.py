@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorer.errors import InvalidBundle
 from scorer.pools import limit_pools
-from scorer.recipe import Recipe
+from scorer.recipe import ScorerConfig
 from scorer.versions import library_versions, tweetscore_version
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Job:
     """What every actor is told once."""
 
     options: "RunOptions"  # paths are absolute, threads those of one actor
-    recipe: Recipe
+    config: ScorerConfig
     libraries: Mapping[str, str]  # versions on the box that plans
     manifest: Path
 
@@ -78,12 +78,12 @@ class FileScorer:
 
 
 def _model(job: Job) -> "ModelHandle":
-    """Return the recipe's model on this node, with the libraries of where the run began."""
+    """Return the config's model on this node, with the libraries of where the run began."""
     from scorer.inference.handle import ModelHandle
 
     def open_bundle() -> "Bundle":
         _check_libraries(job.libraries)
-        return job.recipe.open_bundle()
+        return job.config.open_bundle()
 
     def load(bundle: "Bundle") -> "Candidate":
         from scorer.inference import opening

@@ -9,7 +9,7 @@ from scorer.run_options import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class ClusterPlan:
     """Actors, and what Ray grants to each."""
 
     actors: int
@@ -17,7 +17,7 @@ class Crew:
     gpus: int  # 0 or 1
 
     @classmethod
-    def of(cls, nodes: Sequence[Mapping[str, Any]], spec: ModelSpec, files: int) -> "Crew":
+    def of(cls, nodes: Sequence[Mapping[str, Any]], spec: ModelSpec, files: int) -> "ClusterPlan":
         """Divide a cluster: an actor per GPU with its share of the CPUs, or else an actor per CPU.
 
         More actors use CPUs better than more threads do; only where there are fewer files than

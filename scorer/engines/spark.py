@@ -48,9 +48,9 @@ def score(
     for name in scores:
         schema = schema.add(name, FloatType())
     shipped = None
-    if task.recipe.spec.model is not None:
-        shipped = f"tweetscore-{task.recipe.digest}"
-        archive = _packed(task.recipe.spec.model, shipped)
+    if task.config.spec.model is not None:
+        shipped = f"tweetscore-{task.config.digest}"
+        archive = _packed(task.config.spec.model, shipped)
         frame.sparkSession.sparkContext.addArchive(f"{archive}#{shipped}")
     return frame.mapInArrow(Scoring(task, shipped), schema)
 
@@ -82,8 +82,8 @@ class Scoring:
         task = self.task
         if self.shipped is not None:
             here = Path(SparkFiles.get(self.shipped))
-            recipe = replace(task.recipe, spec=replace(task.recipe.spec, model=here))
-            task = replace(task, recipe=recipe)
+            config = replace(task.config, spec=replace(task.config.spec, model=here))
+            task = replace(task, config=config)
         return task.score_batches(batches, threads=context.cpus())
 
 

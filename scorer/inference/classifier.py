@@ -22,7 +22,7 @@ from scorer.inference.bundle import Bundle
 from scorer.inference.canary import measure
 from scorer.inference.gate import Figures
 from scorer.inference.prepare import Preparation, Prepared
-from scorer.inference.runtime.near_ties import are_near
+from scorer.inference.runtime.near_ties import low_margin
 from scorer.inference.runtime.session import RuntimeInfo, Session
 from scorer.inference.tokens import Tokens
 from scorer.inference.unique import Remembered
@@ -122,7 +122,7 @@ class Classifier:
         """Run the model on some of the texts, and write into their rows of `answers`."""
         _ask(self._session, tokens, texts, answers)
         if exact := self._session.exact:
-            _ask(exact, tokens, texts[are_near(answers[texts])], answers)
+            _ask(exact, tokens, texts[low_margin(answers[texts])], answers)
 
     def score(self, prepared: Prepared, known: Answers | None = None) -> Scores:
         """Run the model on a prepared window.

@@ -29,7 +29,7 @@ def test_a_task_is_small(task: Task) -> None:
 def test_a_process_has_one_scorer(task: Task) -> None:
     """Whoever asks again, even with a task that was sent again, gets the one that is open."""
     again: Task = pickle.loads(pickle.dumps(task))  # noqa: S301 - made in this line
-    assert scorer_here(again.recipe, 1) is scorer_here(task.recipe, 1)
+    assert scorer_here(again.config, 1) is scorer_here(task.config, 1)
 
 
 def test_a_task_scores_as_a_scorer_does(task: Task, tiny_bert_bundle: Path) -> None:
@@ -47,7 +47,7 @@ import json, os, pickle, sys
 task = pickle.load(sys.stdin.buffer)
 loaded = sorted({"numpy", "polars", "pyarrow", "onnxruntime"} & sys.modules.keys())
 from scorer.engines.per_process import scorer_here
-scorer = scorer_here(task.recipe, 1)
+scorer = scorer_here(task.config, 1)
 scorer.score(["hello"])
 import polars
 pools = [os.environ[name] for name in ("POLARS_MAX_THREADS", "RAYON_NUM_THREADS")]

@@ -195,7 +195,7 @@ def test_a_file_that_kills_its_workers_ends_the_run(
     lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somewhere the patience ends; what was done stays done, and there is no manifest."""
-    monkeypatch.setattr(ray, "_LIVES", 0)
+    monkeypatch.setattr(ray, "_MAX_TASK_RETRIES", 0)
     target = tmp_path / "scored"
     outcomes = ray.run(RunOptions.of((lake,), target))
     next(outcomes)

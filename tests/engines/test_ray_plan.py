@@ -17,11 +17,11 @@ from scorer import DataError, DeviceUnavailable, GateFailed, InvalidBundle, Usag
 from scorer.cli import tweetscore
 from scorer.engines import ray
 from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
-from scorer.engines.ray_crew import Crew
+from scorer.engines.ray_crew import ClusterPlan
 from scorer.engines.ray_manifest import Manifest
 from scorer.extras import install
 from scorer.pools import POOLS
-from scorer.recipe import Recipe
+from scorer.recipe import ScorerConfig
 from scorer.run_options import ModelSpec, Outcome, RunOptions
 from tests.engines.bundles import with_wrong_canary
 
@@ -31,24 +31,24 @@ def node(cpus: int, gpus: int = 0, *, alive: bool = True) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "device", "threads", "files", "crew"),
+    ("nodes", "device", "threads", "files", "plan"),
     [
-        ([node(2)], "auto", None, 100, Crew(2, 1, 0)),
-        ([node(2)], "auto", 2, 100, Crew(1, 2, 0)),
-        ([node(16), node(6), node(64, alive=False)], "cpu", None, 100, Crew(22, 1, 0)),
-        ([node(16), node(6)], "cpu", 4, 100, Crew(5, 4, 0)),
-        ([node(64)], "auto", None, 4, Crew(4, 16, 0)),
-        ([node(0), node(8)], "auto", None, 1, Crew(1, 8, 0)),
-        ([node(32, 8), node(64)], "auto", None, 100, Crew(8, 4, 1)),
-        ([node(32, 8)], "cpu", None, 100, Crew(32, 1, 0)),
-        ([node(32, 8)], "cuda", None, 3, Crew(3, 4, 1)),
+        ([node(2)], "auto", None, 100, ClusterPlan(2, 1, 0)),
+        ([node(2)], "auto", 2, 100, ClusterPlan(1, 2, 0)),
+        ([node(16), node(6), node(64, alive=False)], "cpu", None, 100, ClusterPlan(22, 1, 0)),
+        ([node(16), node(6)], "cpu", 4, 100, ClusterPlan(5, 4, 0)),
+        ([node(64)], "auto", None, 4, ClusterPlan(4, 16, 0)),
+        ([node(0), node(8)], "auto", None, 1, ClusterPlan(1, 8, 0)),
+        ([node(32, 8), node(64)], "auto", None, 100, ClusterPlan(8, 4, 1)),
+        ([node(32, 8)], "cpu", None, 100, ClusterPlan(32, 1, 0)),
+        ([node(32, 8)], "cuda", None, 3, ClusterPlan(3, 4, 1)),
     ],
 )
 def test_a_cluster_is_divided(
-    nodes: list[dict[str, Any]], device: Any, threads: int | None, files: int, crew: Crew
+    nodes: list[dict[str, Any]], device: Any, threads: int | None, files: int, plan: ClusterPlan
 ) -> None:
     """An actor has a GPU, or a group of a node's CPUs; there are no more actors than files."""
-    assert Crew.of(nodes, ModelSpec(None, device, threads=threads), files) == crew
+    assert ClusterPlan.of(nodes, ModelSpec(None, device, threads=threads), files) == plan
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_cluster_that_does_not_do_is_refused(
 ) -> None:
     """Nothing falls back to another device, and nothing waits for CPUs that never come."""
     with pytest.raises(error, match=message):
-        Crew.of(nodes, ModelSpec(None, device, threads=threads), 10)
+        ClusterPlan.of(nodes, ModelSpec(None, device, threads=threads), 10)
 
 
 def test_large_files_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,8 +143,8 @@ def job(tiny_bert_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     options = RunOptions.of(
         (), tmp_path / "out", model=tiny_bert_bundle, device="builtin", threads=1
     )
-    recipe, _ = Recipe.of(tiny_bert_bundle, device="builtin")
-    return Job(options, recipe, versions(), tmp_path / "out" / "_tweetscore.json")
+    config, _ = ScorerConfig.of(tiny_bert_bundle, device="builtin")
+    return Job(options, config, versions(), tmp_path / "out" / "_tweetscore.json")
 
 
 def answer(actor: FileScorer, path: Path, output: Path) -> Answer:
@@ -183,11 +183,11 @@ def test_an_actor_refuses_another_library_or_bundle(job: Job, tmp_path: Path) ->
     (tmp_path / "out").mkdir()
     job.manifest.write_text("{}")
     older = replace(job, libraries={**job.libraries, "numpy": "1.0"})
-    other = replace(job, recipe=replace(job.recipe, digest="0" * 64))
-    wrong = with_wrong_canary(job.recipe.spec.model or Path(), tmp_path / "wrong")
-    ungated, _ = Recipe.of(wrong)
+    other = replace(job, config=replace(job.config, digest="0" * 64))
+    wrong = with_wrong_canary(job.config.spec.model or Path(), tmp_path / "wrong")
+    ungated, _ = ScorerConfig.of(wrong)
     exact = replace(job.options.model_spec, precision="fp32")
-    failing = replace(job, recipe=ungated, options=replace(job.options, model_spec=exact))
+    failing = replace(job, config=ungated, options=replace(job.options, model_spec=exact))
     for each, message in (
         (older, "numpy is .* on .*, and 1.0 where the run was started"),
         (other, "put the same bundle and the same release of tweetscore on every machine"),

@@ -96,7 +96,7 @@ def test_a_process_opens_one_model(spark: "SparkSession") -> None:
 
     def probe(batches: Iterator[Any]) -> Iterator[Any]:
         for _ in batches:
-            scorer = scorer_here(task.recipe, 1)
+            scorer = scorer_here(task.config, 1)
             scorer.score(["hello"])
             facts = [os.getpid(), id(scorer), scorer._classifier.runtime.threads]
             yield pa.record_batch({name: [fact] for name, fact in zip("abc", facts, strict=True)})

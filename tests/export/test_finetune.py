@@ -19,14 +19,14 @@ from export import bases, finetune, fitting
 from export.bases import Base, open_base
 from export.dataset import EncodedRows
 from export.distill import blend, one_hot
-from export.recipes import RECIPES, Recipe
+from export.recipes import RECIPES, TrainingConfig
 from export.tokenizer import TextEncoder, open_encoder
 from scorer.errors import InputMissing, InvalidBundle
 
 MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")
 LABELS = ("negative", "neutral", "positive")
 ROWS = 60
-FAST = Recipe(epochs=1, learning_rate=1e-3, batch_size=16, precision="fp32")
+FAST = TrainingConfig(epochs=1, learning_rate=1e-3, batch_size=16, precision="fp32")
 TextRows = tuple[Base, TextEncoder, EncodedRows]
 TinyBase = Callable[[str], Path]
 
@@ -45,7 +45,7 @@ def text_rows(tiny_base: TinyBase, labelled_csv: Path) -> Callable[[str], TextRo
     return rows
 
 
-def fitted(rows: TextRows, recipe: Recipe) -> Any:
+def fitted(rows: TextRows, recipe: TrainingConfig) -> Any:
     base, encoder, samples = rows
     training_rows = finetune.TrainingRows(samples.input_ids, one_hot(samples.label_ids, 3))
     return finetune.finetune(base, encoder.tokenizer, LABELS, training_rows, recipe)
@@ -281,7 +281,7 @@ def test_without_validation_the_temperature_is_one(text_rows: Callable[[str], Te
 def test_study_recipe_is_pinned() -> None:
     """`--recipe study` is the study: its rows, its batches, the Trainer's defaults."""
     study = RECIPES["study"]
-    assert study == Recipe(
+    assert study == TrainingConfig(
         base="openai-community/gpt2",
         epochs=3,
         learning_rate=5e-5,

@@ -39,7 +39,7 @@ def answers(graph: onnx.ModelProto, ids: NDArray[np.int64]) -> NDArray[np.float3
 
 
 def quantized(split: streams.Split) -> onnx.ModelProto:
-    return int8.int8_graph(to_onnx.plain_graph(split.model), [*split.sites])
+    return int8.int8_graph(to_onnx.plain_graph(split.model), [*split.observers])
 
 
 @pytest.mark.parametrize("model_type", TYPES)
@@ -60,7 +60,7 @@ def test_every_product_of_the_context_is_marked_but_the_first_way_back(model_typ
     split = apart(model(model_type))
     marked = to_onnx.plain_graph(split.model)  # which runs it once
     first, second, last = [False] * 3, [*[False] * 3, True, True, True], [False]
-    assert [site.one_sided for site in split.sites] == first + second + last
+    assert [observer.one_sided for observer in split.observers] == first + second + last
     count = [node.op_type for node in marked.graph.node].count(marks.MARK)
     assert count == len(first + second + last)
 
@@ -71,8 +71,10 @@ def test_a_model_that_is_not_understood_gets_no_int8_graph(
     """Where two streams differ from the model, there is none: fp32 serves it."""
     split_bert = streams._SPLITS["bert"]
 
-    def wrong(copy: PreTrainedModel, sites: marks.Sites, chosen: Sequence[Equalized]) -> None:
-        split_bert(copy, sites, chosen)
+    def wrong(
+        copy: PreTrainedModel, observers: marks.Observers, chosen: Sequence[Equalized]
+    ) -> None:
+        split_bert(copy, observers, chosen)
         with torch.no_grad():
             next(copy.parameters()).mul_(1.01)
 
@@ -85,9 +87,9 @@ def test_what_fp32_would_hide_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
     split_bert = streams._SPLITS["bert"]
 
     def nearly_right(
-        copy: PreTrainedModel, sites: marks.Sites, chosen: Sequence[Equalized]
+        copy: PreTrainedModel, observers: marks.Observers, chosen: Sequence[Equalized]
     ) -> None:
-        split_bert(copy, sites, chosen)
+        split_bert(copy, observers, chosen)
         with torch.no_grad():
             copy.classifier.bias.add_(1e-7)  # type: ignore[union-attr, operator]
 
@@ -147,11 +149,11 @@ def test_what_is_marked_is_multiplied() -> None:
     ]
     product.op_type = "Gemm"
     with pytest.raises(ValueError, match="a Gemm, is no product"):
-        int8.int8_graph(marked, [*split.sites])
+        int8.int8_graph(marked, [*split.observers])
 
 
 def test_marks_and_sites_belong_together() -> None:
-    """A graph of another model than the sites' is a bug of ours, and said."""
+    """A graph of another model than the observers' is a bug of ours, and said."""
     split = apart(model("bert"))
-    with pytest.raises(ValueError, match="10 marks for 9 sites"):
-        int8.int8_graph(to_onnx.plain_graph(split.model), [*split.sites][:-1])
+    with pytest.raises(ValueError, match="10 marks for 9 observers"):
+        int8.int8_graph(to_onnx.plain_graph(split.model), [*split.observers][:-1])

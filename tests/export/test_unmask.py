@@ -20,7 +20,7 @@ def test_an_encoder_without_its_mask_answers_as_before(model_type: str) -> None:
     """Bit for bit, pruned or not, and its graph asks for no mask."""
     whole = model(model_type)
     for masked in (whole, prune.prune(whole)):
-        unmasked = unmask.unmask(masked)
+        unmasked = unmask.drop_attention_mask(masked)
         assert prune.largest_difference(unmasked, masked, padded=False) == 0
         assert prune.largest_difference(unmasked, masked) > prune.TOLERANCE
         assert "attention_mask" in inputs(to_onnx.plain_graph(masked))
@@ -31,7 +31,7 @@ def test_an_encoder_without_its_mask_answers_as_before(model_type: str) -> None:
 def test_other_models_keep_theirs(model_type: str) -> None:
     """Their attention needs one."""
     whole = model(model_type)
-    assert unmask.unmask(whole) is whole
+    assert unmask.drop_attention_mask(whole) is whole
 
 
 def test_a_model_that_is_changed_by_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,4 +45,4 @@ def test_a_model_that_is_changed_by_it_is_refused(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(unmask, "deepcopy", wrong)
     with pytest.raises(ValueError, match=r"without its mask the model's logits differ by 1\.0e-01"):
-        unmask.unmask(model("bert"))
+        unmask.drop_attention_mask(model("bert"))

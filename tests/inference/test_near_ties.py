@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scorer.inference.runtime.near_ties import NEAR, NearTies, are_near
+from scorer.inference.runtime.near_ties import LOW_MARGIN, LowMarginFallback, low_margin
 from scorer.inference.runtime.session import RuntimeInfo
 
 FAST = RuntimeInfo("StubProvider", "builtin", "int8", "stub", 3, "a stub")
@@ -39,8 +39,8 @@ def logits(*leads: float) -> NDArray[np.float32]:
 
 def test_near_is_what_the_gate_cannot_keep_from_turning() -> None:
     """A lead of just under the bound is near, one of just over is not, whoever is ahead."""
-    near, far = NEAR - 1e-3, NEAR + 1e-3
-    assert are_near(logits(far, near, -near, -far, 0.9)).tolist() == [
+    near, far = LOW_MARGIN - 1e-3, LOW_MARGIN + 1e-3
+    assert low_margin(logits(far, near, -near, -far, 0.9)).tolist() == [
         False,
         True,
         True,
@@ -51,20 +51,20 @@ def test_near_is_what_the_gate_cannot_keep_from_turning() -> None:
 
 def test_an_answer_that_is_no_number_is_left_for_the_classifier_to_refuse() -> None:
     """It is no near tie: scoring it again would hide a broken session."""
-    assert not are_near(logits(np.nan)).any()
+    assert not low_margin(logits(np.nan)).any()
 
 
 def test_a_text_of_one_token_is_exact() -> None:
     """The pooled token without a context: there is nothing that int8 could be used for."""
     fast, exact = StubSession(FAST, {}), StubSession(EXACT, {7: 0.9})
-    NearTies(fast, exact).run(np.array([[7]]))
+    LowMarginFallback(fast, exact).run(np.array([[7]]))
     assert (fast.asked, exact.asked) == ([], [[7]])
 
 
 def test_other_texts_are_asked_of_the_fast_session() -> None:
     """Whoever collects the near ties of a window gets the exact one with it."""
     fast, exact = StubSession(FAST, {7: 0.0}), StubSession(EXACT, {})
-    joined = NearTies(fast, exact)
+    joined = LowMarginFallback(fast, exact)
     joined.run(np.array([[7, 8]]))
     assert (fast.asked, exact.asked) == ([[7]], [])
     assert joined.exact is exact
@@ -74,5 +74,5 @@ def test_other_texts_are_asked_of_the_fast_session() -> None:
 def test_it_is_the_fast_session_to_the_rest(attribute: str) -> None:
     """What is reported, and how batches are planned, is the fast session's."""
     fast = StubSession(FAST, {})
-    joined = NearTies(fast, StubSession(EXACT, {}))
+    joined = LowMarginFallback(fast, StubSession(EXACT, {}))
     assert getattr(joined, attribute) == getattr(fast, attribute)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime.host import HostSession, load, one_line, options
-from scorer.inference.runtime.near_ties import NearTies
+from scorer.inference.runtime.near_ties import LowMarginFallback
 from scorer.inference.runtime.session import RuntimeInfo, Session
 
 PROVIDER = "CPUExecutionProvider"
@@ -29,7 +29,7 @@ def open_builtin(bundle: Bundle, info: RuntimeInfo) -> Session:
     # Loading leaves the interpreter free: two graphs take hardly longer than one.
     with ThreadPoolExecutor(1, thread_name_prefix="load") as pool:
         exact = pool.submit(_open, bundle, "fp32", info)
-        return NearTies(_open(bundle, "int8", info), exact.result())
+        return LowMarginFallback(_open(bundle, "int8", info), exact.result())
 
 
 def _open(bundle: Bundle, precision: str, info: RuntimeInfo) -> HostSession:

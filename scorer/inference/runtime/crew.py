@@ -1,4 +1,4 @@
-"""Worker processes, seen from the run: started, asked, and ended together."""
+"""The worker processes of a session: the run starts them, sends them batches, ends them."""
 
 import signal
 import subprocess
@@ -24,13 +24,13 @@ _PROGRAM = (
     "signal.signal(signal.SIGINT, signal.SIG_IGN); "
     "from scorer.inference.runtime.worker import main; main()"
 )
-_SETUP = 1  # the tag of the first question
-# Seconds for a killed process to be gone; one that is stuck in a driver is left to the system.
-_PATIENCE = 2.0
+_SETUP = 1  # the tag of the first request
+# A killed process that is not gone by then is stuck in a driver and left to the system.
+_KILL_TIMEOUT_S = 2.0
 
 
-class Crew:
-    """All workers of a session. When one ends by itself, so do the others."""
+class WorkerPool:
+    """All workers of a session. When one of them ends unexpectedly, the others are ended too."""
 
     def __init__(self) -> None:
         self._workers: list[Worker] = []
@@ -108,7 +108,7 @@ class Worker:
                 raise self._end
             tag = next(self._tags)
             self._waiting[tag] = answer
-        # A pipe that breaks here is one whose end `listen` sees too; the answer is its error.
+        # If the pipe is broken, `listen` reads its end, and the answer becomes the error of that.
         with self._turn, suppress(OSError, ValueError):
             wire.write(_pipe(self._process.stdin), Frame(kind, tag, content))
         return answer
@@ -134,7 +134,7 @@ class Worker:
     def cause_of_death(self) -> Exception:
         """Say why a process that has closed its pipe ended."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
+            self._process.wait(_KILL_TIMEOUT_S)
         if self._setup_error is not None:
             return self._setup_error
         code = self._process.returncode or 0
@@ -157,8 +157,8 @@ class Worker:
     def reap(self) -> None:
         """Leave no zombie, and close the pipe to the process, which nobody writes to any more."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
-        if self._turn.acquire(timeout=_PATIENCE):  # else a writer is stuck, with the process
+            self._process.wait(_KILL_TIMEOUT_S)
+        if self._turn.acquire(timeout=_KILL_TIMEOUT_S):  # else a writer is stuck, with the process
             with suppress(OSError):
                 _pipe(self._process.stdin).close()
             self._turn.release()

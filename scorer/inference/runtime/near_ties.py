@@ -1,4 +1,4 @@
-"""A fast session whose near ties an exact one decides.
+"""A fast session, and an exact session that decides the texts whose margin is low.
 
 A precision that is admitted by the gate moves a probability by at most `MAX_DIFFERENCE`, so it can
 turn a label only where the two best classes are less than twice that apart. Those texts are
@@ -17,11 +17,11 @@ from scorer.inference import labels
 from scorer.inference.gate import MAX_DIFFERENCE
 from scorer.inference.runtime.session import RuntimeInfo, Session
 
-NEAR = 2 * MAX_DIFFERENCE  # of probabilities
+LOW_MARGIN = 2 * MAX_DIFFERENCE  # between the two best probabilities
 
 
-class NearTies:
-    """A fast session, and the exact one that has the last word."""
+class LowMarginFallback:
+    """A fast session; `exact` decides the texts for which its margin is low."""
 
     warnings: tuple[str, ...] = ()  # sessions in host memory have none
 
@@ -33,13 +33,13 @@ class NearTies:
         self._fast = fast
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the logits [rows, classes] of token ids [rows, length]; near ties are open."""
+        """Return the logits [rows, classes]; a text of low margin is undecided."""
         # A text of one token is the pooled one and no context: nothing to be fast about.
         return (self._fast if ids.shape[1] > 1 else self.exact).run(ids)
 
 
-def are_near(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell of each row [rows, classes] whether its two best classes are; not where one is NaN."""
+def low_margin(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return for each row [rows, classes] whether its margin is low; False where one is NaN."""
     best = np.sort(labels.probabilities(logits), axis=1)
-    near: NDArray[np.bool_] = best[:, -1] - best[:, -2] < NEAR
-    return near
+    low: NDArray[np.bool_] = best[:, -1] - best[:, -2] < LOW_MARGIN
+    return low

@@ -17,7 +17,7 @@ from scorer.errors import GateFailed
 from scorer.inference.batches import plan_batches
 from scorer.inference.bundle import Bundle
 from scorer.inference.canary import measure
-from scorer.inference.runtime.crew import Crew, Worker
+from scorer.inference.runtime.crew import Worker, WorkerPool
 from scorer.inference.runtime.halving import HalvingSession
 from scorer.inference.runtime.session import RuntimeInfo
 from scorer.inference.runtime.worker import Opener
@@ -52,17 +52,17 @@ class PoolSession:
             "info": asdict(info),
             "opener": f"{opener.__module__}:{opener.__qualname__}",
         }
-        crew = Crew()
-        weakref.finalize(self, crew.end)
+        pool = WorkerPool()
+        weakref.finalize(self, pool.end)
         try:
             workers = [
-                crew.start(name, setup | {"ordinal": ordinal}) for ordinal, name in places.items()
+                pool.start(name, setup | {"ordinal": ordinal}) for ordinal, name in places.items()
             ]
             for worker in workers:
                 worker.wait(info)
             self._prove(bundle, workers)
         except BaseException:
-            crew.end()
+            pool.end()
             raise
         self.token_budget: int = workers[0].token_budget
         self.callers = sum(worker.callers for worker in workers)

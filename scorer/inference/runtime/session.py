@@ -46,7 +46,7 @@ class Session(Protocol):
 
     @property
     def exact(self) -> "Session | None":
-        """The session that decides this one's near ties, if it needs one (`near_ties`)."""
+        """The session that decides the texts of low margin, if there is one (`near_ties`)."""
         ...
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
