@@ -1,16 +1,17 @@
 """One input on its way to its output.
 
-    look -> lock -> recover -> up to date? -> load -> first pass -> second pass -> commit -> tidy up
+    validate -> lock -> recover -> preflight -> up to date? -> load -> first pass -> second pass
+             -> commit -> tidy up
 
 Everything before the commit leaves the output as it was and can be taken up by the next run;
 nothing after it can make the run fail.
 """
 
 import os
-from collections import ChainMap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,14 @@ from scorer.errors import OutputLocked, TweetscoreError, UsageError
 from scorer.files.attributes import keep_attributes
 from scorer.files.discover import failed_report_path, resolved, state_directory
 from scorer.files.lock import Lock, locked
-from scorer.files.place import check_output
 from scorer.files.publish import (
     FileIdentity,
     Inodes,
     check_owner,
-    inodes,
     replacing,
-    report_on,
     write_json,
 )
-from scorer.files.source import OutputColumns, Source, blaming_changes, input_changed
+from scorer.files.source import Source, blaming_changes, input_changed
 from scorer.files.state import (
     State,
     finish,
@@ -46,7 +44,7 @@ from scorer.inference.handle import ModelHandle
 from scorer.memory import WITH_SMALLER_WINDOWS, told
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord
-from scorer.one_input import check_names, describe, open_input, output_columns
+from scorer.preflight import Preflight, describe, preflight, resolve_schema, validate
 from scorer.run_options import Outcome, RunOptions, called, window_rows
 from scorer.versions import library_versions
 
@@ -81,11 +79,7 @@ class FileRun:
         self._report: dict[str, Any] = {}
         self._up_to_date = False
         self._was_checked = False  # whether the call and the input were found in order
-        self._described: dict[str, Any] = {}
-        self._key: dict[str, Any] = {}
         self._inode: os.stat_result | None = None  # of the complete file, before it has its name
-        self._source: Source
-        self._columns: OutputColumns
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -149,72 +143,67 @@ class FileRun:
         bound = self._options.fail_on_drift
         return {} if bound is None or self.error else outside(self._report, bound)
 
-    def look(self, inputs: Inodes) -> None:
-        """Check all that can be checked without model and lock; no input may become an output."""
-        options = self._options
-        self._source = open_input(self._input, options)  # first: it may not be there
-        if options.output not in (None, self._output):  # it is the directory of many
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-        check_output(self._target, ChainMap(inodes([self._input]), inputs))
-        check_names(self._source, options)
+    def validate(self, inputs: Inodes) -> Source:
+        """Open the input and check all that can be checked without a model and a lock."""
+        source = validate(self._input, self._output, self._options, inputs)
         self._was_checked = True
+        return source
 
-    def expect(self, bundle: "Bundle") -> None:
-        """Name the output's columns, and check that the input's format can hold them."""
-        self._columns = output_columns(self._options.output_spec, bundle.labels)
-        self._source.check_output_schema(self._columns)
-        needed = self._options.fail_on_drift is not None
-        baseline = baseline_of(bundle, required=needed)
-        self._record.expect_labels(bundle.labels, self._columns.label_values, baseline)
+    def resolve(self, source: Source, bundle: "Bundle") -> None:
+        """Check the input against the model, and note the model for the report."""
+        schema = resolve_schema(source, self._options, bundle)
+        baseline = baseline_of(bundle, required=self._options.fail_on_drift is not None)
+        self._record.expect_labels(bundle.labels, schema.label_values, baseline)
         self._record.note(
             model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
         )
 
-    def score(self, model: ModelHandle, inputs: Inodes, progress: Callable[[int], object]) -> None:
-        """Bring the output up to date, under its lock."""
+    def _preflight(self, source: Source, bundle: "Bundle") -> Preflight:
+        found = preflight(source, self._output, self._options, bundle)
+        self._record.note(input=found.described)
+        self._record.result_key = keys.digest(found.key)
+        return found
+
+    def score(
+        self,
+        source: Source,
+        model: ModelHandle,
+        inputs: Inodes,
+        progress: Callable[[int], object],
+    ) -> None:
+        """Bring the output of a valid input up to date, under its lock."""
         with locked(self._target, wait=self._options.lock_wait) as lock:
             self._record.warnings.extend(recover(self._target))
-            self._find_key(model.bundle)
-            if self._is_up_to_date():
+            found = self._preflight(source, model.bundle)
+            if found.current and not self._outdated:
+                self._report, self._up_to_date = found.current, True
+                forget_failure(self._target)
                 return
-            self.look(inputs)  # what was found before the lock may be different now
+            # Again from the start: what was checked before the lock may be different now.
+            found = self._preflight(self.validate(inputs), model.bundle)
             check_owner(self._target, overwrite=self._options.overwrite)
-            self.expect(model.bundle)
             with self._record.stage("load"):
                 loaded = model.load()
-            self._run(model, loaded, lock, progress)
-
-    def _find_key(self, bundle: "Bundle") -> None:
-        """Find the key of what the output will hold."""
-        self._described = describe(self._source, self._options)
-        self._key = keys.result_key(self._described, bundle, self._options)
-        self._record.note(input=self._described)
-        self._record.result_key = keys.digest(self._key)
-
-    def _is_up_to_date(self) -> bool:
-        """Take over the report of an output that holds what this run would write."""
-        if self._outdated or not self._options.incremental:
-            return False
-        report = report_on(self._target) or {}
-        self._up_to_date = keys.is_up_to_date(report, self._record.result_key, self._options)
-        if self._up_to_date:
-            self._report = report
-            forget_failure(self._target)
-        return self._up_to_date
+            self._run(found, model, loaded, lock, progress)
 
     def _run(
-        self, model: ModelHandle, loaded: "Candidate", lock: Lock, progress: Callable[[int], object]
+        self,
+        found: Preflight,
+        model: ModelHandle,
+        loaded: "Candidate",
+        lock: Lock,
+        progress: Callable[[int], object],
     ) -> None:
         from scorer.first_pass import Windows  # needs polars, which `load` has loaded meanwhile
 
         rows = self._options.chunk_rows or window_rows(loaded.device)
-        windows = Windows(self._source, loaded, self._record, rows)
-        classifier = self._proven(model, windows)
+        windows = Windows(found.source, loaded, self._record, rows)
+        classifier = self._proven(found, model, windows)
         self._record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
-        self._hear(classifier)
-        self._both_passes(classifier, windows, lock, progress)
+        self._collect_warnings(found, classifier)
+        self._both_passes(found, classifier, windows, lock, progress)
 
-    def _proven(self, model: ModelHandle, windows: "Windows") -> "Classifier":
+    def _proven(self, found: Preflight, model: ModelHandle, windows: "Windows") -> "Classifier":
         """Prove the model; with the first window, if that is read soon and surely to be scored."""
         options, record = self._options, self._record
         may_be_known = options.id_column is not None or state_directory(self._target).exists()
@@ -224,11 +213,12 @@ class FileRun:
             record.begin()
             return classifier
         record.begin()
-        with blaming_changes(self._input, self._has_changed):
+        with blaming_changes(self._input, partial(self._has_changed, found)):
             return windows.prove(model, options.max_rejects)
 
     def _both_passes(
         self,
+        found: Preflight,
         classifier: "Classifier",
         windows: "Windows",
         lock: Lock,
@@ -239,47 +229,49 @@ class FileRun:
         from scorer.take_over import answers_of, find_earlier
 
         options, record = self._options, self._record
-        earlier = find_earlier(self._target, options, self._key["bundle"], classifier)
+        earlier = find_earlier(self._target, options, found.key["bundle"], classifier)
         sha256 = earlier.sha256 if isinstance(earlier, Earlier) else None
         plan = keys.resume_key(
-            self._key, classifier.runtime, library_versions(), windows.rows, sha256
+            found.key, classifier.runtime, library_versions(), windows.rows, sha256
         )
         with open_state(self._target, plan, options.resume) as state:
             if state.warning:
                 record.warnings.append(state.warning)
-            with blaming_changes(self._input, self._has_changed):
-                with answers_of(earlier, self._source, state.join, record) as answers:
+            with blaming_changes(self._input, partial(self._has_changed, found)):
+                with answers_of(earlier, found.source, state.join, record) as answers:
                     first_pass = FirstPass(windows, classifier, state, record, answers)
                     try:
                         too_many = first_pass.run(options.max_rejects, progress)
                     finally:
-                        self._hear(classifier)
+                        self._collect_warnings(found, classifier)
                 if too_many:
                     from scorer.files.refusal import too_many_rejects
 
                     publish_rejects(self._target, record.rejected)  # what is to be mended
-                    raise too_many_rejects(self._source, too_many, record.rejected, self._target)
-                self._publish(state, lock)
+                    raise too_many_rejects(found.source, too_many, record.rejected, self._target)
+                self._publish(found, state, lock)
             lock.check()  # the state of a run that came after a deleted lock is not ours to remove
             finish(self._target, self._report)
 
-    def _hear(self, classifier: "Classifier") -> None:
-        """Take over what the model has to say and has not said yet."""
-        said = self._record.warnings
-        found = (*classifier.warnings, *self._source.remarks)
-        said.extend(warning for warning in found if warning not in said)
+    def _collect_warnings(self, found: Preflight, classifier: "Classifier") -> None:
+        """Keep the warnings of the model and the input that are new."""
+        kept = self._record.warnings
+        all_of_them = (*classifier.warnings, *found.source.remarks)
+        kept.extend(warning for warning in all_of_them if warning not in kept)
 
-    def _has_changed(self) -> bool:
-        return describe(self._source, self._options) != self._described
+    def _has_changed(self, found: Preflight) -> bool:
+        return describe(found.source, self._options) != found.described
 
-    def _publish(self, state: State, lock: Lock) -> None:
+    def _publish(self, found: Preflight, state: State, lock: Lock) -> None:
         """Write the output under a temporary name, record the commit, and let it take its place."""
         record, target, options = self._record, self._target, self._options
         temporary = scratch(target)
         with replacing(target, temporary):
             with record.stage("publish"):
-                rows = self._source.write_scored(temporary, self._columns, state.checkpoints.read())
-                if rows != record.counters.rows or self._has_changed():
+                rows = found.source.write_scored(
+                    temporary, found.output_schema, state.checkpoints.read()
+                )
+                if rows != record.counters.rows or self._has_changed(found):
                     raise input_changed(self._input)
                 identity = FileIdentity.of(temporary)
             record.warnings.extend(keep_attributes(target, temporary))

@@ -1,19 +1,21 @@
 """The outer hallway, files to files.
 
-Discover the inputs; then for each: look -> lock -> recover -> first pass (read, prepare, score,
-keep the results) -> second pass (the input's rows with their scores) -> commit -> run report.
+Discover the inputs; then for each: validate -> lock -> recover -> preflight -> first pass (read,
+prepare, score, keep the results) -> second pass (the input's rows with their scores) -> commit
+-> run report.
 Reading and preparing the next window overlap with scoring this one, so memory is two windows
 however long the input. Nothing under the output's name changes before the one rename that
 publishes it, and a run that is killed anywhere is taken up by the next one.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from scorer.file_run import FileRun
 from scorer.files.discover import plan_outputs
 from scorer.files.inputs import Inputs, find_inputs
 from scorer.files.publish import inodes
+from scorer.files.source import Source
 from scorer.inference.handle import ModelHandle
 from scorer.run_options import Outcome, RunOptions
 
@@ -53,19 +55,20 @@ def run(
     model = model or ModelHandle.of(options.model_spec)
     yield from (Outcome(path, path, {}, error=error) for path, error in inputs.unreadable)
     try:
+        valid: dict[FileRun, Source] = {}
         for each in runs:
             with each.attempt():
-                each.look(taken)
-        _expect(model, [each for each in runs if not each.error])
+                valid[each] = each.validate(taken)
+        _resolve(model, valid)
     except BaseException:
         # What ends the run must not hide what was wrong with single files.
         yield from (each.outcome() for each in runs if each.error)
         raise
     while runs:
         each = runs.popleft()
-        if not each.error:
+        if each in valid:
             with each.attempt():
-                each.score(model, taken, progress)
+                each.score(valid.pop(each), model, taken, progress)
         if model.error:
             yield from _all_fail([each, *runs], model.error)
             raise model.error
@@ -74,13 +77,13 @@ def run(
             raise each.interrupt
 
 
-def _expect(model: ModelHandle, runs: list[FileRun]) -> None:
+def _resolve(model: ModelHandle, valid: Mapping[FileRun, Source]) -> None:
     """Verify the bundle, if there is anything for it to do, and check that its labels fit."""
     try:
-        for each in runs:
-            each.expect(model.bundle)
+        for each, source in valid.items():
+            each.resolve(source, model.bundle)
     except BaseException as error:
-        for each in runs:
+        for each in valid:
             each.fail(error)
         raise
 

@@ -5,7 +5,6 @@ here; what only reading shows (a broken record in a large file, a full disk) is 
 """
 
 import time
-from collections import ChainMap
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,19 +12,16 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from scorer import keys
 from scorer.errors import TweetscoreError, UsageError
-from scorer.files.discover import plan_outputs, resolved
+from scorer.files.discover import plan_outputs
 from scorer.files.inputs import Inputs, find_inputs
-from scorer.files.place import check_output
-from scorer.files.publish import Inodes, check_owner, inodes, report_on
+from scorer.files.publish import Inodes, check_owner, inodes
 from scorer.files.row_count import NO_ROWS, RowCount, count_rows, sum_rows
 from scorer.files.source import Source
 from scorer.files.state import unfinished_since
 from scorer.inference.baseline import baseline_of
 from scorer.inference.handle import ModelHandle
-from scorer.monitor.run_report import describe_input
-from scorer.one_input import check_names, open_input, output_columns
+from scorer.preflight import open_input, output_columns, preflight, validate
 from scorer.run_options import RunOptions
 
 if TYPE_CHECKING:
@@ -133,27 +129,20 @@ def _look(
 def _checked(
     options: RunOptions, path: Path, output: Path, taken: Inodes, bundle: "Bundle"
 ) -> FilePreview:
-    target = resolved(output)
-    source = open_input(path, options)
-    if target.parent.exists() or options.output in (None, output):  # a run makes other directories
-        check_output(target, ChainMap(inodes([path]), taken))
-    check_names(source, options)
-    source.check_output_schema(output_columns(options.output_spec, bundle.labels))
-    key = keys.result_key(describe_input(path, format=source.format), bundle, options)
-    report = report_on(target) or {}
-    up_to_date = keys.is_up_to_date(report, keys.digest(key), options)
-    if options.incremental and up_to_date:
-        rows = RowCount(report["counters"]["rows"], exact=True)
+    source = validate(path, output, options, taken, dry_run=True)
+    found = preflight(source, output, options, bundle)
+    if found.current:
+        rows = RowCount(found.current["counters"]["rows"], exact=True)
         return FilePreview(path, output, "leave", source.columns, rows)
-    check_owner(target, overwrite=options.overwrite)
+    check_owner(found.target, overwrite=options.overwrite)
     rows = count_rows(source, limit=options.input_spec.limit)
     if rows.rejects > options.max_rejects:
         from scorer.files.refusal import too_many_rejects
 
-        found = chain.from_iterable(window.rejects for window in source.windows(PROBE_ROWS))
-        some = list(islice(found, _REJECTS_SHOWN))
-        raise too_many_rejects(source, some, rows.rejects, target, foreseen=True)
-    since = unfinished_since(target, key) if options.resume != "never" else None
+        rejects = chain.from_iterable(window.rejects for window in source.windows(PROBE_ROWS))
+        some = list(islice(rejects, _REJECTS_SHOWN))
+        raise too_many_rejects(source, some, rows.rejects, found.target, foreseen=True)
+    since = unfinished_since(found.target, found.key) if options.resume != "never" else None
     fate: Fate = "go on" if since else "score"
     return FilePreview(path, output, fate, source.columns, rows, source=source, since=since or "")
 

@@ -27,7 +27,7 @@ from scorer.files.source import OutputColumns
 from scorer.files.spool import answers, keep_texts
 from scorer.inference.handle import ModelHandle
 from scorer.keys import digest
-from scorer.one_input import output_columns
+from scorer.preflight import output_columns
 from scorer.run_options import (
     LABEL_COLUMN,
     SCORE_COLUMN,

@@ -71,9 +71,9 @@ class FileScorer:
         taken = inodes([path])
         run = FileRun(path, output, self._job.options, several=True)
         with run.attempt():
-            run.look(taken)
-            run.expect(self._model.bundle)
-            run.score(self._model, taken, lambda _: None)
+            source = run.validate(taken)
+            run.resolve(source, self._model.bundle)
+            run.score(source, self._model, taken, lambda _: None)
         return run.outcome()
 
 
