@@ -25,8 +25,6 @@ from scorer.run_options import (
     LABEL_COLUMN,
     SCORE_COLUMN,
     TEXT_COLUMN,
-    Device,
-    Precision,
     window_rows,
 )
 from scorer.streams import scored
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from scorer.files.record_batches import RecordBatch, Table
     from scorer.files.source import OutputColumns
     from scorer.inference.bundle import Bundle
+    from scorer.run_options import Device, Precision
 
 Frame = TypeVar("Frame")  # of polars, pandas or pyarrow: what comes out is of the same kind
 
@@ -81,8 +80,8 @@ class Scorer:
         self,
         model: str | PathLike[str] | None = None,
         *,
-        device: Device = "auto",
-        precision: Precision = "auto",
+        device: "Device" = "auto",
+        precision: "Precision" = "auto",
         threads: int | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:

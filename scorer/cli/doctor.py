@@ -33,8 +33,9 @@ def doctor(*, model: Path | None, **choice: Any) -> None:
     tweetscore doctor --device cuda
     """
     from scorer.inference.bundle import open_bundle
-    from scorer.inference.opening import open_classifier
+    from scorer.inference.opening import load
     from scorer.inference.runtime.machine import inspect
+    from scorer.run_options import ModelSpec
 
     versions = dict(library_versions())
     python = versions.pop("python")
@@ -43,7 +44,7 @@ def doctor(*, model: Path | None, **choice: Any) -> None:
     _say_machine(inspect())
     bundle = open_bundle(model)
     _say_model(bundle)
-    _say_choice(open_classifier(bundle, **choice))
+    _say_choice(load(bundle, ModelSpec(None, **choice)).prove())
 
 
 def _say(topic: str, words: str) -> None:

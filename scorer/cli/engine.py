@@ -1,7 +1,8 @@
-"""Where a run is computed: on this box, or on a Ray cluster."""
+"""Where a run is computed: on this box, from and to files or URLs, or on a Ray cluster."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,16 @@ from scorer.cli.streams import keep
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
-    from scorer.remote import Pipeline
+    from scorer.remote.urls import Url
     from scorer.run_options import Outcome, RunOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Who finds the inputs of a run, and brings them to their outputs."""
+
+    discover: "Callable[[RunOptions], Any]"
+    run: "Callable[..., Iterator[Outcome]]"  # of the options and what was found
 
 
 def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> None:
@@ -38,52 +47,43 @@ def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> Non
         raise UsageError("--ray-address is for --engine ray", "give both or neither")
 
 
-def chosen(engine: str, ray_address: str | None, local: "Pipeline") -> "Here | OnRay":
-    """Return the pipeline that brings the inputs to their outputs."""
-    return Here(local) if engine == "local" else OnRay(ray_address)
+def chosen(
+    engine: str,
+    ray_address: str | None,
+    inputs: "tuple[Path | Url, ...]",
+    output: "Path | Url | None",
+    work_dir: Path | None,
+) -> tuple[Engine, tuple[Path, ...], Path | None]:
+    """Return the engine, and those of the inputs and output that are files, for its options.
+
+    What URLs or Ray need is loaded only where it is asked for.
+    """
+    from scorer import pipeline
+
+    paths = tuple(each for each in inputs if isinstance(each, Path))
+    if len(paths) < len(inputs) or not isinstance(output, Path | None):
+        from scorer.remote.hallway import Remote
+
+        remote = Remote(inputs, output, work_dir)
+        return Engine(remote.discover, _with_model(remote.run)), (), None
+    if engine == "local":
+        return Engine(pipeline.discover, _with_model(pipeline.run)), paths, output
+    from scorer.engines import ray
+
+    return Engine(pipeline.discover, partial(ray.run, address=ray_address)), paths, output
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
-    """The pipeline of this box.
+def _with_model(run: "Callable[..., Iterator[Outcome]]") -> "Callable[..., Iterator[Outcome]]":
+    """Let a run use a model that is kept when it has ended.
 
-    Its model is kept when its run has ended: to take it apart takes OpenVINO 70 ms, and the
-    process ends without.
+    To take it apart takes OpenVINO 70 ms, and the process ends without.
     """
 
-    pipeline: "Pipeline"
-
-    def discover(self, options: "RunOptions", /) -> Any:
-        """Return what a run is asked to score."""
-        return self.pipeline.discover(options)
-
-    def run(
-        self, options: "RunOptions", found: Any, /, *, progress: Callable[[int], object]
-    ) -> "Iterator[Outcome]":
-        """Bring each output up to date and yield what became of it."""
+    def with_model(options: "RunOptions", found: Any, **how: Any) -> "Iterator[Outcome]":
         from scorer.inference.handle import ModelHandle
 
         model = ModelHandle.of(options.model_spec)
         keep(model)
-        return self.pipeline.run(options, found, model=model, progress=progress)
+        return run(options, found, model=model, **how)
 
-
-@dataclass(frozen=True, slots=True)
-class OnRay:
-    """The pipeline of `scorer.engines.ray`."""
-
-    address: str | None
-
-    def discover(self, options: "RunOptions", /) -> Any:
-        """Return the files that a run is asked to score."""
-        from scorer.pipeline import discover
-
-        return discover(options)
-
-    def run(
-        self, options: "RunOptions", found: Any, /, *, progress: Callable[[int], object]
-    ) -> "Iterator[Outcome]":
-        """Bring each output up to date and yield what became of it."""
-        from scorer.engines import ray
-
-        return ray.run(options, found, address=self.address, progress=progress)
+    return with_model

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from scorer.cli.config_file import config_option
-from scorer.cli.engine import Here, OnRay, check_call, chosen
+from scorer.cli.engine import Engine, check_call, chosen
 from scorer.cli.errors import print_error
 from scorer.cli.kept_metrics import kept_metrics
 from scorer.cli.log import LoggedCommand, in_json, log_option
@@ -73,7 +73,6 @@ def run(
     tweetscore run lake/ -o scored/ --engine ray --ray-address auto
     """
     from scorer.piped import piped
-    from scorer.remote import pipeline_for
     from scorer.run_options import RunOptions
 
     ray_address = options.pop("ray_address")
@@ -85,13 +84,14 @@ def run(
     with kept_metrics(metrics_file) as hear:
         output, kind, text_column = options.pop("output"), options["format"], options["text_column"]
         with piped(inputs, output, kind, text_column, streams) as files:
-            local, paths, output = pipeline_for(files.inputs, files.output, work_dir)
-            pipeline = chosen(engine, ray_address, local)
+            computing, paths, output = chosen(
+                engine, ray_address, files.inputs, files.output, work_dir
+            )
             origins = _origins(options)
             wanted = RunOptions.of(
                 paths, output, **options, options_from=origins, names=files.names
             )
-            code = _run(wanted, files, pipeline, hear, quiet=quiet, verbose=verbose)
+            code = _run(wanted, files, computing, hear, quiet=quiet, verbose=verbose)
         click.get_current_context().exit(code)
 
 
@@ -113,7 +113,7 @@ def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
 def _run(
     wanted: "RunOptions",
     files: "Files",
-    pipeline: Here | OnRay,
+    engine: Engine,
     hear: "Callable[[Outcome], object]",
     *,
     quiet: bool,
@@ -122,12 +122,12 @@ def _run(
     """Run, tell what becomes of each file, and return the exit code."""
     from scorer.cli.progress import progress
 
-    found = pipeline.discover(wanted)
+    found = engine.discover(wanted)
     teller = Teller(len(found.files), found.several, quiet=quiet, verbose=verbose)
     teller.say_skipped(found.ours, found.warnings)
     try:
         with progress(wanted, found.files, hidden=quiet or in_json()) as done:
-            for outcome in pipeline.run(wanted, found, progress=done.hear):
+            for outcome in engine.run(wanted, found, progress=done.hear):
                 hear(outcome)
                 done.settle(outcome)
                 teller.tell(files.deliver(outcome))

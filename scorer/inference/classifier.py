@@ -53,7 +53,7 @@ class Classifier:
         preparation: Preparation | None = None,
         first: Prepared | None = None,
     ) -> None:
-        """Prove the session and keep it; `open_classifier` chooses one for this box.
+        """Prove the session and keep it; `opening.load` chooses one for this box.
 
         Args:
             bundle: The model.

@@ -18,7 +18,7 @@ from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.runtime.select import Choice, choices, without
 from scorer.inference.runtime.session import Session
 from scorer.memory import check_address_space, model_needs
-from scorer.run_options import Device, ModelSpec, Precision
+from scorer.run_options import ModelSpec
 
 if TYPE_CHECKING:
     from scorer.inference.classifier import Classifier
@@ -117,19 +117,8 @@ def load(bundle: Bundle, spec: ModelSpec) -> Candidate:
     return Candidate(bundle, tried, session, preparation)
 
 
-def open_classifier(
-    bundle: Bundle,
-    *,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    threads: int | None = None,
-) -> "Classifier":
-    """Load a bundle and prove it; raises what `load` and `Candidate.prove` raise."""
-    return load(bundle, ModelSpec(None, device, precision, threads)).prove()
-
-
 def foreseen(bundle: Bundle, spec: ModelSpec) -> dict[str, str]:
-    """Return what `open_classifier` tries first here: what decides the last bits of an answer.
+    """Return what `load` tries first here: what decides the last bits of an answer.
 
     Raises:
         DeviceUnavailable: What was asked for is not there.

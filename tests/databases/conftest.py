@@ -53,7 +53,7 @@ def score(engine: Engine, stub: StubClassifier) -> Score:
     def run(**wanted: Any) -> TableOutcome:
         asked = wanted.pop("query", None)
         source = parse_table(wanted.pop("table", "tweets")) if asked is None else asked
-        scoring = wanted.pop("scoring", {})
+        scoring = dict(wanted.pop("scoring", {}))
         options = TableOptions(
             parse_address(wanted.pop("url", engine.url)),
             source,

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from scorer import pipeline
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
-from scorer.inference.opening import Candidate, open_classifier
+from scorer.inference.opening import Candidate
 from scorer.inference.prepare import Prepared
 from scorer.inference.runtime.machine import inspect
 from scorer.inference.runtime.select import Choice, choices
 from scorer.inference.unique import Remembered
 from scorer.records import Scores
 from scorer.run_options import RunOptions
-from tests.handles import handle_of
+from tests.handles import handle_of, open_classifier
 
 ROOT = Path(__file__).parents[2]
 MACHINE = inspect()

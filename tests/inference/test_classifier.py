@@ -21,13 +21,13 @@ from scorer.extras import install
 from scorer.inference import opening, prepare
 from scorer.inference.bundle import Bundle, Canary, open_bundle
 from scorer.inference.classifier import Classifier
-from scorer.inference.opening import open_classifier
 from scorer.inference.prepare import Preparation
 from scorer.inference.runtime import cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.runtime.select import Choice, choices
 from scorer.records import Answers, Counters, Scores
 from scorer.run_options import ModelSpec
+from tests.handles import open_classifier
 
 MACHINE = inspect()
 CPU_DEVICES = list(dict.fromkeys(choice.device for choice in choices("cpu", "fp32", MACHINE))) or [
