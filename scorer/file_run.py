@@ -135,13 +135,9 @@ class FileRun:
             tuple(self._record.warnings),
             self.error,
             self._up_to_date,
-            self._outside(),
+            outside(self._report, self._options.fail_on_drift),
             was_checked=self._was_checked,
         )
-
-    def _outside(self) -> dict[str, float]:
-        bound = self._options.fail_on_drift
-        return {} if bound is None or self.error else outside(self._report, bound)
 
     def validate(self, inputs: Inodes) -> Source:
         """Open the input and check all that can be checked without a model and a lock."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -194,14 +195,11 @@ def all_of(*options: Decorator) -> Decorator:
     return decorate
 
 
-def _column(option: str, default: str) -> Decorator:
-    return click.option(option, default=default, show_default=True, metavar="NAME")
-
-
-text_column_option = _column("--text-column", TEXT_COLUMN)
+_column = partial(click.option, show_default=True, metavar="NAME")
+text_column_option = _column("--text-column", default=TEXT_COLUMN)
 column_options = (
-    _column("--label-column", LABEL_COLUMN),
-    _column("--score-column", SCORE_COLUMN),
+    _column("--label-column", default=LABEL_COLUMN),
+    _column("--score-column", default=SCORE_COLUMN),
 )
 model_options = all_of(*_MODEL)
 answer_options = all_of(*_ANSWER)

@@ -8,6 +8,7 @@ interpreter free: so this module itself imports none of them.
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scorer.errors import DeviceUnavailable, GateFailed
@@ -25,29 +26,19 @@ if TYPE_CHECKING:
     from scorer.inference.prepare import Preparation, Prepared
 
 
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A bundle with the session that is tried first, which has not proven itself yet."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        choices: tuple[Choice, ...],
-        session: Callable[[Choice], Session],
-        preparation: "Preparation",
-    ) -> None:
-        """Keep what `load` found.
+    bundle: Bundle
+    choices: tuple[Choice, ...]  # what is to be tried, in this order
+    session: Callable[[Choice], Session]  # loads one of them, or returns what is loaded already
+    prepare: "Preparation"  # the bundle's normaliser and tokenizer
 
-        Args:
-            bundle: The model.
-            choices: What is to be tried, in this order.
-            session: Loads one of them, or returns what is loaded already.
-            preparation: The bundle's normaliser and tokenizer.
-        """
-        self.device = choices[0].device  # what is tried later is of the same kind, GPU or CPU
-        self.prepare = preparation
-        self._bundle = bundle
-        self._choices = choices
-        self._session = session
+    @property
+    def device(self) -> str:
+        """What is tried first; what is tried later is of the same kind, GPU or CPU."""
+        return self.choices[0].device
 
     def prove(self, first: "Prepared | None" = None) -> "Classifier":
         """Return a classifier on the first session that passes the gate.
@@ -64,10 +55,10 @@ class Candidate:
         from scorer.inference.classifier import Classifier
 
         def proven(choice: Choice) -> Classifier:
-            return Classifier(self._bundle, self._session(choice), warnings, self.prepare, first)
+            return Classifier(self.bundle, self.session(choice), warnings, self.prepare, first)
 
         warnings: list[str] = []
-        *preferred, last = self._choices
+        *preferred, last = self.choices
         for choice in preferred:
             try:
                 return proven(choice)

@@ -99,13 +99,13 @@ class Drift:
         }
 
 
-def outside(report: Mapping[str, Any], bound: float) -> dict[str, float]:
+def outside(report: Mapping[str, Any], bound: float | None) -> dict[str, float]:
     """Return the subjects whose index is not below a bound, with their indices.
 
-    None of them where the rows were too few to tell, or nothing was compared.
+    None of them where the rows were too few to tell, or nothing was compared or asked for.
     """
     drift = report.get("drift")
-    if not drift or not drift["judged"]:
+    if bound is None or not drift or not drift["judged"]:
         return {}
     indices = {name: float(subject["psi"]) for name, subject in drift["subjects"].items()}
     return {name: index for name, index in indices.items() if index >= bound}

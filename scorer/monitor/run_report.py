@@ -113,8 +113,7 @@ class RunRecord:
         """Return the report of a run whose output has this path, size, mtime_ns and sha256."""
         report = self._report(exit_code=0, error=None, output=dict(output))
         report["drift"] = self._drift.figures()
-        bound = self._facts["options"].get("fail_on_drift")
-        if bound is not None and outside(report, bound):
+        if outside(report, self._facts["options"].get("fail_on_drift")):
             report["exit_code"] = OUTSIDE_BOUND
         return report
 

@@ -87,12 +87,8 @@ class ObjectRun:
             output=self._work_dir.output,
             url=_shown(self._output),
             input_url=_shown(self._source.place),
-            outside=self._outside(outcome),
+            outside=outside(outcome.report, self._options.fail_on_drift),
         )
-
-    def _outside(self, outcome: Outcome) -> dict[str, float]:
-        bound = self._options.fail_on_drift
-        return {} if bound is None or outcome.error else outside(outcome.report, bound)
 
     def _run(self, model: ModelHandle, progress: Callable[[int], object]) -> Outcome:
         if report := self._up_to_date(model.bundle):

@@ -55,7 +55,7 @@ def verify(
         InvalidBundle: The model is not the one that wrote the output.
     """
     check = _Check(resolved(output), rescore)
-    return check.run(lambda report: model_for(_model_spec(report, model, device)))
+    return check.run(model_for(_model_spec(check.report, model, device)))
 
 
 class _Check:
@@ -66,13 +66,13 @@ class _Check:
         self._tally = Tally()
         self._missing = False
         self._no_model = ""
-        self._report = report_of(output)
-        self._answers = AnswerCheck(self._report)
-        self._sample = Sample(self._report["counters"]["rows"], rescore)
+        self.report = report_of(output)
+        self._answers = AnswerCheck(self.report)
+        self._sample = Sample(self.report["counters"]["rows"], rescore)
 
-    def run(self, model_of: Callable[[Mapping[str, Any]], ModelHandle]) -> Verdict:
+    def run(self, model: ModelHandle) -> Verdict:
         """Go through the steps."""
-        tally, report = self._tally, self._report
+        tally, report = self._tally, self.report
         said = (*contradictions(report), *inconsistencies(report, self._output))
         tally.say(*(f"the report: {each}" for each in said))
         self._check_bytes()
@@ -82,7 +82,6 @@ class _Check:
         except DataError as error:
             tally.say(str(error))
         self._check_rejects(source)
-        model = model_of(report)
         self._check_model(model)
         if source and len(self._sample.rows) and not tally:
             tally.add(rescored(self._sample, source, report, model))
@@ -93,18 +92,18 @@ class _Check:
         with reading(self._output):
             found = FileIdentity.of(self._output).as_json()
         for name in ("size", "sha256"):
-            if found[name] != (reported := self._report["output"][name]):
+            if found[name] != (reported := self.report["output"][name]):
                 self._tally.say(f"the output's {name} is {found[name]}, the report says {reported}")
 
     def _input(self) -> Source | None:
         """Open the input, if it is still what was scored."""
-        described, spec = self._report["input"], InputSpec.recorded(self._report)
+        described, spec = self.report["input"], InputSpec.recorded(self.report)
         if described["path"] == STDIN:
             self._missing = True
             self._tally.say(f"the input was {STDIN}: only the output and its report were checked")
             return None
         path = Path(described["path"])
-        asked = replace(spec.csv, delimiter=self._report["options"]["delimiter"])
+        asked = replace(spec.csv, delimiter=self.report["options"]["delimiter"])
         try:
             source, as_asked = (
                 open_source(path, replace(spec, csv=csv)) for csv in (spec.csv, asked)
@@ -128,8 +127,8 @@ class _Check:
 
     def _check_rows(self, source: Source | None) -> None:
         """Read both files side by side."""
-        tally, counters = self._tally, self._report["counters"]
-        output_schema, spec = OutputColumns.recorded(self._report), InputSpec.recorded(self._report)
+        tally, counters = self._tally, self.report["counters"]
+        output_schema, spec = OutputColumns.recorded(self.report), InputSpec.recorded(self.report)
         comparison = Comparison(source, self._output, output_schema, spec)
         tally.add(comparison.columns())
         for block in comparison.rows():
@@ -150,12 +149,12 @@ class _Check:
 
     def _check_rejects(self, source: Source | None) -> None:
         """Hold the file of rejects, which is there when there are any, against the input."""
-        path, reported = rejects_path(self._output), self._report["counters"]["rejected"]
+        path, reported = rejects_path(self._output), self.report["counters"]["rejected"]
         self._tally.add(reject_findings(path, source, reported))
 
     def _check_model(self, model: ModelHandle) -> None:
         """Hold what the report says of its model against the bundle, if that is here."""
-        digest = self._report["model"]["digest"]
+        digest = self.report["model"]["digest"]
         try:
             bundle = model.bundle
         except TweetscoreError as error:
@@ -164,7 +163,7 @@ class _Check:
         if bundle.digest != digest:
             self._no_model = f"{bundle.name} {bundle.version} in {bundle.directory} is another"
             return
-        self._tally.say(*contradicted_by(bundle, self._report))
+        self._tally.say(*contradicted_by(bundle, self.report))
 
     def _verdict(self) -> Verdict:
         lines = tuple(self._tally.lines())
@@ -172,7 +171,7 @@ class _Check:
         if self._missing and len(lines) == 1:
             code = InputMissing.exit_code
         rescored = 0 if lines else len(self._sample.rows)
-        unchecked = Unchecked(self._report, rescored, self._no_model)
+        unchecked = Unchecked(self.report, rescored, self._no_model)
         return Verdict(self._answers.rows, rescored, lines, code, unchecked)
 
 
