@@ -1,13 +1,12 @@
 """Opens an input by its format, after its content was checked."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scorer.errors import UsageError
 from scorer.files.foreign import check_content, known_format
 from scorer.files.formats import NAMES, check_regular
-from scorer.run_options import InputSpec, Kind
+from scorer.run_options import InputSpec
 
 if TYPE_CHECKING:
     from scorer.files.source import Source
@@ -32,11 +31,10 @@ def open_source(path: Path, spec: InputSpec = _AS_IT_IS) -> "Source":
         raise UsageError(f"the limit {spec.limit} is negative", "give the number of rows to read")
     check_regular(path)
     check_content(path, file_format, spec.text_column)
-    wanted: dict[str, Any] = {"text_column": spec.text_column, "limit": spec.limit}
     if file_format.kind in {"csv", "tsv"}:
         from scorer.files.csv.source import CsvSource
 
-        return CsvSource(path, options=spec.csv, kind=spec.format, **wanted)
+        return CsvSource(path, spec)
     if given := " and ".join(spec.csv.given):
         raise UsageError(
             f"{path} is {NAMES[file_format.kind]}",
@@ -45,16 +43,12 @@ def open_source(path: Path, spec: InputSpec = _AS_IT_IS) -> "Source":
     if file_format.kind == "ndjson":
         from scorer.files.ndjson.source import NdjsonSource
 
-        return NdjsonSource(path, kind=spec.format, **wanted)
-    return _of_arrow(file_format.kind)(path, **wanted)
-
-
-def _of_arrow(kind: Kind) -> "Callable[..., Source]":
-    """Import what reads a format: each loads libraries that the others do not need."""
-    if kind == "arrow":
+        return NdjsonSource(path, spec)
+    # Each is imported where it is needed: each loads libraries that the others do not need.
+    if file_format.kind == "arrow":
         from scorer.files.arrow.source import ArrowSource
 
-        return ArrowSource
+        return ArrowSource(path, spec)
     from scorer.files.parquet.source import ParquetSource
 
-    return ParquetSource
+    return ParquetSource(path, spec)

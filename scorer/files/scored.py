@@ -4,7 +4,7 @@ The output and its input are read once, in step; memory is a batch of each, howe
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,24 +126,24 @@ def open_pair(
     source: Source | None, output: Path, output_schema: OutputColumns, spec: InputSpec
 ) -> "Pair[Any]":
     """Open an output, and the input beside it if there is one, by the output's format."""
+    spec = replace(spec, limit=None)  # which holds for the input: all of the output is read
     kind = format_of(output, spec.format).kind
     if kind in {"csv", "tsv"}:
         from scorer.files.csv.compare import CsvPair
 
-        return CsvPair(source, output, output_schema, spec.csv, spec.format)
+        return CsvPair(source, output, output_schema, spec)
     if kind == "ndjson":
         from scorer.files.ndjson.compare import NdjsonPair
 
-        return NdjsonPair(source, output, output_schema, spec.format)
+        return NdjsonPair(source, output, output_schema, spec)
     from scorer.files.batch_compare import BatchPair
 
-    name = spec.text_column
     if kind == "parquet":
         from scorer.files.parquet.source import ParquetSource
 
         read = source if isinstance(source, ParquetSource) else None
-        return BatchPair(read, ParquetSource(output, text_column=name), output_schema)
+        return BatchPair(read, ParquetSource(output, spec), output_schema)
     from scorer.files.arrow.source import ArrowSource
 
     of_arrow = source if isinstance(source, ArrowSource) else None
-    return BatchPair(of_arrow, ArrowSource(output, text_column=name), output_schema)
+    return BatchPair(of_arrow, ArrowSource(output, spec), output_schema)

@@ -125,7 +125,7 @@ def test_long_texts_are_taken_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     texts = ["x" * 20, "abcd", "efgh", "ijkl", "", None, "", "", "y" * 11]
     kind = pa.dictionary(pa.int8(), pa.string())
     source = arrow_source.ArrowSource(
-        write(tmp_path / "in.arrow", batch(texts, kind)), text_column="text"
+        write(tmp_path / "in.arrow", batch(texts, kind)), InputSpec("text")
     )
     found = source._texts_of(source._read(source._text), source._text)
     assert [len(texts) for texts in found] == [1, 2, 3, 2, 1]

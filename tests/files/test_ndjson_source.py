@@ -203,7 +203,7 @@ def test_a_line_may_be_as_long_as_a_record(tmp_path: Path) -> None:
         b'{"text":"' + b"x" * 28 + b'"}',
     ]
     (path := tmp_path / "in.ndjson").write_bytes(b"\r\n".join([*lines, b'{"text":"last"}']))
-    [window] = NdjsonSource(path, text_column="text", cap=40).windows(9)
+    [window] = NdjsonSource(path, InputSpec("text"), cap=40).windows(9)
     assert window.texts.to_list() == ["ok", "x" * 28, "last"]
     [reject] = window.rejects
     assert (reject.line, reject.kind, reject.raw) == (2, "record-too-long", lines[1][:39])
@@ -236,7 +236,7 @@ def test_few_bytes_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """TextKeys are looked for in so many lines and bytes; those of longer lines do not count."""
     (path := tmp_path / "in.ndjson").write_bytes(b'{"text":"a"}\n{"b":1}\n{"c":1}\n')
     assert open_source(path).columns == ("text", "b", "c")
-    assert NdjsonSource(path, text_column="b", cap=8).columns == ("b", "c")
+    assert NdjsonSource(path, InputSpec("b"), cap=8).columns == ("b", "c")
     monkeypatch.setattr(ndjson_source, "_BYTES_LOOKED_AT", 19)
     assert open_source(path).columns == ("text", "b")
 

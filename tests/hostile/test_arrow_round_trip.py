@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from scorer.files.arrow.source import ArrowSource
 from scorer.files.batch_compare import BatchPair
+from scorer.run_options import InputSpec
 from tests.files.files_helpers import PLAN, write_scored
 from tests.hostile.parquet_compare import difference
 from tests.hostile.test_parquet_round_trip import tables
@@ -128,4 +129,4 @@ def test_types_that_parquet_lacks_pass_through(tmp_path: Path, name: str, suffix
 
 
 def open_arrow(path: Path) -> ArrowSource:
-    return ArrowSource(path, text_column="text")
+    return ArrowSource(path, InputSpec("text"))

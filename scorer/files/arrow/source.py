@@ -25,6 +25,7 @@ from scorer.files.source import (
     second_pass,
 )
 from scorer.files.storage import reading, writing
+from scorer.run_options import InputSpec
 
 MOST_TEXT = 256 << 20  # bytes of one text
 TEXTS_AT_ONCE = 16_384  # texts that are taken out of a batch at once, where they are not too large
@@ -87,9 +88,9 @@ class ArrowSource(batches.BatchSource):
 
     format = "arrow"
 
-    def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:
+    def __init__(self, path: Path, spec: InputSpec) -> None:
         self.path = path
-        self._limit = limit
+        self._limit = spec.limit
         self._is_stream = is_stream(path)
         with batches.damage(path, "Arrow IPC"):
             first = next(batches_of(path), None)
@@ -98,7 +99,7 @@ class ArrowSource(batches.BatchSource):
             self.schema: pa.Schema = reader.schema
             self._metadata = None if self._is_stream else reader.metadata
             self.columns: tuple[str, ...] = tuple(self.schema.names)  # may be no text at all
-            self._text = batches.find_text(path, self.schema, text_column)
+            self._text = batches.find_text(path, self.schema, spec.text_column)
 
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]

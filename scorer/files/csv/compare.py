@@ -17,7 +17,7 @@ from scorer.files.csv.records import Records
 from scorer.files.csv.source import CsvSource
 from scorer.files.csv.text import texts_of
 from scorer.files.source import RECORD_CAP, OutputColumns, Rebatcher, Source
-from scorer.run_options import CsvOptions, Kind
+from scorer.run_options import InputSpec
 
 _CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
 
@@ -30,33 +30,25 @@ class CsvPair:
         source: Source | None,
         output: Path,
         output_schema: OutputColumns,
-        options: CsvOptions,
-        kind: Kind | None = None,
+        spec: InputSpec,
     ) -> None:
         self.rejects = self.not_finite = 0
         self._source = source if isinstance(source, CsvSource) else None
         self._output_schema = output_schema
-        self._kind = kind
         self._columns: dict[str, Rebatcher[Records]] = {}  # of the columns that are asked for
-        names = options.columns
+        csv, names = spec.csv, spec.csv.columns
         # Its "text" is the label: where that cell begins, the input's record has ended.
-        self.scored = CsvSource(
-            output,
-            text_column=output_schema.label_column,
-            options=options
-            if names is None
-            else replace(options, columns=(*names, *output_schema.names)),
-            kind=kind,
-            cap=RECORD_CAP + _CELLS,
-        )
-        self._options = replace(
-            options,
-            delimiter=chr(self.scored.dialect.delimiter),
-            columns=None if names is None else self.scored.columns,
-        )
-        columns, names = self.scored.columns, output_schema.names
-        if columns[-len(names) :] != names or len(columns) == len(names):
-            raise DataError(f"the last columns of {output} are not {', '.join(names)}")
+        if names is not None:
+            csv = replace(csv, columns=(*names, *output_schema.names))
+        of_labels = replace(spec, text_column=output_schema.label_column, csv=csv)
+        self.scored = CsvSource(output, of_labels, cap=RECORD_CAP + _CELLS)
+        delimiter = chr(self.scored.dialect.delimiter)
+        self._spec = replace(spec, csv=replace(csv, delimiter=delimiter))
+        columns, appended = self.scored.columns, len(output_schema.names)
+        if columns[-appended:] != output_schema.names or len(columns) == appended:
+            raise DataError(
+                f"the last columns of {output} are not {', '.join(output_schema.names)}"
+            )
 
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the header and the byte-order mark."""
@@ -141,13 +133,8 @@ class CsvPair:
         """Return one of its columns: read beside these records, as the text is in a first pass."""
         if name not in self._columns:
             check_column(self.scored.path, self.scored.columns, name)
-            source = CsvSource(
-                self.scored.path,
-                text_column=name,
-                options=self._options,
-                kind=self._kind,
-                cap=RECORD_CAP + _CELLS,
-            )
+            spec = replace(self._spec, text_column=name)
+            source = CsvSource(self.scored.path, spec, cap=RECORD_CAP + _CELLS)
             self._columns[name] = Rebatcher(source.rows(), Records.rows)
         cells = [texts_of(rows) for rows in self._columns[name].take(len(records))]
         return pl.concat([pl.Series("text", [], dtype=pl.String), *cells]).rename(name)

@@ -35,7 +35,7 @@ from scorer.files.source import (
 from scorer.files.transcode import find_encoding, is_foreign_utf8
 from scorer.hints import options as as_typed
 from scorer.records import TextWindow
-from scorer.run_options import CsvOptions, Kind
+from scorer.run_options import InputSpec
 
 _SPREAD = 1_000  # rows of several lines that are examined
 BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
@@ -44,29 +44,16 @@ BLOCK_SIZE = 4 << 20  # bytes split at once; a few times the record cap
 class CsvSource:
     """One CSV or TSV file."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        text_column: str,
-        options: CsvOptions | None = None,
-        limit: int | None = None,
-        kind: Kind | None = None,
-        cap: int = RECORD_CAP,
-    ) -> None:
-        options = options or CsvOptions()
-        self._options = options
-        self._text_column = text_column
+    def __init__(self, path: Path, spec: InputSpec, *, cap: int = RECORD_CAP) -> None:
+        self._spec = spec
         self._spread = self._merged = 0  # rows of several lines: examined, maybe several rows
-        file_format = format_of(path, kind)
-        self._kind = kind
+        file_format = format_of(path, spec.format)
         self.path = path
         self.format: str = file_format.kind
         self._compression = file_format.compression
-        self._limit = limit
         self._cap = cap  # bytes of UTF-8 in a record
         start = next(self._raw_blocks(), b"")
-        self._encoding = find_encoding(options.encoding, start)
+        self._encoding = find_encoding(spec.csv.encoding, start)
         if self.encoding not in {"utf-8", "utf-16-le", "utf-16-be"} and is_foreign_utf8(start):
             raise DataError(
                 f"{path} is UTF-8, not {self.encoding}",
@@ -75,13 +62,13 @@ class CsvSource:
             )
         usual = "\t" if self.format == "tsv" else ","
         head = next(self._blocks(), b"")
-        reader = HeadReader(path, head, options, usual=usual, cap=cap)
+        reader = HeadReader(path, head, spec.csv, usual=usual, cap=cap)
         try:
-            self._head = self._read_head(reader, text_column)
+            self._head = self._read_head(reader, spec.text_column)
         except DataError as error:
-            raise self._with_encoding(error, start, options, text_column) from error
+            raise self._with_encoding(error, start) from error
         self.dialect = self._head.dialect
-        self._text_cell = find_column(path, self.columns, text_column)
+        self._text_cell = find_column(path, self.columns, spec.text_column)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -100,14 +87,8 @@ class CsvSource:
 
     def read_with(self, **changes: str) -> "CsvSource":
         """Return the same file, read with other options; raises what opening it raises."""
-        options = replace(self._options, **changes)  # type: ignore[arg-type]  # texts, all of them
-        return CsvSource(
-            self.path,
-            text_column=self._text_column,
-            options=options,
-            kind=self._kind,
-            cap=self._cap,
-        )
+        csv = replace(self._spec.csv, **changes)  # type: ignore[arg-type]  # texts, all of them
+        return CsvSource(self.path, replace(self._spec, csv=csv, limit=None), cap=self._cap)
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
@@ -172,7 +153,7 @@ class CsvSource:
             ):
                 sink.write(self._encoding.from_utf8(with_cells(records, cells)))
                 count += len(records)
-            if count != self._limit:
+            if count != self._spec.limit:
                 sink.write(self._encoding.from_utf8(blanks.tail))
         return count
 
@@ -191,12 +172,10 @@ class CsvSource:
             problem = f"the header of {self.path} is not {self.encoding}"
             raise DataError(problem, "name another with --encoding") from error
 
-    def _with_encoding(
-        self, error: DataError, start: bytes, options: CsvOptions, text_column: str
-    ) -> DataError:
+    def _with_encoding(self, error: DataError, start: bytes) -> DataError:
         """Return an error about the head; where another encoding is needed, one that says so."""
         codec: str | None = wide_encoding(start)
-        if codec is None and options.encoding is None:
+        if codec is None and self._spec.csv.encoding is None:
             seen = seen_in(self._raw_blocks())
             codec = seen.codec if seen else None
         if codec in {None, self.encoding}:
@@ -205,11 +184,8 @@ class CsvSource:
         if not is_taken(codec):
             return DataError(problem, f"convert it: {conversion(self.path, codec)}")
         hint: dict[str, str | None] = {"--encoding": codec}
-        other = replace(options, encoding=codec)
         try:
-            CsvSource(
-                self.path, text_column=text_column, options=other, kind=self._kind, cap=self._cap
-            )
+            self.read_with(encoding=codec)
         except DataError as another:
             hint |= another.options
             problem = f"{another.problem}; it is not {self.encoding} but looks like {codec}"
@@ -222,7 +198,7 @@ class CsvSource:
         return self._rows(self._text_cell, self._blanks())
 
     def _rows(self, text_cell: int, blocks: Iterable[bytes]) -> Iterator[Records]:
-        left = self._limit
+        left = self._spec.limit
         for records in self._records(text_cell, blocks) if left != 0 else ():
             if left is not None and len(records) >= left:
                 yield records.first(left)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from scorer.files.compare import Compared, Finding
 from scorer.files.ndjson.objects import Objects, spelled
 from scorer.files.ndjson.source import NdjsonSource
 from scorer.files.source import RECORD_CAP, OutputColumns, Source
-from scorer.run_options import Kind
+from scorer.run_options import InputSpec
 
 _MEMBERS = 1 << 16  # bytes that the appended members may add to the longest line
 
@@ -33,7 +34,7 @@ class NdjsonPair:
         source: Source | None,
         output: Path,
         output_schema: OutputColumns,
-        kind: Kind | None = None,
+        spec: InputSpec,
     ) -> None:
         self.rejects = self.not_finite = 0
         self._source = source if isinstance(source, NdjsonSource) else None
@@ -43,8 +44,8 @@ class NdjsonPair:
         self._output_schema = output_schema
         self._keys: dict[str, Keys] = {}  # of the values that are asked for
         # Its "text" is the label, read by the same rules as any text.
-        label, cap = output_schema.label_column, RECORD_CAP + _MEMBERS
-        self.scored = NdjsonSource(output, text_column=label, kind=kind, cap=cap)
+        of_labels = replace(spec, text_column=output_schema.label_column)
+        self.scored = NdjsonSource(output, of_labels, cap=RECORD_CAP + _MEMBERS)
         self._pattern = _pattern(output_schema)
 
     def columns(self) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ from scorer.files.source import (
 )
 from scorer.files.transcode import Encoding
 from scorer.records import TextWindow
-from scorer.run_options import Kind
+from scorer.run_options import InputSpec
 
 LOOKED_AT = 1000  # lines in which the keys are found, before any work
 _BYTES_LOOKED_AT = 4 << 20  # of these lines together
@@ -47,23 +47,15 @@ class NdjsonSource:
     remarks: tuple[str, ...] = ()
     encoding = "utf-8"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        text_column: str,
-        limit: int | None = None,
-        kind: Kind | None = None,
-        cap: int = RECORD_CAP,
-    ) -> None:
+    def __init__(self, path: Path, spec: InputSpec, *, cap: int = RECORD_CAP) -> None:
         self.path = path
-        self._compression = format_of(path, kind).compression
-        self._limit = limit
+        self._compression = format_of(path, spec.format).compression
+        self._limit = spec.limit
         self._cap = cap  # bytes in a line
         head = next(read_blocks(path, self._compression), b"")
         self.bom = _BOM if head.startswith(_BOM) else b""
-        self.columns: tuple[str, ...] = self._find_columns(text_column)
-        self._keys = TextKeys(self.keys_of(text_column))
+        self.columns: tuple[str, ...] = self._find_columns(spec.text_column)
+        self._keys = TextKeys(self.keys_of(spec.text_column))
 
     def _find_columns(self, text_column: str) -> tuple[str, ...]:
         """Return the keys of the first objects, in the order in which they come up.

@@ -22,6 +22,7 @@ from scorer.files.source import (
     second_pass,
 )
 from scorer.files.storage import reading, writing
+from scorer.run_options import InputSpec
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
@@ -100,14 +101,14 @@ class ParquetSource(batches.BatchSource):
 
     format = "parquet"
 
-    def __init__(self, path: Path, *, text_column: str, limit: int | None = None) -> None:
+    def __init__(self, path: Path, spec: InputSpec) -> None:
         self.path = path
-        self._limit = limit
+        self._limit = spec.limit
         with self._open() as file:
             self.schema: pa.Schema = file.schema_arrow
             self._codec = _codec(path)
             self.columns: tuple[str, ...] = tuple(self.schema.names)
-        self._text = batches.find_text(path, self.schema, text_column)
+        self._text = batches.find_text(path, self.schema, spec.text_column)
 
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
