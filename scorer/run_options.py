@@ -1,4 +1,4 @@
-"""What a run is asked for, what it needs, and what it answers."""
+"""What a run is asked for, in specs that others ask for too, and what it answers."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

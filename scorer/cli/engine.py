@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from scorer.cli.streams import keep
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ class Engine:
     """Who finds the inputs of a run, and brings them to their outputs."""
 
     discover: "Callable[[RunOptions], Any]"
-    run: "Callable[..., Iterator[Outcome]]"  # of the options and what was found
+    run: "Callable[..., Iterator[Outcome]]"  # of options, what was found, model and progress
 
 
 def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> None:
@@ -65,25 +63,12 @@ def chosen(
         from scorer.remote.hallway import Remote
 
         remote = Remote(inputs, output, work_dir)
-        return Engine(remote.discover, _with_model(remote.run)), (), None
+        return Engine(remote.discover, remote.run), (), None
     if engine == "local":
-        return Engine(pipeline.discover, _with_model(pipeline.run)), paths, output
+        return Engine(pipeline.discover, pipeline.run), paths, output
     from scorer.engines import ray
 
-    return Engine(pipeline.discover, partial(ray.run, address=ray_address)), paths, output
+    def run(*what: Any, model: object, **how: Any) -> "Iterator[Outcome]":
+        return ray.run(*what, address=ray_address, **how)  # its actors have models of their own
 
-
-def _with_model(run: "Callable[..., Iterator[Outcome]]") -> "Callable[..., Iterator[Outcome]]":
-    """Let a run use a model that is kept when it has ended.
-
-    To take it apart takes OpenVINO 70 ms, and the process ends without.
-    """
-
-    def with_model(options: "RunOptions", found: Any, **how: Any) -> "Iterator[Outcome]":
-        from scorer.inference.handle import ModelHandle
-
-        model = ModelHandle.of(options.model_spec)
-        keep(model)
-        return run(options, found, model=model, **how)
-
-    return with_model
+    return Engine(pipeline.discover, run), paths, output

@@ -15,7 +15,7 @@ from scorer.cli.kept_metrics import kept_metrics
 from scorer.cli.log import LoggedCommand, in_json, log_option
 from scorer.cli.options import CONTEXT, Place, answer_options, debug_option, model_options
 from scorer.cli.run_flags import check_names, file_options, output_options, process_options
-from scorer.cli.streams import stdout_for_data
+from scorer.cli.streams import keep, stdout_for_data
 from scorer.cli.teller import Teller
 from scorer.errors import UsageError
 
@@ -121,13 +121,16 @@ def _run(
 ) -> int:
     """Run, tell what becomes of each file, and return the exit code."""
     from scorer.cli.progress import progress
+    from scorer.inference.handle import ModelHandle
 
+    model = ModelHandle.of(wanted.model_spec)
+    keep(model)  # to take it apart takes OpenVINO 70 ms, and the process ends without
     found = engine.discover(wanted)
     teller = Teller(len(found.files), found.several, quiet=quiet, verbose=verbose)
     teller.say_skipped(found.ours, found.warnings)
     try:
         with progress(wanted, found.files, hidden=quiet or in_json()) as done:
-            for outcome in engine.run(wanted, found, progress=done.hear):
+            for outcome in engine.run(wanted, found, model=model, progress=done.hear):
                 hear(outcome)
                 done.settle(outcome)
                 teller.tell(files.deliver(outcome))

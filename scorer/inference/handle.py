@@ -24,13 +24,7 @@ class ModelHandle:
         load: "Callable[[Bundle], Candidate]",
         on_proven: Callable[[], object] = lambda: None,
     ) -> None:
-        """Keep what is called when it is needed, each once.
-
-        Args:
-            open_bundle: Verifies the bundle.
-            load: Loads the session that is tried first, and what prepares texts for it.
-            on_proven: Is told that the model is about to be used.
-        """
+        """Keep what opens the bundle, what loads it, and what is called when it is proven."""
         self.error: BaseException | None = None
         self._open_bundle = open_bundle
         self._load = load
@@ -72,8 +66,7 @@ class ModelHandle:
         """Return the classifier, proven on the canary.
 
         Args:
-            first: A prepared window, the first to be scored. Where the canary is still to be
-                scored, its texts may go through the model in the same batches.
+            first: The window that will be scored first: it may share the canary's batches.
         """
         with self._failing_for_all():
             if self._classifier is None:
