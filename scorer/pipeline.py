@@ -1,4 +1,4 @@
-"""The outer hallway, files to files.
+"""The pipeline of a run, files to files.
 
 Discover the inputs; then for each: validate -> lock -> recover -> preflight -> first pass (read,
 prepare, score, keep the results) -> second pass (the input's rows with their scores) -> commit
@@ -42,7 +42,7 @@ def run(
         options: What is wanted.
         inputs: What `discover` found, where the caller has asked already.
         model: Its model, where the caller has it; by default the one that the options mean.
-        progress: Hears each window's rows.
+        progress: Is called with the rows of each window.
         outdated: No output is up to date, even if its input has the size and time that it had.
     """
     inputs = inputs or discover(options)

@@ -59,7 +59,7 @@ def score_table(
     Args:
         options: What is wanted.
         model: Its model, where the caller has it; by default the one that the options mean.
-        progress: Hears each window's rows.
+        progress: Is called with the rows of each window.
 
     Raises:
         UsageError: the rows have a column of a name that would be added, the query is not one

@@ -66,7 +66,7 @@ def run(
         options: What is wanted; `output` is a directory that all nodes see, as they see the inputs.
         inputs: What `find_inputs` found, where the caller has asked already.
         address: Of a Ray cluster; None: that of RAY_ADDRESS, or one on this box for this run.
-        progress: Hears each file's rows.
+        progress: Is called with the rows of each file.
 
     Raises:
         DeviceUnavailable: There is no cluster, or none with the device.
