@@ -81,7 +81,8 @@ class InputSpec:
         """Return how a run read its input, and so how its output is read."""
         options = report["options"]
         found = (report["input"] or {}).get("delimiter") or {}
-        columns = options.get("columns")  # reports of older versions have neither this ...
+        # Reports of older versions have no quote, escape, columns and format.
+        columns = options.get("columns")
         csv = CsvOptions(
             options["encoding"],
             options["delimiter"] or found.get("character"),
@@ -89,7 +90,7 @@ class InputSpec:
             options.get("escape", "quote"),
             columns and tuple(columns),
         )
-        return cls(options["text_column"], csv, options["limit"], options.get("format"))  # nor that
+        return cls(options["text_column"], csv, options["limit"], options.get("format"))
 
 
 @dataclass(frozen=True, slots=True)
