@@ -1,4 +1,4 @@
-"""The pipeline for objects: what `scorer.pipeline` is for files, where an input or output is a URL.
+"""The pipeline for objects: what `scorer.pipeline` is for files, where one end is a URL.
 
 Find the inputs (objects are listed, none is fetched); list the outputs; then each in turn: is
 it up to date? If not it is fetched, scored as a file, and uploaded, before the next one is fetched.

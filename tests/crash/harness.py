@@ -1,11 +1,9 @@
 """Runs of the real command: started by the hundred, watched, spoilt and ended."""
 
-import json
 import os
-import selectors
+import select
 import signal
-import subprocess
-import sys
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +11,10 @@ from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack
 
 from tests.crash.scenes import Scene
+from tests.forks.fork_server import PATIENCE, ForkServer
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-WATCHDOG = 60  # seconds after which a run is held to hang
+WATCHDOG = PATIENCE
 
-# Python 3.12 warns of every thread; the zygote tells which ones it has, and they are looked at.
-_FORK_WITH_THREADS = "ignore::DeprecationWarning"
 FAULTS = {
     name: number
     for number, name in enumerate(
@@ -73,43 +69,17 @@ class How(TypedDict, total=False):
     start: Path  # a file without which the run does not begin
 
 
-class Zygote:
-    """Forks runs of the real command off a process that has imported everything."""
+class Zygote(ForkServer):
+    """Forks runs of the real command, each with a stub for the model."""
 
     def __init__(
         self, scratch: Path, preload: Path | None = None, enter: Sequence[str] = ()
     ) -> None:
         """Start it, in the surroundings that the command `enter` makes."""
+        preloaded = {"LD_PRELOAD": str(preload)} if preload else {}
+        super().__init__("tests.crash.armed", environment=preloaded, enter=enter)
         self._scratch = scratch
         self._runs = 0
-        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("TWEETSCORE_")}
-        environment |= one_thread | ({"LD_PRELOAD": str(preload)} if preload else {})
-        self._process = subprocess.Popen(
-            [*enter, sys.executable, "-W", _FORK_WITH_THREADS, "-m", "tests.crash.zygote"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=REPOSITORY,
-            env=environment,
-            start_new_session=True,
-        )
-        requests, answers = self._process.stdin, self._process.stdout
-        assert requests is not None, "stdin is a pipe"
-        assert answers is not None, "stdout is a pipe"
-        self._requests, self._answers = requests, answers
-        threads = self._answer()["threads"]
-        assert threads == [], f"not safe to fork: {threads}"
-
-    @property
-    def pid(self) -> int:
-        """Return its process id."""
-        return self._process.pid
-
-    def close(self) -> None:
-        """End the process."""
-        self._requests.close()
-        self._process.wait(WATCHDOG)
-        self._answers.close()
 
     def start(self, arguments: Sequence[str | Path], cwd: Path, **how: Unpack[How]) -> "Running":
         """Start a run of the program in a directory."""
@@ -126,18 +96,20 @@ class Zygote:
             "at": how.get("event"),
             "go": str(how.get("go", "")),
         }
-        self._ask(
-            arguments=[str(word) for word in arguments],
-            cwd=str(cwd),
-            stderr=str(files.with_suffix(".stderr")),
-            stub={"notes": str(files.with_suffix(".notes")), **how.get("stub", {})},
-            faults=faults if "fault" in how else None,
-            events=events if "event" in how else None,
-            file_size=how.get("file_size", 0),
-            versions=dict(how.get("versions", {})),
-            start=str(how.get("start", "")),
-        )
-        return Running(self, self._answer()["pid"], files)
+        with Path(os.devnull).open("r+b") as null, files.with_suffix(".stderr").open("ab") as err:
+            asker = self.fork(
+                [str(word) for word in arguments],
+                cwd,
+                [null.fileno(), null.fileno(), err.fileno()],
+                "tests.crash.armed",
+                stub={"notes": str(files.with_suffix(".notes")), **how.get("stub", {})},
+                faults=faults if "fault" in how else None,
+                events=events if "event" in how else None,
+                file_size=how.get("file_size", 0),
+                versions=dict(how.get("versions", {})),
+                start=str(how.get("start", "")),
+            )
+        return Running(asker, files)
 
     def run(self, arguments: Sequence[str | Path], cwd: Path, **how: Unpack[How]) -> Ended:
         """Start a run and wait for its end."""
@@ -149,27 +121,13 @@ class Zygote:
         run.wait_until(lambda run: len(run.events()) >= step)
         return run
 
-    def exit_code(self, pid: int) -> int:
-        """Wait for a child."""
-        self._ask(wait=pid)
-        return int(self._answer()["code"])
-
-    def _ask(self, **request: Any) -> None:
-        line = json.dumps(request).encode() + b"\n"
-        self._requests.write(line)
-        self._requests.flush()
-
-    def _answer(self) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._answers.readline())
-        return answer
-
 
 class Running:
     """A run that was started; as a context it leaves no process behind, whatever a test finds."""
 
-    def __init__(self, zygote: Zygote, pid: int, files: Path) -> None:
-        self.pid = pid
-        self._zygote = zygote
+    def __init__(self, asker: socket.socket, files: Path) -> None:
+        self._asker = asker
+        self.pid = self._answer()
         self._files = files
         self._ended = False
 
@@ -180,9 +138,16 @@ class Running:
         if not self._ended:
             self._kill()
 
+    def _answer(self) -> int:
+        return int(self._asker.recv(64))
+
     def _kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
-        self._zygote.exit_code(self.pid)
+        self._exit_code()
+
+    def _exit_code(self) -> int:
+        with self._asker:  # until here the number is this run's
+            return self._answer()
 
     def send(self, number: int) -> None:
         """Send a signal; a run that is over does not mind."""
@@ -190,13 +155,8 @@ class Running:
 
     def is_over(self, seconds: float) -> bool:
         """Wait at most that long for the end; a run that is over is still to be ended."""
-        descriptor = os.pidfd_open(self.pid)
-        try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(descriptor, selectors.EVENT_READ)
-                return bool(selector.select(seconds))
-        finally:
-            os.close(descriptor)
+        readable, _, _ = select.select([self._asker], [], [], seconds)
+        return bool(readable)
 
     def notes(self) -> list[str]:
         """Return what the stub noted so far."""
@@ -229,7 +189,7 @@ class Running:
             self._kill()
             self._ended = True
             raise TimeoutError(f"hung: {self._files.with_suffix('.stderr').read_text()}")
-        code = self._zygote.exit_code(self.pid)
+        code = self._exit_code()
         self._ended = True
         notes = self.notes()
         scored = sum(note.startswith("score") for note in notes)

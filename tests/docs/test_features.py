@@ -50,11 +50,11 @@ def test_every_row_of_the_tables_is_understood() -> None:
 
 
 @pytest.mark.parametrize("feature", [f for f in FEATURES if not f.test], ids=lambda f: f.what)
-def test_the_command_does_what_it_says(feature: Feature, tmp_path: Path) -> None:
+def test_the_command_does_what_it_says(feature: Feature, tmp_path: Path, programs: Path) -> None:
     """It ends with the exit code of its row."""
     bench(tmp_path)
     with lake("s3://" in feature.command) as env:
-        shown = run(f"{feature.command}\necho ended with $?", tmp_path, **env)
+        shown = run(f"{feature.command}\necho ended with $?", tmp_path, f"{programs}:", **env)
     assert shown.endswith(f"ended with {feature.exit_code}"), shown
     assert "Traceback" not in shown
 

@@ -98,9 +98,9 @@ def lake(wanted: bool) -> Iterator[dict[str, str]]:
         yield env
 
 
-def run(shell: str, folder: Path, **also: str) -> str:
-    """Return what a terminal 80 columns wide shows for a command."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def run(shell: str, folder: Path, first: str = "", **also: str) -> str:
+    """Return what a terminal 80 columns wide shows for a command; `first` leads its PATH."""
+    path = f"{first}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", "COLUMNS": "80"} | also
     done = subprocess.run(
         ["sh", "-c", shell],
@@ -123,14 +123,14 @@ def matches(shown: tuple[str, ...], real: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_shows_the_truth(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Path
 ) -> None:
     """Each command prints what stands under it; then Python sessions give what they show."""
     lines = page.read_text("utf-8").splitlines()
     monkeypatch.chdir(bench(tmp_path))
     with lake(page.name == "remote.md") as env:
         for command in commands(lines):
-            real = run(command.shell, tmp_path, **env)
+            real = run(command.shell, tmp_path, f"{programs}{os.pathsep}", **env)
             place = f"{page.relative_to(ROOT)}:{command.line}: $ {command.shell}"
             assert matches(command.shown, real), f"{place}\nprinted:\n{real}"
     source = "\n\n".join("\n".join(lines[n] for n in fence) for fence in fences(lines, "pycon"))
