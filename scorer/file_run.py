@@ -167,7 +167,7 @@ class FileRun:
         inputs: Inodes,
         progress: Callable[[int], object],
     ) -> None:
-        """Bring the output of a valid input up to date, under its lock."""
+        """Bring the output of an input that `resolve` has checked up to date, under its lock."""
         with locked(self._target, wait=self._options.lock_wait) as lock:
             self._record.warnings.extend(recover(self._target))
             found = self._preflight(source, model.bundle)
