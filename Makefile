@@ -31,7 +31,7 @@ DATA      ?= ../shared/data
 
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
-	@echo "make test          linters, types and all tests that need only Python and pip"
+	@echo "make test          linters, types and all tests that need only Python and pip, with coverage"
 	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler, Java, Chromium, PostgreSQL or time"
 	@echo "make coverage      that every branch of the files that must not err has a test"
 	@echo "make test-long     kills, faults, races and mutants in their hundreds and thousands"
@@ -53,8 +53,14 @@ run: $(CORE)
 	    print(pl.read_parquet('$(SCORED)').select('text', 'label', 'score'))"
 	@echo "All columns are in $(SCORED)."
 
-test: lint
-	$(BIN)/pytest $(SHARED) -m "not ci and not gpu"
+# Every branch of what "exactly once" and "byte for byte" rest on; pyproject.toml names the files.
+COVERED := tests/files tests/pipeline tests/verify tests/hostile/test_encodings.py
+
+coverage: $(DEV)
+	$(BIN)/pytest --cov $(SHARED) -m "not ci and not gpu" $(COVERED)
+
+test: lint coverage
+	$(BIN)/pytest $(SHARED) -m "not ci and not gpu" $(COVERED:%=--ignore %)
 	@echo "Not run here (file: tests), see make test-ci and make check-gpu:"
 	@$(BIN)/pytest -qq --collect-only -m "ci or gpu"
 
@@ -62,15 +68,9 @@ test: lint
 # its tests has a process of its own, as each run has.
 RAY := tests/engines/test_ray.py
 
-test-ci: coverage $(ENGINES)
+test-ci: $(ENGINES)
 	for test in $$($(BIN)/pytest -q --collect-only -m ci $(RAY) | grep ::); do $(BIN)/pytest -q -m ci $$test || exit 1; done
 	$(BIN)/pytest -m ci --ignore $(RAY)
-
-# Every branch of what "exactly once" and "byte for byte" rest on; pyproject.toml names the files.
-coverage: $(DEV)
-	$(BIN)/coverage run -m pytest --quiet -m "not ci" \
-	    tests/files tests/pipeline tests/verify tests/hostile/test_encodings.py
-	$(BIN)/coverage report
 
 # The big counts: hours. Their figures are in docs/guarantees.md.
 test-long: $(DEV)

@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from scorer import pools
 from scorer.cli import tweetscore
+from scorer.inference.runtime import cpu
+from tests.forks import embedded_model
 
 Invoke = Callable[..., Result]
 
@@ -30,6 +32,13 @@ def invoke() -> Invoke:
         )
 
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def embedded_model_loads_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "load", embedded_model.load)
+        yield
 
 
 @pytest.fixture(scope="session")

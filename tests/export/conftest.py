@@ -15,6 +15,14 @@ SPREAD = 0.2  # of the random weights: enough for answers that differ from text 
 CLASSES = ("negative", "neutral", "positive")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny models gain nothing from a second thread, which waits by computing."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def labelled_csv() -> Path:
     return LABELLED

@@ -28,14 +28,9 @@ def load(graph: Path, settings: "SessionOptions", providers: Sequence[Any] | Non
     return _loaded[key]
 
 
-def remember() -> None:
-    """Let this process load each graph once."""
-    vars(cpu)["load"] = load
-
-
 def warm() -> None:
     """Load the graphs that a run may want on this box."""
-    remember()
+    vars(cpu)["load"] = load
     for precision in ("fp32", "int8"):
         info = RuntimeInfo(cpu.PROVIDER, "builtin", precision, "none", 1, "")
         cpu._open(bundle.open_bundle(), precision, info)
