@@ -70,7 +70,7 @@ RAY := tests/engines/test_ray.py
 
 test-ci: $(ENGINES)
 	for test in $$($(BIN)/pytest -q --collect-only -m ci $(RAY) | grep ::); do $(BIN)/pytest -q -m ci $$test || exit 1; done
-	$(BIN)/pytest -m ci --ignore $(RAY)
+	$(BIN)/pytest $(SHARED) -m ci --ignore $(RAY)
 
 # The big counts: hours. Their figures are in docs/guarantees.md.
 test-long: $(DEV)
