@@ -19,6 +19,8 @@ settings.load_profile("tweetscore")
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+    from tests.stubs import StubClassifier
+
 LABELS = ("negative", "neutral", "positive")
 CANARY_TEXTS = (
     "ugh",
@@ -49,6 +51,13 @@ def count(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """Choose between the count of every day and that of `make test-long`."""
     long = request.config.getoption("--long")
     return lambda every_day, big: big if long else every_day
+
+
+@pytest.fixture
+def stub() -> "StubClassifier":
+    from tests.stubs import StubClassifier
+
+    return StubClassifier()
 
 
 @pytest.fixture(scope="session")

@@ -56,9 +56,9 @@ _RUN = """
 import sys
 from scorer.cli import main
 from scorer.inference.handle import ModelHandle
-from tests.crash.stub import StubClassifier
+from tests.stubs import StubThatNotes
 
-class Stub(StubClassifier):
+class Stub(StubThatNotes):
     def __del__(self):
         sys.stdout.write("taken apart")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from scorer.inference.handle import ModelHandle
 from scorer.versions import library_versions
-from tests.crash.stub import StubClassifier
+from tests.stubs import StubThatNotes
 
 _AUDITED = {"open", "fcntl.flock", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.scandir"}
 
@@ -29,7 +29,7 @@ def prepare(
     if file_size:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-    ModelHandle.of = StubClassifier(**stub).opened  # type: ignore[assignment]  # a process of its own
+    ModelHandle.of = StubThatNotes(**stub).opened  # type: ignore[assignment]  # a process of its own
     installed_version = metadata.version
     library_versions.cache_clear()
     metadata.version = lambda distribution_name: (

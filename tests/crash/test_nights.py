@@ -11,7 +11,7 @@ import pytest
 
 from tests.crash.harness import Zygote
 from tests.crash.scenes import Scene, write_input
-from tests.crash.stub import LABELS, answer
+from tests.stubs import LABELS, answer
 
 NIGHTS, UPGRADE, FULL_DISK = 30, 10, 20
 ROWS = 60  # that every night has more than the last one

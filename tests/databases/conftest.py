@@ -11,7 +11,7 @@ from scorer.databases.table_run import TableOutcome, score_table
 from scorer.run_options import ModelSpec, OutputSpec, pop_spec
 from tests.databases.engines import Engine, InDuckDB, InSQLite, Server, fill, running_server
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 Score = Callable[..., TableOutcome]
 
@@ -39,11 +39,6 @@ def engine(
         made = server.empty()
     fill(made)
     return made
-
-
-@pytest.fixture
-def stub() -> StubClassifier:
-    return StubClassifier()
 
 
 @pytest.fixture

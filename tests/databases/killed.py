@@ -20,7 +20,7 @@ from scorer.databases.engine import Database, Session
 from scorer.databases.names import TableName
 from scorer.run_options import ModelSpec, OutputSpec
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 
 def die() -> None:

@@ -21,7 +21,7 @@ from scorer.databases.sqlite import _translated as of_sqlite
 from scorer.errors import InputMissing, TweetscoreError
 from tests.databases.conftest import Score
 from tests.databases.engines import Engine
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 IN_POSTGRESQL = [
     pytest.mark.ci,

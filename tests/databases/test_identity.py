@@ -8,7 +8,7 @@ import pytest
 from scorer.errors import OutputRefused, UsageError
 from tests.databases.conftest import Score
 from tests.databases.engines import Engine, InDuckDB, InSQLite
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 IN_FILES = pytest.mark.parametrize("engine", ["duckdb", "sqlite"], indirect=True)
 IN_DUCKDB = pytest.mark.parametrize("engine", ["duckdb"], indirect=True)

@@ -17,7 +17,7 @@ from scorer.errors import InputMissing, OutputRefused
 from scorer.run_options import ModelSpec, OutputSpec
 from tests.databases.engines import Engine, InPostgreSQL
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [

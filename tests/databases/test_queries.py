@@ -7,7 +7,7 @@ import pytest
 from scorer.errors import UsageError
 from tests.databases.conftest import Score
 from tests.databases.engines import Engine
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 IN_DUCKDB = pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
 BEFORE = [(9007199254740993,), (2,), (3,), (4,)]

@@ -8,7 +8,7 @@ import pytest
 from scorer.errors import InputMissing, OutputRefused, UsageError
 from tests.databases.conftest import Score
 from tests.databases.engines import Engine
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 pytestmark = [
     pytest.mark.ci,

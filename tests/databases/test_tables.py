@@ -20,7 +20,7 @@ from scorer.errors import (
 from scorer.inference import opening
 from tests.databases.conftest import Score
 from tests.databases.engines import Engine
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 P, L = pytest.approx(0.8), pytest.approx(0.1)  # of the stub: its label's probability, another's
 SCORED = [

@@ -13,7 +13,7 @@ from scorer.errors import DataError
 from scorer.run_options import ModelSpec, OutputSpec
 from tests.databases.engines import Engine
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 COLUMNS = {
     "duckdb": {

@@ -21,7 +21,7 @@ from scorer.errors import TweetscoreError
 from scorer.run_options import RunOptions
 from tests.handles import handle_of
 from tests.hostile.parquet_compare import difference
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 
 def main(memory: int, *, fork: bool) -> None:

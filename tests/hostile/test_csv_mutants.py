@@ -20,7 +20,7 @@ from tests.hostile.csv_factory import (
     outcome,
     watchdog,
 )
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 BAD_DATA = 65  # all that a file's content may lead to; never 70, a bug of ours
 

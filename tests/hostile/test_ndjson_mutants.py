@@ -15,7 +15,7 @@ from tests.handles import handle_of
 from tests.hostile.csv_factory import compressed, outcome, watchdog
 from tests.hostile.mutators import CODES
 from tests.hostile.ndjson_factory import KINDS, Kind, expected, mutant
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 
 def check(path: Path, kind: Kind, content: bytes) -> bool:

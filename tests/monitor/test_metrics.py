@@ -9,7 +9,7 @@ from scorer.monitor.metrics import METRICS, RunMetrics
 from scorer.run_options import RunOptions
 from tests.handles import handle_of
 from tests.monitor.prom_helpers import samples, value
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -13,7 +13,7 @@ from scorer.errors import GateFailed, TweetscoreError
 from scorer.monitor.report_check import contradictions, malformed, schema
 from scorer.run_options import RunOptions
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 ADDED = {
     ("input", "delimiter"),
@@ -100,7 +100,7 @@ def test_a_failure_of_the_model_is_as_published(tweets: Path) -> None:
     class Broken(StubClassifier):
         """A stub that does not load."""
 
-        def load(self) -> StubClassifier:
+        def load(self) -> NoReturn:
             raise GateFailed("answers differ")
 
     report = report_of(tweets, Broken(), max_rejects=1)

@@ -12,8 +12,8 @@ from scorer.files.parts import VERSION
 from scorer.monitor.report_check import contradictions, malformed
 from scorer.run_options import Outcome, RunOptions
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
 from tests.stub_metadata import stub_metadata
+from tests.stubs import StubClassifier
 
 ALIKE = ("a+", "b-", "c")  # a third of each label, as in the stub's baseline
 BOUND = 0.25

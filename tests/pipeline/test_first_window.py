@@ -16,8 +16,8 @@ from scorer.errors import DataError, GateFailed, NotResumable, StorageError
 from scorer.files import state
 from scorer.monitor import run_report
 from scorer.run_options import CPU_WINDOW
-from tests.pipeline.conftest import StubClassifier
 from tests.pipeline.test_run import run
+from tests.stubs import StubClassifier
 
 CSV = "id,text\n1,good+\n2,bad-\n3,meh\n"
 BROKEN = 'id,text\n1,good+\n2,"bad" -\n3,meh\n'  # its second record is no row

@@ -21,9 +21,8 @@ from scorer.files.publish import FileIdentity
 from scorer.monitor.report_check import contradictions, malformed
 from scorer.records import Answers, Counters, Scores
 from scorer.run_options import RunOptions
-from tests.crash.stub import answer
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier, answer
 
 FORMATS = ["csv", "csv.gz", "tsv", "ndjson", "parquet", "arrow"]
 

@@ -20,7 +20,7 @@ from scorer.files.discover import (
 from scorer.files.publish import temporary_sibling
 from scorer.run_options import Outcome, RunOptions
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from scorer.remote.search import Place
 from scorer.remote.urls import parse_url
 from scorer.run_options import Outcome, RunOptions
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
 from tests.remote.s3_server import Asked, environment, serving, tampers
+from tests.stubs import StubClassifier
 
 BUCKET = "lake"
 
@@ -92,8 +92,3 @@ def run(
 
 def scored(outcomes: list[Outcome]) -> list[str]:
     return [each.url for each in outcomes if not each.up_to_date and not each.error]
-
-
-@pytest.fixture
-def stub() -> StubClassifier:
-    return StubClassifier()

@@ -31,7 +31,7 @@ from scorer.remote.hallway import Remote
 from scorer.remote.urls import parse_url
 from scorer.run_options import RunOptions
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 place, name = {
     "fetched": (pipeline, "run"),

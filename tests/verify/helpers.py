@@ -15,7 +15,7 @@ from scorer.run_options import RunOptions
 from scorer.verify.check import verify
 from scorer.verify.verdict import Verdict
 from tests.handles import handle_of
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 
 
 def score(path: Path, **options: Any) -> Path:

@@ -13,7 +13,7 @@ from scorer.records import Answers, Scores
 from scorer.run_options import RunOptions
 from scorer.verify.check import verify
 from scorer.verify.rescore import Sample
-from tests.pipeline.conftest import StubClassifier
+from tests.stubs import StubClassifier
 from tests.verify.helpers import check, forge, many, score
 
 
