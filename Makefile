@@ -20,6 +20,10 @@ ENGINES := $(VENV)/.engines
 # none left, so that a folder's tests, and what they share, stay together for as long as that pays.
 SHARED := -n auto --dist worksteal --durations 25
 
+# Tests start the program by the hundred: what Python has compiled is kept, whatever the environment
+# says, and not compiled again by each of them.
+export PYTHONDONTWRITEBYTECODE :=
+
 SCORED := samples/tweets.scored.parquet
 
 # What `make model` trains from and where it puts checkpoint and bundle.
