@@ -58,7 +58,7 @@ run: $(CORE)
 	@echo "All columns are in $(SCORED)."
 
 # Every branch of what "exactly once" and "byte for byte" rest on; pyproject.toml names the files.
-COVERED := tests/files tests/pipeline tests/verify tests/hostile/test_encodings.py
+COVERED := tests/formats tests/store tests/readback tests/run tests/verify tests/hostile/test_encodings.py
 
 coverage: $(DEV)
 	$(BIN)/pytest --cov $(SHARED) -m "not ci and not gpu" $(COVERED)
@@ -172,11 +172,11 @@ model: $(DEV)
 
 # On a quiet box. What is measured stays measured: interrupted, it goes on where it was.
 bench: $(PEERS)
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m benchmarks
 
 # Ten million rows each as Parquet and CSV through a stub model: prints slope and peak.
 bench-memory: $(DEV)
-	$(BIN)/python tests/bench/flat_memory.py --rows 10000000 --format both
+	$(BIN)/python benchmarks/flat_memory.py --rows 10000000 --format both
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.checkpoint import Checkpoint, read_checkpoint
 from export.staging import staged
+from export.train.checkpoint import Checkpoint, read_checkpoint
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import open_bundle
-from scorer.inference.metadata import METADATA_NAME, Metadata
+from scorer.inference.bundle.metadata import METADATA_NAME, Metadata
 from scorer.inference.normalize import Normalizer
 
 if TYPE_CHECKING:
@@ -51,14 +51,16 @@ def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Expo
     """
     checkpoint = read_checkpoint(directory, options.label_names)
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
-    from export import canary, parity, publish
-    from export.reference import Reference
+    from export import parity
+    from export.bundle import publish
+    from export.parity import pytorch
+    from export.parity.pytorch import Reference
 
     with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
         normalizer = _save_model(checkpoint, stage)
         reference = Reference(stage, checkpoint.max_length)
-        publish.write_json(stage / "canary.json", canary.make_canary(reference, normalizer))
-        texts = canary.calibration(reference, normalizer)
+        publish.write_json(stage / "canary.json", pytorch.make_canary(reference, normalizer))
+        texts = pytorch.calibration(reference, normalizer)
         graphs = _save_graphs(stage, checkpoint.model_type, texts)
         metadata = publish.describe(checkpoint, normalizer, options.name, options.version, graphs)
         publish.write_metadata(stage, metadata)
@@ -72,9 +74,9 @@ def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Expo
 
 def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:
     """Write configuration, fp16 weights and tokenizer; return the normaliser that goes with it."""
-    from export.precision import save_weights
-    from export.reference import load_model
-    from export.tokenizer import open_encoder
+    from export.graph.precision import save_weights
+    from export.parity.pytorch import load_model
+    from export.train.bases import open_encoder
 
     names = checkpoint.labels
     changes = {
@@ -110,13 +112,15 @@ def _save_graphs(
     Returns:
         What the metadata says of them: their names, and whether the last layer is pruned.
     """
-    from export import int8, precision, prune, streams, to_onnx, unmask, untwist
-    from export.publish import GRAPHS
-    from export.reference import load_model
+    from export import int8
+    from export.bundle.publish import GRAPHS
+    from export.graph import precision, prune, to_onnx
+    from export.int8 import streams
+    from export.parity.pytorch import load_model
 
     whole = load_model(stage, attention=to_onnx.ATTENTION[model_type])
     model = prune.prune(whole)
-    plain = untwist.split_key_transpose(to_onnx.plain_graph(unmask.drop_attention_mask(model)))
+    plain = to_onnx.split_key_transpose(to_onnx.plain_graph(to_onnx.drop_attention_mask(model)))
     weights = stage / precision.WEIGHTS_NAME
     graphs = {
         "fp32": precision.full_precision_graph(plain, weights),

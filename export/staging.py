@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scorer.errors import OutputRefused
-from scorer.files.attributes import keep_attributes
+from scorer.store.own_files import keep_attributes
 
 
 @contextmanager

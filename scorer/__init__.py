@@ -1,21 +1,20 @@
 """Labels tweets by sentiment, night after night, on whatever box there is.
 
-The journey of a tweet, and the room where each step lives::
+The journey of a text, and where each step lives::
 
-    discover    files/discover.py         which files, and where their output goes
-    read        files/source.py           windows of the text column, rejects beside them
-    normalise   inference/normalize.py    the rules the model was trained with
-    tokenise    inference/tokens.py       token ids, without padding
-    plan        inference/batches.py      batches of one token length
-    infer       inference/runtime/        ONNX Runtime on CUDA, OpenVINO or the plain CPU
-    label       inference/labels.py       calibrated probabilities, the best class
-    save        files/parts.py            checkpoints: the results of one window each
-    publish     files/publish.py          the input's rows with two more columns, all at once
-    report      monitor/run_report.py     what happened, in numbers that add up
+    discover    store/inputs.py, paths.py     which files, and where their output goes
+    read        formats/                      windows of the text column, rejects beside them
+    normalise   inference/normalize.py        the rules the model was trained with
+    tokenise    inference/tokens.py           token ids, without padding
+    plan        inference/batches.py          batches of one token length
+    infer       inference/runtime/            ONNX Runtime on CUDA, OpenVINO or the plain CPU
+    label       inference/labels.py           calibrated probabilities, the best class
+    checkpoint  store/checkpoints.py          results only, one file per window
+    commit      store/commit.py               the input's rows with two more columns, all at once
+    report      monitor/run_report.py         what happened, in numbers that add up
 
-`pipeline` is the hallway from files to files, `inference.classifier` the one from texts to
-labels, and `cli` and `api` are the doors. Names load on first use, so that importing this
-package costs nothing.
+`run` leads from files to files, `inference.classifier` from texts to labels; `cli` and `api` are
+the two ways in. Names load on first use, so that importing this package costs nothing.
 """
 
 from importlib import import_module
@@ -63,7 +62,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "__version__":
-        return import_module("scorer.versions").tweetscore_version()
+        return import_module("scorer.monitor.versions").tweetscore_version()
     home = "scorer.api" if name in _IN_API else "scorer.errors"
     return getattr(import_module(home), name)
 

@@ -133,7 +133,7 @@ def _head(pad_token_id: int) -> dict[str, Any]:
 def _write_bundle(
     directory: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", emoji: str
 ) -> None:
-    from export import precision, to_onnx
+    from export.graph import precision, to_onnx
 
     model.eval()
     tokenizer.save_pretrained(directory)

@@ -5,8 +5,8 @@ from typing import Any
 from scorer.inference.bundle import Bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.handle import ModelHandle
-from scorer.inference.opening import load
-from scorer.run_options import ModelSpec
+from scorer.inference.loading import load
+from scorer.options import ModelSpec
 
 
 def handle_of(stub: Any) -> ModelHandle:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from scorer.inference.metadata import Metadata, Rules
+from scorer.inference.bundle.metadata import Metadata, Rules
 
 
 def stub_metadata(**fields: Any) -> Metadata:

@@ -12,11 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scorer.inference.bundle import Bundle
+from scorer.inference.bundle.metadata import Metadata
 from scorer.inference.gate import Figures
 from scorer.inference.handle import ModelHandle
-from scorer.inference.metadata import Metadata
 from scorer.inference.normalize import Normalizer
-from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.session import RuntimeInfo
 from scorer.records import Answers, Counters, Scores
 from tests.handles import handle_of
 from tests.stub_metadata import stub_metadata

@@ -1,12 +1,43 @@
-"""`tweetscore model check`: a bundle against PyTorch, on this machine."""
+"""`tweetscore model check`: parity of a bundle, measured on this box."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from scorer.cli.common_options import CONTEXT, FilePath, debug_option
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, FilePath, debug_option
+from scorer.errors import DataError
+
+if TYPE_CHECKING:
+    from export.parity import ParityReport
+
+
+def parity_texts(path: Path | None, column: str) -> tuple[str, ...]:
+    """Return the texts of a table's column, without nulls."""
+    from export.train.dataset import read_table
+
+    if path is None:
+        return ()
+    frame = read_table(str(path), "test").frame
+    if column not in frame.columns:
+        raise DataError(
+            f"{path} has no column {column!r}, only {', '.join(frame.columns)}",
+            "name one with --text-column",
+        )
+    return tuple(frame[column].cast(str).drop_nulls())
+
+
+def figures(report: "ParityReport") -> Iterator[str]:
+    """Yield one line per session."""
+    for entry in report.measured:
+        where = f"{entry.runtime.provider} {entry.runtime.precision}"
+        yield f"{where} on {entry.runtime.instruction_set}: {entry.figures}"
+    if report.graph_check:
+        yield f"fp16 graph, run on the CPU and not measured on a GPU: {report.graph_check.figures}"
+    for reason in report.passed_over:
+        yield f"not measured: {reason}"
 
 
 @click.command("check", cls=Command, context_settings=CONTEXT)
@@ -29,8 +60,7 @@ def check(
     checked. Exits 76 where the fp32 promise does not hold.
     """
     from export import parity
-    from export.commands.figures import figures, parity_texts
-    from export.reference import Reference
+    from export.parity.pytorch import Reference
     from scorer.inference.bundle import open_bundle
 
     opened = open_bundle(bundle)

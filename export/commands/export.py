@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, FilePath, Names, debug_option
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -58,7 +58,7 @@ def export(
     tweetscore run tweets.parquet --model bundle/
     """
     from export.chain import ExportOptions, export_bundle
-    from export.commands.figures import figures, parity_texts
+    from export.commands.check import figures, parity_texts
 
     options = ExportOptions(
         parity_texts=parity_texts(parity_data, text_column),

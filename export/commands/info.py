@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scorer.cli.common_options import CONTEXT, FilePath, debug_option
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, FilePath, debug_option
-from scorer.counts import counted
+from scorer.hints import counted
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
-    from scorer.inference.metadata import Summary
+    from scorer.inference.bundle.metadata import Summary
 
 
 @click.command("info", cls=Command, context_settings=CONTEXT)
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def info(bundle: Path | None, *, as_json: bool) -> None:
     """Verify a bundle and show what it is; without BUNDLE, the embedded one."""
     from scorer.inference.bundle import open_bundle
-    from scorer.inference.metadata import METADATA_NAME, summary_of
+    from scorer.inference.bundle.metadata import METADATA_NAME, summary_of
 
     opened = open_bundle(bundle)
     path = opened.directory / METADATA_NAME

@@ -6,36 +6,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.recipes import DEFAULT_DATA, RECIPES, TrainingConfig
-from scorer import bounds
+from export.train.recipes import DEFAULT_DATA, RECIPES, TrainingConfig
+from scorer import threads
+from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option, number_option
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, FilePath, Names, debug_option, number_option
-from scorer.counts import counted
+from scorer.hints import counted
 
 if TYPE_CHECKING:
-    from export.training import Trained
+    from export.train.training import Trained
 
 # One option per setting of a recipe: (setting, type or bounds, metavar, help).
 _SETTINGS: tuple[tuple[str, Any, str, str], ...] = (
     ("base", str, "BASE", "Base model: OWNER/NAME on the hub, or a directory."),
-    ("epochs", bounds.EPOCHS, "X", "Passes over the training rows."),
-    ("learning_rate", bounds.RATE, "X", "Peak of the linear schedule."),
-    ("batch_size", bounds.BATCH, "N", "Rows per batch."),
-    ("accumulation", bounds.BATCH, "N", "Batches per optimizer step."),
-    ("label_smoothing", bounds.PART, "SHARE", "Of a target, spread over all classes."),
-    ("warmup", bounds.PART, "SHARE", "Of the steps, before the peak of the learning rate."),
-    ("weight_decay", bounds.DECAY, "X", "Decay of AdamW."),
-    ("max_length", bounds.TOKENS, "N", "Tokens of a text that are read."),
-    ("seed", bounds.SEED, "N", "Decides everything that is random."),
+    ("epochs", threads.EPOCHS, "X", "Passes over the training rows."),
+    ("learning_rate", threads.RATE, "X", "Peak of the linear schedule."),
+    ("batch_size", threads.BATCH, "N", "Rows per batch."),
+    ("accumulation", threads.BATCH, "N", "Batches per optimizer step."),
+    ("label_smoothing", threads.PART, "SHARE", "Of a target, spread over all classes."),
+    ("warmup", threads.PART, "SHARE", "Of the steps, before the peak of the learning rate."),
+    ("weight_decay", threads.DECAY, "X", "Decay of AdamW."),
+    ("max_length", threads.TOKENS, "N", "Tokens of a text that are read."),
+    ("seed", threads.SEED, "N", "Decides everything that is random."),
     ("group_by_length", bool, "", "Put texts of like length into a batch."),
     ("precision", click.Choice(["auto", "fp32", "bf16"]), "", "auto: bf16 where it is fast."),
-    ("train_rows", bounds.ROWS, "N", "Training rows to use, after a shuffle."),
-    ("test_rows", bounds.ROWS, "N", "Test rows to use, after a shuffle."),
-    ("average_last", bounds.PART, "SHARE", "Of the steps, the last, whose weights are averaged."),
-    ("validation", bounds.PART, "SHARE", "Of the rows, held out to fit the temperature."),
+    ("train_rows", threads.ROWS, "N", "Training rows to use, after a shuffle."),
+    ("test_rows", threads.ROWS, "N", "Test rows to use, after a shuffle."),
+    ("average_last", threads.PART, "SHARE", "Of the steps, the last, whose weights are averaged."),
+    ("validation", threads.PART, "SHARE", "Of the rows, held out to fit the temperature."),
     ("refit", bool, "", "Then train again on all rows, and keep the temperature."),
-    ("distill_folds", bounds.FOLDS, "N", "Fold models that answer for unseen rows; 0 = none."),
-    ("distill_weight", bounds.SHARE, "SHARE", "Of their answers in the targets."),
+    ("distill_folds", threads.FOLDS, "N", "Fold models that answer for unseen rows; 0 = none."),
+    ("distill_weight", threads.SHARE, "SHARE", "Of their answers in the targets."),
 )
 
 
@@ -46,7 +46,7 @@ def _setting_options(command: Any) -> Any:
         flags = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
         help_text = f"{text}  [default: {_shown(getattr(RECIPES['default'], name))}]"
         about: Any = {"default": None, "metavar": metavar or None, "help": help_text}
-        if isinstance(kind, bounds.Bounds):
+        if isinstance(kind, threads.Bounds):
             command = number_option(flags, name, bounds=kind, **about)(command)
         else:
             command = click.option(flags, name, type=kind, **about)(command)
@@ -121,9 +121,9 @@ def train(
     tweetscore model train -o checkpoint/ --data train.csv --label-column sentiment
     tweetscore model export checkpoint/ -o bundle/
     """
-    from export.dataset import Columns
-    from export.training import TrainOptions
-    from export.training import train as run
+    from export.train.dataset import Columns
+    from export.train.training import TrainOptions
+    from export.train.training import train as run
 
     columns = Columns(others["text_column"], others["label_column"], others["label_names"])
     options = TrainOptions(

@@ -2,9 +2,9 @@
 
 import click
 
-from scorer.cli.environment import PREFIX
 from scorer.cli.group import LazyGroup
-from scorer.cli.streams import end, prepare_process
+from scorer.cli.invocation import PREFIX
+from scorer.cli.process import end, prepare_process
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 
@@ -19,7 +19,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
         "report": "scorer.cli.report:report",
         "doctor": "scorer.cli.doctor:doctor",
         "config": "scorer.cli.config:config",
-        "model": "scorer.cli.model:model",
+        "model": "scorer.cli.group:model",
     },
     context_settings=CONTEXT,
     epilog="Every option can also be set as TWEETSCORE_NAME in the environment, such as "

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import click
 
+from scorer.cli.common_options import CONTEXT, debug_option
 from scorer.cli.config_file import SETTINGS, Keys, Settings, config_option, configurable, to_toml
-from scorer.cli.environment import complaint, variable, without_effect
+from scorer.cli.invocation import complaint, variable, without_effect
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, debug_option
 from scorer.errors import UsageError
 
 _IN_WORDS = re.compile(r"\[default: (.+)\]$")  # how a help tells a default that is no value

@@ -13,10 +13,10 @@ from typing import Any
 
 import click
 
-from scorer.cli.options import FilePath, Names, Number
+from scorer.cli.common_options import FilePath, Names, Number
 from scorer.errors import DataError, InvalidConfig
-from scorer.files.own import read_own
-from scorer.label_names import LANGUAGES
+from scorer.inference.label_names import LANGUAGES
+from scorer.store.own_files import read_own
 
 SETTINGS = "tweetscore.settings"  # in the context's meta
 

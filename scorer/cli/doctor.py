@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scorer.cli.common_options import CONTEXT, debug_option, model_options
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, debug_option, model_options
-from scorer.counts import counted
-from scorer.versions import library_versions, tweetscore_version
+from scorer.hints import counted
+from scorer.monitor.versions import library_versions, tweetscore_version
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -33,9 +33,9 @@ def doctor(*, model: Path | None, **choice: Any) -> None:
     tweetscore doctor --device cuda
     """
     from scorer.inference.bundle import open_bundle
-    from scorer.inference.opening import load
+    from scorer.inference.loading import load
     from scorer.inference.runtime.machine import inspect
-    from scorer.run_options import ModelSpec
+    from scorer.options import ModelSpec
 
     versions = dict(library_versions())
     python = versions.pop("python")

@@ -1,17 +1,25 @@
-"""Groups whose commands are imported when they are needed, and guarded when they run."""
+"""Groups whose commands are imported when they are needed, and `tweetscore model`.
+
+`export` is a common name and its libraries weigh gigabytes. So `tweetscore model` imports only
+the folder beside `scorer`, and a missing library is answered with the pip command.
+"""
 
 import difflib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
 
 from scorer import hints
-from scorer.cli.errors import end_with, exit_codes
+from scorer.cli.exit_codes import end_with, exit_codes
+from scorer.errors import InvalidBundle
+from scorer.hints import needed
 
 
 class LazyGroup(click.Group):
@@ -82,3 +90,48 @@ def _nearest_option() -> Iterator[None]:
         longer = [name for name in known if name.startswith(error.option_name)]
         likely = longer or difflib.get_close_matches(error.option_name, known, n=1)
         raise click.NoSuchOption(error.option_name, None, likely, error.ctx) from error
+
+
+class ModelDoor(click.Group):
+    """The group `model` of `export.commands`, without importing it for `tweetscore --help`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of export's commands."""
+        return _behind_the_door().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one of export's commands."""
+        return _behind_the_door().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it cannot import, the extra provides."""
+        with needed("export", "training and exporting need"):
+            return super().invoke(ctx)
+
+
+@click.group(cls=ModelDoor)
+def model() -> None:
+    """Train, export, check and describe models."""
+
+
+def _behind_the_door() -> click.Group:
+    check_sibling()
+    with needed("export", "training and exporting need"):
+        group = import_module("export.commands").model
+    if not isinstance(group, click.Group):
+        raise TypeError("export.commands.model is not a group")
+    return group
+
+
+def check_sibling() -> None:
+    """Raise InvalidBundle unless `import export` would find the folder beside `scorer`."""
+    ours = Path(__file__).resolve().parents[2] / "export"
+    spec = importlib.util.find_spec("export")
+    if spec is None or spec.origin is None:
+        raise InvalidBundle(f"the package export is not in {ours}", "install tweetscore again")
+    found = Path(spec.origin).resolve().parent
+    if found != ours:
+        raise InvalidBundle(
+            f"the package export that Python finds is {found}, not tweetscore's own {ours}",
+            "install tweetscore in an environment of its own",
+        )

@@ -7,11 +7,10 @@ from typing import Any, Literal, TextIO
 
 import click
 
-from scorer.cli.again import remember_args
-from scorer.cli.environment import PREFIX, complaint, without_effect
+from scorer.cli.invocation import PREFIX, complaint, remember_args, without_effect
 from scorer.errors import one_line
-from scorer.memory import check_address_space
-from scorer.pools import drop_wrong_pools
+from scorer.os_errors import check_address_space
+from scorer.threads import drop_wrong_pools
 
 Level = Literal["info", "warning", "error"]
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
+from scorer.cli.common_options import CONTEXT, FilePath, debug_option
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command, say
-from scorer.cli.options import CONTEXT, FilePath, debug_option
-from scorer.counts import counted
+from scorer.hints import counted
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -51,7 +51,7 @@ def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
     tweetscore report tweets.scored.csv -o page.html
     tweetscore report tonight.scored.csv -o page.html --compare yesterday.scored.csv
     """
-    from scorer.report.build import ReportOptions, make_page
+    from scorer.report import ReportOptions, make_page
 
     options = ReportOptions(**how, show_text=not no_text)
     made = make_page(options)

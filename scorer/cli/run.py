@@ -1,28 +1,87 @@
-"""`tweetscore run`: files in, the same files with scores out."""
+"""`tweetscore run`: score files here, at URLs, or on Ray."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from scorer.cli.common_options import CONTEXT, Place, answer_options, debug_option, model_options
 from scorer.cli.config_file import config_option
-from scorer.cli.engine import Engine, check_call, chosen
-from scorer.cli.errors import print_error
-from scorer.cli.kept_metrics import kept_metrics
+from scorer.cli.console import Teller, kept_metrics
+from scorer.cli.exit_codes import print_error
 from scorer.cli.log import LoggedCommand, in_json, log_option
-from scorer.cli.options import CONTEXT, Place, answer_options, debug_option, model_options
+from scorer.cli.process import keep, stdout_for_data
 from scorer.cli.run_flags import check_names, file_options, output_options, process_options
-from scorer.cli.streams import keep, stdout_for_data
-from scorer.cli.teller import Teller
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
-    from scorer.piped import Files
+    from scorer.cli.stdio import Files
+    from scorer.options import Outcome, RunOptions
     from scorer.remote.urls import Url
-    from scorer.run_options import Outcome, RunOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Who finds the inputs of a run, and brings them to their outputs."""
+
+    discover: "Callable[[RunOptions], Any]"
+    run: "Callable[..., Iterator[Outcome]]"  # of options, what was found, model and progress
+
+
+def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> None:
+    """Raise UsageError for what an engine cannot do.
+
+    Args:
+        engine: local or ray.
+        places: All inputs and the output, as they were named.
+        dry_run: Whether nothing is to be scored.
+    """
+    if engine == "ray":
+        if dry_run:
+            raise UsageError("--dry-run looks at this box only", "leave --engine out")
+        if Path("-") in places or not all(isinstance(each, Path | None) for each in places):
+            raise UsageError(
+                "--engine ray reads and writes files, no streams and no URLs",
+                "name files on a file system that all nodes see",
+            )
+        return
+    source = click.get_current_context().get_parameter_source("ray_address")
+    if source is ParameterSource.COMMANDLINE:
+        raise UsageError("--ray-address is for --engine ray", "give both or neither")
+
+
+def chosen(
+    engine: str,
+    ray_address: str | None,
+    inputs: "tuple[Path | Url, ...]",
+    output: "Path | Url | None",
+    work_dir: Path | None,
+) -> tuple[Engine, tuple[Path, ...], Path | None]:
+    """Return the engine, and those of the inputs and output that are files, for its options.
+
+    What URLs or Ray need is loaded only where it is asked for.
+    """
+    from scorer.run import pipeline
+
+    paths = tuple(each for each in inputs if isinstance(each, Path))
+    if len(paths) < len(inputs) or not isinstance(output, Path | None):
+        from scorer.remote.remote_run import Remote
+
+        remote = Remote(inputs, output, work_dir)
+        return Engine(remote.discover, remote.run), (), None
+    if engine == "local":
+        return Engine(pipeline.discover, pipeline.run), paths, output
+    from scorer.engines import ray
+
+    def run(*what: Any, model: object, **how: Any) -> "Iterator[Outcome]":
+        return ray.run(*what, address=ray_address, **how)  # its actors have models of their own
+
+    return Engine(pipeline.discover, run), paths, output
+
 
 _ORIGINS = {
     ParameterSource.COMMANDLINE: "command line",
@@ -72,8 +131,8 @@ def run(
     zcat tweets.ndjson.gz | tweetscore run - --format ndjson | head
     tweetscore run lake/ -o scored/ --engine ray --ray-address auto
     """
-    from scorer.piped import piped
-    from scorer.run_options import RunOptions
+    from scorer.cli.stdio import piped
+    from scorer.options import RunOptions
 
     ray_address = options.pop("ray_address")
     check_names(no_header=options.pop("no_header"), columns=options["columns"])
@@ -97,10 +156,10 @@ def run(
 
 def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
     """Say what a run would do, and return the exit code that can be foreseen."""
-    from scorer.cli.preview import show
-    from scorer.piped import DASH
-    from scorer.preview import preview
-    from scorer.run_options import RunOptions
+    from scorer.cli.progress import show
+    from scorer.cli.stdio import DASH
+    from scorer.options import RunOptions
+    from scorer.run.dry_run import preview
 
     if DASH in (*inputs, options["output"]):
         raise UsageError("a stream cannot be looked at without being read", "name files")

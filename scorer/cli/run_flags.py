@@ -4,8 +4,7 @@ from typing import get_args
 
 import click
 
-from scorer.bounds import DRIFT, ROWS, SECONDS, SOME_ROWS, WINDOW
-from scorer.cli.options import (
+from scorer.cli.common_options import (
     Delimiter,
     FilePath,
     Names,
@@ -16,7 +15,8 @@ from scorer.cli.options import (
     text_column_option,
 )
 from scorer.errors import UsageError
-from scorer.run_options import Escape, Kind, Quote, Resume
+from scorer.options import Escape, Kind, Quote, Resume
+from scorer.threads import DRIFT, ROWS, SECONDS, SOME_ROWS, WINDOW
 
 file_options = all_of(
     click.option(

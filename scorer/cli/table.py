@@ -4,10 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scorer.bounds import SECONDS
-from scorer.cli.config_file import config_option
-from scorer.cli.log import LoggedCommand, in_json, log_option, say
-from scorer.cli.options import (
+from scorer.cli.common_options import (
     CONTEXT,
     FilePath,
     all_of,
@@ -18,8 +15,11 @@ from scorer.cli.options import (
     number_option,
     text_column_option,
 )
+from scorer.cli.config_file import config_option
+from scorer.cli.log import LoggedCommand, in_json, log_option, say
 from scorer.cli.progress import Progress, closed_quietly
-from scorer.counts import counted
+from scorer.hints import counted
+from scorer.threads import SECONDS
 
 if TYPE_CHECKING:
     from scorer.databases.address import Address
@@ -103,10 +103,10 @@ def table(*, database: str, quiet: bool, **options: Any) -> None:
 def _wanted(
     *, address: "Address", table: str | None, query: str | None, into: str, **options: Any
 ) -> "TableOptions":
+    from scorer.databases.address import parse_table
     from scorer.databases.checks import TableOptions
-    from scorer.databases.names import parse_table
     from scorer.errors import UsageError
-    from scorer.run_options import ModelSpec, OutputSpec, pop_spec
+    from scorer.options import ModelSpec, OutputSpec, pop_spec
 
     if (table is None) == (query is None):
         raise UsageError("what is to be scored is not clear", "give one of --table and --query")

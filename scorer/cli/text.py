@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
+from scorer.cli.common_options import CONTEXT, answer_options, debug_option, model_options
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command
-from scorer.cli.options import CONTEXT, answer_options, debug_option, model_options
 from scorer.errors import UsageError
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from scorer.bounds import SOME_ROWS
+from scorer.cli.common_options import CONTEXT, DEVICES, FilePath, debug_option, number_option
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command, say
-from scorer.cli.options import CONTEXT, DEVICES, FilePath, debug_option, number_option
-from scorer.counts import counted
+from scorer.hints import counted
+from scorer.threads import SOME_ROWS
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -48,7 +48,7 @@ def verify(*, output: Path, quiet: bool, **how: Any) -> None:
     tweetscore verify tweets.scored.csv
     tweetscore verify scored.parquet --rescore 1000
     """
-    from scorer.verify.check import verify as check
+    from scorer.verify import verify as check
 
     verdict = check(output, **how)
     for line in verdict.findings:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scorer.databases.address import Address
-from scorer.extras import needed
+from scorer.hints import needed
 
 if TYPE_CHECKING:
     from scorer.databases.engine import Database

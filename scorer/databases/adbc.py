@@ -7,11 +7,10 @@ from typing import Any, TypeVar
 
 from adbc_driver_manager import dbapi
 
-from scorer.ahead import interruptible
-from scorer.databases.engine import Column
-from scorer.databases.faults import Faults
-from scorer.databases.names import TableName
+from scorer.databases.address import TableName
+from scorer.databases.engine import Column, Faults
 from scorer.errors import TweetscoreError
+from scorer.prefetch import interruptible
 
 T = TypeVar("T")
 

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scorer.counts import counted
-from scorer.databases.address import Address
+from scorer.databases.address import Address, TableName
 from scorer.databases.engine import Column, Found, Session, folded
-from scorer.databases.names import TableName
 from scorer.databases.statements import RUNS, RUNS_COLUMNS, Target, Work, of_table
 from scorer.errors import DataError, OutputRefused, UsageError
-from scorer.files.columns import find_column
-from scorer.files.source import OutputColumns
-from scorer.run_options import TEXT_COLUMN, ModelSpec, OutputSpec
+from scorer.formats.base import OutputColumns
+from scorer.formats.text.columns import find_column
+from scorer.hints import counted
+from scorer.options import TEXT_COLUMN, ModelSpec, OutputSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,12 @@ from typing import Any, Self, TypeVar
 
 import duckdb
 
-from scorer.ahead import interruptible
-from scorer.databases.address import check_engine
-from scorer.databases.engine import Column, Dialect, Found, first_line, folded
-from scorer.databases.faults import Faults, Kind
-from scorer.databases.names import TableName, parse_table
+from scorer.databases.address import TableName, check_engine, parse_table
+from scorer.databases.engine import Column, Dialect, Faults, Found, Kind, first_line, folded
 from scorer.errors import OutputRefused, TweetscoreError, UsageError
-from scorer.files.own import open_own
-from scorer.files.storage import reading
+from scorer.os_errors import reading
+from scorer.prefetch import interruptible
+from scorer.store.own_files import open_own
 
 T = TypeVar("T")
 

@@ -9,12 +9,9 @@ from typing import Any, Self
 from adbc_driver_manager import dbapi as adbc
 from adbc_driver_postgresql import dbapi
 
-from scorer.ahead import interruptible
 from scorer.databases.adbc import AdbcSession
-from scorer.databases.address import Address
-from scorer.databases.engine import Dialect, Found, first_line
-from scorer.databases.faults import Faults, Kind
-from scorer.databases.names import TableName, quoted
+from scorer.databases.address import Address, TableName, quoted
+from scorer.databases.engine import Dialect, Faults, Found, Kind, first_line
 from scorer.errors import (
     InputMissing,
     OutputRefused,
@@ -22,6 +19,7 @@ from scorer.errors import (
     TweetscoreError,
     UsageError,
 )
+from scorer.prefetch import interruptible
 
 _WORK = "pg_temp"
 _COLUMNS = """

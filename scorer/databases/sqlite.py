@@ -11,13 +11,11 @@ from adbc_driver_manager import dbapi as adbc
 from adbc_driver_sqlite import dbapi
 
 from scorer.databases.adbc import AdbcSession
-from scorer.databases.address import check_engine
-from scorer.databases.engine import Dialect, Found, first_line, folded
-from scorer.databases.faults import Faults, Kind
-from scorer.databases.names import TableName
+from scorer.databases.address import TableName, check_engine
+from scorer.databases.engine import Dialect, Faults, Found, Kind, first_line, folded
 from scorer.errors import TweetscoreError, UsageError
-from scorer.files.own import open_own
-from scorer.files.storage import reading
+from scorer.os_errors import reading
+from scorer.store.own_files import open_own
 
 _WORK = "tweetscore_work"
 _MAIN = "main"

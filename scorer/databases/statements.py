@@ -7,8 +7,8 @@ an answer for each. Rows never leave their engine, so no type of theirs can chan
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from scorer.databases.address import TableName, quoted
 from scorer.databases.engine import Column, Dialect, folded
-from scorer.databases.names import TableName, quoted
 
 ROW = "tweetscore_row"
 RUNS = "tweetscore_runs"

@@ -15,26 +15,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scorer import pipeline
 from scorer.databases import open_database
 from scorer.databases.checks import TableOptions, check_rows, find_target, has_runs, number
 from scorer.databases.engine import Column, Database, Found, Session, transaction
 from scorer.databases.statements import ROW, Target, Work, difference
 from scorer.errors import OutputRefused, StorageError, TweetscoreError
-from scorer.files.place import check_place
-from scorer.files.publish import inodes, write_json
-from scorer.files.source import OutputColumns
-from scorer.files.spool import answers, keep_texts
+from scorer.formats.arrow.record_batches import answers, keep_texts
+from scorer.formats.base import OutputColumns
 from scorer.inference.handle import ModelHandle
-from scorer.keys import digest
-from scorer.preflight import output_columns
-from scorer.run_options import (
-    LABEL_COLUMN,
-    SCORE_COLUMN,
-    Outcome,
-    RunOptions,
-)
-from scorer.versions import library_versions, tweetscore_version
+from scorer.monitor.versions import library_versions, tweetscore_version
+from scorer.options import LABEL_COLUMN, SCORE_COLUMN, Outcome, RunOptions
+from scorer.run import pipeline
+from scorer.run.cache_keys import digest
+from scorer.run.preflight import check_place, output_columns
+from scorer.store.commit import inodes, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +266,7 @@ class _Rehearsed(Exception):
 
 def _result_key(options: TableOptions, model: ModelHandle) -> str:
     """Return what decides each bit of a row's answer, as far as it is known without the model."""
-    from scorer.inference.opening import foreseen
+    from scorer.inference.loading import foreseen
 
     return digest(
         {

@@ -11,15 +11,15 @@ from os import PathLike
 from threading import Lock
 from typing import TYPE_CHECKING, Self, TypedDict
 
+from scorer.api.scorer_config import ScorerConfig, require_name
 from scorer.errors import DataError, UsageError, shown
-from scorer.pools import limit_pools
-from scorer.recipe import ScorerConfig, require_name
-from scorer.run_options import LABEL_COLUMN, SCORE_COLUMN, Device, Precision
+from scorer.options import LABEL_COLUMN, SCORE_COLUMN, Device, Precision
+from scorer.threads import limit_pools
 
 if TYPE_CHECKING:
     from scorer.api import Scorer
-    from scorer.files.record_batches import RecordBatch
-    from scorer.files.source import OutputColumns
+    from scorer.formats.arrow.record_batches import RecordBatch
+    from scorer.formats.base import OutputColumns
 
 
 class Options(TypedDict, total=False):
@@ -86,7 +86,7 @@ class Task:
             DataError: The text column is missing.
             UsageError: A name that would be added is taken.
         """
-        from scorer.files.columns import find_column
+        from scorer.formats.text.columns import find_column
 
         find_column("the frame", names, self.text_column, "text_column", exact=True)
         self.columns.check_against(names, "label_column and score_column")

@@ -18,18 +18,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
-from scorer.engines.ray_crew import ClusterPlan
+from scorer.api.scorer_config import ScorerConfig
+from scorer.engines.ray_actor import Answer, ClusterPlan, FileScorer, Job, versions
 from scorer.engines.ray_manifest import NAME, Manifest
 from scorer.errors import DeviceUnavailable, EngineFailed, UsageError
-from scorer.extras import needed
-from scorer.files.discover import plan_outputs
-from scorer.files.inputs import Inputs, find_inputs
-from scorer.files.lock import locked
-from scorer.files.publish import inodes
-from scorer.files.storage import writing
-from scorer.recipe import ScorerConfig
-from scorer.run_options import Outcome, RunOptions
+from scorer.hints import needed
+from scorer.options import Outcome, RunOptions
+from scorer.os_errors import writing
+from scorer.store.commit import inodes
+from scorer.store.inputs import Inputs, find_inputs
+from scorer.store.lock import locked
+from scorer.store.paths import plan_outputs
 from scorer.threads import available_cpus
 
 Pairs = Sequence[tuple[Path, Path]]
@@ -60,7 +59,7 @@ def run(
 ) -> Iterator[Outcome]:
     """Bring each input's output up to date, many at a time, and yield what became of it.
 
-    As `scorer.pipeline.run`, but the order is that in which files are done.
+    As `scorer.run.pipeline.run`, but the order is that in which files are done.
 
     Args:
         options: What is wanted; `output` is a directory that all nodes see, as they see the inputs.

@@ -1,27 +1,23 @@
-"""What one of Ray's actors does: bring files to their outputs, one after the other.
-
-Each file goes through the same stages as on one box, under the lock of its output. So a task that
-Ray runs again, because its actor died, takes up what is there or finds the output up to date.
-Nothing heavy is loaded before the libraries' thread pools are held to what Ray grants.
-"""
+"""The actor that scores files on a Ray cluster, and how many actors the cluster has room for."""
 
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scorer.errors import InvalidBundle
-from scorer.pools import limit_pools
-from scorer.recipe import ScorerConfig
-from scorer.versions import library_versions, tweetscore_version
+from scorer.api.scorer_config import ScorerConfig
+from scorer.errors import DeviceUnavailable, InvalidBundle, UsageError
+from scorer.monitor.versions import library_versions, tweetscore_version
+from scorer.options import ModelSpec
+from scorer.threads import limit_pools
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
     from scorer.inference.handle import ModelHandle
-    from scorer.inference.opening import Candidate
-    from scorer.run_options import Outcome, RunOptions
+    from scorer.inference.loading import Candidate
+    from scorer.options import Outcome, RunOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +61,8 @@ class FileScorer:
         return {"answer": pickle.dumps(answer)}
 
     def _score(self, path: Path, output: Path) -> "Outcome":
-        from scorer.file_run import FileRun
-        from scorer.files.publish import inodes
+        from scorer.run.one_file import FileRun
+        from scorer.store.commit import inodes
 
         taken = inodes([path])
         run = FileRun(path, output, self._job.options, several=True)
@@ -86,9 +82,9 @@ def _model(job: Job) -> "ModelHandle":
         return job.config.open_bundle()
 
     def load(bundle: "Bundle") -> "Candidate":
-        from scorer.inference import opening
+        from scorer.inference import loading
 
-        return opening.load(bundle, job.options.model_spec)
+        return loading.load(bundle, job.options.model_spec)
 
     def on_proven() -> None:
         job.manifest.unlink(missing_ok=True)  # an output is about to change
@@ -111,3 +107,53 @@ def _check_libraries(wanted: Mapping[str, str]) -> None:
                 f"{wanted.get(name, 'not there')} where the run was started",
                 "install the same release of tweetscore with the same libraries on every node",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """Actors, and what Ray grants to each."""
+
+    actors: int
+    threads: int
+    gpus: int  # 0 or 1
+
+    @classmethod
+    def of(cls, nodes: Sequence[Mapping[str, Any]], spec: ModelSpec, files: int) -> "ClusterPlan":
+        """Divide a cluster: an actor per GPU with its share of the CPUs, or else an actor per CPU.
+
+        More actors use CPUs better than more threads do; only where there are fewer files than
+        CPUs does an actor have several.
+
+        Args:
+            nodes: As `ray.nodes` lists them.
+            spec: Of a run: the device auto takes the GPUs if there are any; threads are those of
+                each actor, and decided here if nobody says.
+            files: More actors than that would have nothing to do.
+        """
+        alive = [node["Resources"] for node in nodes if node["Alive"]]
+        cpus = [int(each.get("CPU", 0)) for each in alive]
+        gpus = [int(each.get("GPU", 0)) for each in alive]
+        wants_gpu = spec.device == "cuda" or (spec.device == "auto" and any(gpus))
+        if wants_gpu and not any(gpus):
+            raise DeviceUnavailable(
+                "no node of the Ray cluster has a GPU", "use --device cpu, or another cluster"
+            )
+        usable = [(c, g) for c, g in zip(cpus, gpus, strict=True) if c and (g or not wants_gpu)]
+        if not usable:
+            raise DeviceUnavailable("no node of the Ray cluster has a CPU to give", "start workers")
+        if wants_gpu:
+            each = spec.threads or max(1, min(c // g for c, g in usable))
+            room = sum(min(g, c // each) for c, g in usable)
+        else:
+            least, all_cpus = min(c for c, _ in usable), sum(c for c, _ in usable)
+            each = spec.threads or max(1, min(least, all_cpus // files))
+            room = sum(c // each for c, _ in usable)
+        if not room:
+            raise UsageError(
+                f"no node of the Ray cluster has {each} CPUs for an actor", "lower --threads"
+            )
+        return cls(min(room, files), each, int(wants_gpu))
+
+    def as_json(self) -> dict[str, int]:
+        """Return what the manifest says of it."""
+        return {"actors": self.actors, "threads": self.threads, "gpus": self.gpus}

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scorer.files.publish import read_report, write_json
-from scorer.run_options import Outcome
-from scorer.versions import tweetscore_version
+from scorer.monitor.versions import tweetscore_version
+from scorer.options import Outcome
+from scorer.store.commit import read_report, write_json
 
 NAME = "_tweetscore.json"  # readers of folders pass over names that begin with an underscore
 SCHEMA_VERSION = 1

@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Unpack
 
 from scorer.engines.per_process import Options, Task, no_frame, not_text
-from scorer.run_options import TEXT_COLUMN
+from scorer.options import TEXT_COLUMN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from scorer.files.record_batches import RecordBatch
+    from scorer.formats.arrow.record_batches import RecordBatch
 
 
 def score(

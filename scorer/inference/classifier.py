@@ -14,18 +14,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scorer.counts import counted
 from scorer.errors import DeviceUnavailable, GateFailed
+from scorer.hints import counted
 from scorer.inference import labels
 from scorer.inference.batches import Batch, plan_batches
 from scorer.inference.bundle import Bundle
-from scorer.inference.canary import measure
-from scorer.inference.gate import Figures
-from scorer.inference.prepare import Preparation, Prepared
-from scorer.inference.runtime.near_ties import low_margin
-from scorer.inference.runtime.session import RuntimeInfo, Session
+from scorer.inference.gate import Figures, low_margin, measure
+from scorer.inference.preparation import Preparation, Prepared, Remembered
+from scorer.inference.session import RuntimeInfo, Session
 from scorer.inference.tokens import Tokens
-from scorer.inference.unique import Remembered
 from scorer.records import Answers, Scores
 
 #: Tokens of a window that the canary goes with: some 1,600 tweets. A session that fails the gate

@@ -1,17 +1,16 @@
-"""The gate: how far the served answers may lie from PyTorch's.
-
-The export's parity check and the canary of every run measure with the same function and
-judge by the same bounds. Probabilities are softmax at temperature 1: the fitted temperature
-would hide or magnify differences that belong to the arithmetic.
-"""
+"""How far answers may lie from PyTorch's: bounds, known texts, and low margins decided by fp32."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.counts import counted
-from scorer.inference.metadata import Metadata, Parity, told
+from scorer.errors import GateFailed
+from scorer.hints import counted
+from scorer.inference import labels
+from scorer.inference.bundle import Bundle, Canary
+from scorer.inference.bundle.metadata import Metadata, Parity, told
+from scorer.inference.session import RuntimeInfo, Session
 
 MIN_LABEL_AGREEMENT = 0.998
 MAX_DIFFERENCE = 0.05
@@ -76,3 +75,65 @@ def compare(probabilities: NDArray[np.floating], reference: NDArray[np.floating]
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
     )
+
+
+def check_token_ids(token_ids: list[list[int]], canary: Canary, bundle: Bundle) -> None:
+    """Hold the tokenizer against the one that the model was trained with.
+
+    Raises:
+        GateFailed: They differ on some text; no provider can make up for that.
+    """
+    pairs = zip(token_ids, canary.token_ids, strict=True)
+    differing = sum(tuple(mine) != theirs for mine, theirs in pairs)
+    if differing:
+        trained = bundle.metadata.libraries.get("tokenizers", "another version")
+        raise GateFailed(
+            f"{differing} of {len(canary.texts)} canary texts of {bundle.name} get other token ids "
+            "than in training",
+            f"install the tokenizers it was exported with ({trained})",
+        )
+
+
+def measure(logits: NDArray[np.float32], canary: Canary, runtime: RuntimeInfo) -> Figures:
+    """Compare a session's logits with PyTorch's.
+
+    Raises:
+        GateFailed: They lie outside the gate of the session's precision.
+    """
+    figures = compare(labels.probabilities(logits), labels.probabilities(canary.logits))
+    if not figures.within_gate(runtime.precision):
+        agreement, difference = bounds(runtime.precision)
+        raise GateFailed(
+            f"the canary on {runtime.provider} in {runtime.precision} differs from PyTorch: "
+            f"{figures} (the gate: {agreement:.1%}, {difference:.0e})",
+            "choose another --precision or --device",
+        )
+    return figures
+
+
+LOW_MARGIN = 2 * MAX_DIFFERENCE  # between the two best probabilities
+
+
+class LowMarginFallback:
+    """A fast session; `exact` decides the texts for which its margin is low."""
+
+    warnings: tuple[str, ...] = ()  # sessions in host memory have none
+
+    def __init__(self, fast: Session, exact: Session) -> None:
+        self.info: RuntimeInfo = fast.info
+        self.token_budget = fast.token_budget
+        self.callers = fast.callers
+        self.exact: Session = exact
+        self._fast = fast
+
+    def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the logits [rows, classes]; a text of low margin is undecided."""
+        # A text of one token is the pooled one and no context: nothing to be fast about.
+        return (self._fast if ids.shape[1] > 1 else self.exact).run(ids)
+
+
+def low_margin(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return for each row [rows, classes] whether its margin is low; False where one is NaN."""
+    best = np.sort(labels.probabilities(logits), axis=1)
+    low: NDArray[np.bool_] = best[:, -1] - best[:, -2] < LOW_MARGIN
+    return low

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from scorer.memory import WITH_ONE_GRAPH, told
-from scorer.run_options import ModelSpec
+from scorer.options import ModelSpec
+from scorer.os_errors import WITH_ONE_GRAPH, told
 
 if TYPE_CHECKING:  # what is up to date needs neither
     from scorer.inference.bundle import Bundle
     from scorer.inference.classifier import Classifier
-    from scorer.inference.opening import Candidate
-    from scorer.inference.prepare import Prepared
+    from scorer.inference.loading import Candidate
+    from scorer.inference.preparation import Prepared
 
 
 class ModelHandle:
@@ -41,9 +41,9 @@ class ModelHandle:
             return bundle.open_bundle(spec.model)
 
         def load(bundle: "Bundle") -> "Candidate":
-            from scorer.inference import opening
+            from scorer.inference import loading
 
-            return opening.load(bundle, spec)
+            return loading.load(bundle, spec)
 
         return cls(open_bundle, load)
 

@@ -1,4 +1,4 @@
-"""How far a run's rows lie from the bundle's baseline: labels, scores, lengths, unknown tokens."""
+"""Drift of tonight's answers against the training's baseline, as the population stability index."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorer.errors import OUTSIDE_BOUND, DataError, OutputRefused, UsageError
-from scorer.extras import missing
-from scorer.files.own import open_own
-from scorer.files.publish import replace_bytes
+from scorer.hints import missing
 from scorer.monitor.drift import MIN_ROWS, psi
 from scorer.monitor.run_report import peak_memory
-from scorer.versions import tweetscore_version
+from scorer.monitor.versions import tweetscore_version
+from scorer.store.commit import replace_bytes
+from scorer.store.own_files import open_own
 
 _COMPLETE = (0, OUTSIDE_BOUND)  # exit codes of runs whose outputs are all there
 _LONGEST = 1 << 20  # bytes of a file of metrics that is still read

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
-from scorer.counts import counted
 from scorer.errors import OUTSIDE_BOUND
+from scorer.hints import counted
 from scorer.monitor.drift import outside, psi
 
 ROUNDED = 1e-6  # how far a mean in a report may lie from the true one

@@ -20,8 +20,8 @@ import numpy as np
 
 from scorer.errors import OUTSIDE_BOUND, exit_code
 from scorer.monitor.drift import Drift, outside
+from scorer.monitor.versions import library_versions, tweetscore_version
 from scorer.records import Baseline, Counters, Scores
-from scorer.versions import library_versions, tweetscore_version
 
 SCHEMA_VERSION = 1
 _ENDS = 1 << 16  # bytes hashed at either end of the input

@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 
 from scorer.errors import InputMissing, TweetscoreError
-from scorer.files.storage import writing
+from scorer.os_errors import writing
 from scorer.remote.faults import CERTIFICATE, changed_meanwhile, fault, unreachable
 from scorer.remote.urls import Object, Url
 

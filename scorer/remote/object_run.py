@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scorer import keys, pipeline
 from scorer.errors import (
     DeviceUnavailable,
     GateFailed,
@@ -22,20 +21,20 @@ from scorer.errors import (
     TweetscoreError,
     UsageError,
 )
-from scorer.files.discover import failed_report_path, report_path
-from scorer.files.inputs import Input
-from scorer.files.publish import report_on, write_json
-from scorer.files.state import forget_failure
-from scorer.files.storage import reading
 from scorer.inference.handle import ModelHandle
 from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord, describe_input
-from scorer.remote.deliver import Delivery, describes
-from scorer.remote.desk import WorkDir
+from scorer.options import Outcome, RunOptions
+from scorer.os_errors import reading
 from scorer.remote.search import ListedObject, Place
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url
-from scorer.run_options import Outcome, RunOptions
+from scorer.remote.work_dir import Delivery, WorkDir, describes
+from scorer.run import cache_keys, pipeline
+from scorer.store.commit import report_on, write_json
+from scorer.store.inputs import Input
+from scorer.store.paths import failed_report_path, report_path
+from scorer.store.state import forget_failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,8 +146,8 @@ class ObjectRun:
         report = (self._report_there() if self._options.incremental else None) or {}
         match report:
             case {"input": dict(source)} if source := self._as_now(source):
-                key = keys.digest(keys.result_key(source, bundle, self._options))
-                return report if keys.is_up_to_date(report, key, self._options) else None
+                key = cache_keys.digest(cache_keys.result_key(source, bundle, self._options))
+                return report if cache_keys.is_up_to_date(report, key, self._options) else None
         return None
 
     def _as_now(self, source: dict[str, Any]) -> dict[str, Any]:

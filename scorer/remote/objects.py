@@ -13,9 +13,9 @@ import obstore
 from obstore import exceptions
 from obstore.store import from_url
 
-from scorer.ahead import interruptible
 from scorer.errors import InputMissing, OutputRefused, StorageError, TweetscoreError
-from scorer.files.storage import reading, writing
+from scorer.os_errors import reading, writing
+from scorer.prefetch import interruptible
 from scorer.remote.faults import (
     CERTIFICATE,
     NO_STORE,

@@ -18,8 +18,8 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 from obstore.auth.boto3 import Boto3CredentialProvider
 
-from scorer.ahead import interruptible
 from scorer.errors import InputMissing, InvalidConfig
+from scorer.prefetch import interruptible
 from scorer.remote.faults import CERTIFICATE, NO_STORE, fault
 from scorer.remote.urls import Object, Url
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from scorer.errors import UsageError
-from scorer.extras import needed
+from scorer.hints import needed
 from scorer.remote.urls import HUB, STORES, Object, Url
 
 

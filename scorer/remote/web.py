@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from scorer.errors import UsageError
-from scorer.files.storage import writing
+from scorer.os_errors import writing
 from scorer.remote.faults import CERTIFICATE, changed_meanwhile, fault, unreachable
 from scorer.remote.urls import WEB, Object, Url
 

@@ -1,1 +1,195 @@
-"""What runs wrote, as one page that opens anywhere."""
+"""`tweetscore report`: one page about one or more outputs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import polars as pl
+
+from scorer.errors import DataError, OutputRefused, TweetscoreError, UsageError
+from scorer.hints import needed
+from scorer.inference.bundle import open_bundle
+from scorer.inference.bundle.metadata import Metrics, told
+from scorer.os_errors import writing
+from scorer.report.changes import compare
+from scorer.report.outputs import Examples, Opened, Rows, open_output, open_outputs
+from scorer.report.page import MARKER, Findings, render
+from scorer.report.statistics import Ids, Statistics, days_of, ids_of
+from scorer.run.preflight import check_place
+from scorer.store.commit import fsync_directory, inodes, replace_bytes
+from scorer.store.own_files import open_own
+from scorer.store.paths import rejects_path
+from scorer.store.rejects import rejects_by_kind
+
+_LIBRARIES = ("altair", "jinja2", "vl_convert")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """One call of `tweetscore report`."""
+
+    outputs: tuple[Path, ...]
+    page: Path
+    compare: Path | None = None  # the output of an earlier run
+    date_column: str | None = None
+    true_label_column: str | None = None
+    id_column: str | None = None
+    show_text: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of it."""
+
+    rows: int
+    bytes: int
+
+
+def make_page(options: ReportOptions) -> Made:
+    """Write the page about outputs of `tweetscore run`.
+
+    Raises:
+        UsageError: The call contradicts itself.
+        InputMissing: An output or its run report is not there.
+        DataError: An output is not what its run report says, or has no such column.
+        OutputRefused: The page cannot be written, or a file of that name is none of our pages.
+        MissingExtra: The libraries of the extra `report` are not installed.
+    """
+    _check_libraries()
+    if options.compare and len(options.outputs) > 1:
+        raise UsageError("--compare is for one output", f"{len(options.outputs)} were named")
+    _check_page(options)
+    found = _findings(options)
+    content = render(found).encode("utf-8", "replace")  # a name may be no Unicode
+    _write(options.page, content)
+    return Made(found.statistics.scored + found.statistics.blank, len(content))
+
+
+def _check_libraries() -> None:
+    """Find out before minutes of reading, not after."""
+    with needed("report", "the page needs"):
+        for name in _LIBRARIES:
+            import_module(name)
+
+
+def _check_page(options: ReportOptions) -> None:
+    """Raise before any work where the page could not be written or would replace another's file."""
+    read = [*options.outputs, *([options.compare] if options.compare else [])]
+    check_place(options.page, inodes(read))
+    with writing(options.page):
+        if not options.page.exists():
+            return
+        with open_own(options.page) as file:
+            ours = MARKER.encode() in file.read(1024)
+    if not ours:
+        raise OutputRefused(
+            f"{options.page} exists and was not written by tweetscore report",
+            "remove it or choose another name",
+        )
+
+
+def _findings(options: ReportOptions) -> Findings:
+    outputs = open_outputs(options.outputs)
+    count = _Count(outputs, options)
+    for number, output in enumerate(outputs):
+        count.read(number, output)
+    earlier = options.compare and open_output(options.compare)
+    texts = outputs[0].report["options"]["text_column"] if options.show_text else None
+    moved = earlier and compare(
+        earlier, outputs[0], count.statistics, id_column=options.id_column, texts=texts
+    )
+    rejects: Counter[str] = Counter()
+    for output in outputs:
+        rejects.update(rejects_by_kind(rejects_path(output.path)))
+    return Findings(
+        outputs,
+        count.statistics,
+        rejects,
+        _metrics(outputs),
+        options.date_column,
+        options.true_label_column,
+        options.id_column,
+        count.examples,
+        moved or None,
+    )
+
+
+class _Count:
+    """One pass over the rows of all outputs."""
+
+    def __init__(self, outputs: Sequence[Opened], options: ReportOptions) -> None:
+        self._options = options
+        self._labels = outputs[0].labels
+        self._known = _known_labels(outputs[0])
+        self.statistics = Statistics(len(self._labels))
+        self.examples = Examples() if options.show_text else None
+
+    def read(self, number: int, output: Opened) -> None:
+        """Count an output's rows."""
+        options, statistics = self._options, self.statistics
+        before, blank = statistics.per_label, statistics.blank
+        text = output.report["options"]["text_column"] if options.show_text else None
+        named = (text, options.date_column, options.true_label_column, options.id_column)
+        for rows in output.rows([*dict.fromkeys(name for name in named if name is not None)]):
+            statistics.add(rows.ids, rows.scores)
+            if self.examples and text:
+                ids = None if options.id_column is None else rows.column(options.id_column)
+                self.examples.add(number, rows, rows.column(text), ids)
+            self._add_columns(rows)
+        output.check_counts((statistics.per_label - before).tolist(), statistics.blank - blank)
+        self._check_columns(output)
+
+    def _add_columns(self, rows: Rows) -> None:
+        if (name := self._options.date_column) is not None:
+            self.statistics.add_days(rows.ids, days_of(rows.column(name)))
+        if (name := self._options.true_label_column) is not None:
+            true = self._true_ids(rows.column(name))
+            self.statistics.add_truth(rows.ids, rows.scores, true)
+
+    def _true_ids(self, words: pl.Series) -> Ids:
+        return ids_of(words.str.strip_chars().str.to_lowercase(), self._known)
+
+    def _check_columns(self, output: Opened) -> None:
+        """Raise DataError where a column is not what it was named for."""
+        if not self.statistics.scored:
+            return
+        if (name := self._options.date_column) is not None and not self.statistics.days:
+            raise DataError(
+                f"column {name!r} of {output.path} holds no date",
+                "dates are ISO 8601, such as 2026-11-24, or as Twitter spells them",
+            )
+        if (name := self._options.true_label_column) is not None and not self.statistics.truth.rows:
+            raise DataError(
+                f"column {name!r} of {output.path} holds no label",
+                f"the labels are {', '.join(self._labels)}",
+            )
+
+
+def _known_labels(output: Opened) -> dict[str, int]:
+    """Return the number of each label by its spellings in lower case, written and the model's."""
+    numbers = {label: i for i, label in enumerate(output.labels)}
+    classes = output.report["labels"]
+    known = {each["name"].lower(): numbers[each["written_as"]] for each in classes}
+    return known | {label.lower(): i for label, i in numbers.items()}
+
+
+def _metrics(outputs: Sequence[Opened]) -> Metrics | None:
+    """Return what was measured of the model, if all outputs are of one that is still there."""
+    models = {each.report["model"]["digest"]: each.report["options"]["model"] for each in outputs}
+    if len(models) > 1:
+        return None
+    ((digest, recorded),) = models.items()
+    try:
+        bundle = open_bundle(recorded and Path(recorded))
+    except TweetscoreError:
+        return None  # moved or gone: the page says that it is not known
+    return told(bundle.metadata.metrics, Metrics) if bundle.digest == digest else None
+
+
+def _write(page: Path, content: bytes) -> None:
+    replace_bytes(page, content)
+    with suppress(OSError):  # it is there, whole, and may be lost only with the power
+        fsync_directory(page.parent)

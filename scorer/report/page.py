@@ -8,15 +8,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from scorer.counts import counted
-from scorer.inference.metadata import Metrics
+from scorer.hints import counted
+from scorer.inference.bundle.metadata import Metrics
+from scorer.monitor.versions import tweetscore_version
 from scorer.report import charts
-from scorer.report.compare import MOST_CHANGES, Comparison
+from scorer.report.changes import MOST_CHANGES, Comparison
 from scorer.report.drawing import COLOURS, Chart
-from scorer.report.examples import Examples
-from scorer.report.opened import Opened
+from scorer.report.outputs import Examples, Opened
 from scorer.report.statistics import BINS, RELIABILITY_BINS, Counts, Statistics
-from scorer.versions import tweetscore_version
 
 MARKER = "<!-- written by tweetscore report -->"
 _EPOCH = date(1970, 1, 1)

@@ -14,9 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scorer.errors import DataError
-from scorer.files.join import Partitions
-from scorer.files.source import Rebatcher
-from scorer.report.opened import Opened, Rows
+from scorer.formats.base import Rebatcher
+from scorer.readback.join import Partitions
+from scorer.report.outputs import Opened, Rows
 from scorer.report.statistics import Ids
 
 # Two hashes of 64 bits: that two ids of a file of any size have both in common does not happen.

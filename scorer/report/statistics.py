@@ -1,4 +1,4 @@
-"""Counts over the rows of outputs, in memory that does not grow with them; days of rows (pure)."""
+"""What a page counts: rows by day, label and score, and how they agree with a truth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,1 +1,177 @@
-"""Holds an output against its input and its run report, and scores a sample again."""
+"""`tweetscore verify`: an output held against its input, its run report and the model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scorer.errors import DataError, InputMissing, TweetscoreError
+from scorer.formats.base import OutputColumns, Source
+from scorer.formats.open import open_source
+from scorer.hints import counted
+from scorer.inference.handle import ModelHandle
+from scorer.monitor.report_check import contradictions
+from scorer.monitor.run_report import describe_input
+from scorer.options import STDIN, Device, InputSpec, ModelSpec, Precision
+from scorer.os_errors import reading
+from scorer.readback.comparison import Comparison
+from scorer.readback.output_report import report_of
+from scorer.store.commit import FileIdentity
+from scorer.store.paths import rejects_path, resolved
+from scorer.verify.answers import AnswerCheck, reject_findings
+from scorer.verify.consistency import contradicted_by, inconsistencies
+from scorer.verify.rescore import Sample, rescored
+from scorer.verify.verdict import Tally, Unchecked, Verdict
+
+_KNOWN_BY = ("size", "ends_sha256", "format")  # a change of mtime alone changes no row
+
+
+def verify(
+    output: Path,
+    *,
+    rescore: int = 0,
+    model: Path | None = None,
+    device: Device | None = None,
+    model_for: Callable[[ModelSpec], ModelHandle] = ModelHandle.of,
+) -> Verdict:
+    """Read an output, its report and its input in full and tell where they disagree.
+
+    Args:
+        output: What a run wrote, or a link to it.
+        rescore: Score so many rows again.
+        model: Where the bundle is now; by default where the report says.
+        device: What to score them on; by default what the run was asked for.
+        model_for: How to get the model.
+
+    Raises:
+        InputMissing: The output or its report is not there.
+        DataError: The report is none.
+        InvalidBundle: The model is not the one that wrote the output.
+    """
+    check = _Check(resolved(output), rescore)
+    return check.run(model_for(_model_spec(check.report, model, device)))
+
+
+class _Check:
+    """One output."""
+
+    def __init__(self, output: Path, rescore: int) -> None:
+        self._output = output
+        self._tally = Tally()
+        self._missing = False
+        self._no_model = ""
+        self.report = report_of(output)
+        self._answers = AnswerCheck(self.report)
+        self._sample = Sample(self.report["counters"]["rows"], rescore)
+
+    def run(self, model: ModelHandle) -> Verdict:
+        """Go through the steps."""
+        tally, report = self._tally, self.report
+        said = (*contradictions(report), *inconsistencies(report, self._output))
+        tally.say(*(f"the report: {each}" for each in said))
+        self._check_bytes()
+        source = self._input()
+        try:
+            self._check_rows(source)
+        except DataError as error:
+            tally.say(str(error))
+        self._check_rejects(source)
+        self._check_model(model)
+        if source and len(self._sample.rows) and not tally:
+            tally.add(rescored(self._sample, source, report, model))
+        return self._verdict()
+
+    def _check_bytes(self) -> None:
+        """Hold the output's size and hash against the report."""
+        with reading(self._output):
+            found = FileIdentity.of(self._output).as_json()
+        for name in ("size", "sha256"):
+            if found[name] != (reported := self.report["output"][name]):
+                self._tally.say(f"the output's {name} is {found[name]}, the report says {reported}")
+
+    def _input(self) -> Source | None:
+        """Open the input, if it is still what was scored."""
+        described, spec = self.report["input"], InputSpec.recorded(self.report)
+        if described["path"] == STDIN:
+            self._missing = True
+            self._tally.say(f"the input was {STDIN}: only the output and its report were checked")
+            return None
+        path = Path(described["path"])
+        asked = replace(spec.csv, delimiter=self.report["options"]["delimiter"])
+        try:
+            source, as_asked = (
+                open_source(path, replace(spec, csv=csv)) for csv in (spec.csv, asked)
+            )
+            with reading(path):
+                now = describe_input(path, format=source.format)
+        except TweetscoreError as error:
+            self._missing = isinstance(error, InputMissing)
+            self._tally.say(f"the input cannot be compared: {error}")
+            return None
+        if changed := [name for name in _KNOWN_BY if now[name] != described[name]]:
+            self._tally.say(
+                f"the input {path} has changed since it was scored ({', '.join(changed)}): "
+                "only the output and its report were checked"
+            )
+            return None
+        for name, found in as_asked.found.items():  # reports of older versions have none of it
+            if described.get(name, found) != found:
+                self._tally.say(f"the input's {name} is {found}, the report says {described[name]}")
+        return source
+
+    def _check_rows(self, source: Source | None) -> None:
+        """Read both files side by side."""
+        tally, counters = self._tally, self.report["counters"]
+        output_schema, spec = OutputColumns.recorded(self.report), InputSpec.recorded(self.report)
+        comparison = Comparison(source, self._output, output_schema, spec)
+        tally.add(comparison.columns())
+        for block in comparison.rows():
+            tally.add(block.findings)
+            tally.add(self._answers.add(block))
+            self._sample.add(block)
+        tally.add(self._answers.totals())
+        if source is None:
+            return
+        for found, name, noun, words in (
+            (comparison.input_rows, "rows", "row", "{} in the input"),
+            (comparison.rejects, "rejected", "rejected record", "{} in the input"),
+            (comparison.not_finite, "not_finite", "row", "NaN or Infinity in {} of the input"),
+        ):
+            reported = counters.get(name, found)  # an earlier version counted less
+            if found != reported:
+                tally.say(f"{words.format(counted(found, noun))}, the report says {reported:,}")
+
+    def _check_rejects(self, source: Source | None) -> None:
+        """Hold the file of rejects, which is there when there are any, against the input."""
+        path, reported = rejects_path(self._output), self.report["counters"]["rejected"]
+        self._tally.add(reject_findings(path, source, reported))
+
+    def _check_model(self, model: ModelHandle) -> None:
+        """Hold what the report says of its model against the bundle, if that is here."""
+        digest = self.report["model"]["digest"]
+        try:
+            bundle = model.bundle
+        except TweetscoreError as error:
+            self._no_model = error.problem
+            return
+        if bundle.digest != digest:
+            self._no_model = f"{bundle.name} {bundle.version} in {bundle.directory} is another"
+            return
+        self._tally.say(*contradicted_by(bundle, self.report))
+
+    def _verdict(self) -> Verdict:
+        lines = tuple(self._tally.lines())
+        code = DataError.exit_code if lines else 0
+        if self._missing and len(lines) == 1:
+            code = InputMissing.exit_code
+        rescored = 0 if lines else len(self._sample.rows)
+        unchecked = Unchecked(self.report, rescored, self._no_model)
+        return Verdict(self._answers.rows, rescored, lines, code, unchecked)
+
+
+def _model_spec(report: Mapping[str, Any], model: Path | None, device: Device | None) -> ModelSpec:
+    """Return how to open the model: as the run did, and in its precision where each box has it."""
+    options = report["options"]
+    recorded = options["model"] and Path(options["model"])
+    precision: Precision = "fp32" if report["runtime"]["precision"] == "fp32" else "auto"
+    return ModelSpec(model or recorded, device or options["device"], precision, options["threads"])

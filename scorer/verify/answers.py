@@ -1,4 +1,4 @@
-"""A report's words on rows, held against the output: labels, scores, counts, means, rejects."""
+"""What `verify` sums up: rows compared, answers in range, rejects as the report counts them."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scorer.counts import counted
-from scorer.files.compare import Compared, Finding
-from scorer.files.own import open_own
-from scorer.files.rejects import to_line
-from scorer.files.source import Source
-from scorer.files.storage import reading
+from scorer.formats.base import Source
+from scorer.hints import counted
 from scorer.monitor.report_check import ROUNDED
+from scorer.os_errors import reading
+from scorer.readback.findings import Compared, Finding
+from scorer.store.own_files import open_own
+from scorer.store.rejects import to_line
 
 _SUMMED = 1e-5  # how far the probabilities of a row may add up to something else than 1
 _ROWS = 16_384  # of a window that is read for its rejects

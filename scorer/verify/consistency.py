@@ -1,19 +1,16 @@
-"""What the fields of a run report say of each other, and what its bundle says of them (pure).
-
-Beyond what `monitor.report_check` checks of every report.
-"""
+"""Whether a run report agrees with itself, and what of it nobody can check."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scorer import keys
 from scorer.errors import OUTSIDE_BOUND, UsageError
-from scorer.inference.baseline import baseline_of
 from scorer.inference.bundle import Bundle
+from scorer.inference.bundle.baseline import baseline_of
 from scorer.inference.gate import bounds
-from scorer.label_names import renamed
+from scorer.inference.label_names import renamed
 from scorer.monitor.drift import MIN_ROWS, Drift
+from scorer.run import cache_keys
 
 _ON = {"cpu": ("openvino", "builtin"), "auto": ("cuda", "openvino", "builtin")}
 _TIME = 0.0005  # seconds by which a rounded time may lie from the true one
@@ -29,7 +26,7 @@ def inconsistencies(report: Report, output: Path) -> Iterator[str]:
         yield "it tells of an error, and of a complete output"
     if Path(report["output"]["path"]).name != output.name:
         yield f"it is that of {report['output']['path']}"
-    if report["result_key"] != keys.recorded_result_key(report):
+    if report["result_key"] != cache_keys.recorded_result_key(report):
         yield "its result key is not that of its input, model and options"
     yield from _names(report)
     yield from _limits(report)

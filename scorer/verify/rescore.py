@@ -10,14 +10,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scorer.errors import InvalidBundle
-from scorer.files.compare import Compared, Finding
-from scorer.files.source import Source
-from scorer.inference.baseline import baseline_of
+from scorer.formats.base import Source
+from scorer.inference.bundle.baseline import baseline_of
 from scorer.inference.gate import bounds
 from scorer.inference.handle import ModelHandle
 from scorer.monitor.drift import Drift
+from scorer.options import window_rows
+from scorer.readback.findings import Compared, Finding
 from scorer.records import Answers, Counters, Scores
-from scorer.run_options import window_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scorer.files.compare import Finding
+from scorer.readback.findings import Finding
 
 MOST_LINES = 10  # a file that differs everywhere makes no endless list
 #: What only the run knew: nothing that is left says otherwise. Words, and the fields behind them.

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.io.plugins import register_io_source
 
-from scorer import DataError, GateFailed, Scorer, UsageError, run_options
+from scorer import DataError, GateFailed, Scorer, UsageError, options
 from scorer.cli import tweetscore
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -26,7 +26,7 @@ ADDED = {"label": pl.String, "score": pl.Float32}
 
 @pytest.fixture
 def windows_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_options, "CPU_WINDOW", 2)
+    monkeypatch.setattr(options, "CPU_WINDOW", 2)
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_a_lazy_frame_is_scored_while_it_is_read(
 ) -> None:
     """Whatever the rows, few windows are in memory: reading waits for scoring."""
     batches, rows = 400, 50
-    monkeypatch.setattr(run_options, "CPU_WINDOW", rows)
+    monkeypatch.setattr(options, "CPU_WINDOW", rows)
     read = scored = most = 0
     counting = threading.Lock()
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer import DataError, Scorer, TweetscoreError, UsageError, run_options
+from scorer import DataError, Scorer, TweetscoreError, UsageError, options
 
 TEXTS = ["I love this song", None, "stuck again", "", "see you at the station"]
 TAKEN = "the column 'label' exists already; choose other names with label_column and score_column"
@@ -138,10 +138,10 @@ def table() -> pa.Table:
 
 def test_a_table_gives_a_table(tiny: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Columns, their chunks and metadata stay; the new ones come last, in chunks of their own."""
-    from scorer.files import record_batches
+    from scorer.formats.arrow import record_batches
 
     monkeypatch.setattr(record_batches, "_CHUNK", 2)
-    monkeypatch.setattr(run_options, "CPU_WINDOW", 3)
+    monkeypatch.setattr(options, "CPU_WINDOW", 3)
     scored = tiny.score_frame(table(), all_scores=True)
     assert scored.select(["id", "text"]).equals(table(), check_metadata=True)
     assert scored.column("id").num_chunks == 2

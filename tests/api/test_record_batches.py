@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from scorer import DataError, Scorer, UsageError, run_options
+from scorer import DataError, Scorer, UsageError, options
 
 TEXTS = ["I love this song", None, "stuck again", "", "see you at the station"]
 TAKEN = "the column {!r} exists already; choose other names with label_column and score_column"
@@ -86,7 +86,7 @@ def test_a_batch_may_take_several_windows(
 ) -> None:
     """A batch larger than a window comes back whole, with the same answers."""
     whole = list(tiny.score_batches([batch(0, 5), batch(0, 0)]))
-    monkeypatch.setattr(run_options, "CPU_WINDOW", rows)
+    monkeypatch.setattr(options, "CPU_WINDOW", rows)
     cut = list(tiny.score_batches([batch(0, 5), batch(0, 0)]))
     assert [b.num_rows for b in cut] == [5, 0]
     assert answers(cut) == answers(whole)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from scorer import pools
+from scorer import threads
 from scorer.cli import tweetscore
 from scorer.inference.runtime import cpu
 from tests.forks import embedded_model
@@ -21,7 +21,7 @@ Invoke = Callable[..., Result]
 def invoke() -> Invoke:
     """Run the program in this process, away from the environment's TWEETSCORE_*."""
     clean = {name: None for name in os.environ if name.startswith("TWEETSCORE_")}
-    clean |= dict.fromkeys(pools.POOLS)  # what a command sets there is gone after it
+    clean |= dict.fromkeys(threads.POOLS)  # what a command sets there is gone after it
 
     def run(
         *args: str | Path, env: dict[str, str] | None = None, stdin: bytes | None = None

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from scorer.cli.progress import Progress, closed_quietly
-from scorer.files.discover import report_path
+from scorer.store.paths import report_path
 
 Invoke = Callable[..., Result]
 Shell = Callable[[str], subprocess.CompletedProcess[str]]

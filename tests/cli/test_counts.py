@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from scorer.counts import counted
+from scorer.hints import counted
 
 Invoke = Callable[..., Result]
 WRONG = re.compile(r"(?<![\d,.])1 (rows|files|texts|threads|tokens|labels|label names)\b")

@@ -11,7 +11,7 @@ import pytest
 _BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 _PROGRAM = """
 import atexit, sys
-from scorer.cli.streams import end
+from scorer.cli.process import end
 
 class Model:
     def __del__(self):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from scorer.cli.options import CONTEXT
+from scorer.cli.common_options import CONTEXT
 from scorer.threads import available_cpus
 from tests.cli.test_numbers import all_commands
 

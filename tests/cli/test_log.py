@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from scorer import pipeline
 from scorer.cli.log import say
+from scorer.run import pipeline
 
 Invoke = Callable[..., Result]
 CPU = {"TWEETSCORE_DEVICE": "builtin"}

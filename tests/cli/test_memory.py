@@ -13,12 +13,12 @@ import pyarrow as pa
 import pytest
 from click.testing import Result
 
-from scorer import memory
+from scorer import os_errors
 from scorer.errors import DataError, DeviceUnavailable, InvalidBundle, OutOfMemory
-from scorer.files.batches import damage
-from scorer.inference import opening
-from scorer.inference.runtime import wire
-from scorer.memory import is_shortage, model_needs, told
+from scorer.formats.arrow.columnar import damage
+from scorer.inference import loading
+from scorer.inference.runtime.gpu import workers
+from scorer.os_errors import is_shortage, model_needs, told
 
 Invoke = Callable[..., Result]
 
@@ -64,7 +64,7 @@ def test_every_way_of_saying_that_memory_is_used_up_is_one_error(error: BaseExce
 
 def test_a_worker_process_tells_it_as_it_is() -> None:
     """A process that serves one of several devices has memory of its own to run out of."""
-    told_here = wire.error_of(wire.error_words(MemoryError("64 bytes")), "GPU 1")
+    told_here = workers.error_of(workers.error_words(MemoryError("64 bytes")), "GPU 1")
     assert isinstance(told_here, OutOfMemory)
     assert str(told_here).startswith("GPU 1: not enough memory (64 bytes); ")
 
@@ -97,7 +97,7 @@ def test_a_run_that_finds_no_memory_names_the_option_that_helps(
     output = tweets.with_name("tweets.scored.csv")
     call = ("run", tweets, "--model", tiny_bert_bundle, "--device", "builtin", "-q")
     with monkeypatch.context() as patch:
-        patch.setattr("scorer.files.parts.Checkpoints.save", fail)
+        patch.setattr("scorer.store.checkpoints.Checkpoints.save", fail)
         result = invoke(*call)
     (line,) = result.stderr.splitlines()
     assert result.exit_code == 71
@@ -116,7 +116,7 @@ def test_a_model_that_finds_no_memory_names_the_option_that_helps(
     def fail(*_: object, **__: object) -> NoReturn:
         raise MemoryError
 
-    monkeypatch.setattr(opening, "open_session", fail)
+    monkeypatch.setattr(loading, "open_session", fail)
     call = ("--model", tiny_bert_bundle, "--device", "builtin")
     result = invoke("run", tweets, *call, "-q")
     assert result.exit_code == 71
@@ -157,13 +157,13 @@ def test_what_a_model_needs_grows_with_all_that_it_holds() -> None:
     assert 1_600 < needs >> 20 < 1_750
     assert 1_300 < model_needs(45_440_750, "fp32", 1) >> 20 < 1_400
     assert model_needs(55_454, "fp32", 1) >> 20 < 1_050
-    assert model_needs(0, "fp32", 1) > memory.LIBRARIES
+    assert model_needs(0, "fp32", 1) > os_errors.LIBRARIES
 
 
 def test_config_is_shown_in_any_address_space(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What loads no library is not refused."""
-    monkeypatch.setattr(memory, "_address_space", lambda: 200 << 20)
+    monkeypatch.setattr(os_errors, "_address_space", lambda: 200 << 20)
     assert invoke("config").exit_code == 0
     assert invoke("run", "a.csv").exit_code == 71

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from scorer.extras import install
+from scorer.hints import install
 from tests.monitor.prom_helpers import samples, value
 
 Invoke = Callable[..., Result]
@@ -69,7 +69,7 @@ def test_an_interrupted_run_leaves_metrics_too(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("scorer.file_run.write_commit_record", interrupt)
+    monkeypatch.setattr("scorer.run.one_file.write_commit_record", interrupt)
     call = ("run", tweets, "--model", tiny_bert_bundle, "--metrics-file", prom)
     assert invoke(*call, env=CPU).exit_code == 130
     assert value(prom, "run_exit_code") == 130

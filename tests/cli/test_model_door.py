@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from scorer.cli.model import check_sibling
+from scorer.cli.group import check_sibling
 from scorer.errors import InvalidBundle
-from scorer.extras import install
+from scorer.hints import install
 
 Invoke = Callable[..., Result]
 
@@ -50,12 +50,12 @@ def test_a_missing_library_names_the_pip_line(
 
 
 class StubFinder:
-    """Finds export.cli missing a library, as on a box without the extra."""
+    """Finds export.commands missing a library, as on a box without the extra."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
         """Find nothing, loudly."""
-        if name == "export.cli":
+        if name == "export.commands":
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 

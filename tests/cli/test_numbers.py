@@ -6,11 +6,10 @@ import click
 import pytest
 from click.testing import Result
 
-from scorer import bounds
-from scorer.bounds import Bounds
+from scorer import threads
 from scorer.cli import tweetscore
-from scorer.cli.options import Number
-from scorer.threads import available_cpus
+from scorer.cli.common_options import Number
+from scorer.threads import Bounds, available_cpus
 
 Invoke = Callable[..., Result]
 NUMERIC = (click.types.IntParamType, click.types.FloatParamType, Number)
@@ -49,8 +48,8 @@ def numbers() -> list[tuple[str, click.Parameter]]:
 
 
 def test_every_number_has_both_bounds() -> None:
-    """No command takes a number whose bounds are not in `scorer.bounds`."""
-    named = {each for each in vars(bounds).values() if isinstance(each, Bounds)}
+    """No command takes a number whose bounds are not in `scorer.threads`."""
+    named = {each for each in vars(threads).values() if isinstance(each, Bounds)}
     without = [
         (name, param.opts)
         for name, param in numbers()
@@ -105,9 +104,9 @@ def test_the_bounds_themselves_are_within(limits: Bounds) -> None:
 )
 def test_what_people_do_not_write_is_no_number(text: str) -> None:
     """Python reads blanks, underscores, digits of other scripts and infinity; bounds do not."""
-    assert bounds.ROWS.parse(text) is None
-    assert bounds.SECONDS.parse(text) is None
-    assert bounds.ROWS.parse("1e3") is None  # a whole number is written in digits
+    assert threads.ROWS.parse(text) is None
+    assert threads.SECONDS.parse(text) is None
+    assert threads.ROWS.parse("1e3") is None  # a whole number is written in digits
 
 
 @pytest.mark.parametrize(
@@ -115,20 +114,20 @@ def test_what_people_do_not_write_is_no_number(text: str) -> None:
 )
 def test_a_number_with_a_fraction_may_be_written_in_several_ways(text: str, number: float) -> None:
     """Decimals are read as Python writes them, too."""
-    assert bounds.SECONDS.parse(text) == number
+    assert threads.SECONDS.parse(text) == number
 
 
 def test_threads_are_bounded_by_the_cpus(invoke: Invoke) -> None:
     """Four for each CPU that the process may use are the most, as the help says."""
     most = 4 * available_cpus()
-    assert bounds.THREADS.parse(str(most)) == most
-    assert bounds.THREADS.parse(str(most + 1)) is None
+    assert threads.THREADS.parse(str(most)) == most
+    assert threads.THREADS.parse(str(most + 1)) is None
     shown = " ".join(invoke("run", "--help").stdout.split())
     assert "[from 1 to 4 for each CPU]" in shown
 
 
 def test_one_fold_is_none(invoke: Invoke) -> None:
     """Folds are none at all, or several."""
-    assert [n for n in range(-1, 22) if bounds.FOLDS.holds(n)] == [0, *range(2, 21)]
+    assert [n for n in range(-1, 22) if threads.FOLDS.holds(n)] == [0, *range(2, 21)]
     result = invoke("model", "train", "-o", "x", "--distill-folds", "1")
     assert "'1' is not a whole number that is 0, or from 2 to 20" in result.stderr

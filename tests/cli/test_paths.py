@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from scorer.cli.options import FilePath
+from scorer.cli.common_options import FilePath
 from tests.cli.test_numbers import all_commands
 
 Invoke = Callable[..., Result]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from scorer.extras import install
-from scorer.files import publish
+from scorer.hints import install
+from scorer.store import commit
 from tests.verify.helpers import forge, score
 
 Invoke = Callable[..., Result]
@@ -216,7 +216,7 @@ def test_a_missing_extra_is_one_line_with_the_pip_command(
             raise ModuleNotFoundError("No module named 'altair'", name="altair")
         return import_module(name)
 
-    monkeypatch.setattr("scorer.report.build.import_module", without_altair)
+    monkeypatch.setattr("scorer.report.import_module", without_altair)
     result = invoke("report", output, "-o", page)
     assert result.exit_code == 78
     assert result.stderr == (
@@ -236,7 +236,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_page(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(publish, "create_own", full)
+    monkeypatch.setattr(commit, "create_own", full)
     result = invoke("report", output, "-o", page)
     assert result.exit_code == 74
     assert "free some space" in result.stderr

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from click.testing import Result
 
-from scorer import pipeline
 from scorer.errors import DataError
-from scorer.run_options import Outcome
+from scorer.options import Outcome
+from scorer.run import pipeline
 
 Invoke = Callable[..., Result]
 CPU = {"TWEETSCORE_DEVICE": "builtin"}
@@ -47,7 +47,7 @@ def test_a_run_that_was_taken_up_says_what_was_done_already(
 
     words = ("run", tweets, "--device", "builtin", "--model", tiny_bert_bundle)
     with monkeypatch.context() as patch:
-        patch.setattr("scorer.file_run.write_commit_record", kill)
+        patch.setattr("scorer.run.one_file.write_commit_record", kill)
         assert invoke(*words).exit_code == 130
     again = invoke(*words)
     assert again.exit_code == 0

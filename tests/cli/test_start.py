@@ -36,7 +36,9 @@ def test_help_loads_little_more_than_click() -> None:
 
 def test_scoring_never_loads_what_training_needs() -> None:
     """The nightly box needs neither torch nor transformers, nor the export package."""
-    modules = loaded_by("import scorer.api, scorer.pipeline, scorer.cli.doctor, scorer.cli.text")
+    modules = loaded_by(
+        "import scorer.api, scorer.run.pipeline, scorer.cli.doctor, scorer.cli.text"
+    )
     assert modules & {"torch", "transformers", "optimum", "datasets", "export"} == set()
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from scorer import threads
-from scorer.pools import limit_pools
-from scorer.threads import available_cpus
+from scorer.threads import available_cpus, limit_pools
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +109,7 @@ def test_numpy_starts_no_threads_unless_somebody_wants_them(
 ) -> None:
     """They would spin for nothing, on every core of the box."""
     script = (
-        "import os; from scorer.cli.streams import prepare_process\n"
+        "import os; from scorer.cli.process import prepare_process\n"
         "prepare_process()\n"
         "import numpy; print(len(os.listdir('/proc/self/task')))"
     )

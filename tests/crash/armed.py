@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scorer.inference.handle import ModelHandle
-from scorer.versions import library_versions
+from scorer.monitor.versions import library_versions
 from tests.stubs import StubThatNotes
 
 _AUDITED = {"open", "fcntl.flock", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.scandir"}

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from scorer.databases.address import parse_address
+from scorer.databases.address import parse_address, parse_table
 from scorer.databases.checks import TableOptions
-from scorer.databases.names import parse_table
 from scorer.databases.table_run import TableOutcome, score_table
-from scorer.run_options import ModelSpec, OutputSpec, pop_spec
+from scorer.options import ModelSpec, OutputSpec, pop_spec
 from tests.databases.engines import Engine, InDuckDB, InSQLite, Server, fill, running_server
 from tests.handles import handle_of
 from tests.stubs import StubClassifier

@@ -14,11 +14,10 @@ from typing import Any
 from unittest.mock import patch
 
 from scorer.databases import open_database, table_run
-from scorer.databases.address import parse_address
+from scorer.databases.address import TableName, parse_address
 from scorer.databases.checks import TableOptions
 from scorer.databases.engine import Database, Session
-from scorer.databases.names import TableName
-from scorer.run_options import ModelSpec, OutputSpec
+from scorer.options import ModelSpec, OutputSpec
 from tests.handles import handle_of
 from tests.stubs import StubClassifier
 

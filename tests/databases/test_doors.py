@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from scorer.databases import open_database
-from scorer.databases.address import parse_address
-from scorer.databases.names import TableName, parse_table
+from scorer.databases.address import TableName, parse_address, parse_table
 from scorer.errors import (
     DataError,
     InputMissing,

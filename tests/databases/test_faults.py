@@ -14,7 +14,7 @@ from adbc_driver_manager import dbapi as adbc
 from scorer.databases import open_database
 from scorer.databases.address import Address, parse_address
 from scorer.databases.duckdb import _translated as of_duckdb
-from scorer.databases.faults import Faults, Kind
+from scorer.databases.engine import Faults, Kind
 from scorer.databases.postgresql import _kind as kind_of_postgresql
 from scorer.databases.postgresql import _unreached, _with_timeout
 from scorer.databases.sqlite import _translated as of_sqlite

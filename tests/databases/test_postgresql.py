@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from scorer.databases.address import parse_address
+from scorer.databases.address import parse_address, parse_table
 from scorer.databases.checks import TableOptions
-from scorer.databases.names import parse_table
 from scorer.databases.table_run import TableOutcome, score_table
 from scorer.errors import InputMissing, OutputRefused
-from scorer.run_options import ModelSpec, OutputSpec
+from scorer.options import ModelSpec, OutputSpec
 from tests.databases.engines import Engine, InPostgreSQL
 from tests.handles import handle_of
 from tests.stubs import StubClassifier

@@ -17,7 +17,7 @@ from scorer.errors import (
     TweetscoreError,
     UsageError,
 )
-from scorer.inference import opening
+from scorer.inference import loading
 from tests.databases.conftest import Score
 from tests.databases.engines import Engine
 from tests.stubs import StubClassifier
@@ -102,7 +102,7 @@ def test_another_kind_of_box_scores_all_again(
     score(id_column="id")
     elsewhere = {"device": "cuda", "precision": "fp16", "instruction_set": "sm_90"}
     with monkeypatch.context() as patch:
-        patch.setattr(opening, "foreseen", lambda *_: elsewhere)
+        patch.setattr(loading, "foreseen", lambda *_: elsewhere)
         assert score(id_column="id").scored == 4
     assert [score(id_column="id").scored for _ in range(2)] == [4, 0]
 

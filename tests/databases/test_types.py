@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from scorer.databases.address import parse_address
+from scorer.databases.address import parse_address, parse_table
 from scorer.databases.checks import TableOptions
-from scorer.databases.names import parse_table
 from scorer.databases.table_run import score_table
 from scorer.errors import DataError
-from scorer.run_options import ModelSpec, OutputSpec
+from scorer.options import ModelSpec, OutputSpec
 from tests.databases.engines import Engine
 from tests.handles import handle_of
 from tests.stubs import StubClassifier

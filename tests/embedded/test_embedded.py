@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from export.parity import ParityReport, check
-from export.reference import Reference
+from export.parity.pytorch import Reference
 from scorer import predict_sentiment
 from scorer.cli import tweetscore
 from scorer.errors import DeviceUnavailable
-from scorer.files.opening import open_source
+from scorer.formats.open import open_source
 from scorer.inference.bundle import open_bundle
 from scorer.inference.gate import FP32_MAX_DIFFERENCE, MAX_DIFFERENCE, MIN_LABEL_AGREEMENT
 from scorer.inference.runtime.machine import inspect

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from scorer import pipeline
-from scorer.run_options import Outcome, RunOptions
+from scorer.options import Outcome, RunOptions
+from scorer.run import pipeline
 
 ROOT = Path(__file__).parents[2]
 

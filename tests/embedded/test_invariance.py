@@ -11,16 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer import pipeline
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
-from scorer.inference.opening import Candidate
-from scorer.inference.prepare import Prepared
+from scorer.inference.loading import Candidate
+from scorer.inference.preparation import Prepared, Remembered
 from scorer.inference.runtime.machine import inspect
 from scorer.inference.runtime.select import Choice, choices
-from scorer.inference.unique import Remembered
+from scorer.options import RunOptions
 from scorer.records import Scores
-from scorer.run_options import RunOptions
+from scorer.run import pipeline
 from tests.handles import handle_of, open_classifier
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ import ctypes, os
 from pathlib import Path
 from scorer.inference.bundle import open_bundle
 from scorer.inference.runtime.{module} import PROVIDER, {opener}
-from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.session import RuntimeInfo
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -55,7 +55,7 @@ from pathlib import Path
 import numpy as np
 from scorer.inference.bundle import open_bundle
 from scorer.inference.runtime.openvino import PROVIDER, open_openvino
-from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.session import RuntimeInfo
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scorer.inference.bundle import open_bundle
 from scorer.inference.runtime.openvino import PROVIDER, open_openvino
-from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.session import RuntimeInfo
 
 info = RuntimeInfo(PROVIDER, "openvino", "fp32", "none", 2, "a test")
 session = open_openvino(open_bundle(Path("scorer/bundled")), info)

@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import pytest
 
-from scorer import pipeline
 from scorer.engines import ray
 from scorer.errors import EngineFailed, GateFailed
-from scorer.run_options import Outcome, RunOptions
+from scorer.options import Outcome, RunOptions
+from scorer.run import pipeline
 from tests.engines.bundles import with_wrong_canary
 
 pytestmark = [

@@ -14,15 +14,14 @@ import pytest
 from click.testing import CliRunner
 
 from scorer import DataError, DeviceUnavailable, GateFailed, InvalidBundle, UsageError
+from scorer.api.scorer_config import ScorerConfig
 from scorer.cli import tweetscore
 from scorer.engines import ray
-from scorer.engines.ray_actor import Answer, FileScorer, Job, versions
-from scorer.engines.ray_crew import ClusterPlan
+from scorer.engines.ray_actor import Answer, ClusterPlan, FileScorer, Job, versions
 from scorer.engines.ray_manifest import Manifest
-from scorer.extras import install
-from scorer.pools import POOLS
-from scorer.recipe import ScorerConfig
-from scorer.run_options import ModelSpec, Outcome, RunOptions
+from scorer.hints import install
+from scorer.options import ModelSpec, Outcome, RunOptions
+from scorer.threads import POOLS
 from tests.engines.bundles import with_wrong_canary
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.calibrate import (
+from export.train.evaluation import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,

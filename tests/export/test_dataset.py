@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from export.dataset import (
+from export.train.dataset import (
     Columns,
     LabelledTexts,
     Table,

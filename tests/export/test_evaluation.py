@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
+from export.train.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
 
 LABELS = ("negative", "neutral", "positive")
 # Predicted 0, 0, 1, 2 where 0, 1, 1, 1 is true.

@@ -15,12 +15,11 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from export import bases, finetune, fitting
-from export.bases import Base, open_base
-from export.dataset import EncodedRows
-from export.distill import blend, one_hot
-from export.recipes import RECIPES, TrainingConfig
-from export.tokenizer import TextEncoder, open_encoder
+from export.train import bases, finetune, fitting
+from export.train.bases import Base, TextEncoder, open_base, open_encoder
+from export.train.dataset import EncodedRows
+from export.train.fitting import blend, one_hot
+from export.train.recipes import RECIPES, TrainingConfig
 from scorer.errors import InputMissing, InvalidBundle
 
 MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")

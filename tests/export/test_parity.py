@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from export import parity, publish
-from export.canary import whole_texts
-from export.reference import Reference
+from export import parity
+from export.bundle import publish
+from export.parity.pytorch import Reference, whole_texts
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.gate import Figures
 from scorer.inference.runtime.machine import inspect
-from scorer.inference.runtime.session import RuntimeInfo, Session
+from scorer.inference.session import RuntimeInfo, Session
 
 INFO = RuntimeInfo("StubProvider", "builtin", "fp32", "stub", 1, "a stub")
 

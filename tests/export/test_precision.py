@@ -10,10 +10,10 @@ from onnx import numpy_helper
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from export import precision, to_onnx
-from export.reference import load_model
+from export.graph import precision, to_onnx
+from export.parity.pytorch import load_model
 from scorer.errors import InvalidBundle
-from scorer.inference.onnx_data import read_graph
+from scorer.inference.bundle.onnx_graph import read_graph
 
 
 @pytest.fixture(scope="module")

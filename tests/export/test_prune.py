@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from export import prune
+from export.graph import prune
 
 _SIZES = {
     "bert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4},

@@ -12,15 +12,15 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
-from export import canary as canary_maker
 from export import parity
-from export.card import model_card
+from export.bundle.card import model_card
 from export.chain import ExportOptions, export_bundle
-from export.checkpoint import read_checkpoint
-from export.reference import Reference
+from export.parity import pytorch as canary_maker
+from export.parity.pytorch import Reference
+from export.train.checkpoint import read_checkpoint
 from scorer.errors import GateFailed, InputMissing, InvalidBundle, OutputRefused, UsageError
 from scorer.inference.bundle import open_bundle
-from scorer.inference.metadata import summary_of
+from scorer.inference.bundle.metadata import summary_of
 
 METRICS = {
     "data": {"name": "test.csv", "sha256": "0", "rows": 1200},

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from transformers import PreTrainedModel
 
-from export import int8, marks, streams, to_onnx
-from export.equalize import Equalized
+from export import int8
+from export.graph import to_onnx
+from export.int8 import smoothing, streams
+from export.int8.smoothing import Equalized
 from tests.export.test_prune import _SIZES, model
 
 TYPES = sorted(_SIZES)
@@ -61,7 +63,7 @@ def test_every_product_of_the_context_is_marked_but_the_first_way_back(model_typ
     marked = to_onnx.plain_graph(split.model)  # which runs it once
     first, second, last = [False] * 3, [*[False] * 3, True, True, True], [False]
     assert [observer.one_sided for observer in split.observers] == first + second + last
-    count = [node.op_type for node in marked.graph.node].count(marks.MARK)
+    count = [node.op_type for node in marked.graph.node].count(smoothing.MARK)
     assert count == len(first + second + last)
 
 
@@ -72,7 +74,7 @@ def test_a_model_that_is_not_understood_gets_no_int8_graph(
     split_bert = streams._SPLITS["bert"]
 
     def wrong(
-        copy: PreTrainedModel, observers: marks.Observers, chosen: Sequence[Equalized]
+        copy: PreTrainedModel, observers: smoothing.Observers, chosen: Sequence[Equalized]
     ) -> None:
         split_bert(copy, observers, chosen)
         with torch.no_grad():
@@ -87,7 +89,7 @@ def test_what_fp32_would_hide_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
     split_bert = streams._SPLITS["bert"]
 
     def nearly_right(
-        copy: PreTrainedModel, observers: marks.Observers, chosen: Sequence[Equalized]
+        copy: PreTrainedModel, observers: smoothing.Observers, chosen: Sequence[Equalized]
     ) -> None:
         split_bert(copy, observers, chosen)
         with torch.no_grad():
@@ -125,7 +127,7 @@ def test_the_graph_multiplies_bytes_but_for_the_first_way_back() -> None:
     graph = quantized(apart(model("bert"))).graph
     operators = [node.op_type for node in graph.node]
     assert operators.count("MatMulIntegerToFloat") == 5 + (4 + 3 + 3) + 2
-    assert operators.count(marks.MARK) == 0
+    assert operators.count(smoothing.MARK) == 0
 
 
 def test_the_graph_holds_no_weights_but_those_of_the_model() -> None:

@@ -6,8 +6,8 @@ import onnxruntime
 import pytest
 import torch
 
-from export import to_onnx
-from export.reference import load_model
+from export.graph import to_onnx
+from export.parity.pytorch import load_model
 
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "gpt2"])

@@ -17,10 +17,10 @@ from transformers import (
     BertForSequenceClassification,
 )
 
-from export.dataset import read_table
-from export.recipes import RECIPES
 from export.staging import staged
-from export.training import choose
+from export.train.dataset import read_table
+from export.train.recipes import RECIPES
+from export.train.training import choose
 from scorer.cli import tweetscore
 from scorer.errors import OutputRefused
 
@@ -179,7 +179,7 @@ def test_recipe_takes_the_study_rows(labelled_csv: Path) -> None:
 
 
 def labelled_table(path: Path) -> Any:
-    from export.dataset import Columns, labelled
+    from export.train.dataset import Columns, labelled
 
     return labelled(read_table(str(path), "train"), Columns(label="sentiment"))
 

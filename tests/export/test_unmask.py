@@ -7,7 +7,7 @@ import pytest
 import torch
 from onnx import ModelProto
 
-from export import prune, to_onnx, unmask
+from export.graph import prune, to_onnx
 from tests.export.test_prune import model
 
 
@@ -20,7 +20,7 @@ def test_an_encoder_without_its_mask_answers_as_before(model_type: str) -> None:
     """Bit for bit, pruned or not, and its graph asks for no mask."""
     whole = model(model_type)
     for masked in (whole, prune.prune(whole)):
-        unmasked = unmask.drop_attention_mask(masked)
+        unmasked = to_onnx.drop_attention_mask(masked)
         assert prune.largest_difference(unmasked, masked, padded=False) == 0
         assert prune.largest_difference(unmasked, masked) > prune.TOLERANCE
         assert "attention_mask" in inputs(to_onnx.plain_graph(masked))
@@ -31,7 +31,7 @@ def test_an_encoder_without_its_mask_answers_as_before(model_type: str) -> None:
 def test_other_models_keep_theirs(model_type: str) -> None:
     """Their attention needs one."""
     whole = model(model_type)
-    assert unmask.drop_attention_mask(whole) is whole
+    assert to_onnx.drop_attention_mask(whole) is whole
 
 
 def test_a_model_that_is_changed_by_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +43,6 @@ def test_a_model_that_is_changed_by_it_is_refused(monkeypatch: pytest.MonkeyPatc
             copied.classifier.bias.add_(0.1)
         return copied
 
-    monkeypatch.setattr(unmask, "deepcopy", wrong)
+    monkeypatch.setattr(to_onnx, "deepcopy", wrong)
     with pytest.raises(ValueError, match=r"without its mask the model's logits differ by 1\.0e-01"):
-        unmask.drop_attention_mask(model("bert"))
+        to_onnx.drop_attention_mask(model("bert"))

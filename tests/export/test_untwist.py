@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 from onnx.onnx_pb import TensorProto
 
-from export import to_onnx, untwist
+from export.graph import to_onnx
 from tests.export.test_prune import model
 
 KEYS, IN_ROWS, SWAPPED = (0, 2, 3, 1), (0, 2, 1, 3), (0, 1, 3, 2)
@@ -35,7 +35,7 @@ def answer(graph: onnx.ModelProto) -> np.ndarray:
 def test_the_graph_answers_as_before(model_type: str) -> None:
     """Each layer's keys take two steps, none takes them number by number, no bit changes."""
     plain = to_onnx.plain_graph(model(model_type, to_onnx.ATTENTION[model_type]))
-    untwisted = untwist.split_key_transpose(plain)
+    untwisted = to_onnx.split_key_transpose(plain)
     onnx.checker.check_model(untwisted)
     assert (steps(plain).count(KEYS), steps(untwisted).count(KEYS)) == (3, 0)
     assert steps(untwisted).count(SWAPPED) == 3 + steps(plain).count(SWAPPED)
@@ -46,7 +46,7 @@ def test_scaled_keys_stay() -> None:
     """GPT-2's: what reads them is no matrix product."""
     plain = to_onnx.plain_graph(model("gpt2", to_onnx.ATTENTION["gpt2"]))
     assert steps(plain).count(KEYS) == 3
-    assert untwist.split_key_transpose(plain) == plain
+    assert to_onnx.split_key_transpose(plain) == plain
 
 
 def product(order: tuple[int, ...], *, second: bool = True) -> onnx.ModelProto:
@@ -68,11 +68,11 @@ def product(order: tuple[int, ...], *, second: bool = True) -> onnx.ModelProto:
 def test_other_steps_stay(order: tuple[int, ...]) -> None:
     """A swap is one already; what leaves whole rows in place, or scatters them anyway, too."""
     plain = product(order)
-    assert untwist.split_key_transpose(plain) == plain
+    assert to_onnx.split_key_transpose(plain) == plain
 
 
 def test_a_first_factor_stays() -> None:
     """A product takes only its second one either way."""
     plain = product(KEYS, second=False)
-    assert untwist.split_key_transpose(plain) == plain
-    assert steps(untwist.split_key_transpose(product(KEYS))) == [IN_ROWS, SWAPPED]
+    assert to_onnx.split_key_transpose(plain) == plain
+    assert steps(to_onnx.split_key_transpose(product(KEYS))) == [IN_ROWS, SWAPPED]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorer.inference import bundle
 from scorer.inference.runtime import cpu, host
-from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.session import RuntimeInfo
 
 if TYPE_CHECKING:
     from onnxruntime import SessionOptions

@@ -26,10 +26,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-import scorer.cli.run
-import scorer.files
-from scorer import cli
-from scorer.versions import library_versions
+from scorer import cli, formats, readback, store
+from scorer.monitor.versions import library_versions
 
 LARGEST = 1 << 17  # bytes of a request: less than what a message may have
 # Threads that polars' allocator and its spill cleaner keep: they survive a fork by themselves, or
@@ -39,9 +37,16 @@ _HARMLESS = ("jemalloc_bg_thd", "polars-ooc-clea")
 
 def _import_everything() -> None:
     """Import what runs import when they need it."""
-    for module in pkgutil.iter_modules(scorer.files.__path__, "scorer.files."):
-        importlib.import_module(module.name)
-    for name in ("tqdm", "email.parser", "importlib.metadata", "concurrent.futures.thread"):
+    for package in (formats, readback, store):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    for name in (
+        "scorer.cli.run",
+        "tqdm",
+        "email.parser",
+        "importlib.metadata",
+        "concurrent.futures.thread",
+    ):
         importlib.import_module(name)
     pa.array(np.zeros(1))  # looks for pandas once, and imports it where it is installed
     # Looked up once: a run looks for ten packages in as many thousand files.

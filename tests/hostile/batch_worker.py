@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorer import pipeline
 from scorer.errors import TweetscoreError
-from scorer.run_options import RunOptions
+from scorer.options import RunOptions
+from scorer.run import pipeline
 from tests.handles import handle_of
 from tests.hostile.parquet_compare import difference
 from tests.stubs import StubClassifier

@@ -1,7 +1,7 @@
 """CSV files of every kind, damage to them, and what must become of the result.
 
 What is expected is computed without the code under test: Python's decompressors and decoders, and
-the byte-by-byte reader of `tests.files.csv_reference`.
+the byte-by-byte reader of `tests.formats.csv_reference`.
 """
 
 import gzip
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from scorer.files.source import Source
-from tests.files.csv_reference import Lost, Row, is_utf8, parse, split, value
-from tests.files.files_helpers import PLAN, answers, label_of
+from scorer.formats.base import Source
+from tests.formats.csv_reference import Lost, Row, is_utf8, parse, split, value
+from tests.formats.files_helpers import PLAN, answers, label_of
 
 CAP = 1 << 20
 LABELS = ("neg", "neutral", "po,s")

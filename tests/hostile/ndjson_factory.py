@@ -1,14 +1,14 @@
 """NDJSON files of every kind, damage to them, and what must become of the result.
 
-What is expected is computed without the code under test, by `tests.files.ndjson_reference`.
+What is expected is computed without the code under test, by `tests.formats.ndjson_reference`.
 """
 
 import json
 import random
 from dataclasses import dataclass
 
-from tests.files.files_helpers import label_of
-from tests.files.ndjson_reference import Lost, Row, split
+from tests.formats.files_helpers import label_of
+from tests.formats.ndjson_reference import Lost, Row, split
 from tests.hostile.csv_factory import (
     CAP,
     LABELS,

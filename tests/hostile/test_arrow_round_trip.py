@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scorer.files.arrow.source import ArrowSource
-from scorer.files.batch_compare import BatchPair
-from scorer.run_options import InputSpec
-from tests.files.files_helpers import PLAN, write_scored
+from scorer.formats.arrow import ArrowSource
+from scorer.options import InputSpec
+from scorer.readback.batch_pair import BatchPair
+from tests.formats.files_helpers import PLAN, write_scored
 from tests.hostile.parquet_compare import difference
 from tests.hostile.test_parquet_round_trip import tables
 

@@ -13,13 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from scorer.errors import DataError
-from scorer.files import cells
-from scorer.files.csv import records as csv_records
-from scorer.files.csv.dialect import Failure, Record, read_record
-from scorer.files.csv.scan import Spans, scan
-from scorer.files.opening import open_source
-from scorer.files.source import RECORD_CAP
-from tests.files.files_helpers import write_scored
+from scorer.formats.base import RECORD_CAP
+from scorer.formats.csv import splitter as csv_records
+from scorer.formats.csv.scan import Spans, scan
+from scorer.formats.open import open_source
+from scorer.formats.text import cells
+from scorer.formats.text.dialects import Failure, Record, read_record
+from tests.formats.files_helpers import write_scored
 from tests.hostile.csv_factory import bomb
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -32,9 +32,9 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from scorer.errors import TweetscoreError
-from scorer.files.opening import open_source
-from scorer.files.source import RECORD_CAP
-from scorer.files.source import OutputColumns, ScoredSlice, text_digest
+from scorer.formats.open import open_source
+from scorer.formats.base import RECORD_CAP
+from scorer.formats.base import OutputColumns, ScoredSlice, text_digest
 
 seen = {"rows": 0, "windows": 0, "rejects": [], "error": ""}
 
@@ -151,8 +151,8 @@ def test_windows_of_long_texts_end_early(tmp_path: Path, monkeypatch: pytest.Mon
     assert [window.offset for window in windows[1:]] == [
         sum(map(len, sizes[:n])) for n in range(1, len(sizes))
     ]
-    monkeypatch.setattr("scorer.files.csv.source.BLOCK_SIZE", 97)
-    monkeypatch.setattr("scorer.files.compression.READ_SIZE", 31)
+    monkeypatch.setattr("scorer.formats.csv.BLOCK_SIZE", 97)
+    monkeypatch.setattr("scorer.formats.text.compression.READ_SIZE", 31)
     again = [[len(text or "") for text in w.texts] for w in open_source(path).windows(50)]
     assert again == sizes
     out = write_scored(path, tmp_path / "out.csv", 50)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scorer import pipeline
 from scorer.errors import TweetscoreError
-from scorer.files.opening import open_source
-from scorer.run_options import CsvOptions, InputSpec, RunOptions
+from scorer.formats.open import open_source
+from scorer.options import CsvOptions, InputSpec, RunOptions
+from scorer.run import pipeline
 from tests.handles import handle_of
 from tests.hostile.csv_factory import (
     KINDS,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from scorer.files.opening import open_source
-from scorer.run_options import CsvOptions, InputSpec
-from tests.files.files_helpers import PLAN, answers, label_of
+from scorer.formats.open import open_source
+from scorer.options import CsvOptions, InputSpec
+from tests.formats.files_helpers import PLAN, answers, label_of
 from tests.hostile.csv_factory import LABELS, SCORES, compressed, decompressed
 
 BOMS = {"utf-8": b"\xef\xbb\xbf", "utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}

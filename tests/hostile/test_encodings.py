@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import DataError, TweetscoreError, UsageError
-from scorer.files.opening import open_source
-from scorer.files.transcode import find_encoding
-from scorer.run_options import CsvOptions, InputSpec
-from tests.files.files_helpers import PLAN, answers, scored
+from scorer.formats.open import open_source
+from scorer.formats.text.encodings import find_encoding
+from scorer.options import CsvOptions, InputSpec
+from tests.formats.files_helpers import PLAN, answers, scored
 
 
 @dataclass(frozen=True)

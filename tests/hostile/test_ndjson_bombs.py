@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scorer.files.source import RECORD_CAP
+from scorer.formats.base import RECORD_CAP
 from tests.hostile.csv_factory import bomb
 from tests.hostile.test_csv_bombs import GIB, MIB, both_passes
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from scorer import pipeline
 from scorer.errors import TweetscoreError
-from scorer.files.opening import open_source
-from scorer.run_options import RunOptions
-from tests.files.files_helpers import PLAN
+from scorer.formats.open import open_source
+from scorer.options import RunOptions
+from scorer.run import pipeline
+from tests.formats.files_helpers import PLAN
 from tests.handles import handle_of
 from tests.hostile.csv_factory import compressed, outcome, watchdog
 from tests.hostile.mutators import CODES

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from tests.files.files_helpers import write_scored
+from tests.formats.files_helpers import write_scored
 from tests.hostile.parquet_compare import difference
 
 UNITS = ["s", "ms", "us", "ns"]

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from scorer.inference.baseline import baseline_of
 from scorer.inference.bundle import Bundle, open_bundle
+from scorer.inference.bundle.baseline import baseline_of
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
-from scorer.inference import untrusted
-from scorer.inference.bundle import open_bundle
-from scorer.inference.config_data import verify_config
+from scorer.inference.bundle import open_bundle, untrusted
+from scorer.inference.bundle.configs import verify_config
 from scorer.inference.normalize import Normalizer
 
 Change = Callable[[Path], None]

@@ -17,16 +17,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import DeviceUnavailable, GateFailed, InvalidBundle
-from scorer.extras import install
-from scorer.inference import opening, prepare
+from scorer.hints import install
+from scorer.inference import loading, preparation
 from scorer.inference.bundle import Bundle, Canary, open_bundle
 from scorer.inference.classifier import Classifier
-from scorer.inference.prepare import Preparation
-from scorer.inference.runtime import cuda, open_session
+from scorer.inference.preparation import Preparation
+from scorer.inference.runtime import open_session
+from scorer.inference.runtime.gpu import cuda
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.runtime.select import Choice, choices
+from scorer.options import ModelSpec
 from scorer.records import Answers, Counters, Scores
-from scorer.run_options import ModelSpec
 from tests.handles import open_classifier
 
 MACHINE = inspect()
@@ -289,11 +290,11 @@ def test_auto_does_not_try_what_the_export_found_outside_the_gate(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, entries: object, expected: str
 ) -> None:
     """On a box of that kind; by its name it is tried all the same. Other entries say nothing."""
-    monkeypatch.setattr(opening, "inspect", lambda: AMX)
+    monkeypatch.setattr(loading, "inspect", lambda: AMX)
     metadata = msgspec.structs.replace(bundle.metadata, outside_gate=entries, parity=[])
     told = dataclasses.replace(bundle, metadata=metadata)
-    assert opening.foreseen(told, ModelSpec())["precision"] == expected
-    assert opening.foreseen(told, ModelSpec(precision="bf16"))["precision"] == "bf16"
+    assert loading.foreseen(told, ModelSpec())["precision"] == expected
+    assert loading.foreseen(told, ModelSpec(precision="bf16"))["precision"] == "bf16"
 
 
 def test_fp32_outside_the_gate_is_76(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,8 +324,8 @@ def stub_sessions(
             raise DeviceUnavailable("a stub is not there", "use a real one")
         return StubSession(bundle, shift, device=choice.device, precision=choice.precision)
 
-    monkeypatch.setattr(opening, "inspect", lambda: AMX)
-    monkeypatch.setattr(opening, "open_session", opener)
+    monkeypatch.setattr(loading, "inspect", lambda: AMX)
+    monkeypatch.setattr(loading, "open_session", opener)
 
 
 SHIFTS: dict[str, float | None] = {"openvino bf16": 1e-4, "openvino fp32": 0.0, "builtin fp32": 0.0}
@@ -378,8 +379,8 @@ def test_the_tokenizer_is_loaded_while_the_graph_is(
             both.wait()
             super().__init__(bundle)
 
-    monkeypatch.setattr(opening, "open_session", opener)
-    monkeypatch.setattr(prepare, "Preparation", Waiting)
+    monkeypatch.setattr(loading, "open_session", opener)
+    monkeypatch.setattr(preparation, "Preparation", Waiting)
     assert open_classifier(bundle, device="builtin").canary.label_agreement == 1
 
 
@@ -397,7 +398,7 @@ def test_a_visible_gpu_is_never_left_for_the_cpu(
 ) -> None:
     """`auto` with an NVIDIA device whose CUDA does not run is 69, not a slow night."""
     machine = dataclasses.replace(MACHINE, gpus=(Gpu("H100", "sm_90", 2**36),), no_gpu_reason="")
-    monkeypatch.setattr(opening, "inspect", lambda: machine)
+    monkeypatch.setattr(loading, "inspect", lambda: machine)
 
     def no_provider() -> None:
         raise cuda._unusable("libcudnn.so.9 is missing")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from scorer.errors import DeviceUnavailable, GateFailed
-from scorer.inference import classifier, opening
+from scorer.inference import classifier, loading
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
-from scorer.inference.prepare import Preparation
-from scorer.run_options import ModelSpec
+from scorer.inference.preparation import Preparation
+from scorer.options import ModelSpec
 from tests.inference.test_classifier import TWEETS, StubSession, column, stub_sessions
 
 WINDOW = column([*TWEETS, None, TWEETS[0], "", *reversed(TWEETS)])
@@ -132,7 +132,7 @@ def test_the_window_is_scored_by_the_session_that_passes(
         "builtin fp32": 0.0,
     }
     stub_sessions(bundle, monkeypatch, shifts)
-    candidate = opening.load(bundle, ModelSpec())
+    candidate = loading.load(bundle, ModelSpec())
     assert candidate.device == "openvino"
     first = candidate.prepare(WINDOW)
     opened = candidate.prove(first)

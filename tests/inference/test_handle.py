@@ -8,8 +8,8 @@ import pytest
 
 from scorer.errors import GateFailed, InvalidBundle, OutOfMemory
 from scorer.inference.handle import ModelHandle
-from scorer.memory import WITH_ONE_GRAPH
-from scorer.run_options import ModelSpec
+from scorer.options import ModelSpec
+from scorer.os_errors import WITH_ONE_GRAPH
 
 
 class Calls(list[str]):

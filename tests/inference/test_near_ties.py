@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scorer.inference.runtime.near_ties import LOW_MARGIN, LowMarginFallback, low_margin
-from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.gate import LOW_MARGIN, LowMarginFallback, low_margin
+from scorer.inference.session import RuntimeInfo
 
 FAST = RuntimeInfo("StubProvider", "builtin", "int8", "stub", 3, "a stub")
 EXACT = RuntimeInfo("StubProvider", "builtin", "fp32", "stub", 3, "a stub")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from scorer.inference.onnx_data import ExternalData, Graph, UnfitGraphError, read_graph
+from scorer.inference.bundle.onnx_graph import ExternalData, Graph, UnfitGraphError, read_graph
 
 FLOAT16 = TensorProto.FLOAT16
 PLACE = {"location": "x", "offset": "16", "length": "4"}

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceFull, DeviceUnavailable, GateFailed, InvalidBundle
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.runtime import cpu, cuda
-from scorer.inference.runtime.halving import HalvingSession
+from scorer.inference.runtime import cpu
+from scorer.inference.runtime.gpu import cuda
+from scorer.inference.runtime.gpu.pool import HalvingSession, PoolSession
+from scorer.inference.runtime.gpu.worker import Opener
 from scorer.inference.runtime.machine import Gpu
-from scorer.inference.runtime.pool import PoolSession
-from scorer.inference.runtime.session import RuntimeInfo
-from scorer.inference.runtime.worker import Opener
+from scorer.inference.session import RuntimeInfo
 from tests.inference import worker_openers
 from tests.inference.worker_openers import StubOfLittleMemory
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scorer.inference.preparation import Remembered
 from scorer.inference.tokens import Tokens
-from scorer.inference.unique import Remembered
 
 Row = tuple[int, ...]
 WINDOWS = st.lists(

@@ -13,12 +13,13 @@ import onnxruntime
 import pytest
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
-from scorer.extras import install
+from scorer.hints import install
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.runtime import cpu, cuda, open_session, openvino
+from scorer.inference.runtime import cpu, open_session, openvino
+from scorer.inference.runtime.gpu import cuda
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.runtime.select import Choice, choices
-from scorer.inference.runtime.session import RuntimeInfo, Session
+from scorer.inference.session import RuntimeInfo, Session
 
 MACHINE = inspect()
 # The CPU providers of the box that runs the tests; on Intel CPUs OpenVINO is among them.

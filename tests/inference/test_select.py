@@ -7,7 +7,7 @@ import pytest
 from scorer.errors import DeviceUnavailable
 from scorer.inference.runtime.machine import Gpu, Machine
 from scorer.inference.runtime.select import choices, without
-from scorer.run_options import Device, Precision
+from scorer.options import Device, Precision
 
 INTEL = Machine(2, "avx2", "", (), "no NVIDIA driver (libcuda.so.1 was not found)")
 AMX = dataclasses.replace(INTEL, instruction_set="amx")

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable
 from scorer.inference.bundle import Bundle
-from scorer.inference.runtime import cpu, cuda
+from scorer.inference.runtime import cpu
+from scorer.inference.runtime.gpu import cuda
 from scorer.inference.runtime.host import HostSession, explained, load, options
-from scorer.inference.runtime.session import RuntimeInfo, Session
+from scorer.inference.session import RuntimeInfo, Session
 
 ROWS_OF_NO_CANARY = 20
 

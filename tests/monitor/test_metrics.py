@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scorer import pipeline
 from scorer.monitor.metrics import METRICS, RunMetrics
-from scorer.run_options import RunOptions
+from scorer.options import RunOptions
+from scorer.run import pipeline
 from tests.handles import handle_of
 from tests.monitor.prom_helpers import samples, value
 from tests.stubs import StubClassifier

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 import pytest
 from jsonschema import Draft202012Validator
 
-from scorer import pipeline
 from scorer.errors import GateFailed, TweetscoreError
 from scorer.monitor.report_check import contradictions, malformed, schema
-from scorer.run_options import RunOptions
+from scorer.options import RunOptions
+from scorer.run import pipeline
 from tests.handles import handle_of
 from tests.stubs import StubClassifier
 

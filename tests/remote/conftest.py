@@ -9,10 +9,10 @@ from typing import Any
 import boto3
 import pytest
 
-from scorer.remote.hallway import Remote
+from scorer.options import Outcome, RunOptions
+from scorer.remote.remote_run import Remote
 from scorer.remote.search import Place
 from scorer.remote.urls import parse_url
-from scorer.run_options import Outcome, RunOptions
 from tests.handles import handle_of
 from tests.remote.s3_server import Asked, environment, serving, tampers
 from tests.stubs import StubClassifier

@@ -15,9 +15,9 @@ import pytest
 from obstore import exceptions
 
 from scorer.errors import OutputRefused, StorageError
-from scorer.files import publish
-from scorer.remote import desk, objects
+from scorer.remote import objects, work_dir
 from scorer.remote.urls import Url
+from scorer.store import commit
 from tests.remote.conftest import Bucket, run, scored
 
 ROOT = Path(__file__).parents[2]
@@ -27,9 +27,9 @@ PROGRAM = """
 import os, sys
 from scorer import pipeline
 from scorer.remote import deliver, desk
-from scorer.remote.hallway import Remote
+from scorer.remote.remote_run import Remote
 from scorer.remote.urls import parse_url
-from scorer.run_options import RunOptions
+from scorer.options import RunOptions
 from tests.handles import handle_of
 from tests.stubs import StubClassifier
 
@@ -228,12 +228,12 @@ def test_a_full_disk_here_is_said_to_be_here(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(desk, "commit", full)
+    monkeypatch.setattr(work_dir, "commit", full)
     (outcome,) = run(stub, "s3://lake/in/a.csv", output="s3://lake/out/")
     assert isinstance(outcome.error, StorageError)
     assert "cache/tweetscore/" in str(outcome.error)
     assert str(outcome.error).endswith("no space left on device; free some space and run again")
-    monkeypatch.setattr(desk, "commit", publish.commit)
+    monkeypatch.setattr(work_dir, "commit", commit.commit)
     assert len(scored(run(stub, "s3://lake/in/a.csv", output="s3://lake/out/"))) == 1
 
 

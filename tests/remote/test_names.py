@@ -8,11 +8,11 @@ import pytest
 from moto.backends import get_backend
 
 from scorer.errors import InputMissing, OutputRefused
-from scorer.files.inputs import Found
 from scorer.remote import objects
 from scorer.remote.search import Place, find
 from scorer.remote.store import Stores
 from scorer.remote.urls import Object, Url, parse_url
+from scorer.store.inputs import Found
 from tests.remote.conftest import BUCKET, Bucket, place, run, scored
 
 CSV = b"id,text\n1,good+\n"

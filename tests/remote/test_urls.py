@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from scorer.errors import UsageError
-from scorer.extras import install
-from scorer.files.inputs import find_inputs
+from scorer.hints import install
 from scorer.remote.search import find
 from scorer.remote.urls import Object, Url, parse_url, why_unusable
+from scorer.store.inputs import find_inputs
 
 PIP = f"try: {install('remote')}"
 ROOT = Path(__file__).parents[2]

@@ -70,7 +70,7 @@ def test_the_benchmark_imports_what_it_declares() -> None:
     """Every peer of the group takes part; what else a script imports, core and export bring."""
     peers = modules(PYPROJECT["dependency-groups"]["bench"])
     known = modules([*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["export"]])
-    used = imported("tests/bench") - {"pytest", "tests"}
+    used = imported("benchmarks") - {"benchmarks", "pytest", "tests"}
     assert peers <= used <= known | peers
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scorer.extras import install
+from scorer.hints import install
 
 
 class StubDistribution:

@@ -1,5 +1,6 @@
 """The house stands as CONTRIBUTING describes it."""
 
+import ast
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,7 @@ TOP_LEVEL = {
     "README.es.md",
     "README.md",
     "SECURITY.md",
+    "benchmarks",
     "docs",
     "export",
     "pyproject.toml",
@@ -42,12 +44,31 @@ def test_top_level_is_the_agreed_one() -> None:
     assert {file.parts[0] for file in tracked()} == TOP_LEVEL
 
 
-def test_contributing_names_every_source_file() -> None:
-    """The plan of the house has a line for each file of scorer/ and export/."""
-    plan = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    sources = [f for f in tracked() if f.parts[0] in {"scorer", "export"} and f.suffix == ".py"]
-    unnamed = [str(f) for f in sources if f.stat().st_size and f"`{f.name}`" not in plan]
-    assert unnamed == []
+def test_contributing_names_every_package() -> None:
+    """The table of packages has each folder of scorer/, and each folder of export/."""
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    folders = {"/".join(f.parts[:2]) for f in tracked() if f.parts[0] == "scorer" and f.parts[2:]}
+    steps = {f.parts[1] for f in tracked() if f.parts[0] == "export" and f.parts[2:]}
+    assert [name for name in sorted(folders) if f"`{name}/`" not in page] == []
+    assert [name for name in sorted(steps) if f"`{name}/`" not in page] == []
+
+
+def test_every_file_says_what_it_is_for() -> None:
+    """The first line of each file of scorer/ and export/ is a sentence about it."""
+    silent = [
+        str(file)
+        for file in tracked()
+        if file.suffix == ".py" and file.parts[0] in {"scorer", "export"}
+        if ast.get_docstring(ast.parse((ROOT / file).read_text("utf-8"))) is None
+    ]
+    assert silent == []
+
+
+def test_no_two_modules_have_one_name() -> None:
+    """A traceback's file name says which file it is, within scorer/ and within export/."""
+    for package in ("scorer", "export"):
+        names = [f.stem for f in tracked() if f.suffix == ".py" and f.parts[0] == package]
+        assert {n for n in names if n != "__init__" and names.count(n) > 1} == set()
 
 
 def test_files_stay_small() -> None:

@@ -6,7 +6,7 @@ from importlib import metadata
 import pytest
 
 from scorer.errors import InvalidBundle
-from scorer.versions import library_versions, tweetscore_version
+from scorer.monitor.versions import library_versions, tweetscore_version
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from scorer.report.build import Made, ReportOptions, make_page
+from scorer.report import Made, ReportOptions, make_page
 
 
 class Page(HTMLParser):

@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from scorer import pipeline
-from scorer.run_options import RunOptions
-from scorer.verify.check import verify
+from scorer.options import RunOptions
+from scorer.run import pipeline
+from scorer.verify import verify
 from scorer.verify.verdict import Verdict
 from tests.handles import handle_of
 from tests.stubs import StubClassifier

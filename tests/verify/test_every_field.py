@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scorer import pipeline
-from scorer.run_options import RunOptions
-from scorer.verify.check import verify
+from scorer.options import RunOptions
+from scorer.run import pipeline
+from scorer.verify import verify
 from tests.verify.helpers import check, many, report_path, score
 
 Path_ = tuple[str | int, ...]

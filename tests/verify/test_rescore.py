@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scorer import pipeline
 from scorer.errors import InvalidBundle
-from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.session import RuntimeInfo
+from scorer.options import RunOptions
 from scorer.records import Answers, Scores
-from scorer.run_options import RunOptions
-from scorer.verify.check import verify
+from scorer.run import pipeline
+from scorer.verify import verify
 from scorer.verify.rescore import Sample
 from tests.stubs import StubClassifier
 from tests.verify.helpers import check, forge, many, score

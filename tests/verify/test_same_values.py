@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scorer.files.batch_compare import same
+from scorer.readback.batch_pair import same
 
 NAN = float("nan")
 OTHER_NAN = np.array([0x7FF8000000000001], np.uint64).view(np.float64)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError, InputMissing
-from scorer.files.csv import source as csv_source
+from scorer.formats import csv as csv_source
 from tests.verify.helpers import check, edit_report, forge, many, report_path, score
 
 Change = Callable[[bytes], bytes]
@@ -91,7 +91,7 @@ def test_findings_name_the_row_whatever_the_blocks(
             "row 6: the line ending is not the input's",
             "row 7: column 'id' is not what the input holds",
         } <= set(check(output).findings)
-        monkeypatch.setattr("scorer.files.compression.READ_SIZE", 8)
+        monkeypatch.setattr("scorer.formats.text.compression.READ_SIZE", 8)
 
 
 def test_findings_of_one_kind_are_counted(tweets: Path) -> None:

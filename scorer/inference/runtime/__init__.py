@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime.machine import Machine, alike
 from scorer.inference.runtime.select import Choice
-from scorer.inference.runtime.session import RuntimeInfo, Session
+from scorer.inference.session import RuntimeInfo, Session
 
 # Since 1.29 the wheels of ONNX Runtime for Linux report to their maker about models and sessions,
 # and keep an identifier in the user's home, unless this is set before the library is loaded.
@@ -63,7 +63,7 @@ def prepared(device: str) -> Iterator[None]:
 def _provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session]]:
     """Import a device's module, and with it ONNX Runtime; return its provider and what opens it."""
     if device == "cuda":
-        from scorer.inference.runtime import cuda
+        from scorer.inference.runtime.gpu import cuda
 
         return cuda.PROVIDER, cuda.open_cuda
     if device == "openvino":

@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle
+from scorer.inference.gate import LowMarginFallback
 from scorer.inference.runtime.host import HostSession, load, one_line, options
-from scorer.inference.runtime.near_ties import LowMarginFallback
-from scorer.inference.runtime.session import RuntimeInfo, Session
+from scorer.inference.session import RuntimeInfo, Session
 
 PROVIDER = "CPUExecutionProvider"
 # MiniLM (6 layers, pruned), 3,500 training tweets, two cores of AVX-512, median of five: int8

@@ -11,10 +11,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from scorer.counts import counted
 from scorer.errors import DeviceFull, DeviceUnavailable, InvalidBundle
-from scorer.inference.runtime.session import RuntimeInfo
-from scorer.memory import is_shortage, told
+from scorer.hints import counted
+from scorer.inference.session import RuntimeInfo
+from scorer.os_errors import is_shortage, told
 
 OUTPUT = "logits"
 # What a graph may ask for, and the value of every element besides the ids themselves. Batches

@@ -11,7 +11,7 @@ import onnxruntime
 from scorer.errors import DeviceUnavailable
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime.host import HostSession, load, one_line, options
-from scorer.inference.runtime.session import RuntimeInfo
+from scorer.inference.session import RuntimeInfo
 
 PROVIDER = "OpenVINOExecutionProvider"
 # MiniLM on two AMX cores, a window of 16,384 tweets in alternation with 2,048: 4,096 takes 0.90 of

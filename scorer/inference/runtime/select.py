@@ -14,7 +14,7 @@ from scorer.inference.runtime.machine import (
     INT8_INSTRUCTION_SETS,
     Machine,
 )
-from scorer.run_options import Device, Precision
+from scorer.options import Device, Precision
 
 _ON_CPU = "use --precision fp32, or auto"
 

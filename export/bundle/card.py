@@ -1,0 +1,139 @@
+"""The model card: what a reader of the bundle, or of the Hub, needs to know."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from scorer.inference.bundle.metadata import Metrics, Summary
+
+_METRICS = (("accuracy", "accuracy"), ("f1", "macro_f1"), ("ece", "ece"))  # Hub's name, ours
+
+
+def model_card(summary: Summary, notes: str = "") -> str:
+    """Return ``README.md`` for a bundle.
+
+    Args:
+        summary: What ``tweetscore.json`` says.
+        notes: Markdown of the user's, put before the figures. A YAML block at its beginning
+            (license, language, datasets, ...) goes into the card's own.
+    """
+    # ModelCard insists on a metadata block.
+    own: Any = ModelCard(notes if notes.startswith("---") else f"---\n{{}}\n---\n{notes}")
+    sections = (_description, _usage, _metrics, _parity, _limitations)
+    lines = [line for section in sections for line in section(summary)]
+    if own.text.strip():
+        place = lines.index("## Use")
+        lines[place:place] = [own.text.strip(), ""]
+    return "\n".join(["---", _hub_metadata(summary, own.data.to_dict()), "---", "", *lines])
+
+
+def _hub_metadata(summary: Summary, own: Mapping[str, Any]) -> str:
+    names = [source.name for source in summary.training.data]
+    fields: dict[str, Any] = {
+        "pipeline_tag": "text-classification",
+        "library_name": "transformers",
+        "tags": ["text-classification", "onnx", "tweetscore"],
+        "base_model": summary.base_model.name if summary.base_model.sha256 else None,
+        # A local file is no data set of the Hub's.
+        "datasets": [name for name in names if name.count("/") == 1] or None,
+        "metrics": ["accuracy", "f1"],
+        **own,
+    }
+    results = _results(summary.metrics, fields["datasets"]) if summary.metrics else None
+    if results:
+        fields["model_name"] = summary.name
+    data = ModelCardData(eval_results=results, **fields)
+    return str(data.to_yaml()).strip()
+
+
+def _results(metrics: Metrics, datasets: list[str] | None) -> list[EvalResult]:
+    measured_on = metrics.data.name
+    return [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type=datasets[0] if datasets else measured_on,
+            dataset_name=measured_on,
+            metric_type=kind,
+            metric_name=name,
+            metric_value=round(getattr(metrics, name), 4),
+        )
+        for kind, name in _METRICS
+    ]
+
+
+def _description(summary: Summary) -> Iterator[str]:
+    yield f"# {summary.name} {summary.version}"
+    yield ""
+    yield f"A {summary.model_type} classifier of short texts into"
+    yield f"{', '.join(summary.labels)}, exported by tweetscore."
+    yield f"Fine-tuned from: {summary.base_model.name}."
+    yield ""
+    for source in summary.training.data:
+        yield f"- Trained on {source.rows:,} rows of {source.name},"
+        yield f"  sha256 {source.sha256}."
+    yield ""
+
+
+def _usage(summary: Summary) -> Iterator[str]:
+    yield "## Use"
+    yield ""
+    yield "With tweetscore, which normalises the texts, divides the logits by the temperature"
+    yield f"{summary.temperature:.3f}, and holds itself against PyTorch before every run:"
+    yield ""
+    yield "```\ntweetscore run tweets.parquet --model THIS_DIRECTORY\n```"
+    yield ""
+    yield "With transformers, on texts as they are and at temperature 1. `model.safetensors` holds"
+    yield "the only copy of the weights, in fp16; the ONNX graphs point into it."
+    yield ""
+    yield "```python"
+    yield "from transformers import pipeline"
+    yield ""
+    yield 'classify = pipeline("text-classification", model="THIS_DIRECTORY")'
+    yield "```"
+    yield ""
+
+
+def _metrics(summary: Summary) -> Iterator[str]:
+    metrics = summary.metrics
+    if not metrics:
+        return
+    yield "## Quality"
+    yield ""
+    yield f"On {metrics.data.rows:,} rows of {metrics.data.name}:"
+    yield f"accuracy {metrics.accuracy:.4f}, macro F1 {metrics.macro_f1:.4f},"
+    yield f"expected calibration error {metrics.ece:.4f}."
+    yield ""
+    yield "| label | precision | recall | F1 | rows |"
+    yield "|---|---|---|---|---|"
+    for label, row in metrics.per_class.items():
+        figures = " | ".join(f"{value:.4f}" for value in (row.precision, row.recall, row.f1))
+        yield f"| {label} | {figures} | {row.support} |"
+    yield ""
+
+
+def _parity(summary: Summary) -> Iterator[str]:
+    yield "## Parity with PyTorch"
+    yield ""
+    yield "Measured when the bundle was made; softmax at temperature 1."
+    yield ""
+    yield "| provider | precision | architecture | texts | label agreement | largest difference |"
+    yield "|---|---|---|---|---|---|"
+    for row in summary.parity:
+        yield (
+            f"| {row.provider} | {row.precision} | {row.architecture} | {row.texts} "
+            f"| {row.label_agreement:.2%} | {row.largest_difference:.1e} |"
+        )
+    yield ""
+    yield "What is not listed was not measured: `tweetscore model check` measures on your machine."
+    yield ""
+
+
+def _limitations(summary: Summary) -> Iterator[str]:
+    yield "## Limitations"
+    yield ""
+    yield f"- Texts are cut after {summary.max_length} tokens."
+    yield "- A score is a probability for texts like those of the training data; on other texts,"
+    yield "  other languages, irony or several opinions at once it is too sure of itself."
+    yield "- Not meant for decisions about single persons."
+    yield ""

@@ -1,0 +1,1 @@
+"""Graphs: exported by Optimum, rewritten, and their weights as external data."""

@@ -1,0 +1,196 @@
+"""PyTorch's answers: the reference model, and the known texts that are measured with it."""
+
+import contextlib
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+
+from export.graph.to_onnx import quiet
+from scorer.errors import InvalidBundle
+from scorer.inference.normalize import Normalizer
+
+
+class Reference:
+    """A bundle as a transformers user loads it, its fp16 weights widened to fp32."""
+
+    def __init__(self, directory: Path, max_length: int) -> None:
+        """Load the model and the tokenizer of a verified directory."""
+        loader: Any = AutoTokenizer
+        self._tokenizer = loader.from_pretrained(directory, local_files_only=True)
+        self._model: Any = load_model(directory)
+        self.max_length = max_length
+        self._alone: dict[str, NDArray[np.float32]] = {}
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of normalised texts, truncated, special tokens included."""
+        encoded = self._tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the logits [texts, classes] of each text alone; each is computed once."""
+        for text in texts:
+            if text not in self._alone:
+                self._alone[text] = self.batched([text], 1)[0]
+        return np.stack([self._alone[text] for text in texts])
+
+    def batched(self, texts: Sequence[str], rows: int) -> NDArray[np.float32]:
+        """Return the logits [texts, classes] in batches of `rows`, padded as transformers pads."""
+        batches = [list(texts[start : start + rows]) for start in range(0, len(texts), rows)]
+        with torch.inference_mode(), _one_thread():
+            answers = [self._model(**self._encode(batch)).logits.numpy() for batch in batches]
+        return np.concatenate(answers).astype(np.float32)
+
+    def _encode(self, batch: list[str]) -> dict[str, Any]:
+        encoded = self._tokenizer(
+            batch, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
+        )
+        # Not the token types: DistilBERT takes none, and for BERT they are 0 anyway.
+        return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute the same bits whatever the number of cores: a bundle is reproducible."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def load_model(
+    directory: Path, attention: str | None = None, changes: dict[str, Any] | None = None
+) -> PreTrainedModel:
+    """Load a classifier in fp32, from safetensors only, with every weight accounted for.
+
+    Args:
+        directory: With a ``config.json`` that has been checked.
+        attention: transformers' name of an implementation; its own choice by default.
+        changes: Settings of the configuration to replace.
+
+    Raises:
+        InvalidBundle: The weights are not exactly those of such a classifier.
+    """
+    with quiet():
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            directory,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            attn_implementation=attention,
+            output_loading_info=True,
+            **(changes or {}),
+        )
+    for kind in ("missing", "unexpected", "mismatched"):
+        names = sorted(map(str, report[f"{kind}_keys"]))
+        if names:
+            raise InvalidBundle(
+                f"the weights in {directory} are not those of a {model.config.model_type} "
+                f"classifier ({kind}: {', '.join(names[:3])})",
+                "export a checkpoint that was fine-tuned for text classification",
+            )
+    loaded: PreTrainedModel = model.eval()
+    return loaded
+
+
+_TEXTS = Path(__file__).with_name("canary_texts.json")
+# Tokens of a text, besides those that fill the model. Every run scores the canary, and
+# OpenVINO compiles for each length that it meets: with sixty lengths that was most of the time.
+_LENGTHS = (5, 8, 13, 22, 48)
+_CONTROL = re.compile(r"</?s>|\[[A-Z]+\]|<\|\w+\|>")  # what a tokenizer must take for words here
+
+
+def make_canary(reference: Reference, normalizer: Normalizer) -> dict[str, Any]:
+    """Return the content of ``canary.json``: texts, token ids, fp32 logits of each text alone."""
+    texts = _cut(reference, normalizer)
+    normalized = normalizer(pl.Series(texts, dtype=pl.String)).to_list()
+    return {
+        "texts": texts,
+        "token_ids": reference.token_ids(normalized),
+        "logits": reference.logits(normalized).tolist(),
+    }
+
+
+def calibration(reference: Reference, normalizer: Normalizer) -> list[list[int]]:
+    """Return token ids of the whole texts, from which int8 learns how large its features are."""
+    return _token_ids(whole_texts(), reference, normalizer)
+
+
+def _token_ids(texts: list[str], reference: Reference, normalizer: Normalizer) -> list[list[int]]:
+    return reference.token_ids(normalizer(pl.Series(texts, dtype=pl.String)).to_list())
+
+
+def whole_texts() -> list[str]:
+    """Return the texts before they are cut: what an export is held against, too."""
+    texts: list[str] = json.loads(_TEXTS.read_text(encoding="utf-8"))
+    return texts
+
+
+def _cut(reference: Reference, normalizer: Normalizer) -> list[str]:
+    """Return the texts, each cut to a start that no other text has become.
+
+    Of the lengths that it can have, the one that has had the fewest tokens so far: all lengths get
+    as much work, and few texts are long. The one of the most different words stays as it is.
+    """
+    texts = whole_texts()
+    common = {*_LENGTHS, reference.max_length}
+    every = [_starts(text, common, reference, normalizer) for text in texts]
+    rare = _covering([starts.keys() for starts in every if common.isdisjoint(starts)])
+    taken: set[str] = set()
+    tokens: Counter[int] = Counter()
+    prose = max(range(len(texts)), key=lambda place: len({*texts[place].split()}))
+    # The shortest first: what is the start of another one can itself become nothing longer.
+    for place in sorted({*range(len(texts))} - {prose}, key=lambda place: len(texts[place])):
+        fresh = {length: start for length, start in every[place].items() if start not in taken}
+        lengths = fresh.keys() & common or fresh.keys() & rare or fresh.keys()
+        length = min(lengths, key=lambda length: (tokens[length], -length))
+        texts[place] = fresh[length]
+        taken.add(fresh[length])
+        tokens[length] += length
+    return texts
+
+
+def _starts(
+    text: str, common: set[int], reference: Reference, normalizer: Normalizer
+) -> dict[int, str]:
+    """Return the text's longest start of each number of tokens: in whole words, where that does.
+
+    What the normaliser changes and what looks like a control token is in all of them, as it is in
+    the text; what fills the model is there whole: the proof of each must not be cut off.
+    """
+    starts: dict[int, str] = {}
+    for piece in (r"\S+", r"."):
+        cut = [text[: found.end()] for found in re.finditer(piece, text)]
+        *normalized, whole = normalizer(pl.Series([*cut, text], dtype=pl.String)).to_list()
+        lost = [text[len(start) :] for start in cut]
+        cut = [
+            start
+            for start, clean, end in zip(cut, normalized, lost, strict=True)
+            if clean + end == whole and not _CONTROL.search(end)
+        ]
+        cut.append(text)
+        starts |= zip(map(len, _token_ids(cut, reference, normalizer)), cut, strict=True)
+        if not common.isdisjoint(starts):
+            break
+    return starts
+
+
+def _covering(choices: Collection[Collection[int]]) -> set[int]:
+    """Return few numbers, of which each of the choices has one."""
+    found: set[int] = set()
+    while left := [each for each in choices if found.isdisjoint(each)]:
+        counts = Counter(number for each in left for number in each)
+        found.add(max(counts, key=lambda number: (counts[number], number)))
+    return found

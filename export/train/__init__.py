@@ -1,0 +1,1 @@
+"""Training: data, base model, fine-tuning with the Trainer, evaluation."""

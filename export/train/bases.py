@@ -1,0 +1,248 @@
+"""The base model of a training: its files, checked, and its tokenizer."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scorer.errors import InputMissing, InvalidBundle
+from scorer.inference.bundle.configs import verify_tokenizer
+from scorer.inference.bundle.metadata import MODEL_TYPES
+from scorer.inference.bundle.untrusted import read_bytes
+from scorer.inference.normalize import Normalizer
+
+# Keys that make transformers fetch or run something that is not in the file.
+_FORBIDDEN_KEYS = (
+    "_attn_implementation",
+    "_attn_implementation_internal",
+    "attn_implementation",
+    "auto_map",
+    "quantization_config",
+)
+_HUB_FILES = (
+    "config.json",
+    "merges.txt",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model in a directory, judged safe to load."""
+
+    name: str  # as it was asked for; of a directory, its last part
+    directory: Path
+    model_type: str
+    sha256: str  # of its weights
+    positions: int  # tokens that it can read at most, special ones included
+
+
+def open_base(name: str) -> Base:
+    """Find a base by directory or by name on the hub, and check it.
+
+    Raises:
+        InputMissing: There is no such directory, or the hub does not give it.
+        InvalidBundle: It is of a kind that is not allowed.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _check(path, path.absolute().name)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
+        raise InputMissing(
+            f"there is no base model in {name}",
+            "name a directory with config.json and model.safetensors, or OWNER/NAME on the hub",
+        )
+    return _check(_from_hub(name), name)
+
+
+def _from_hub(name: str) -> Path:
+    """Download a base; its config is judged before the rest is fetched."""
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        _check_config(Path(hf_hub_download(name, "config.json")))
+        return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
+    except (OSError, ValueError) as error:  # the hub's own errors are children of OSError
+        reason = str(error).strip().split("\n")[0]
+        raise InputMissing(
+            f"base model {name} cannot be fetched from the hub ({type(error).__name__}: {reason})",
+            "check the name and the network, or give --base a local directory",
+        ) from error
+
+
+def _check(directory: Path, name: str) -> Base:
+    if not (directory / "config.json").is_file():
+        raise InputMissing(
+            f"{directory} holds no config.json, so it is no base model",
+            "name the directory that a model was saved in",
+        )
+    path = directory / "config.json"
+    config = _check_config(path)
+    tokenizer_path = directory / "tokenizer_config.json"
+    if tokenizer_path.is_file():
+        _refuse_code(tokenizer_path, _read_json(tokenizer_path))
+    tokens_path = (directory / "tokenizer.json").resolve()
+    if tokens_path.is_file():
+        verify_tokenizer(tokens_path, read_bytes(tokens_path))
+    weights = sorted(directory.glob("model*.safetensors"))
+    if not weights:
+        raise InvalidBundle(
+            f"{directory} has no weights as safetensors, and pickled ones are not loaded",
+            "save the base with safe_serialization=True",
+        )
+    return Base(
+        name, directory, str(config["model_type"]), _digest(weights), _positions(path, config)
+    )
+
+
+def _check_config(path: Path) -> Mapping[str, Any]:
+    config = _read_json(path)
+    _refuse_code(path, config)
+    if config.get("model_type") not in MODEL_TYPES:
+        raise InvalidBundle(
+            f"{path} has the model type {config.get('model_type')!r}, which is not allowed",
+            f"choose a base of the type {', '.join(MODEL_TYPES)}",
+        )
+    return config
+
+
+def _positions(path: Path, config: Mapping[str, Any]) -> int:
+    # RoBERTa numbers its positions from the pad token's id + 1.
+    reserved = config.get("pad_token_id", 1) + 1 if config["model_type"] == "roberta" else 0
+    positions = config.get("n_positions") or config.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions <= reserved:
+        raise InvalidBundle(f"{path} does not say how many positions there are", "add them to it")
+    return positions - reserved
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(read_bytes(path.resolve()))  # of the hub's cache it is a link
+    except (ValueError, RecursionError) as error:
+        raise InvalidBundle(f"{path} is not JSON ({error})", "fetch the base again") from error
+    if not isinstance(content, dict):
+        raise InvalidBundle(f"{path} is not a JSON object", "fetch the base again")
+    return content
+
+
+def _refuse_code(path: Path, config: Mapping[str, Any]) -> None:
+    for key in _FORBIDDEN_KEYS:
+        if key in config:
+            raise InvalidBundle(
+                f"{path} has {key}, which can run code that came with the model",
+                "choose a base without it",
+            )
+
+
+def _digest(weights: list[Path]) -> str:
+    """Return the sha256 of the weights; of several shards, end to end."""
+    digest = hashlib.sha256()
+    for path in weights:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+_PROBE_EMOJI = ("\N{GRINNING FACE}", "\N{LOUDLY CRYING FACE}", "\N{FIRE}", "\N{PARTY POPPER}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextEncoder:
+    """Texts to token ids: normaliser, tokenizer and truncation in one."""
+
+    tokenizer: Any  # transformers.PreTrainedTokenizerFast
+    normalizer: Normalizer
+    max_length: int
+
+    def __call__(self, texts: pl.Series) -> list[list[int]]:
+        """Return the token ids per text; none at all for a text that is null or blank."""
+        normalized = self.normalizer(texts).fill_null("").to_list()
+        special = self.tokenizer.num_special_tokens_to_add(pair=False)
+        rows = encode(self.tokenizer, normalized, self.max_length)
+        return [ids if len(ids) > special else [] for ids in rows]
+
+
+def open_encoder(base: Base, max_length: int) -> TextEncoder:
+    """Load the tokenizer of a base, and cut texts where the base can read no further.
+
+    Raises:
+        InvalidBundle: It is none that serving can use, or has no token to pad with.
+    """
+    import transformers
+
+    max_length = min(max_length, base.positions)
+    auto: Any = transformers.AutoTokenizer
+    # A tweet that says "<|endoftext|>" or "[SEP]" says so in words, here as at serving.
+    tokenizer = auto.from_pretrained(
+        base.directory,
+        use_fast=True,
+        split_special_tokens=True,
+        padding_side="right",
+        truncation_side="right",
+        model_max_length=max_length,
+        trust_remote_code=False,
+    )
+    if not tokenizer.is_fast:
+        raise InvalidBundle(
+            f"the tokenizer of {base.name} has no tokenizer.json", "choose another base"
+        )
+    if tokenizer.pad_token is None:
+        _pad_with_end_of_text(tokenizer, base)
+    emoji_known = _knows_emoji(tokenizer, max_length)
+    return TextEncoder(tokenizer, Normalizer("keep" if emoji_known else "words"), max_length)
+
+
+def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list[int]]:
+    """Return the token ids of normalised texts."""
+    if not texts:
+        return []
+    encoded = tokenizer(
+        texts,
+        truncation=True,
+        max_length=max_length,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )
+    return list(encoded["input_ids"])
+
+
+def lengths(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Return the number of tokens per row."""
+    return np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+
+
+def _pad_with_end_of_text(tokenizer: Any, base: Base) -> None:
+    """Give GPT-2 a pad token.
+
+    GPT-2 answers at the last token that is not the pad token. The end-of-text token can serve:
+    none is appended, and a tweet's literal ``<|endoftext|>`` is encoded as words, so no text
+    holds it.
+    """
+    if tokenizer.eos_token is None:
+        raise InvalidBundle(
+            f"the tokenizer of {base.name} has neither a pad token nor an end-of-text token",
+            "choose another base",
+        )
+    tokenizer.pad_token = tokenizer.eos_token
+
+
+def _knows_emoji(tokenizer: Any, max_length: int) -> bool:
+    rows = encode(tokenizer, _PROBE_EMOJI, max_length)
+    return all(tokenizer.unk_token_id not in ids for ids in rows)

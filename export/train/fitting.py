@@ -1,0 +1,129 @@
+"""One model of a recipe fitted: folds, distillation and the temperature."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.train import dataset
+from export.train.bases import Base, TextEncoder
+from export.train.dataset import EncodedRows
+from export.train.evaluation import fit_temperature
+from export.train.finetune import TrainingRows, finetune, predict
+from export.train.recipes import TrainingConfig
+from scorer.inference.labels import probabilities
+
+
+def one_hot(label_ids: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
+    """Return targets that are certain, [rows, classes]."""
+    return np.eye(classes, dtype=np.float32)[label_ids]
+
+
+def blend(
+    label_ids: NDArray[np.int64], logits: NDArray[np.float32], weight: float
+) -> NDArray[np.float32]:
+    """Return targets of which `weight` is a model's answer and the rest the label."""
+    certain = one_hot(label_ids, logits.shape[1])
+    return (1 - weight) * certain + weight * probabilities(logits)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A model, and what it (or its first fit) says about rows that it has not seen."""
+
+    model: Any
+    temperature: float  # 1 if nothing was held out
+    held_out: EncodedRows | None
+    held_out_logits: NDArray[np.float32] | None
+    training_rows: int  # of the last fit
+
+
+def fit(
+    base: Base,
+    encoder: TextEncoder,
+    labels: tuple[str, ...],
+    rows: EncodedRows,
+    spare: EncodedRows | None,
+    recipe: TrainingConfig,
+) -> Fitted:
+    """Train a model, fit its temperature on held-out rows, and train again if asked to.
+
+    Args:
+        base: The model to start from.
+        encoder: Its tokenizer.
+        labels: Names of the classes, in id order.
+        rows: What to learn.
+        spare: Rows that the recipe leaves over; if they are enough, the held-out rows come
+            from them, and all of `rows` are learnt at once.
+        recipe: How to learn it.
+    """
+    learn = _Learner(base, encoder, labels, recipe)
+    learnt, held_out = _hold_out(rows, spare, recipe)
+    targets = learn.targets(learnt)
+    model = learn(learnt, targets, "training")
+    if held_out is None:
+        return Fitted(model, 1.0, None, None, len(learnt))
+    logits = predict(model, held_out.input_ids)
+    temperature = fit_temperature(logits, held_out.label_ids)
+    if recipe.refit and len(learnt) < len(rows):
+        # To the first model, the held-out rows are what one more fold would be.
+        more = learn.blended(held_out, logits) if recipe.distill_folds else learn.certain(held_out)
+        learnt, targets = learnt + held_out, np.concatenate((targets, more))
+        model = learn(learnt, targets, "training on all rows")
+    return Fitted(model, temperature, held_out, logits, len(learnt))
+
+
+@dataclass(frozen=True, slots=True)
+class _Learner:
+    """Trains models that differ only in their rows."""
+
+    base: Base
+    encoder: TextEncoder
+    labels: tuple[str, ...]
+    recipe: TrainingConfig
+
+    def __call__(self, rows: EncodedRows, targets: NDArray[np.float32], description: str) -> Any:
+        return finetune(
+            self.base,
+            self.encoder.tokenizer,
+            self.labels,
+            TrainingRows(rows.input_ids, targets),
+            self.recipe,
+            description,
+        )
+
+    def targets(self, rows: EncodedRows) -> NDArray[np.float32]:
+        """Return what to learn about rows: their labels, or with folds a blend."""
+        if not self.recipe.distill_folds:
+            return self.certain(rows)
+        return self.blended(rows, self._unseen_logits(rows))
+
+    def certain(self, rows: EncodedRows) -> NDArray[np.float32]:
+        return one_hot(rows.label_ids, len(self.labels))
+
+    def blended(self, rows: EncodedRows, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        return blend(rows.label_ids, logits, self.recipe.distill_weight)
+
+    def _unseen_logits(self, rows: EncodedRows) -> NDArray[np.float32]:
+        """Return for every row the logits of a model that was trained on the other folds."""
+        logits = np.empty((len(rows), len(self.labels)), dtype=np.float32)
+        folds = dataset.folds(rows.label_ids, self.recipe.distill_folds, self.recipe.seed)
+        for i, held_out in enumerate(folds, start=1):
+            others = rows.take(np.setdiff1d(np.arange(len(rows)), held_out))
+            model = self(others, self.certain(others), f"fold {i} of {len(folds)}")
+            logits[held_out] = predict(model, rows.take(held_out).input_ids)
+        return logits
+
+
+def _hold_out(
+    rows: EncodedRows, spare: EncodedRows | None, recipe: TrainingConfig
+) -> tuple[EncodedRows, EncodedRows | None]:
+    """Return the rows to learn and those for the temperature."""
+    count = round(len(rows) * recipe.validation)
+    if recipe.validation == 0:
+        return rows, None
+    if spare is not None and len(spare) > count:
+        return rows, spare.take(dataset.stratified(spare.label_ids, count, recipe.seed)[1])
+    others, held_out = dataset.stratified(rows.label_ids, count, recipe.seed)
+    return rows.take(others), rows.take(held_out)

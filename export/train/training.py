@@ -1,0 +1,234 @@
+"""The short hallway of the training: data and a base in, a checkpoint directory out.
+
+read -> drop blanks -> split -> fine-tune -> temperature (-> refit) -> evaluate -> save
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from export.staging import staged
+from export.train import dataset
+from export.train.bases import Base, TextEncoder, open_base, open_encoder
+from export.train.dataset import Columns, EncodedRows, LabelledTexts
+from export.train.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
+from export.train.recipes import DEFAULT_DATA, RECIPES, TrainingConfig
+from scorer.errors import DataError, StorageError
+
+if TYPE_CHECKING:
+    from export.train.fitting import Fitted
+
+TRAINING_NAME = "training.json"
+SCHEMA_VERSION = 1
+_LIBRARIES = ("accelerate", "numpy", "polars", "tokenizers", "torch", "transformers", "tweetscore")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """What the user decides about a training run."""
+
+    data: str = DEFAULT_DATA  # a file, or a name on the hub
+    test_data: str | None = None  # by default the hub's split `test`; of a file, none
+    columns: Columns = field(default_factory=Columns)
+    recipe_name: str = "default"
+    recipe: TrainingConfig = RECIPES["default"]
+    name: str | None = None  # by default the output directory's
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A checkpoint on disk."""
+
+    directory: Path
+    training: dict[str, Any]
+    evaluation: dict[str, Any] | None  # None where there were no rows to evaluate on
+
+
+def train(output: Path, options: TrainOptions) -> Trained:
+    """Fine-tune a base on labelled texts and write the checkpoint to `output`.
+
+    Raises:
+        DataError: The data cannot be learnt from.
+        InputMissing: Data or base are not there.
+        InvalidBundle: The base is not allowed.
+        OutputRefused: `output` is there already.
+    """
+    recipe = options.recipe
+    with staged(output, marker=TRAINING_NAME, overwrite=options.overwrite) as stage:
+        base = open_base(recipe.base)
+        data, test = _read(options)
+        encoder = open_encoder(base, recipe.max_length)
+        chosen, spare = choose(data, recipe.train_rows, recipe.seed)
+        rows, dropped = _encode(chosen, encoder)
+        _require_two_classes(rows, data)
+        tested = _test_rows(test, encoder, recipe)
+        fitted = _fit(base, encoder, data.labels, rows, spare, recipe)
+        evaluation = _evaluate(stage, fitted, data, tested)
+        training = {
+            "schema_version": SCHEMA_VERSION,
+            "name": options.name or output.absolute().name,
+            "base_model": {"name": base.name, "sha256": base.sha256},
+            "data": [{"name": data.name, "sha256": data.sha256, "rows": fitted.training_rows}],
+            "recipe": _recipe_record(options),
+            "normalizer": dataclasses.asdict(encoder.normalizer),
+            "max_length": encoder.max_length,
+            "temperature": fitted.temperature,
+            "dropped": dropped,
+            "baseline": _baseline(fitted, rows, encoder, data.labels),
+            "libraries": {library: version(library) for library in _LIBRARIES},
+        }
+        _save(stage, fitted.model, encoder, training, evaluation)
+    return Trained(output, training, evaluation)
+
+
+def _read(options: TrainOptions) -> tuple[LabelledTexts, LabelledTexts | None]:
+    """Read the training data, and the test data if there are any."""
+    data = dataset.labelled(dataset.read_table(options.data, "train"), options.columns)
+    source = options.test_data or (options.data if dataset.on_hub(options.data) else None)
+    if source is None:
+        return data, None
+    columns = dataclasses.replace(options.columns, names=data.labels)
+    return data, dataset.labelled(dataset.read_table(source, "test"), columns)
+
+
+def choose(
+    data: LabelledTexts, count: int | None, seed: int
+) -> tuple[LabelledTexts, LabelledTexts]:
+    """Return the rows to use and those left over.
+
+    Without a count all are used, in their order. With one they are shuffled first, as
+    `datasets.Dataset.shuffle(seed)` does it.
+    """
+    if count is None:
+        order = np.arange(len(data))
+    else:
+        order = np.random.default_rng(seed).permutation(len(data))
+    return data.take(order[:count]), data.take(order[len(order[:count]) :])
+
+
+def _encode(data: LabelledTexts, encoder: TextEncoder) -> tuple[EncodedRows, dict[str, int]]:
+    """Tokenise, and drop the texts that are null or blank, with their counts."""
+    input_ids = encoder(data.texts)
+    kept = np.array([i for i, ids in enumerate(input_ids) if ids], dtype=np.int64)
+    null = data.texts.null_count()
+    rows = EncodedRows([input_ids[i] for i in kept], data.label_ids[kept])
+    return rows, {"null": null, "blank": len(data) - len(kept) - null}
+
+
+def _require_two_classes(rows: EncodedRows, data: LabelledTexts) -> None:
+    present = [data.labels[i] for i in np.unique(rows.label_ids)]
+    if len(present) < 2:
+        raise DataError(
+            f"{data.name} has fewer than two classes with text ({', '.join(present) or 'none'})",
+            "give rows of every class",
+        )
+
+
+def _fit(
+    base: Base,
+    encoder: TextEncoder,
+    labels: tuple[str, ...],
+    rows: EncodedRows,
+    spare: LabelledTexts,
+    recipe: TrainingConfig,
+) -> "Fitted":
+    """Import torch and train: only now, when base and data are known to be good."""
+    from export.train.fitting import fit
+
+    spare_rows, _ = _encode(spare, encoder)
+    return fit(base, encoder, labels, rows, spare_rows, recipe)
+
+
+def _test_rows(
+    test: LabelledTexts | None, encoder: TextEncoder, recipe: TrainingConfig
+) -> tuple[EncodedRows, dict[str, Any]] | None:
+    """Return the rows to test on and what to record about them."""
+    if test is None:
+        return None
+    rows, dropped = _encode(choose(test, recipe.test_rows, recipe.seed)[0], encoder)
+    if len(rows) == 0:
+        raise DataError(f"{test.name} has no row with a text", "give test data, or leave them out")
+    return rows, {"name": test.name, "sha256": test.sha256, "rows": len(rows), "dropped": dropped}
+
+
+def _evaluate(
+    stage: Path,
+    fitted: "Fitted",
+    data: LabelledTexts,
+    tested: tuple[EncodedRows, dict[str, Any]] | None,
+) -> dict[str, Any] | None:
+    """Evaluate on the test rows, or on held-out training rows, or not at all."""
+    from export.train.finetune import predict
+
+    if tested is not None:
+        rows, record = tested
+        logits = predict(fitted.model, rows.input_ids)
+    elif fitted.held_out is not None and fitted.held_out_logits is not None:
+        rows, logits = fitted.held_out, fitted.held_out_logits
+        name = f"{data.name} (held out)"
+        record = {"name": name, "sha256": data.sha256, "rows": len(rows)}
+    else:
+        return None
+    metrics = evaluate(logits, rows.label_ids, data.labels, fitted.temperature)
+    draw_confusion_matrix(metrics, stage / "confusion_matrix.png")
+    draw_reliability(logits, rows.label_ids, fitted.temperature, stage / "reliability.png")
+    return {"data": record, **metrics}
+
+
+def _baseline(
+    fitted: "Fitted", rows: EncodedRows, encoder: TextEncoder, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """Describe held-out rows, or for want of them the training rows."""
+    from export.train.finetune import predict
+
+    seen, logits = fitted.held_out, fitted.held_out_logits
+    if seen is None or logits is None:
+        seen, logits = rows, predict(fitted.model, rows.input_ids)
+    unknown_id = encoder.tokenizer.unk_token_id
+    return baseline(logits, seen.input_ids, labels, fitted.temperature, unknown_id)
+
+
+def _recipe_record(options: TrainOptions) -> dict[str, Any]:
+    """Return every setting, and which of them differ from the recipe of that name."""
+    from export.train.finetune import uses_bf16
+
+    settings = dataclasses.asdict(options.recipe)
+    named = dataclasses.asdict(RECIPES[options.recipe_name])
+    changed = sorted(key for key, value in settings.items() if value != named[key])
+    precision = "bf16" if uses_bf16(options.recipe) else "fp32"
+    base = Path(options.recipe.base).name if "base" in changed else options.recipe.base
+    settings |= {"precision": precision, "base": base}
+    return {"name": options.recipe_name, "changed": changed, **settings}
+
+
+def _save(
+    stage: Path,
+    model: Any,
+    encoder: TextEncoder,
+    training: dict[str, Any],
+    evaluation: dict[str, Any] | None,
+) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        model.cpu().save_pretrained(stage, safe_serialization=True)
+    except SafetensorError as error:  # it wraps what the disk said
+        raise StorageError(f"the weights cannot be written ({error})", "make room") from error
+    # What the last call set is not part of the tokenizer.
+    encoder.tokenizer.backend_tokenizer.no_truncation()
+    encoder.tokenizer.backend_tokenizer.no_padding()
+    encoder.tokenizer.save_pretrained(stage)
+    _write_json(stage / TRAINING_NAME, training)
+    if evaluation is not None:
+        _write_json(stage / "evaluation.json", evaluation)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,198 @@
+"""Options that several commands share, and how they are spelled."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from scorer.cli.exit_codes import DEBUG
+from scorer.cli.invocation import PREFIX
+from scorer.errors import UsageError
+from scorer.formats.text.dialects import delimiter_of
+from scorer.options import LABEL_COLUMN, SCORE_COLUMN, TEXT_COLUMN, Device, Precision, WhichScores
+from scorer.remote.urls import parse_url
+from scorer.threads import THREADS, Bounds, limit_pools
+
+# Each option is TWEETSCORE_NAME in the environment, whichever command it belongs to.
+CONTEXT = {"auto_envvar_prefix": PREFIX}
+
+DEVICES = click.Choice(get_args(Device))
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class FilePath(click.Path):
+    """A path that is not empty; whether it can be read or written is said of each by itself."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay, readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a `Path`; of an empty one pathlib would make the current directory."""
+        path = os.fspath(value)
+        if not path or "\0" in path:
+            self.fail(f"{path!r} is no path; leave it out, or name one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Place(FilePath):
+    """A path, or the URL of an object."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a `Path` or a `Url`."""
+        url = parse_url(value) if isinstance(value, str) else None
+        return url or super().convert(value, param, ctx)
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Comma-separated names, or a language that has names."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split; every name must have a character."""
+        parts = value if isinstance(value, (list, tuple)) else str(value).split(",")
+        names = tuple(name.strip() for name in parts)
+        if not all(names):
+            self.fail(f"{value!r} has an empty name", param, ctx)
+        return names
+
+
+class Delimiter(click.ParamType[str]):
+    """The character between cells: itself, or by its name."""
+
+    name = "delimiter"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the character."""
+        try:
+            return delimiter_of(str(value))
+        except UsageError as error:
+            self.fail(f"{value!r} is no delimiter; {error.remedy}", param, ctx)
+
+
+class Number(click.ParamType[int | float]):
+    """A number within bounds; what Python calls inf and nan is none."""
+
+    name = "number"
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | float:
+        """Return a number as it was typed, or as a file or a default has it already."""
+        number = self.bounds.parse(value) if isinstance(value, str) else value
+        if number is None or not self.bounds.holds(number):
+            self.fail(self.bounds.complaint(value), param, ctx)
+        return number
+
+
+class NumberOption(click.Option):
+    """An option for a number, whose help ends with the bounds."""
+
+    def __init__(self, names: Sequence[str], *, bounds: Bounds, **attributes: Any) -> None:
+        super().__init__(names, type=Number(bounds), **attributes)
+        self._bounds = bounds
+
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        """Add them to what click says there."""
+        return {**super().get_help_extra(ctx), "range": self._bounds.anywhere}
+
+
+def number_option(*names: str, bounds: Bounds, **attributes: Any) -> Decorator:
+    """Return the decorator of an option for a number within bounds."""
+    return click.option(*names, cls=NumberOption, bounds=bounds, **attributes)
+
+
+def _limit_pools(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
+    limit_pools(value)
+    return value
+
+
+def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[DEBUG] = value
+
+
+_MODEL = (
+    click.option(
+        "--model",
+        type=FilePath(),
+        metavar="DIR",
+        help="Model bundle.  [default: the embedded one]",
+    ),
+    click.option(
+        "--device",
+        type=DEVICES,
+        default="auto",
+        show_default=True,
+        help="cpu takes the better of the two CPU providers.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(Precision)),
+        default="auto",
+        show_default=True,
+        help="auto takes the fastest that passes the canary.",
+    ),
+    number_option(
+        "--threads",
+        bounds=THREADS,
+        metavar="N",
+        callback=_limit_pools,  # while options are read no heavy library has been loaded
+        help="CPU threads.  [default: all that this process may use]",
+    ),
+)
+
+_ANSWER = (
+    click.option(
+        "--scores",
+        type=click.Choice(get_args(WhichScores)),
+        default="label",
+        show_default=True,
+        help="all adds one column per class.",
+    ),
+    click.option(
+        "--label-names",
+        type=Names(),
+        metavar="A,B,C",
+        help="Other names for the labels, in the model's order; or es, or en.",
+    ),
+)
+
+_DEBUG = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_remember_debug,
+    help="Show tracebacks.",
+)
+
+
+def all_of(*options: Decorator) -> Decorator:
+    """Return one decorator for several options, in the order of the help."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_column = partial(click.option, show_default=True, metavar="NAME")
+text_column_option = _column("--text-column", default=TEXT_COLUMN)
+column_options = (
+    _column("--label-column", default=LABEL_COLUMN),
+    _column("--score-column", default=SCORE_COLUMN),
+)
+model_options = all_of(*_MODEL)
+answer_options = all_of(*_ANSWER)
+debug_option = _DEBUG

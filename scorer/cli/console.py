@@ -1,0 +1,221 @@
+"""What `run` reports: the result of each file on standard error, and metrics in a file."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scorer.cli.exit_codes import print_error
+from scorer.cli.log import in_json, say
+from scorer.errors import OUTSIDE_BOUND, exit_code
+from scorer.formats.text.dialects import typed
+from scorer.hints import counted
+
+if TYPE_CHECKING:
+    from scorer.errors import TweetscoreError
+    from scorer.options import Outcome
+
+
+_FEW = 10  # files that have a line each
+
+
+class Teller:
+    """Says what becomes of the files, and remembers the exit code."""
+
+    def __init__(self, files: int, several: bool, *, quiet: bool, verbose: bool) -> None:
+        self.failed = 0  # exit code of the first file that failed
+        self._several = several
+        self._quiet = quiet
+        self._for_programs = in_json()
+        self._each = verbose or self._for_programs or files <= _FEW
+        self._said: set[str] = set()
+        self._fates = Counter[str]()
+        self._rows = 0
+        self._drifted = 0  # files that are unlike the model's baseline
+        self._outside = False  # whether one of them is so by more than was allowed
+
+    @property
+    def code(self) -> int:
+        """The exit code so far: one that drifted does not hide one that failed."""
+        return self.failed or (OUTSIDE_BOUND if self._outside else 0)
+
+    def say_skipped(self, ours: Sequence[Path], warnings: Sequence[str] = ()) -> None:
+        """Say which of the files that were named are passed over, and what else was noticed."""
+        names = ", ".join(map(str, ours[:_FEW]))
+        more = f" and {len(ours) - _FEW:,} more" if len(ours) > _FEW else ""
+        if ours and not self._quiet:
+            self._warn(f"skipped, as tweetscore wrote them: {names}{more}")
+        for warning in warnings:
+            self._warn(warning)
+
+    def tell(self, outcome: "Outcome") -> None:
+        """Say what became of a file, and remember its exit code."""
+        fate = "failed" if outcome.error else "up to date" if outcome.up_to_date else "scored"
+        self._fates[fate] += 1
+        facts = {"input": outcome.named_input, "output": outcome.named_output}
+        for warning in outcome.warnings:
+            self._warn(warning, **facts)
+        facts["outcome"] = fate
+        if outcome.error:
+            code = self._say_error(outcome.error, facts)
+            self.failed = self.failed or code
+            return
+        if fate == "scored":
+            self._rows += outcome.report["counters"]["rows"]
+        if self._each and not self._quiet:
+            code = OUTSIDE_BOUND if outcome.outside else 0
+            say("info", "file", _summary(outcome), **facts, **_figures(outcome), exit_code=code)
+        self._tell_drift(outcome, facts)
+
+    def say_total(self, passed_over: Sequence[tuple[str, int]]) -> None:
+        """Say what became of several files together; programs hear it of a single one too."""
+        if self._quiet or not (self._several or self._for_programs):
+            return
+        scored, up_to_date, failed = (self._fates[f] for f in ("scored", "up to date", "failed"))
+        line = (
+            f"{counted(scored, 'file')} scored ({counted(self._rows, 'row')}), "
+            f"{up_to_date:,} up to date, "
+            f"{failed:,} failed"
+        )
+        line += f", {self._drifted:,} drifted" if self._drifted else ""
+        if skipped := ", ".join(f"{count:,} {why}" for why, count in passed_over):
+            line += f"; skipped: {skipped}"
+        facts = {"scored": scored, "rows": self._rows, "up_to_date": up_to_date, "failed": failed}
+        facts |= {"drifted": self._drifted, "skipped": sum(count for _, count in passed_over)}
+        say("info", "total", line, **facts, exit_code=self.code)
+
+    def _tell_drift(self, outcome: "Outcome", facts: dict[str, str]) -> None:
+        """Say what moved too far; where that is no failure, only of a few files just scored."""
+        from scorer.monitor.drift import LARGE, outside
+
+        if moved := outcome.outside:
+            self._outside = True
+            what = _drift(outcome, moved, ", outside --fail-on-drift")
+            say("error", "drift", what, **facts, drift=moved, exit_code=OUTSIDE_BOUND)
+        elif not outcome.up_to_date:
+            moved = outside(outcome.report, LARGE)
+            if moved and self._each and not self._quiet:
+                say("warning", "drift", _drift(outcome, moved), **facts, drift=moved)
+        self._drifted += bool(moved)
+
+    def _say_error(self, error: "TweetscoreError", facts: dict[str, str]) -> int:
+        """Print an error and return its exit code; people read the very same one once."""
+        if str(error) in self._said and not self._for_programs:
+            return error.exit_code
+        self._said.add(str(error))
+        return print_error(error, "file", **facts)
+
+    def _warn(self, warning: str, **facts: Any) -> None:
+        """Print a warning, unless an earlier file had the same."""
+        if warning not in self._said:
+            say("warning", "warning", warning, **facts)
+            self._said.add(warning)
+
+
+def _figures(outcome: "Outcome") -> dict[str, Any]:
+    """Return what a program wants to know of a good output; speed is that of this run."""
+    report = outcome.report
+    counters = report["counters"]
+    labels = Counter[str]()
+    for label in report["labels"]:
+        labels[label["written_as"]] += label["rows"]  # two labels may be written alike
+    figures = {
+        "rows": counters["rows"],
+        "labels": labels,
+        "blank": counters["blank"],
+        "rejected": counters["rejected"],
+    }
+    if outcome.up_to_date:
+        return figures
+    if odd := counters.get("not_finite"):
+        figures["not_finite"] = odd
+    if report["taken_over"]:
+        figures["taken_over"] = report["taken_over"]["rows"]
+    runtime = report["runtime"]
+    return figures | {
+        "seconds": round(report["seconds"]["total"], 3),
+        "device": runtime["device"],
+        "precision": runtime["precision"],
+    }
+
+
+def _summary(outcome: "Outcome") -> str:
+    """Return one line: where the rows are, how many of which label, how fast and on what."""
+    report, output = outcome.report, outcome.named_output
+    if outcome.up_to_date:
+        return f"{output} is up to date: {counted(report['counters']['rows'], 'row')}"
+    counters, runtime = report["counters"], report["runtime"]
+    counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
+    counts += [f"{name} {counters[name]:,}" for name in ("blank", "rejected") if counters[name]]
+    line = (
+        f"{output}: {counted(counters['rows'], 'row')} ({', '.join(counts)}) in "
+        f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
+    )
+    line += _delimiter(report["input"])
+    if odd := counters.get("not_finite"):
+        line += f"; {odd:,} with NaN or Infinity, which other readers of JSON may refuse"
+    if taken_up := report["resumed"]:
+        line += f"; {taken_up['rows']:,} were done already"
+    match report["taken_over"]:
+        case {"why_none": str(why)}:
+            line += f"; none taken over: {why}"
+        case {"rows": int(rows)}:
+            line += f"; {rows:,} taken over"
+    return line
+
+
+def _delimiter(described: Mapping[str, Any]) -> str:
+    """Say what separates the cells where neither the call nor the extension did."""
+    match described:
+        case {"delimiter": {"character": str(delimiter), "from": "header" | "sep line" as origin}}:
+            return f"; delimiter {typed(delimiter)} by the file's {origin}"
+    return ""
+
+
+def _drift(outcome: "Outcome", moved: Mapping[str, float], verdict: str = "") -> str:
+    indices = ", ".join(f"{name.replace('_', ' ')} {index:.2f}" for name, index in moved.items())
+    return (
+        f"{outcome.named_output} is complete, but its rows are unlike the model's baseline: "
+        f"{indices} (drift as PSI{verdict})"
+    )
+
+
+@contextmanager
+def kept_metrics(path: Path | None) -> "Iterator[Callable[[Outcome], object]]":
+    """Yield who wants to hear of each file; without a path, somebody who does nothing with it.
+
+    What is told of is done: a file of metrics that cannot be written is a warning.
+
+    Raises:
+        MissingExtra: The library that writes it is not installed.
+        OutputRefused: There is no such directory.
+        UsageError: The name is not one that the collector reads.
+    """
+    if path is None:
+        yield lambda _: None
+        return
+    from scorer.monitor.metrics import RunMetrics
+
+    metrics = RunMetrics(path)
+    code = 0
+    try:
+        yield lambda outcome: metrics.add(
+            outcome.report,
+            failed=outcome.error is not None,
+            up_to_date=outcome.up_to_date,
+            outside=bool(outcome.outside),
+        )
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+        raise
+    except BaseException as error:
+        code = exit_code(error)
+        raise
+    finally:
+        try:
+            metrics.write(code)
+        except Exception as error:  # noqa: BLE001 - the outputs are there, whatever it is
+            say("warning", "warning", f"{path} is not written: {error}")

@@ -1,0 +1,176 @@
+"""How the process was called: the environment's variables, and the command that was typed."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from scorer import hints
+from scorer.errors import Step, TweetscoreError
+
+PREFIX = "TWEETSCORE"
+
+_OURS = re.compile(r"TWEETSCORE_", re.IGNORECASE)
+_ALMOST_OURS = re.compile(r"TWEET_?SCORES?_?", re.IGNORECASE)
+
+
+def variable(param: click.Parameter) -> str:
+    """Return the variable that stands for an option, whichever command it belongs to."""
+    return f"{PREFIX}_{param.name}".upper()
+
+
+def without_effect(ctx: click.Context) -> dict[str, str]:
+    """Return the variables that look as if they were ours and are not, each with the nearest.
+
+    No other command is imported where all of them belong to the command that runs.
+    """
+    set_here = [name for name in os.environ if _ALMOST_OURS.match(name)]
+    known = {variable(param) for param in ctx.command.params}
+    if all(name in known for name in set_here):
+        return {}
+    known |= {variable(param) for param in _options(ctx.find_root().command, ctx)}
+    return {
+        name: nearest
+        for name in sorted(set_here)
+        if name not in known and ((nearest := _nearest(name, known)) or _OURS.match(name))
+    }
+
+
+def complaint(name: str, nearest: str) -> str:
+    """Return what is to be said of such a variable."""
+    meant = f"did you mean {nearest}?" if nearest else "no option has that name"
+    return f"{name} in the environment has no effect; {meant}"
+
+
+def _options(command: click.Command, ctx: click.Context) -> Iterator[click.Parameter]:
+    """Yield what can be set of a command and of all below it."""
+    yield from (param for param in command.params if isinstance(param, click.Option))
+    if isinstance(command, click.Group):
+        with suppress(TweetscoreError):  # the folder export is not there: its options neither
+            for name in command.list_commands(ctx):
+                if below := command.get_command(ctx, name):
+                    yield from _options(below, ctx)
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    """Return the variable that is meant, as far as that can be told; nothing otherwise."""
+    by_letters = {_letters(each): each for each in sorted(known)}
+    close = difflib.get_close_matches(_letters(name), by_letters, n=1, cutoff=0.75)
+    return by_letters[close[0]] if close else ""
+
+
+def _letters(name: str) -> str:
+    return _ALMOST_OURS.sub("", name, count=1).upper().replace("_", "")
+
+
+_CALL = "tweetscore.call"  # in the context's meta, which all commands share
+_STDIN = "-"
+
+
+def remember_args(ctx: click.Context, args: Sequence[str]) -> None:
+    """Keep the words that a command was called with, before click takes them apart."""
+    ctx.meta[_CALL] = ctx.command, ctx.command_path, tuple(args)
+
+
+def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) -> str:
+    """Return an error's line; where options are all that is missing, with the command to paste.
+
+    Args:
+        error: What went wrong.
+        file: The `input` that failed and its `output`, where a command has many.
+    """
+    ctx = click.get_current_context(silent=True)
+    if not (error.options or error.step) or ctx is None or _CALL not in ctx.meta:
+        return str(error)
+    command, name, args = ctx.meta[_CALL]  # the context may be that of the program by now
+    call = _Call(command, args)
+    if not call.knows(error.options) or not call.can_be_typed_again:
+        return str(error)
+    if call.is_about_many:
+        if file is None:
+            return str(error)
+        call.narrow(file["input"], file["output"])
+    if error.step is None:
+        return error.line(f"try: {name} {call.words(error.options)}")
+    call.replace_input(error.step)
+    again = f"{name} {call.words(error.options)}"
+    return error.line(error.step.before(again))
+
+
+class _Call:
+    """A command's words: its arguments, and its options each with its value."""
+
+    def __init__(self, command: click.Command, args: Sequence[str]) -> None:
+        self._named = {
+            name: param
+            for param in command.params
+            if isinstance(param, click.Option)
+            for name in (*param.opts, *param.secondary_opts)
+        }
+        self.arguments: list[str] = []
+        self._options: list[tuple[click.Option | None, list[str]]] = []
+        rest = list(args)
+        while rest:
+            self._take(rest)
+
+    def _take(self, rest: list[str]) -> None:
+        typed = rest.pop(0)
+        if typed == "--":
+            self.arguments += rest
+            rest.clear()
+        elif not typed.startswith("-") or typed == _STDIN:
+            self.arguments.append(typed)
+        else:
+            name = typed.partition("=")[0] if typed.startswith("--") else typed[:2]
+            option = self._named.get(name)
+            words = [typed]
+            if option is not None and not option.is_flag and typed == name and rest:
+                words.append(rest.pop(0))
+            self._options.append((option, words))
+
+    @property
+    def can_be_typed_again(self) -> bool:
+        """Tell whether it needs no stream, and nothing in it may be a secret."""
+        words = [*self.arguments, *(word for _, words in self._options for word in words)]
+        return _STDIN not in self.arguments and not any("://" in word for word in words)
+
+    @property
+    def is_about_many(self) -> bool:
+        """Tell whether it is about several files, or a directory or pattern of them."""
+        return len(self.arguments) != 1 or not Path(self.arguments[0]).is_file()
+
+    def replace_input(self, step: Step) -> None:
+        """Name what an earlier command leaves in the place of the input."""
+        self.arguments = [step.input]
+        option = self._named.get("--output")
+        if step.output and option and not any(found is option for found, _ in self._options):
+            self._options.append((option, ["-o", step.output]))
+
+    def knows(self, names: Mapping[str, str | None]) -> bool:
+        """Tell whether the command has such options."""
+        return self._named.keys() >= names.keys()
+
+    def narrow(self, path: str, output: str) -> None:
+        """Leave one file of many; where its output was not to be chosen, it is not."""
+        self.arguments = [path]
+        option = self._named.get("--output")
+        had = any(found is option for found, _ in self._options)
+        self._options = [each for each in self._options if each[0] is not option]
+        if had and option is not None and output != path:
+            self._options.append((option, ["--output", output]))
+
+    def words(self, added: Mapping[str, str | None]) -> str:
+        """Return all of it with some options added, or in the place of their earlier values."""
+        replaced = {id(self._named[name]) for name in added}
+        kept = [words for option, words in self._options if id(option) not in replaced]
+        return " ".join(
+            [
+                *(word if word == _STDIN else hints.path_word(word) for word in self.arguments),
+                *(hints.word(word) for words in kept for word in words),
+                *([hints.options(added)] if added else []),
+            ]
+        )

@@ -1,1 +1,0 @@
-"""Files: formats that are read and written, durable state, outputs that are read again."""

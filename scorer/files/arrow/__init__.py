@@ -1,1 +1,0 @@
-"""Arrow IPC, the file format (Feather version 2) and the stream."""

@@ -1,1 +1,0 @@
-"""NDJSON, also called JSON Lines."""

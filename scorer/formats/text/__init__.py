@@ -1,0 +1,1 @@
+"""What the text formats share: encodings, compression, dialects, cells, columns."""

@@ -1,0 +1,171 @@
+"""What is checked in a bundle's tokenizer and configuration before a library reads them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scorer.inference.bundle.metadata import Metadata
+from scorer.inference.bundle.untrusted import Weights, invalid, is_whole, parse_json, shown
+
+# What the tokenizers of BERT, DistilBERT, RoBERTa and GPT-2 are made of. Left out on purpose:
+# components that run a regular expression of the file's own (Split, Replace) or parse a binary
+# table (Precompiled).
+_TOKENIZER_COMPONENTS = {
+    "model": frozenset({"WordPiece", "BPE"}),
+    "normalizer": frozenset({"BertNormalizer", "Sequence", "NFC", "NFD", "NFKC", "NFKD"})
+    | {"Lowercase", "StripAccents"},
+    "pre_tokenizer": frozenset({"BertPreTokenizer", "ByteLevel", "Sequence"})
+    | {"Whitespace", "WhitespaceSplit"},
+    "post_processor": frozenset({"BertProcessing", "RobertaProcessing", "TemplateProcessing"})
+    | {"ByteLevel", "Sequence"},
+    "decoder": frozenset({"WordPiece", "ByteLevel", "Sequence", "BPEDecoder"}),
+}
+
+
+MAX_TOKENS = 1_000_000  # GPT-2 has 50,257
+_MAX_ADDED_TOKENS = 1_000
+_MAX_TEXT = 256  # letters of an added token, or of anything said in a component
+_MAX_VALUES = 200  # in a component; BERT's template has 85
+_MAX_WORD = 1_000  # letters; WordPiece needs their square in time
+_MAX_NESTING = 8
+
+
+def verify_tokenizer(path: Path, raw: bytes, tokens: int = MAX_TOKENS) -> None:
+    """Check that a tokenizer is built of known components only, for a model of so many tokens."""
+    content = parse_json(path, raw)
+    for name, allowed in _TOKENIZER_COMPONENTS.items():
+        part = content.get(name)
+        if part is None and name != "model":
+            continue
+        for component in _components(part):
+            is_object = isinstance(component, dict)
+            kind = component.get("type") if is_object else type(component).__name__
+            if not isinstance(kind, str) or kind not in allowed:
+                raise invalid(path, f"has a {name} of the type {shown(kind)}, which is not allowed")
+            if kind == "TemplateProcessing":
+                _check_template(path, component)
+        if name != "model":
+            _check_values(path, name, part, tokens)
+    _check_model(path, content["model"], tokens)
+    _check_added_tokens(path, content.get("added_tokens", []), tokens)
+
+
+def _components(component: Any, depth: int = 0) -> Iterator[Any]:
+    """Yield a component and those it is a sequence of; a list stands for one nested too deep."""
+    if depth > _MAX_NESTING:
+        component = [component]
+    yield component
+    if not isinstance(component, dict):
+        return
+    for nested in ("normalizers", "pretokenizers", "processors", "decoders"):
+        children = component.get(nested, [])
+        for child in children if isinstance(children, list) else [children]:
+            yield from _components(child, depth + 1)
+
+
+def _check_template(path: Path, template: dict[str, Any]) -> None:
+    """Look up each token of a template, as the library will without expecting to fail."""
+    known = template.get("special_tokens")
+    names = known if isinstance(known, dict) else {}
+    for name in ("single", "pair"):
+        pieces = template.get(name)
+        for piece in pieces if isinstance(pieces, list) else []:
+            token = piece.get("SpecialToken") if isinstance(piece, dict) else None
+            named = token.get("id") if isinstance(token, dict) else None
+            if isinstance(named, str) and named not in names:
+                raise invalid(path, f"has a template with {shown(named)}, which it does not define")
+
+
+def _check_values(path: Path, part: str, component: Any, tokens: int) -> None:
+    """Hold what a component says within bounds: lengths, and ids that the model knows."""
+    waiting, seen = [component], 0
+    while waiting:
+        value = waiting.pop()
+        seen += 1
+        if isinstance(value, dict):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif not _is_small(value, tokens):
+            raise invalid(path, f"has a {part} with {shown(value)}, which is out of bounds")
+        if seen > _MAX_VALUES:
+            raise invalid(path, f"has a {part} of more than {_MAX_VALUES} values")
+
+
+def _is_small(value: object, tokens: int) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _MAX_TEXT
+    return not isinstance(value, (int, float)) or 0 <= value < tokens
+
+
+def _check_model(path: Path, model: dict[str, Any], tokens: int) -> None:
+    vocabulary = model.get("vocab")
+    if not isinstance(vocabulary, dict):
+        raise invalid(path, "has no vocabulary")
+    ids = vocabulary.values()  # in columns: GPT-2 has 50,257, and every run looks
+    if {*map(type, ids)} - {int} or not 0 <= min(ids, default=0) <= max(ids, default=0) < tokens:
+        raise invalid(path, f"has ids in its vocabulary that are not from 0 to {tokens - 1}")
+    unknown = model.get("unk_token", "[UNK]" if model["type"] == "WordPiece" else None)
+    if unknown is not None and (not isinstance(unknown, str) or unknown not in vocabulary):
+        raise invalid(path, f"has the unknown token {shown(unknown)}, not in its vocabulary")
+    if model.get("dropout"):
+        raise invalid(path, "has a dropout: equal texts would get different tokens")
+    if model["type"] == "BPE" and model.get("continuing_subword_prefix"):
+        raise invalid(path, "has a continuing_subword_prefix, which no BPE of ours has")
+    longest = model.get("max_input_chars_per_word", 0)
+    prefix = model.get("continuing_subword_prefix") or ""
+    if not is_whole(longest, 0, _MAX_WORD) or not _is_small(prefix, tokens):
+        raise invalid(path, f"splits words of more than {_MAX_WORD} letters, or by a long prefix")
+
+
+def _check_added_tokens(path: Path, added: Any, tokens: int) -> None:
+    if not isinstance(added, list) or len(added) > _MAX_ADDED_TOKENS:
+        raise invalid(path, f"needs added_tokens: a list of at most {_MAX_ADDED_TOKENS}")
+    for token in added:
+        content = token.get("content") if isinstance(token, dict) else None
+        if not isinstance(content, str) or not 0 < len(content) <= _MAX_TEXT:
+            raise invalid(path, f"has an added token without a text of 1 to {_MAX_TEXT} letters")
+        if not is_whole(token.get("id"), 0, tokens - 1):
+            raise invalid(path, f"has the added token {shown(content)} with an id beyond {tokens}")
+
+
+# The tensors with a row per token id, and with a row per position.
+_TABLES = {
+    kind: tuple(f"{kind}.embeddings.{rows}_embeddings.weight" for rows in ("word", "position"))
+    for kind in ("bert", "distilbert", "roberta")
+} | {"gpt2": ("transformer.wte.weight", "transformer.wpe.weight")}
+
+
+def verify_config(path: Path, raw: bytes, bundle: Metadata, weights: Weights) -> int:
+    """Hold the content of a bundle's ``config.json`` against ``tweetscore.json`` and the weights.
+
+    Returns:
+        How many tokens the model knows.
+
+    Raises:
+        InvalidBundle: They do not tell of the same model.
+    """
+    config = parse_json(path, raw)
+    if config.get("model_type") != bundle.model_type:
+        raise invalid(
+            path, f"has model_type {shown(config.get('model_type'))}, not {bundle.model_type}"
+        )
+    if "auto_map" in config:
+        raise invalid(path, "asks for code of its own (auto_map), which is not allowed")
+    names = config.get("id2label")
+    if names != {str(i): label for i, label in enumerate(bundle.labels)}:
+        raise invalid(path, f"has id2label {shown(names)}, not the labels of tweetscore.json")
+    words, places = (weights.shapes.get(name) or (0,) for name in _TABLES[bundle.model_type])
+    tokens = config.get("vocab_size")
+    if not is_whole(tokens, 1, 2**31) or words[0] != tokens:
+        raise invalid(path, f"has vocab_size {shown(tokens)}, and the weights have {words[0]} rows")
+    positions = config.get("n_positions", config.get("max_position_embeddings"))
+    if not is_whole(positions, 1, 2**31) or places[0] != positions:
+        raise invalid(path, f"has {shown(positions)} positions, and the weights have {places[0]}")
+    # RoBERTa numbers its positions from pad_token_id + 1.
+    reserved = bundle.pad_token_id + 1 if bundle.model_type == "roberta" else 0
+    if bundle.max_length > places[0] - reserved:
+        raise invalid(path, f"has {places[0]} positions, too few for {bundle.max_length} tokens")
+    if bundle.pad_token_id >= words[0]:
+        raise invalid(path, f"has {words[0]} tokens, and {bundle.pad_token_id} is not one of them")
+    return words[0]

@@ -1,0 +1,239 @@
+"""``tweetscore.json`` as typed structs: the export writes it, and this program decodes it.
+
+What decides an answer is checked when a bundle is opened. What a bundle tells of its making may be
+missing or of another kind, and is `Any` until `told` decodes the part that somebody needs.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct, ValidationError
+
+from scorer.inference.bundle.untrusted import invalid, is_name, parse_json, shown
+from scorer.inference.normalize import VERSION as NORMALIZER_VERSION
+
+METADATA_NAME = "tweetscore.json"
+SCHEMA_VERSION = 1
+MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")
+
+_PRECISIONS = {"fp32", "fp16", "int8"}
+_MIN_LABELS, _MAX_LABELS = 2, 1_000
+_REQUIRED_FILES = ("config.json", "tokenizer.json", "canary.json", "model.safetensors")
+# Tokens; shorter leaves no room between special ones, longer no memory: attention needs the square.
+_MIN_LENGTH, _MAX_LENGTH = 3, 4_096
+_TEMPERATURES = (0.01, 100.0)
+MAX_ROWS = 2**53  # beyond it a count is no exact number in JSON
+# What a message says that a field has to be.
+_NEEDED: Mapping[str, str] = {
+    "labels": "a list of names",
+    "normalizer": "one with emoji words or keep",
+    "max_length": f"a whole number from {_MIN_LENGTH} to {_MAX_LENGTH}",
+    "pad_token_id": f"a whole number from 0 to {2**31}",
+    "temperature": "a number from {} to {}".format(*_TEMPERATURES),
+    "graphs": "an object of texts",
+    "files": "an object of texts",
+    "libraries": "an object of texts",
+}
+_FIELD = re.compile(r"\$\.(\w+)|field `(\w+)`")  # in a message of msgspec
+_OTHER_RELEASE = "install the tweetscore that wrote it"
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0, le=MAX_ROWS)]
+T = TypeVar("T")
+
+
+class Rules(Struct, frozen=True):
+    """How texts are cleaned."""
+
+    version: int
+    emoji: Literal["words", "keep"]
+
+
+class Metadata(Struct, frozen=True, kw_only=True):
+    """What a bundle says about itself."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    version: str
+    model_type: str
+    labels: tuple[str, ...]  # in id order
+    normalizer: Rules
+    max_length: Annotated[int, Meta(ge=_MIN_LENGTH, le=_MAX_LENGTH)]
+    pad_token_id: Annotated[int, Meta(ge=0, le=2**31)]
+    temperature: Annotated[float, Meta(ge=_TEMPERATURES[0], le=_TEMPERATURES[1])]
+    graphs: dict[str, str]  # precision -> name of the file
+    pruned: Any = None  # whether the last layer is
+    libraries: dict[str, str]  # their versions at the export
+    files: dict[str, str]  # name -> sha256
+    base_model: Any = None  # BaseModel
+    training: Any = None  # Training
+    metrics: Any = None  # Metrics
+    baseline: Any = None  # BaselineFigures
+    parity: Any = None  # list[Parity]: what was measured, and was within the gate
+    graph_checks: Any = None  # list[Parity]: of a GPU's graph on a CPU
+    outside_gate: Any = None  # list[Place]
+
+
+class BaseModel(Struct, frozen=True):
+    """What the model was fine-tuned from."""
+
+    name: str
+    sha256: str = ""
+
+
+class Dataset(Struct, frozen=True):
+    """Rows that the model was trained or tested on."""
+
+    name: str
+    rows: int
+    sha256: str = ""
+
+
+class Training(Struct, frozen=True):
+    """How the model was trained, as far as cards and people need it."""
+
+    data: tuple[Dataset, ...] = ()
+
+
+class ClassMetrics(Struct, frozen=True):
+    """How well one class is told from the others."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Metrics(Struct, frozen=True):
+    """What was measured on labelled rows."""
+
+    accuracy: float
+    macro_f1: float
+    ece: float
+    data: Dataset
+    per_class: dict[str, ClassMetrics] = {}
+
+
+class Parity(Struct, frozen=True):
+    """How one session compares with PyTorch."""
+
+    provider: str
+    precision: str
+    architecture: str
+    texts: int
+    label_agreement: float
+    largest_difference: float
+
+
+class Summary(Struct, frozen=True):
+    """What people read of a bundle: in its model card, and by `tweetscore model info`."""
+
+    name: str
+    version: str
+    model_type: str
+    labels: tuple[str, ...]
+    max_length: int
+    temperature: float
+    base_model: BaseModel
+    training: Training
+    metrics: Metrics | None
+    parity: tuple[Parity, ...]
+
+
+class Histogram(Struct, frozen=True):
+    """Rows in bins."""
+
+    edges: Annotated[tuple[Share, ...], Meta(min_length=2, max_length=1_000)]
+    counts: tuple[Count, ...]
+
+
+class BaselineFigures(Struct, frozen=True):
+    """What the model answered to rows that it was not trained on."""
+
+    rows: Annotated[int, Meta(ge=1, le=MAX_ROWS)]
+    label_shares: dict[str, Share]
+    score_histogram: Histogram
+    length_histogram: dict[str, Count]  # tokens -> rows
+    unknown_token_share: Share
+
+
+def told(part: Any, kind: type[T]) -> T | None:
+    """Return what a bundle tells of its making; None where it is nothing of that kind."""
+    with suppress(ValidationError):
+        return msgspec.convert(part, kind, from_attributes=True)
+    return None
+
+
+def summary_of(path: Path, metadata: Metadata) -> Summary:
+    """Return what people read of a bundle.
+
+    Raises:
+        InvalidBundle: A part of it is missing, or is of another kind.
+    """
+    try:
+        return msgspec.convert(metadata, Summary, from_attributes=True)
+    except ValidationError as error:
+        # Scoring does not read these fields, so opening the bundle has not checked them.
+        raise invalid(path, f"does not say what a bundle says of itself ({error})") from error
+
+
+def read_metadata(path: Path, raw: bytes) -> Metadata:
+    """Decode ``tweetscore.json`` and check what decides an answer.
+
+    Raises:
+        InvalidBundle: With the field and what is wrong with it.
+    """
+    content = parse_json(path, raw)
+    _check_versions(path, content)
+    try:
+        metadata = msgspec.convert(content, Metadata)
+    except ValidationError as error:
+        match = _FIELD.search(str(error))
+        field = match.group(match.lastindex or 0) if match else ""
+        raise invalid(path, f"needs {field}: {_NEEDED.get(field, 'a text')}") from error
+    for problem in (*_problems(metadata), *_missing_files(metadata)):
+        raise invalid(path, problem)
+    return metadata
+
+
+def _check_versions(path: Path, content: Mapping[str, Any]) -> None:
+    """Raise InvalidBundle where another release would be needed to read the bundle."""
+    if content.get("schema_version") != SCHEMA_VERSION:
+        found = shown(content.get("schema_version"))
+        problem = f"has schema version {found}; this program reads version {SCHEMA_VERSION}"
+        raise invalid(path, problem, _OTHER_RELEASE)
+    rules = content.get("normalizer")
+    if not isinstance(rules, dict) or rules.get("version") != NORMALIZER_VERSION:
+        found = shown(rules)
+        problem = f"needs normaliser {found}; this program has version {NORMALIZER_VERSION}"
+        raise invalid(path, problem, _OTHER_RELEASE)
+
+
+def _problems(metadata: Metadata) -> Iterator[str]:
+    """Yield what types cannot say."""
+    for field in ("name", "version"):
+        if not is_name(getattr(metadata, field)):
+            yield f"needs {field}: a text"
+    if metadata.model_type not in MODEL_TYPES:
+        kinds = ", ".join(MODEL_TYPES)
+        yield f"has model_type {shown(metadata.model_type)}, not one of {kinds}"
+    if not all(map(is_name, metadata.labels)):
+        yield "needs labels: a list of names"
+    count = len(metadata.labels)
+    if not _MIN_LABELS <= count <= _MAX_LABELS or len({*metadata.labels}) != count:
+        yield f"needs at least two labels, at most {_MAX_LABELS}, all different"
+
+
+def _missing_files(metadata: Metadata) -> Iterator[str]:
+    graphs = metadata.graphs
+    if "fp32" not in graphs or not graphs.keys() <= _PRECISIONS:
+        yield "needs a graph for fp32, and may have ones for fp16 and int8"
+    if not all(name.endswith(".onnx") for name in graphs.values()):
+        yield f"has graphs in {shown(graphs)}, not in .onnx files"
+    for name in (*_REQUIRED_FILES, *graphs.values()):
+        if name not in metadata.files:
+            yield f"does not list {name}"

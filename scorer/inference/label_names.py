@@ -1,0 +1,87 @@
+"""What labels are called in answers: the model's names, a language's, or names of one's own.
+
+The one vocabulary for `Scorer(labels=...)`, `predict_sentiment`, the engines, `--label-names` and
+`label-names` in `tweetscore.toml`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from scorer.errors import UsageError, shown
+from scorer.hints import counted
+
+#: For models whose labels are negative, neutral and positive, in whichever order.
+LANGUAGES: Mapping[str, Mapping[str, str]] = {
+    "en": {"negative": "Negative", "neutral": "Neutral", "positive": "Positive"},
+    "es": {"negative": "Negativo", "neutral": "Neutro", "positive": "Positivo"},
+}
+
+
+def renamed(labels: Sequence[str], names: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the names that stand for a model's labels, in the same order.
+
+    Args:
+        labels: The model's own names.
+        names: As many others; or a language, alone or as the only name; None: the model's own.
+
+    Raises:
+        UsageError: There are more or fewer names than labels, one of them is no text that a file
+            can hold, or the language has no names for these labels.
+    """
+    if names is None:
+        return tuple(labels)
+    given = [names] if isinstance(names, str) else _listed(names)
+    if len(given) == 1 and given[0] in LANGUAGES:
+        return _in_language(given[0], labels)
+    if len(given) != len(labels):
+        raise _other_number(labels, given)
+    return tuple(given)
+
+
+def _listed(names: Iterable[object]) -> list[str]:
+    if isinstance(names, (bytes, Mapping, set, frozenset)) or not isinstance(names, Iterable):
+        raise UsageError(
+            f"the label names are {shown(names)}",
+            f"give a list of names, or one of {_languages()}",
+        )
+    given = list(names)
+    for number, name in enumerate(given):
+        if not isinstance(name, str) or not name.strip():
+            raise UsageError(
+                f"label name {number + 1} is {shown(name)}", "give each label a name of letters"
+            )
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"label name {number + 1}, {name!a}, is not valid Unicode", "choose another"
+            ) from error
+    return [str(name) for name in given]
+
+
+def _in_language(language: str, labels: Sequence[str]) -> tuple[str, ...]:
+    words = LANGUAGES[language]
+    if set(labels) != set(words):
+        raise UsageError(
+            f"label names in {language!r} are for {', '.join(words)}, "
+            f"and this model's labels are {', '.join(labels)}",
+            f"give {len(labels)} names, one each for {', '.join(labels)}",
+        )
+    return tuple(words[label] for label in labels)
+
+
+def _other_number(labels: Sequence[str], given: Sequence[str]) -> UsageError:
+    wanted = f"one each for {', '.join(labels)}"
+    if len(given) != 1:
+        return UsageError(
+            f"{counted(len(given), 'label name')} for {counted(len(labels), 'label')}",
+            f"give {wanted}",
+        )
+    return UsageError(
+        f"{given[0]!r} is neither a language of label names nor a name for each of "
+        f"{len(labels)} labels",
+        f"take one of {_languages()}, or give {len(labels)} names, {wanted}",
+    )
+
+
+def _languages() -> str:
+    return ", ".join(LANGUAGES)

@@ -1,0 +1,137 @@
+"""Which session a bundle gets on this box; a classifier is opened here, and proven on it.
+
+The libraries that texts go through, polars first of all, take 0.1 s to be imported, and a bundle's
+tokenizer as long to be loaded. Both happen beside the session, whose loading leaves the
+interpreter free: so this module itself imports none of them.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scorer.errors import DeviceUnavailable, GateFailed
+from scorer.inference.bundle import Bundle
+from scorer.inference.gate import is_proven, was_outside
+from scorer.inference.runtime import open_session, prepared
+from scorer.inference.runtime.machine import Machine, inspect
+from scorer.inference.runtime.select import Choice, choices, without
+from scorer.inference.session import Session
+from scorer.options import ModelSpec
+from scorer.os_errors import check_address_space, model_needs
+
+if TYPE_CHECKING:
+    from scorer.inference.classifier import Classifier
+    from scorer.inference.preparation import Preparation, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A bundle with the session that is tried first, which has not proven itself yet."""
+
+    bundle: Bundle
+    choices: tuple[Choice, ...]  # what is to be tried, in this order
+    session: Callable[[Choice], Session]  # loads one of them, or returns what is loaded already
+    prepare: "Preparation"  # the bundle's normaliser and tokenizer
+
+    @property
+    def device(self) -> str:
+        """What is tried first; what is tried later is of the same kind, GPU or CPU."""
+        return self.choices[0].device
+
+    def prove(self, first: "Prepared | None" = None) -> "Classifier":
+        """Return a classifier on the first session that passes the gate.
+
+        Args:
+            first: The window that will be scored first, see `Classifier`.
+
+        Raises:
+            DeviceUnavailable: What was asked for is not there.
+            GateFailed: The answers differ from PyTorch's, and nothing slower is left to try.
+            InvalidBundle: The graph cannot be loaded, or the weights are not those that were
+                verified.
+        """
+        from scorer.inference.classifier import Classifier
+
+        def proven(choice: Choice) -> Classifier:
+            return Classifier(self.bundle, self.session(choice), warnings, self.prepare, first)
+
+        warnings: list[str] = []
+        *preferred, last = self.choices
+        for choice in preferred:
+            try:
+                return proven(choice)
+            except (DeviceUnavailable, GateFailed) as error:
+                warnings.append(
+                    f"{choice.device} in {choice.precision} is not used: {error.problem}"
+                )
+        return proven(last)
+
+
+def load(bundle: Bundle, spec: ModelSpec) -> Candidate:
+    """Load the fastest provider and precision of this box, and what prepares texts for it.
+
+    What was passed over, and why, will be in the classifier's `warnings`.
+
+    Raises:
+        DeviceUnavailable: What was asked for is not there.
+        GateFailed: The tokenizer splits texts otherwise than in training.
+        InvalidBundle: The tokenizer cannot be loaded.
+        OutOfMemory: The process may not have the address space that this takes.
+    """
+    machine = inspect()
+    tried = _choices(bundle, spec, machine)
+    if tried[0].device != "cuda":
+        weights = (bundle.directory / "model.safetensors").stat().st_size
+        needed = model_needs(weights, tried[0].precision, spec.threads or machine.cpus)
+        check_address_space(needed, with_one_graph=model_needs(weights, "fp32", 1))
+    # polars sets this when it is imported: by then it has to be there, see `prepared`.
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "")
+    pool = ThreadPoolExecutor(1, thread_name_prefix="load")
+    # What the session needs is imported first: it would share the interpreter with polars.
+    with prepared(tried[0].device):
+        try:
+            ready = {tried[0]: pool.submit(open_session, bundle, tried[0], machine, spec.threads)}
+            from scorer.inference.preparation import Preparation
+
+            preparation = Preparation(bundle)
+            wait(ready.values())
+        finally:
+            pool.shutdown(wait=False)  # an interrupt must not wait for the graph
+
+    def session(choice: Choice) -> Session:
+        if choice in ready:
+            return ready.pop(choice).result()  # not kept while another graph is loaded
+        return open_session(bundle, choice, machine, spec.threads)
+
+    return Candidate(bundle, tried, session, preparation)
+
+
+def foreseen(bundle: Bundle, spec: ModelSpec) -> dict[str, str]:
+    """Return what `load` tries first here: what decides the last bits of an answer.
+
+    Raises:
+        DeviceUnavailable: What was asked for is not there.
+    """
+    machine = inspect()
+    first = _choices(bundle, spec, machine)[0]
+    kind = machine.architecture(first.device)
+    return {"device": first.device, "precision": first.precision, "instruction_set": kind}
+
+
+def _choices(bundle: Bundle, spec: ModelSpec, machine: Machine) -> tuple[Choice, ...]:
+    """Return what to try; of `auto` nothing that the bundle is known to fail in: it takes time."""
+    proven = is_proven(bundle.metadata, "int8")
+    tried = choices(spec.device, spec.precision, machine, int8_proven=proven)
+    if spec.precision != "auto":
+        return tried
+    return without(tried, [each for each in tried if _was_outside(bundle, each, machine)])
+
+
+def _was_outside(bundle: Bundle, choice: Choice, machine: Machine) -> bool:
+    """Tell so of anything but fp32, which is what is left in the end, whatever a bundle says."""
+    architecture = machine.architecture(choice.device)
+    return choice.precision != "fp32" and was_outside(
+        bundle.metadata, choice.device, choice.precision, architecture
+    )

@@ -1,0 +1,1 @@
+"""CUDA: one GPU, or several behind one session."""

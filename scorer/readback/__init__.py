@@ -1,0 +1,1 @@
+"""Outputs read again: compared with their input, or reused for rows that have not changed."""

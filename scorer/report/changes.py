@@ -1,0 +1,179 @@
+"""An output beside that of an earlier run: which labels changed, and how far all of them moved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from scorer.monitor.drift import LARGE, MODERATE, psi
+from scorer.report.outputs import Opened, shortened
+from scorer.report.pairing import Pairing, Pairs, Unpaired, same_input
+from scorer.report.statistics import Counts, Statistics
+
+MOST_CHANGES = 50  # rows on the page
+_COLUMNS = ("row", "before", "now", "score_before", "score_now")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row whose label is another one."""
+
+    row: int  # from 1
+    before: str | None  # None for blank
+    now: str | None
+    score_before: float
+    score_now: float
+    text: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Paired:
+    """Rows that are in both outputs."""
+
+    by: str | None  # the id column; None where it is the order of the same rows
+    table: Counts  # [label before, label now], blank last
+    changes: Sequence[Change]  # the surest ones now, at most MOST_CHANGES
+    unpaired: Unpaired
+
+    @property
+    def rows(self) -> int:
+        """All pairs."""
+        return int(self.table.sum())
+
+    @property
+    def changed(self) -> int:
+        """Pairs with two labels."""
+        return self.rows - int(np.trace(self.table))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What has moved since the earlier run."""
+
+    earlier: Opened
+    labels: tuple[str, ...]  # of both
+    before: Counts  # rows of each label
+    now: Counts
+    psi_labels: float
+    psi_scores: float
+    chance_labels: float  # what the index is on average where nothing has moved
+    chance_scores: float
+    paired: Paired | None  # None where nothing tells which rows belong together
+
+    @staticmethod
+    def verdict(index: float) -> str:
+        """Say in words what a population stability index means."""
+        if index < MODERATE:
+            return "stable"
+        return "moderate shift" if index < LARGE else "large shift"
+
+
+def compare(
+    earlier: Opened, later: Opened, now: Statistics, *, id_column: str | None, texts: str | None
+) -> Comparison:
+    """Compare an output, whose rows have been counted, with an earlier one.
+
+    Args:
+        earlier: The output of the earlier run.
+        later: The one that the page is about.
+        now: Counts of its rows.
+        id_column: What tells rows apart; not needed where both runs had the same input.
+        texts: The column whose texts are shown with the changes, if any.
+    """
+    renamed = _renamed(earlier, later)
+    labels = tuple(dict.fromkeys([*later.labels, *renamed]))
+    old = Statistics(len(renamed))
+    for rows in earlier.rows():
+        old.add(rows.ids, rows.scores)
+    earlier.check_counts(old.per_label.tolist(), old.blank)
+    places = [labels.index(name) for name in renamed]
+    before = np.zeros(len(labels), np.int64)
+    before[places] = old.per_label
+    counts = np.pad(now.per_label, (0, len(labels) - len(now.per_label)))
+    paired = None
+    if id_column is not None or same_input(earlier, later):
+        pairing = Pairing(earlier, later, id_column)
+        paired = _paired(pairing, labels, places, texts)
+    by_score = old.histogram.sum(axis=0), now.histogram.sum(axis=0)
+    return Comparison(
+        earlier,
+        labels,
+        before,
+        counts,
+        psi(before, counts),
+        psi(*by_score),
+        by_chance(before, counts),
+        by_chance(*by_score),
+        paired,
+    )
+
+
+def by_chance(before: Counts, now: Counts) -> float:
+    """Return the mean stability index of two samples of these sizes from one distribution.
+
+    A degree of freedom for each bin but one, times the sum of the inverse sizes (Yurdakul,
+    Statistical Properties of Population Stability Index, 2018). 0 where a side has no rows.
+    """
+    sizes = before.sum(), now.sum()
+    bins = int(((before + now) > 0).sum())
+    return float((bins - 1) * (1 / sizes[0] + 1 / sizes[1])) if all(sizes) else 0.0
+
+
+def _renamed(earlier: Opened, later: Opened) -> tuple[str, ...]:
+    """Return the earlier labels as the later run writes them, where the classes are the same."""
+    mine, its = ({e["name"]: e["written_as"] for e in o.report["labels"]} for o in (later, earlier))
+    one_to_one = len(set(mine.values())) == len(mine) == len(set(its.values()))
+    if mine.keys() != its.keys() or not one_to_one:
+        return earlier.labels
+    written = {its[name]: mine[name] for name in its}
+    return tuple(written[label] for label in earlier.labels)
+
+
+def _paired(
+    pairing: Pairing, labels: Sequence[str], places: Sequence[int], texts: str | None
+) -> Paired:
+    width = len(labels) + 1
+    place_of = np.array([*places, len(labels)])  # blank is -1, and so the last
+    table = np.zeros(width * width, np.int64)
+    held = pl.DataFrame(schema=dict(zip(_COLUMNS, [pl.Int64] * 3 + [pl.Float32] * 2, strict=True)))
+    for pairs in pairing.pairs():
+        before = place_of[pairs.before]
+        now = np.where(pairs.now < 0, len(labels), pairs.now)
+        table += np.bincount(before * width + now, minlength=width * width)
+        held = _surest(held, pairs, before, now)
+    changes = _with_cells(held, pairing, (*labels, None), texts)
+    by = pairing.id_column
+    return Paired(by, table.reshape(width, width), changes, pairing.unpaired)
+
+
+def _surest(held: pl.DataFrame, pairs: Pairs, before: Counts, now: Counts) -> pl.DataFrame:
+    values = (pairs.rows, before, now, pairs.scores_before, pairs.scores_now)
+    found = pl.DataFrame(dict(zip(_COLUMNS, values, strict=True)))
+    changed = found.filter(pl.col("before") != pl.col("now"))
+    both = pl.concat([held, changed]).sort(["score_now", "row"], descending=[True, False])
+    return both.head(MOST_CHANGES)
+
+
+def _with_cells(
+    held: pl.DataFrame, pairing: Pairing, labels: Sequence[str | None], texts: str | None
+) -> list[Change]:
+    """Read texts and ids of the few rows that are shown."""
+    columns = [name for name in (texts, pairing.id_column) if name is not None]
+    wanted = held["row"].to_numpy()
+    cells: dict[int, Mapping[str | None, Any]] = {}
+    for rows in pairing.later.rows(columns) if columns and len(wanted) else ():
+        here = wanted[(wanted >= rows.piece.offset) & (wanted < rows.piece.offset + len(rows))]
+        picked = pl.DataFrame(
+            [shortened(rows.column(name)[here - rows.piece.offset]).alias(name) for name in columns]
+        )
+        cells |= {row: {**each} for row, each in zip(here.tolist(), picked.to_dicts(), strict=True)}
+    return [
+        Change(
+            row + 1, labels[before], labels[now], score_before, score_now,
+            cells.get(row, {}).get(texts), cells.get(row, {}).get(pairing.id_column),
+        )
+        for row, before, now, score_before, score_now in held.iter_rows()
+    ]  # fmt: skip

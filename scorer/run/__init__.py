@@ -1,0 +1,1 @@
+"""Files to files: all inputs, one model, exactly once."""

@@ -1,0 +1,122 @@
+"""Three keys: is an output up to date, and may stored results or its own answers be used? Pure.
+
+The result key names what decides the answers and how they are written. The resume key adds what
+may move the last bits of a score: an output that was made by two providers, or by two versions of
+a library, is one that no single run would write. The score key is what both say of a text alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from scorer.monitor.drift import is_measured
+from scorer.monitor.versions import tweetscore_version
+from scorer.store.checkpoints import VERSION as CHECKPOINT_VERSION
+
+if TYPE_CHECKING:
+    from scorer.inference.bundle import Bundle
+    from scorer.inference.session import RuntimeInfo
+    from scorer.options import RunOptions
+
+# What an input is known by; its path is not among them: a file may move.
+_INPUT = ("size", "mtime_ns", "ends_sha256", "format")
+_OPTIONS = (
+    *("text_column", "limit", "encoding", "delimiter"),
+    *("scores", "label_names", "label_column", "score_column", "precision"),
+)
+# Options that came later: at their defaults they leave the keys of earlier reports as they are.
+_ADDED = {"quote": "double", "escape": "quote", "columns": None}
+_RUNTIME = ("provider", "device", "precision", "instruction_set")
+
+
+def result_key(
+    source: Mapping[str, Any], bundle: "Bundle", options: "RunOptions"
+) -> dict[str, Any]:
+    """Return what decides the output's rows, as plain JSON.
+
+    Args:
+        source: What `describe_input` found.
+        bundle: The model; its digest covers the normaliser's version too.
+        options: Threads, windows and limits on rejects are left out: they change no row.
+    """
+    return _result_key(source, bundle.digest, options.as_json())
+
+
+def recorded_result_key(report: Mapping[str, Any]) -> str:
+    """Return the result key that a report's own words give, as 64 hexadecimal digits."""
+    return digest(_result_key(report["input"], report["model"]["digest"], report["options"]))
+
+
+def _result_key(
+    source: Mapping[str, Any], bundle: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    added = {name: options.get(name, usual) for name, usual in _ADDED.items()}
+    return {
+        "input": {name: source[name] for name in _INPUT},
+        "bundle": bundle,
+        "options": {name: options[name] for name in _OPTIONS}
+        | {name: value for name, value in added.items() if value != _ADDED[name]},
+    }
+
+
+def is_up_to_date(report: Mapping[str, Any], key: str | None, options: "RunOptions") -> bool:
+    """Tell whether an output is what a run would write, from its report and the run's key."""
+    if options.fail_on_drift is not None and not is_measured(report):
+        return False  # an older version wrote it: what was asked for is not known
+    match report:
+        case {"result_key": str(found), "counters": {"rejected": int(rejected)}}:
+            return found == key and rejected <= options.max_rejects
+    return False
+
+
+def resume_key(
+    result: Mapping[str, Any],
+    runtime: "RuntimeInfo",
+    libraries: Mapping[str, str],
+    window_rows: int,
+    earlier: str | None = None,
+) -> dict[str, Any]:
+    """Return what decides every bit of the stored results, and where they were cut.
+
+    Args:
+        result: The result key.
+        runtime: What runs the model.
+        libraries: The versions of what computes.
+        window_rows: Rows that are stored at a time.
+        earlier: SHA-256 of the output whose answers are taken over.
+    """
+    return {
+        **result,
+        **_computing(asdict(runtime), tweetscore_version(), libraries),
+        "window_rows": window_rows,
+        "parts": CHECKPOINT_VERSION,
+        "earlier": earlier,
+    }
+
+
+def score_key(digest: str, runtime: "RuntimeInfo", libraries: Mapping[str, str]) -> dict[str, Any]:
+    """Return what decides every bit of a text's answer."""
+    return {"bundle": digest, **_computing(asdict(runtime), tweetscore_version(), libraries)}
+
+
+def recorded_score_key(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decided every bit of an output's answers, as its report tells."""
+    computing = _computing(report["runtime"], report["tool"]["version"], report["libraries"])
+    return {"bundle": report["model"]["digest"], **computing}
+
+
+def _computing(
+    runtime: Mapping[str, Any], version: str, libraries: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "runtime": {name: runtime[name] for name in _RUNTIME},
+        "libraries": {"tweetscore": version, **libraries},
+    }
+
+
+def digest(key: Mapping[str, Any]) -> str:
+    """Return a key as 64 hexadecimal digits."""
+    content = json.dumps(key, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,99 @@
+"""The pipeline of a run, files to files.
+
+Discover the inputs; then for each: validate -> lock -> recover -> preflight -> first pass (read,
+prepare, score, keep the results) -> second pass (the input's rows with their scores) -> commit
+-> run report.
+Reading and preparing the next window overlap with scoring this one, so memory is two windows
+however long the input. Nothing under the output's name changes before the one rename that
+publishes it, and a run that is killed anywhere is taken up by the next one.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+
+from scorer.formats.base import Source
+from scorer.inference.handle import ModelHandle
+from scorer.options import Outcome, RunOptions
+from scorer.run.one_file import FileRun
+from scorer.store.commit import inodes
+from scorer.store.inputs import Inputs, find_inputs
+from scorer.store.paths import plan_outputs
+
+
+def discover(options: RunOptions) -> Inputs:
+    """Return the files that a run is asked to score; nothing is opened."""
+    return find_inputs(options.inputs, options.input_spec.format)
+
+
+def run(
+    options: RunOptions,
+    inputs: Inputs | None = None,
+    *,
+    model: ModelHandle | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+    outdated: bool = False,
+) -> Iterator[Outcome]:
+    """Bring each input's output up to date, one after the other, and yield what became of it.
+
+    What fails for one file is in its outcome and does not keep the others from their turn;
+    what concerns all of them is raised. The model is loaded when the first file needs it.
+
+    Args:
+        options: What is wanted.
+        inputs: What `discover` found, where the caller has asked already.
+        model: Its model, where the caller has it; by default the one that the options mean.
+        progress: Is called with the rows of each window.
+        outdated: No output is up to date, even if its input has the size and time that it had.
+    """
+    inputs = inputs or discover(options)
+    plan = plan_outputs(inputs, options.output, options.input_spec.format)
+    several = len(plan) > 1
+    runs = deque(
+        FileRun(path, output, options, several=several, outdated=outdated) for path, output in plan
+    )
+    taken = inodes(inputs.files)
+    model = model or ModelHandle.of(options.model_spec)
+    yield from (Outcome(path, path, {}, error=error) for path, error in inputs.unreadable)
+    try:
+        valid: dict[FileRun, Source] = {}
+        for each in runs:
+            with each.attempt():
+                valid[each] = each.validate(taken)
+        _resolve(model, valid)
+    except BaseException:
+        # What ends the run must not hide what was wrong with single files.
+        yield from (each.outcome() for each in runs if each.error)
+        raise
+    while runs:
+        each = runs.popleft()
+        if each in valid:
+            with each.attempt():
+                each.score(valid.pop(each), model, taken, progress)
+        if model.error:
+            yield from _all_fail([each, *runs], model.error)
+            raise model.error
+        yield each.outcome()
+        if each.interrupt and runs:
+            raise each.interrupt
+
+
+def _resolve(model: ModelHandle, valid: Mapping[FileRun, Source]) -> None:
+    """Verify the bundle, if there is anything for it to do, and check that its labels fit."""
+    try:
+        for each, source in valid.items():
+            each.resolve(source, model.bundle)
+    except BaseException as error:
+        for each in valid:
+            each.fail(error)
+        raise
+
+
+def _all_fail(runs: list[FileRun], error: BaseException) -> Iterator[Outcome]:
+    """Report a model that cannot be used for all that waited for it; tell what failed before."""
+    first, *later = runs
+    first.fail(error)
+    for each in later:
+        if each.error:
+            yield each.outcome()
+        else:
+            each.fail(error)

@@ -1,0 +1,235 @@
+"""What is checked before the model works: where an output may go, how an input is opened.
+
+The kernel's attributes of a file and of its directory (append-only, immutable, a mount point) are
+read first, so that a run does not fail after hours of work.
+"""
+
+import ctypes
+import os
+import stat
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorer import hints
+from scorer.errors import OutputRefused, UsageError
+from scorer.formats.base import OutputColumns, Source
+from scorer.formats.open import open_source
+from scorer.inference.label_names import renamed
+from scorer.monitor.run_report import describe_input
+from scorer.options import OutputSpec, RunOptions
+from scorer.os_errors import reading, writing
+from scorer.run import cache_keys
+from scorer.store.commit import Inodes, inodes, report_on
+from scorer.store.paths import rejects_path, report_path, resolved, state_directory
+from scorer.store.patterns import partition_keys
+
+if TYPE_CHECKING:
+    from scorer.inference.bundle import Bundle
+
+
+_AT_FDCWD, _NOFOLLOW, _BASIC = -100, 0x100, 0x7FF
+_STATX_SIZE, _ATTRIBUTES = 256, slice(8, 16)  # bytes of struct statx, and where its attributes are
+_IMMUTABLE, _APPEND, _MOUNT_ROOT = 0x10, 0x20, 0x2000
+
+
+def check_place(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
+    """Check that a file can be written there; whose it is, is asked under the lock.
+
+    Args:
+        output: The file to be written.
+        inputs: The files to be read, as `inodes` found them.
+
+    Raises:
+        UsageError: it is one of the inputs, by path, symbolic link or hard link.
+        OutputRefused: its directory is missing or closed to us, it is no regular file, or it
+            cannot be replaced.
+    """
+    for identity in inodes([output]):
+        if path := inputs.get(identity):
+            raise UsageError(f"{output} is the input {path} itself", "choose another output")
+    with writing(output):
+        _check_directory(output.parent)
+        if output.exists() and not output.is_file():
+            raise OutputRefused(f"{output} is not a regular file", "choose another output")
+        _check_replaceable(output)
+
+
+def check_output(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
+    """Check an output's place, and the names beside it: after the commit it would be too late.
+
+    Args:
+        output: The file to be written.
+        inputs: As for `check_place`, which says what is raised.
+    """
+    check_place(output, inputs)
+    with writing(output):
+        for path in (report_path(output), rejects_path(output), state_directory(output)):
+            _check_replaceable(path)
+
+
+def _check_directory(directory: Path) -> None:
+    if not directory.is_dir():
+        remedy = f"create it: mkdir -p {hints.path_word(directory)}"
+        raise OutputRefused(f"the directory {directory} does not exist", remedy)
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise OutputRefused(
+            f"the directory {directory} cannot be written to", "check its permissions"
+        )
+    if _attributes(directory) & (_IMMUTABLE | _APPEND):
+        raise OutputRefused(
+            f"nothing in the directory {directory} can be replaced (chattr)",
+            f"sudo chattr -i -a -- {_quoted(directory)}",
+        )
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise OutputRefused where a rename could not give this name to another file."""
+    if not os.path.lexists(path):
+        return
+    attributes = _attributes(path)
+    if attributes & _MOUNT_ROOT:
+        raise OutputRefused(
+            f"{path} is a mount point, which cannot be replaced",
+            "mount the directory that it is in, or choose another output",
+        )
+    if attributes & (_IMMUTABLE | _APPEND):
+        raise OutputRefused(
+            f"{path} cannot be replaced (chattr)", f"sudo chattr -i -a -- {_quoted(path)}"
+        )
+    if _is_of_another(path):
+        raise OutputRefused(
+            f"{path} belongs to another user (uid {path.lstat().st_uid}), "
+            f"and in {path.parent} only its owner may replace it",
+            "choose another output",
+        )
+
+
+def _is_of_another(path: Path) -> bool:
+    """Tell whether a directory such as /tmp keeps a file from being replaced by us."""
+    directory = path.parent.stat()
+    if not directory.st_mode & stat.S_ISVTX:
+        return False
+    if os.geteuid() in {directory.st_uid, path.lstat().st_uid}:
+        return False
+    try:  # which only an owner may, and whoever may act as one
+        os.close(os.open(path.parent, os.O_RDONLY | os.O_NOATIME | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    return False
+
+
+def _attributes(path: Path) -> int:
+    """Return what Linux says of a file beyond `os.stat`; 0 where it says nothing."""
+    statx = _statx()
+    found = ctypes.create_string_buffer(_STATX_SIZE)
+    if statx is None or statx(_AT_FDCWD, os.fsencode(path), _NOFOLLOW, _BASIC, found):
+        return 0
+    return int.from_bytes(found.raw[_ATTRIBUTES], "little")
+
+
+@cache
+def _statx() -> Callable[..., Any] | None:
+    """Return the C library's function, or None; Python 3.11 has none of its own."""
+    return getattr(ctypes.CDLL(None), "statx", None)
+
+
+def _quoted(path: Path) -> str:
+    return hints.word(str(path))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Preflight:
+    """An input that is in order, and what its output is to be."""
+
+    source: Source
+    target: Path  # the output; where that is a link, what it points to
+    output_schema: OutputColumns
+    described: Mapping[str, Any]  # what identifies the input, for the report
+    key: dict[str, Any]  # what decides the output's rows: the result key
+    current: dict[str, Any] | None  # the report of an output that is up to date
+
+
+def preflight(source: Source, output: Path, options: RunOptions, bundle: "Bundle") -> Preflight:
+    """Check a valid input, its output and the model against each other; return what was found.
+
+    Args:
+        source: What `validate` opened.
+        output: As it was named.
+        options: What is wanted.
+        bundle: The model.
+
+    Raises:
+        UsageError: The input's format cannot hold the output's columns.
+        InputMissing: The input is gone.
+    """
+    schema = resolve_schema(source, options, bundle)
+    described = describe(source, options)
+    key = cache_keys.result_key(described, bundle, options)
+    target = resolved(output)
+    report = (report_on(target) if options.incremental else None) or {}
+    current = report if cache_keys.is_up_to_date(report, cache_keys.digest(key), options) else None
+    return Preflight(source, target, schema, described, key, current)
+
+
+def validate(
+    path: Path, output: Path, options: RunOptions, inputs: Inodes, *, dry_run: bool = False
+) -> Source:
+    """Open an input, and check all that can be checked without a model and a lock.
+
+    Args:
+        path: The input.
+        output: As it was named.
+        options: What is wanted.
+        inputs: All inputs of the run, none of which may become an output.
+        dry_run: Make no directory.
+
+    Raises:
+        UsageError: The call does not fit the input, or a column of its name is there already.
+        InputMissing, DataError: The input cannot be read.
+        OutputRefused: No output can be written there.
+    """
+    source = open_input(path, options)  # first: it may not be there
+    target = resolved(output)
+    is_one_of_many = options.output not in (None, output)
+    if is_one_of_many and not dry_run:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    if not (is_one_of_many and dry_run) or target.parent.exists():
+        check_output(target, ChainMap(inodes([path]), inputs))
+    taken = (*source.columns, *partition_keys(path))
+    try:
+        output_columns(options.output_spec).check_against(taken)
+    except UsageError as error:
+        problem = f"{path}: {error.problem}"
+        raise UsageError(problem, error.remedy, error.options) from error
+    return source
+
+
+def open_input(path: Path, options: RunOptions) -> Source:
+    """Open an input as the options have it; raises what `open_source` and `values` raise."""
+    source = open_source(path, options.input_spec)
+    if options.id_column is not None:
+        source.values(options.id_column)  # looks for the column at once
+    return source
+
+
+def resolve_schema(source: Source, options: RunOptions, bundle: "Bundle") -> OutputColumns:
+    """Return the columns to append; raises UsageError where the input's format cannot hold them."""
+    schema = output_columns(options.output_spec, bundle.labels)
+    source.check_output_schema(schema)
+    return schema
+
+
+def output_columns(spec: OutputSpec, labels: tuple[str, ...] = ()) -> OutputColumns:
+    """Return the columns to append; without labels, those that are known before the model is."""
+    return OutputColumns.of(spec, labels, renamed(labels, spec.label_names) if labels else ())
+
+
+def describe(source: Source, options: RunOptions) -> dict[str, Any]:
+    """Return what identifies an input; what came from a stream has that one's name."""
+    with reading(source.path):
+        found = describe_input(source.path, format=source.format, **source.found)
+    return found | {"path": options.names.get(source.path, found["path"])}

@@ -1,0 +1,98 @@
+"""Answers that the output which is about to be replaced already holds: may they be reused?
+
+Only where the model would give the very bits again: the same bundle, provider, precision, kind of
+CPU and versions, on a provider whose answers do not depend on the batch.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorer.errors import DataError, InputMissing
+from scorer.formats.base import Source
+from scorer.monitor.report_check import malformed
+from scorer.monitor.run_report import RunRecord
+from scorer.monitor.versions import library_versions
+from scorer.options import RunOptions
+from scorer.readback.earlier import Earlier, EarlierAnswers
+from scorer.run import cache_keys
+from scorer.store.commit import report_on
+from scorer.store.state import differences
+
+if TYPE_CHECKING:
+    from scorer.inference.classifier import Classifier
+    from scorer.inference.session import RuntimeInfo
+
+
+def find_earlier(
+    output: Path, options: RunOptions, digest: str, classifier: "Classifier"
+) -> Earlier | str | None:
+    """Return the earlier output, or why nothing can be reused; None where nobody asks.
+
+    Args:
+        output: The file that is about to be replaced, if it is there.
+        options: What this run is asked for.
+        digest: Of the bundle.
+        classifier: What would score the rows.
+    """
+    if options.id_column is None:
+        return None
+    report = report_on(output)
+    if report is None:
+        return "there is no earlier output of ours"
+    reason = _unwanted(options, classifier.runtime) or _unusable(
+        report, cache_keys.score_key(digest, classifier.runtime, library_versions()), options
+    )
+    return reason or Earlier(output, report, options.id_column)
+
+
+def _unwanted(options: RunOptions, runtime: "RuntimeInfo") -> str:
+    """Return why no earlier output is asked; nothing where one is."""
+    if not options.incremental:
+        return "--no-incremental asks for all rows to be scored"
+    return "" if runtime.exact else "on a GPU a score may depend on its batch"
+
+
+def _unusable(report: dict[str, Any], key: dict[str, Any], options: RunOptions) -> str:
+    """Return why an earlier output does not tell what this run would; nothing where it does."""
+    if malformed(report):
+        return "the earlier output's report is not as this version writes it"
+    changed = ", ".join(differences(cache_keys.recorded_score_key(report), key))
+    if changed:
+        return f"{changed} changed since the earlier output"
+    if options.output_spec.scores == "all" and report["options"]["scores"] != "all":
+        return "the earlier output has no score for each class"
+    names = [label["written_as"] for label in report["labels"]]
+    return "two classes have one name in the earlier output" if len({*names}) < len(names) else ""
+
+
+@contextmanager
+def answers_of(
+    earlier: Earlier | str | None, source: Source, directory: Path, record: RunRecord
+) -> Iterator[EarlierAnswers | None]:
+    """Yield the earlier answers for an input until the block ends, or None.
+
+    Args:
+        earlier: What `find_earlier` found, or None where it was not asked.
+        source: The input.
+        directory: A name for files that are gone when the block ends.
+        record: Notes why nothing was reused.
+    """
+    if not isinstance(earlier, Earlier):
+        if earlier is not None:
+            record.take_over(earlier)
+        yield None
+        return
+    with record.stage("match"):
+        try:
+            answers = earlier.read(directory)
+        except (DataError, InputMissing) as error:
+            record.take_over(error.problem)
+            yield None
+            return
+    record.take_over(None)
+    with closing(answers):
+        with record.stage("match"):
+            answers.look_up(source)
+        yield answers

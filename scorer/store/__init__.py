@@ -1,0 +1,1 @@
+"""What is durable: locks, checkpoints, state, the commit, paths, rejects."""

@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import pytest
+
+from scorer.errors import UsageError
+from scorer.store.inputs import find_inputs
+from scorer.store.paths import default_output, plan_outputs, rejects_path, resolved, state_directory
+
+
+def test_an_output_behind_a_link_is_the_file_itself(tmp_path: Path) -> None:
+    """Two links to one file are one output, also before it exists; other names stay as typed."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "a.csv").symlink_to("far/real.csv")
+    (tmp_path / "b.csv").symlink_to("a.csv")
+    assert resolved(tmp_path / "b.csv") == resolved(tmp_path / "a.csv") == tmp_path / "far/real.csv"
+    assert resolved(Path("some/../out.csv")) == Path("some/../out.csv")
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("x.csv", "x.scored.csv"),
+        ("x.csv.gz", "x.scored.csv.gz"),
+        ("a.b.TSV.zst", "a.b.scored.TSV.zst"),
+        ("x.parquet", "x.scored.parquet"),
+        (".csv.csv", ".csv.scored.csv"),
+    ],
+)
+def test_default_output_lies_beside_the_input(name: str, output: str) -> None:
+    """NAME.scored.EXT, where EXT may have two parts."""
+    assert default_output(Path("dir") / name) == Path("dir") / output
+
+
+@pytest.mark.parametrize("name", ["x", "x.txt", "x.gz", "x.parquet.gz", "csv", "x.csv.bz2"])
+def test_unknown_extensions_name_those_that_are_known(name: str) -> None:
+    """The message is the documentation."""
+    with pytest.raises(UsageError, match=r"supported are \.csv, .* and \.feather"):
+        default_output(Path(name))
+
+
+def test_what_belongs_to_an_output_lies_beside_it() -> None:
+    """Rejects under its name, state hidden."""
+    assert rejects_path(Path("d/o.csv")) == Path("d/o.csv.rejects.ndjson")
+    assert state_directory(Path("d/o.csv")) == Path("d/.o.csv.tweetscore")
+
+
+def plan(*arguments: Path, output: Path | None = None) -> list[tuple[Path, Path]]:
+    return plan_outputs(find_inputs(arguments), output)
+
+
+def test_one_input_has_the_output_that_is_named(tmp_path: Path) -> None:
+    """A file's name, or a directory for a file of the default name."""
+    source = tmp_path / "x.csv"
+    touch(source)
+    assert plan(source) == [(source, tmp_path / "x.scored.csv")]
+    assert plan(source, output=tmp_path / "y.csv") == [(source, tmp_path / "y.csv")]
+    (tmp_path / "out").mkdir()
+    expected = [(source, tmp_path / "out" / "x.scored.csv")]
+    assert plan(source, output=tmp_path / "out") == expected
+
+
+def test_paths_are_mirrored_below_the_common_parent(tmp_path: Path) -> None:
+    """Equal names in different directories stay apart."""
+    one, two, out = tmp_path / "in/a/x.csv", tmp_path / "in/b/x.csv", tmp_path / "out"
+    touch(one, two)
+    mirrored = [(one, out / "a/x.scored.csv"), (two, out / "b/x.scored.csv")]
+    assert plan(one, two, output=out) == mirrored
+    assert plan(tmp_path / "in", output=out) == mirrored
+    assert plan(tmp_path / "in" / "*" / "x.csv", output=out) == mirrored
+    assert plan(tmp_path / "in/a", tmp_path / "in/b", output=out) == mirrored
+
+
+def test_a_directory_of_one_file_has_a_directory_as_output(tmp_path: Path) -> None:
+    """What a directory holds tonight does not decide what -o means."""
+    touch(tmp_path / "in/x.csv")
+    expected = [(tmp_path / "in/x.csv", tmp_path / "y.csv/x.scored.csv")]
+    assert plan(tmp_path / "in", output=tmp_path / "y.csv") == expected
+    touch(tmp_path / "y.csv")
+    with pytest.raises(UsageError, match="is a file; several inputs need a directory"):
+        plan(tmp_path / "in", output=tmp_path / "y.csv")
+
+
+@pytest.mark.parametrize("named", ["lake", "lake/year=2026", "lake/year=2026/month=*"])
+def test_partitions_are_mirrored_from_the_table_on(tmp_path: Path, named: str) -> None:
+    """Whichever part of a table is named, its columns are in the output's path too."""
+    path = tmp_path / "lake/year=2026/month=11/x.parquet"
+    touch(path)
+    scored = tmp_path / "out/year=2026/month=11/x.scored.parquet"
+    assert plan(tmp_path / named, output=tmp_path / "out") == [(path, scored)]
+
+
+def test_collisions_are_found_before_any_work(tmp_path: Path) -> None:
+    """Two inputs with one output, one input twice, an output that is an input, another format."""
+    x, real = tmp_path / "x.csv", tmp_path / "real.csv"
+    touch(x, real)
+    with pytest.raises(UsageError, match=r"x\.csv is meant by two INPUTs"):
+        plan(x, tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.scored.csv").symlink_to(real)
+        touch(tmp_path / f"{name}.csv")
+    with pytest.raises(UsageError, match="would both be written"):
+        plan(tmp_path / "a.csv", tmp_path / "b.csv")
+    with pytest.raises(UsageError, match="is an input too"):
+        plan(x, output=x)
+    with pytest.raises(UsageError, match=r"give it the extension \.csv"):
+        plan(x, output=tmp_path / "y.csv.gz")
