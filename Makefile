@@ -58,7 +58,7 @@ run: $(CORE)
 	@echo "All columns are in $(SCORED)."
 
 # Every branch of what "exactly once" and "byte for byte" rest on; pyproject.toml names the files.
-COVERED := tests/formats tests/store tests/readback tests/run tests/verify tests/hostile/test_encodings.py
+COVERED := tests/formats tests/store tests/readback tests/run tests/verify tests/hostile/test_encodings.py tests/cli/test_memory.py
 
 coverage: $(DEV)
 	$(BIN)/pytest --cov $(SHARED) -m "not ci and not gpu" $(COVERED)

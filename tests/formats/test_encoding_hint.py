@@ -78,7 +78,7 @@ def test_a_byte_order_mark_shows_a_wide_encoding(codec: str) -> None:
 
 def test_the_first_lines_are_enough_to_tell_an_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are: neither the whole file is looked at, nor all that was found."""
-    monkeypatch.setattr(likely_encoding, "_LOOKED_AT", 6)
+    monkeypatch.setattr(likely, "_HINT_FROM", 6)
     bad = b"1,d\xeda\n"
     assert seen_in([b"1,\n", b"2,\n", bad]) is None
     assert seen_in([b"1,\n", bad, b"never met"]) == Seen("cp1252", mixed=False)

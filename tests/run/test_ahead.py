@@ -95,6 +95,14 @@ def test_results_and_errors_come_through() -> None:
         interruptible(lambda: 1 // 0, lambda: None)
 
 
+def test_a_long_call_is_waited_for_however_often_signals_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its result comes back after many checks, none of which ends it."""
+    monkeypatch.setattr("scorer.prefetch._SIGNAL_CHECK_S", 1e-4)
+    assert interruptible(lambda: not threading.Event().wait(0.05))
+
+
 def test_what_nobody_can_cancel_is_left_alone() -> None:
     """A login to a server that does not answer."""
     never = threading.Event()
