@@ -25,8 +25,8 @@ CSV = b"id,text\n1,good\n2,bad\n"
 # argv: where to die. Nothing after that point happens.
 PROGRAM = """
 import os, sys
-from scorer import pipeline
-from scorer.remote import deliver, desk
+from scorer.run import pipeline
+from scorer.remote import work_dir
 from scorer.remote.remote_run import Remote
 from scorer.remote.urls import parse_url
 from scorer.options import RunOptions
@@ -35,9 +35,9 @@ from tests.stubs import StubClassifier
 
 place, name = {
     "fetched": (pipeline, "run"),
-    "before the upload": (deliver.Delivery, "send"),
-    "before the report": (deliver.Delivery, "send_rejects"),
-    "before tidying up": (desk.WorkDir, "clear"),
+    "before the upload": (work_dir.Delivery, "send"),
+    "before the report": (work_dir.Delivery, "send_rejects"),
+    "before tidying up": (work_dir.WorkDir, "clear"),
 }[sys.argv[1]]
 setattr(place, name, lambda *_, **__: os.kill(os.getpid(), 9))
 inputs = (parse_url("s3://lake/in/a.csv"),)
@@ -190,7 +190,7 @@ def test_an_upload_that_does_not_end_leaves_nothing(
         if end == "disk":
             raise OSError(5, "Input/output error")
         os.kill(os.getpid(), signal.SIGINT)
-        arguments[2].wait()  # until the main thread has heard it
+        arguments[2].wait()  # until the main thread has cancelled it
         yield from blocks
 
     monkeypatch.setattr(objects, "_blocks", broken)
@@ -202,7 +202,7 @@ def test_an_upload_that_does_not_end_leaves_nothing(
     assert bucket.pending() == []
 
 
-def test_a_signal_is_heard_while_a_server_does_not_answer(
+def test_a_signal_ends_the_wait_for_a_server_that_does_not_answer(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for the library's call to end."""
