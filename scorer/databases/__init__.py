@@ -1,4 +1,4 @@
-"""The door to databases: an address becomes a database, spoken to through its own library."""
+"""Opens the database of an address through the library of its engine."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path

@@ -100,7 +100,7 @@ def check_rows(
     output_schema: OutputColumns,
     options: TableOptions,
 ) -> None:
-    """Check that rows can be scored, and be told apart where an id is named.
+    """Check that rows can be scored, and have unique ids where an id column is named.
 
     Raises:
         UsageError: they have a column of a name that would be added.
@@ -132,7 +132,7 @@ def has_runs(session: Session, target: Target) -> bool:
     return bool(there)
 
 
-def number(session: Session, statement: str) -> int:
+def scalar(session: Session, statement: str) -> int:
     """Return the one number that a statement asks for."""
     ((value,),) = session.rows(statement)
     return int(value)
@@ -163,12 +163,12 @@ def _check_ids(session: Session, work: Work, names: Sequence[str], name: str, pl
             f"{place} has no column {name!r}, only: {', '.join(names)}",
             "name another with --id-column",
         )
-    if count := number(session, work.count_null(name)):
+    if count := scalar(session, work.count_null(name)):
         raise DataError(
             f"the id column {name!r} of {place} is null in {counted(count, 'row')}",
             "leave them out, or name another with --id-column",
         )
-    for value, count in session.rows(work.first_double(name)):
+    for value, count in session.rows(work.first_duplicate(name)):
         raise DataError(
             f"the id column {name!r} of {place} has {value} in {count:,} rows",
             "let each id come once, or name another with --id-column",

@@ -33,7 +33,7 @@ class Kind(Enum):
     READ_ONLY = auto()  # nobody may write here
     BLOCKED = auto()  # another object stands in the way
     LOCKED = auto()
-    TIMEOUT = auto()  # a limit on time that the server was told
+    TIMEOUT = auto()  # a time limit of the server
     FULL = auto()  # disk or quota
     MEMORY = auto()
     LOST = auto()  # the connection
@@ -135,14 +135,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Where the engines differ in what they are told."""
+    """Where the statements of the engines differ."""
 
     work: str  # the schema of tables that only this run sees
     number: str  # type of a row's number
     text: str  # type of a label
     score: str  # type of a score
     text_kinds: re.Pattern[str]  # types of columns that hold texts
-    no_text: str | None  # condition for a value that is none, where types do not tell
+    no_text: str | None  # condition for a value that is no text, where columns have no types
     as_text: str
     as_bytes: str  # of a text: what no collation calls equal
     begin: str  # a transaction that writes

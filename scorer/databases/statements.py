@@ -1,4 +1,4 @@
-"""What the engines are told. Pure: names are quoted here, values travel beside the statement.
+"""The SQL statements. Pure: names are quoted here, values travel beside the statement.
 
 The work area holds two tables: the query's rows, numbered, as they were when the run began, and
 an answer for each. Rows never leave their engine, so no type of theirs can change on the way.
@@ -81,7 +81,7 @@ class Work:
         """Count the rows without a value."""
         return f"SELECT count(*) FROM {self.rows} AS s WHERE s.{quoted(column)} IS NULL"
 
-    def first_double(self, column: str) -> str:
+    def first_duplicate(self, column: str) -> str:
         """Find the first value that several rows have, and how many."""
         value = f"s.{quoted(column)}"
         return (
@@ -89,7 +89,7 @@ class Work:
             f"GROUP BY {value} HAVING count(*) > 1 ORDER BY min({ROW}) LIMIT 1"
         )
 
-    def unanswered_texts(self, column: str) -> str:
+    def pending_texts(self, column: str) -> str:
         """Return number and text of the rows that have no answer yet."""
         return (
             f"SELECT s.{ROW}, {self.dialect.as_text.format(f's.{quoted(column)}')} AS text "
@@ -135,9 +135,9 @@ class Target:
             f"FROM {self.work.rows} AS s JOIN {self.work.answers} AS a ON a.{ROW} = s.{ROW})"
         )
 
-    def delete_all(self, *, rehearsal: bool) -> str:
-        """Remove all rows; of a rehearsal none."""
-        return f"DELETE FROM {self.table}" + (" WHERE FALSE" if rehearsal else "")
+    def delete_all(self, *, dry_run: bool) -> str:
+        """Remove all rows; none in a dry run."""
+        return f"DELETE FROM {self.table}" + (" WHERE FALSE" if dry_run else "")
 
     def drop(self) -> str:
         """Remove the table."""
@@ -147,11 +147,11 @@ class Target:
         """Count the table's rows."""
         return f"SELECT count(*) FROM {self.table}"
 
-    def count_doubles(self, id_column: str) -> str:
+    def count_duplicates(self, id_column: str) -> str:
         """Count the rows that share their id with another, or have none."""
         return f"SELECT count(*) - count(DISTINCT {quoted(id_column)}) FROM {self.table}"
 
-    def take_over_answers(self, id_column: str, text_column: str) -> str:
+    def reuse_answers(self, id_column: str, text_column: str) -> str:
         """Answer the rows that the table has with the very same text."""
         old, new = (
             self.work.dialect.as_bytes.format(f"{side}.{quoted(text_column)}") for side in "ts"

@@ -1,6 +1,6 @@
-"""A query's rows on their way into a table: the hallway of `tweetscore table`.
+"""Scores the rows of a query into a table: the pipeline of `tweetscore table`.
 
-    find the tables -> keep the rows -> check -> rehearse -> reuse answers -> texts out
+    find the tables -> keep the rows -> check -> dry run -> reuse answers -> texts out
     -> run over a file -> answers in -> one transaction
 
 The rows stay in their engine, in a work area beside the database; only numbered texts come out,
@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from scorer.databases import open_database
-from scorer.databases.checks import TableOptions, check_rows, find_target, has_runs, number
+from scorer.databases.checks import TableOptions, check_rows, find_target, has_runs, scalar
 from scorer.databases.engine import Column, Database, Found, Session, transaction
 from scorer.databases.statements import ROW, Target, Work, difference
 from scorer.errors import OutputRefused, StorageError, TweetscoreError
@@ -98,12 +98,12 @@ class _TableRun:
         with self._database.session() as session:
             self._found = find_target(session, self._work, self._options)
             rows = self._keep_rows(session)
-            with suppress(_Rehearsed):
-                self._load(session, rows, 0, rehearsal=True)
-            if self._may_take_over(session):
-                session.execute(self._target.take_over_answers(*self._id_and_text()))
+            with suppress(_DryRunDone):
+                self._load(session, rows, 0, dry_run=True)
+            if self._may_reuse_answers(session):
+                session.execute(self._target.reuse_answers(*self._id_and_text()))
             scored = session.read(
-                self._work.unanswered_texts(self._options.text_column),
+                self._work.pending_texts(self._options.text_column),
                 lambda texts: keep_texts(texts, self._texts),
             )
         # The database is free while the model works.
@@ -138,9 +138,9 @@ class _TableRun:
                 for name, column in zip(self._output_schema.names, added, strict=True)
             ),
         )
-        return number(session, work.count_rows())
+        return scalar(session, work.count_rows())
 
-    def _may_take_over(self, session: Session) -> bool:
+    def _may_reuse_answers(self, session: Session) -> bool:
         """Tell whether each row of the table was scored as this run would score it."""
         options, target = self._options, self._target
         if options.id_column is None or options.overwrite or not options.incremental:
@@ -149,12 +149,12 @@ class _TableRun:
         if identity is None or not has_runs(session, target):
             return False
         keys = session.rows(target.keys_of_runs(), identity, self._found.earlier_name or identity)
-        return keys == [(self._key,)] and not number(
-            session, target.count_doubles(options.id_column)
+        return keys == [(self._key,)] and not scalar(
+            session, target.count_duplicates(options.id_column)
         )
 
     def _score(self, progress: Callable[[int], object]) -> Outcome:
-        """Run over the texts as over any file; columns have names that cannot collide."""
+        """Score the file of texts; its columns have names that cannot collide."""
         options = self._options
         wanted = RunOptions(
             (self._texts,),
@@ -170,22 +170,22 @@ class _TableRun:
             raise outcome.error
         return outcome
 
-    def _load(self, session: Session, rows: int, scored: int, *, rehearsal: bool = False) -> None:
-        """Bring the table up to date; of a rehearsal, which has no answers yet, nothing stays.
+    def _load(self, session: Session, rows: int, scored: int, *, dry_run: bool = False) -> None:
+        """Bring the table up to date; a dry run, which has no answers yet, is rolled back.
 
-        A rehearsal finds out before the model works what would fail after it: a table of other
+        A dry run finds out before the model works what would fail after it: a table of other
         columns, a schema that is not there, a privilege, a lock.
         """
         target = self._target
         with transaction(session, self._database.dialect):
-            self._replace_rows(session, rehearsal=rehearsal)
+            self._replace_rows(session, dry_run=dry_run)
             self._note_run(session, rows, scored)
-            if rehearsal:
-                raise _Rehearsed
-            if number(session, self._work.count_answered()) != rows:
+            if dry_run:
+                raise _DryRunDone
+            if scalar(session, self._work.count_answered()) != rows:
                 raise StorageError(f"not every row for {target.asked} has an answer", "run again")
 
-    def _replace_rows(self, session: Session, *, rehearsal: bool) -> None:
+    def _replace_rows(self, session: Session, *, dry_run: bool) -> None:
         options, target, dialect = self._options, self._target, self._database.dialect
         there = session.columns(target.table)
         if not there:
@@ -209,7 +209,7 @@ class _TableRun:
         if dialect.lock:
             session.execute(dialect.lock.format(target.table))
         if options.overwrite:  # indexes and privileges stay
-            session.execute(target.delete_all(rehearsal=rehearsal))
+            session.execute(target.delete_all(dry_run=dry_run))
         elif options.id_column is not None:
             session.execute(target.delete_same(options.id_column))
         session.execute(target.insert())
@@ -220,7 +220,7 @@ class _TableRun:
         now = session.find(target.table)
         if not has_runs(session, target):
             session.execute(target.make_runs())
-        if number(session, target.count()) == rows:  # none is left of earlier runs
+        if scalar(session, target.count()) == rows:  # none is left of earlier runs
             for name in {self._found.identity, now.identity, now.earlier_name} - {None}:
                 session.execute(target.forget_runs(), name)
         bundle = self._model.bundle
@@ -260,8 +260,8 @@ class _TableRun:
         return self._options.id_column or "", self._options.text_column
 
 
-class _Rehearsed(Exception):
-    """The transaction would have done."""
+class _DryRunDone(Exception):
+    """Ends the transaction of a dry run, which would have been committed."""
 
 
 def _result_key(options: TableOptions, model: ModelHandle) -> str:

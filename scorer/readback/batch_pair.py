@@ -29,7 +29,7 @@ class BatchPair:
         self._source = source
         self._output_schema = output_schema
         self.scored = scored
-        self._told: set[str] = set()  # columns known to differ
+        self._reported: set[str] = set()  # columns known to differ
         self._width = len(self.scored.columns) - len(output_schema.names)
         self._check_appended()
 
@@ -107,9 +107,9 @@ class BatchPair:
         """
         for number, name in enumerate(theirs.schema.names[: self._width]):
             a, b = ours.column(number), theirs.column(number)
-            if name in self._told or a.type != b.type or same(a, b):
+            if name in self._reported or a.type != b.type or same(a, b):
                 continue
-            self._told.add(name)
+            self._reported.add(name)
             row = offset + first_difference(a, b) + 1
             yield Finding(name, f"row {row:,}: column {name!r} is not what the input holds")
 

@@ -70,7 +70,7 @@ class Earlier:
         """
         join = Join(directory, self._report["counters"]["rows"], self._scores)
         try:
-            join.know(self._known())
+            join.add_known(self._known())
         except BaseException:
             join.remove()
             raise
@@ -123,7 +123,7 @@ class EarlierAnswers:
     def look_up(self, source: Source) -> None:
         """Find the rows of an input, by reading it once."""
         self._path = source.path
-        self._found = self._join.ask(self._asked(source))
+        self._found = self._join.look_up(self._asked(source))
 
     def close(self) -> None:
         """Remove the files."""

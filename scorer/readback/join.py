@@ -26,7 +26,7 @@ ASKED: RowType = np.dtype([("key", "u8"), ("check", "u8"), ("row", "i8")])
 _PARTITION = 1 << 18  # known rows in a partition, as long as there are not too many partitions
 _MOST_BITS = 8  # 256 partitions, each an open file: of 100 million rows they hold 400,000 each
 _LOOKED_UP = 1 << 16  # asked rows at once
-_HELD = 1 << 10  # found rows of each partition that are held until somebody wants them
+_FOUND_AT_ONCE = 1 << 10  # found rows of each partition in memory
 
 
 def known_type(scores: int) -> RowType:
@@ -53,11 +53,11 @@ class Partitions:
         """Return the files of one kind of rows: equal keys have the same place in each list."""
         return [self._directory / f"{kind}-{number:03d}" for number in range(1 << self._bits)]
 
-    def split(self, kind: str, pieces: Iterable[Rows]) -> None:
+    def split(self, kind: str, batches: Iterable[Rows]) -> None:
         """Write each row to the file of its partition."""
         with ExitStack() as stack:
             files = [stack.enter_context(_created(path)) for path in self.paths(kind)]
-            for rows in pieces:
+            for rows in batches:
                 numbers = rows["key"] >> np.uint64(64 - self._bits)
                 order = np.argsort(numbers, kind="stable")
                 firsts = np.searchsorted(numbers[order], np.arange(1, len(files), dtype=np.uint64))
@@ -83,29 +83,29 @@ class Join:
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()
 
-    def know(self, pieces: Iterable[Rows]) -> None:
+    def add_known(self, batches: Iterable[Rows]) -> None:
         """Take the known rows."""
-        self._partitions.split("known", pieces)
+        self._partitions.split("known", batches)
 
-    def ask(self, pieces: Iterable[Rows]) -> "Found":
+    def look_up(self, batches: Iterable[Rows]) -> "Found":
         """Take the asked rows, and return those that are known."""
-        self._partitions.split("asked", pieces)
+        self._partitions.split("asked", batches)
         known, asked, found = map(self._partitions.paths, ("known", "asked", "found"))
         for paths in zip(known, asked, found, strict=True):
-            self._look_up(*paths)
+            self._join(*paths)
         return Found(found, self._found)
 
     def remove(self) -> None:
         """Remove the directory; what cannot be removed now goes with what is around it."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _look_up(self, known: Path, asked: Path, found: Path) -> None:
+    def _join(self, known: Path, asked: Path, found: Path) -> None:
         """Write those rows of a partition that are known and asked for."""
-        rows = np.concatenate([np.empty(0, self._known), *_pieces(known, self._known)])
+        rows = np.concatenate([np.empty(0, self._known), *_read(known, self._known)])
         rows = rows[np.argsort(rows["key"], kind="stable")]
         keys = np.ascontiguousarray(rows["key"])
         with _created(found) as file:
-            for wanted in _pieces(asked, ASKED) if len(keys) else ():
+            for wanted in _read(asked, ASKED) if len(keys) else ():
                 at = np.minimum(np.searchsorted(keys, wanted["key"]), len(keys) - 1)
                 same = (keys[at] == wanted["key"]) & (rows["check"][at] == wanted["check"])
                 answers = np.empty(int(same.sum()), self._found)
@@ -122,7 +122,7 @@ class Found:
 
     def __init__(self, paths: list[Path], kind: RowType) -> None:
         self._nothing = np.empty(0, kind)
-        self._files = [_pieces(path, kind, _HELD) for path in paths]
+        self._files = [_read(path, kind, _FOUND_AT_ONCE) for path in paths]
         self._held = [self._nothing for _ in paths]
 
     def before(self, row: int) -> Rows:
@@ -148,7 +148,7 @@ def _created(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _pieces(path: Path, kind: RowType, rows: int = _LOOKED_UP) -> Iterator[Rows]:
+def _read(path: Path, kind: RowType, rows: int = _LOOKED_UP) -> Iterator[Rows]:
     with reading(path), path.open("rb") as file:
         while content := file.read(rows * kind.itemsize):
             yield np.frombuffer(content, kind)

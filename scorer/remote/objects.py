@@ -34,14 +34,14 @@ _PARTS = 9_000  # S3 admits 10,000
 _SENDERS = 4  # parts on their way at once
 _ONE_REQUEST = 32 << 20  # bytes; obstore has no conditions for what is sent in parts
 _RETRIES = 6
-_PATIENCE = 60  # seconds without a byte
-_MARK = "tweetscore-sha256"
+_READ_TIMEOUT_S = 60
+_SHA256 = "tweetscore-sha256"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _MACHINE = re.compile(r"token request: .* http://(169\.254\.169\.254|metadata\.google)")
 _REFUSED = re.compile(r'invalid path: [^"]*Path ("[^"]*")')
 _STATUS = re.compile(r"(?<=status code: )(\d{3}) [A-Za-z ]+\w")
 _DENIED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
-# What obstore's words tell where there was no status: the reason, and what `fault` is told of it.
+# What obstore's message means without a status: the reason, and the arguments of `fault`.
 _SIGNS: dict[str, tuple[str, dict[str, Any]]] = {
     "redirect without LOCATION": ("the bucket is in another region", {"status": 301}),
     "InvalidCertificate": ("the server's certificate is not trusted", {"code": CERTIFICATE}),
@@ -64,7 +64,7 @@ class ObjectStore:
             "retry_config": {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=90)},
             "client_options": {
                 "connect_timeout": timedelta(seconds=10),
-                "read_timeout": timedelta(seconds=_PATIENCE),
+                "read_timeout": timedelta(seconds=_READ_TIMEOUT_S),
                 "timeout": timedelta(minutes=10),
             },
         }
@@ -90,7 +90,7 @@ class ObjectStore:
                 )
         except FileNotFoundError:
             return None
-        return _object(url, found.meta, found.attributes.get(_MARK))
+        return _object(url, found.meta, found.attributes.get(_SHA256))
 
     def list(self, url: Url) -> Iterator[Object]:
         """Yield all objects below a directory."""
@@ -143,7 +143,7 @@ class ObjectStore:
         found = obstore.get(self._store, url.key, options=options)
         return memoryview(found.bytes()), str(found.meta["e_tag"] or "")
 
-    def upload(self, path: Path, url: Url, mark: str, replaces: Object | None) -> None:
+    def upload(self, path: Path, url: Url, sha256: str, replaces: Object | None) -> None:
         """Let a file's content become an object, all of it or nothing.
 
         A small file goes in one request, which the store refuses if meanwhile something else
@@ -152,23 +152,23 @@ class ObjectStore:
         with self._sending(url):
             try:
                 if path.stat().st_size <= _ONE_REQUEST:
-                    how = {"attributes": {_MARK: mark}, "mode": _mode(replaces)}
+                    how = {"attributes": {_SHA256: sha256}, "mode": _mode(replaces)}
                     interruptible(partial(self._put, url, path.read_bytes(), **how))
                 else:
-                    self._put_parts(url, path, mark)
+                    self._put_parts(url, path, sha256)
             except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
                 # An answer that was lost is asked for again, and then our own content is there.
                 there = self.head(url)
-                if there is None or there.mark != mark:
+                if there is None or there.sha256 != sha256:
                     raise OutputRefused(
                         f"somebody else wrote {url} while this run did", "run again"
                     ) from error
 
-    def _put_parts(self, url: Url, path: Path, mark: str) -> None:
+    def _put_parts(self, url: Url, path: Path, sha256: str) -> None:
         stop = Event()
         part = max(_PART, path.stat().st_size // _PARTS)
         send = partial(
-            self._put, url, _blocks(path, part, stop), attributes={_MARK: mark},
+            self._put, url, _blocks(path, part, stop), attributes={_SHA256: sha256},
             use_multipart=True, chunk_size=part, max_concurrency=_SENDERS,
         )  # fmt: skip
         interruptible(send, cancel=stop.set)
@@ -234,9 +234,9 @@ def _tail(text: str) -> str:
     return re.sub(r"https?://\S+", "the store", text).strip().rstrip(".")
 
 
-def _object(url: Url, meta: Any, mark: str | None = None) -> Object:
+def _object(url: Url, meta: Any, sha256: str | None = None) -> Object:
     modified = int(meta["last_modified"].timestamp() * 1e6) * 1000
-    return Object(url, meta["size"], meta["e_tag"] or "", modified, meta["version"], mark)
+    return Object(url, meta["size"], meta["e_tag"] or "", modified, meta["version"], sha256)
 
 
 def _mode(replaces: Object | None) -> Any:

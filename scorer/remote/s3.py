@@ -23,9 +23,9 @@ from scorer.prefetch import interruptible
 from scorer.remote.faults import CERTIFICATE, NO_STORE, fault
 from scorer.remote.urls import Object, Url
 
-_PATIENCE = 60  # seconds without a byte
+_READ_TIMEOUT_S = 60
 _ATTEMPTS = 4  # between which the client waits up to 7 seconds in all
-# What AWS's client raises without an answer: the reason, and what `fault` is told of it.
+# What AWS's client raises without an answer: the reason, and the arguments of `fault`.
 _SIGNS: tuple[tuple[type[Exception], str, dict[str, Any]], ...] = (
     (aws.SSLError, "the server's certificate is not trusted", {"code": CERTIFICATE}),
     (aws.ConnectTimeoutError, "no answer in time", {}),
@@ -76,7 +76,7 @@ class Aws:
         virtual = os.environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "").lower() in {"1", "true"}
         return Config(
             connect_timeout=10,
-            read_timeout=_PATIENCE,
+            read_timeout=_READ_TIMEOUT_S,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             s3={"addressing_style": "virtual" if virtual else "path"},
             signature_version=UNSIGNED if _is_public() else None,

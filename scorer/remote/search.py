@@ -23,7 +23,7 @@ Place = Path | Url
 Pair = tuple[Input[Place], Place]
 
 _UNUSABLE = "of unusable name"
-_FEW = 3  # names of that kind that are told
+_FEW = 3  # of them that a warning names
 
 
 @dataclass(frozen=True, slots=True)

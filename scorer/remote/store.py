@@ -37,13 +37,13 @@ class WritableStore(Store, Protocol):
     def read(self, url: Url) -> tuple[bytes, str] | None:
         """Return a small object and its tag."""
 
-    def upload(self, path: Path, url: Url, mark: str, replaces: Object | None) -> None:
+    def upload(self, path: Path, url: Url, sha256: str, replaces: Object | None) -> None:
         """Let a file's content become an object, all of it or nothing.
 
         Args:
             path: The file.
             url: The object.
-            mark: What `Object.mark` will be.
+            sha256: What `Object.sha256` will be.
             replaces: What may be there: another content stays and is an OutputRefused.
         """
 

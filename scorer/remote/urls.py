@@ -82,8 +82,8 @@ class Object:
         size: Bytes; None where the store does not say.
         tag: Changes whenever the content does: an ETag or the like; empty where there is none.
         modified_ns: Time of the last change, since 1970; None where the store does not say.
-        version: What some stores want to be told besides the tag when it is replaced.
-        mark: The SHA-256 that a run of ours wrote beside the content; a listing does not say.
+        version: What some stores need besides the tag to replace it.
+        sha256: The SHA-256 that a run of ours wrote beside the content; a listing does not say.
     """
 
     url: Url
@@ -91,10 +91,10 @@ class Object:
     tag: str
     modified_ns: int | None
     version: str | None = None
-    mark: str | None = None
+    sha256: str | None = None
 
     def is_same(self, other: "Object") -> bool:
-        """Tell whether two looks saw one content; no, where nobody can tell."""
+        """Tell whether both describe one content; False where no tag says so."""
         return bool(self.tag) and (self.tag, self.size) == (other.tag, other.size)
 
 

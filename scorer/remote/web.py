@@ -20,7 +20,7 @@ from scorer.remote.faults import CERTIFICATE, changed_meanwhile, fault, unreacha
 from scorer.remote.urls import WEB, Object, Url
 
 _BLOCK = 1 << 20  # bytes
-_PATIENCE = 60  # seconds without a byte
+_READ_TIMEOUT_S = 60
 _SLOWEST = 600  # seconds for a block: a server that sends a byte a minute must end too
 _GONE = {404, 410}
 _AS_IT_IS = "%/:?#[]@!$&'()*+,;=~"  # of an address; people also write spaces and letters like ñ
@@ -69,7 +69,7 @@ def _answer(url: Url) -> Iterator[HTTPResponse]:
         secret = base64.b64encode(unquote(user).encode()).decode("ascii")
         request.add_unredirected_header("Authorization", f"Basic {secret}")
     with _asking(url):
-        opened = build_opener(_Redirects).open(request, timeout=_PATIENCE)
+        opened = build_opener(_Redirects).open(request, timeout=_READ_TIMEOUT_S)
     with cast("HTTPResponse", opened) as response:
         if response.status != HTTPStatus.OK:  # 204 and its like: what comes is not the file
             why = f"{response.status} {response.reason}"
@@ -91,10 +91,10 @@ def _block(url: Url, response: HTTPResponse) -> bytes:
     block, end = bytearray(), monotonic() + _SLOWEST
     while len(block) < _BLOCK:
         with _asking(url):
-            piece = response.read1(_BLOCK - len(block))
-        if not piece:
+            part = response.read1(_BLOCK - len(block))
+        if not part:
             break
-        block += piece
+        block += part
         if monotonic() > end:
             raise unreachable("reading", url, "the answer comes too slowly")
     return bytes(block)

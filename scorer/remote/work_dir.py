@@ -164,7 +164,7 @@ class Delivery:
     def check_owner(self) -> Object | None:
         """Return what is there; OutputRefused if it is not ours and may not be overwritten."""
         there = self.head()
-        if there is None or self._overwrite or there.mark or describes(self.report()[0], there):
+        if there is None or self._overwrite or there.sha256 or describes(self.report()[0], there):
             return there
         raise OutputRefused(
             f"{self.url} exists and was not written by tweetscore, or was changed since",
@@ -173,14 +173,14 @@ class Delivery:
 
     def send(self, output: Path, report: dict[str, Any]) -> dict[str, Any]:
         """Upload the output, which is the commit, and return the report that tells where it is."""
-        mark = report["output"]["sha256"]
+        sha256 = report["output"]["sha256"]
         there = self.check_owner()
-        if there is None or there.mark != mark or there.size != output.stat().st_size:
-            self._store.upload(output, self.url, mark, there)
+        if there is None or there.sha256 != sha256 or there.size != output.stat().st_size:
+            self._store.upload(output, self.url, sha256, there)
             there = None
             with suppress(TweetscoreError):  # a report without a tag is sent again the next time
                 there = self.head()
-        tag = there.tag if there and there.mark == mark else ""
+        tag = there.tag if there and there.sha256 == sha256 else ""
         return report | {"output": report["output"] | {"path": str(self.url), "etag": tag}}
 
     def send_report(self, output: Path, report: dict[str, Any]) -> str:

@@ -165,9 +165,9 @@ def _with_cells(
     wanted = held["row"].to_numpy()
     cells: dict[int, Mapping[str | None, Any]] = {}
     for rows in pairing.later.rows(columns) if columns and len(wanted) else ():
-        here = wanted[(wanted >= rows.piece.offset) & (wanted < rows.piece.offset + len(rows))]
+        here = wanted[(wanted >= rows.batch.offset) & (wanted < rows.batch.offset + len(rows))]
         picked = pl.DataFrame(
-            [shortened(rows.column(name)[here - rows.piece.offset]).alias(name) for name in columns]
+            [shortened(rows.column(name)[here - rows.batch.offset]).alias(name) for name in columns]
         )
         cells |= {row: {**each} for row, each in zip(here.tolist(), picked.to_dicts(), strict=True)}
     return [

@@ -65,7 +65,7 @@ def _lying_bars(
         )
     )
     words = bars.mark_text(align="left", dx=6).encode(text="words:N", color=alt.value("var(--ink)"))
-    # Room for the words that stand behind the longest bar.
+    # Space for the words that stand behind the longest bar.
     return alt.layer(bars, words).properties(
         width=width - 60 - drawing.extent(data), height=alt.Step(_BAR)
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import altair as alt
 
-WIDE, NARROW = 800, 315  # pixels, as the page has room for
+WIDE, NARROW = 800, 315  # pixels, the widths of the page's columns
 COLOURS = 8  # that the page has for labels
 _LONGEST = 16  # characters of a label in a chart
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"
@@ -37,7 +37,7 @@ def colour(number: int) -> str:
 
 
 def ticks(width: int) -> "alt.Axis":
-    """Return an axis with room between its numbers."""
+    """Return an axis with space between its numbers."""
     import altair as alt
 
     return alt.Axis(tickCount=5 if width == WIDE else 2)
@@ -63,9 +63,9 @@ def names(data: "alt.InlineData") -> "alt.Axis":
     """Return the axis of bars that lie; the browser's font may be wider than the one measured."""
     import altair as alt
 
-    room = extent(data)
+    space = extent(data)
     return alt.Axis(
-        ticks=False, domain=False, grid=False, labelPadding=8, labelLimit=room, minExtent=room
+        ticks=False, domain=False, grid=False, labelPadding=8, labelLimit=space, minExtent=space
     )
 
 

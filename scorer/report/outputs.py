@@ -35,19 +35,19 @@ class Opened:
         return tuple(dict.fromkeys(each["written_as"] for each in self.report["labels"]))
 
     def rows(self, columns: Sequence[str] = ()) -> Iterator["Rows"]:
-        """Yield the rows in pieces, with other columns that are wanted."""
+        """Yield the rows in batches, with other columns that are wanted."""
         output_schema, spec = OutputColumns.recorded(self.report), InputSpec.recorded(self.report)
         numbers = {label: i for i, label in enumerate(self.labels)}
-        for piece in scored_rows(self.path, output_schema, spec, columns):
-            ids = ids_of(piece.labels, numbers)
+        for batch in scored_rows(self.path, output_schema, spec, columns):
+            ids = ids_of(batch.labels, numbers)
             if (ids < -1).any():
-                row = piece.offset + int((ids < -1).argmax()) + 1
+                row = batch.offset + int((ids < -1).argmax()) + 1
                 raise self._contradicted(f"the label in row {row:,} is none of the report's")
-            if not np.array_equal(piece.scores.is_null().to_numpy(), ids < 0):
+            if not np.array_equal(batch.scores.is_null().to_numpy(), ids < 0):
                 raise self._contradicted("labels and scores are not blank together")
-            if not piece.scores.drop_nulls().is_between(0, 1).all():
+            if not batch.scores.drop_nulls().is_between(0, 1).all():
                 raise self._contradicted("a score is not from 0 to 1")
-            yield Rows(piece, ids, piece.scores.fill_null(0.0).to_numpy())
+            yield Rows(batch, ids, batch.scores.fill_null(0.0).to_numpy())
 
     def check_counts(self, per_label: Sequence[int], blank: int) -> None:
         """Raise DataError unless the rows were as many as the report counts."""
@@ -67,7 +67,7 @@ class Opened:
 class Rows:
     """Consecutive rows of an output, their labels as numbers."""
 
-    piece: ScoredRows
+    batch: ScoredRows
     ids: Ids  # [rows]; -1 where blank
     scores: NDArray[np.float32]  # [rows]; 0 where blank
 
@@ -77,11 +77,11 @@ class Rows:
 
     def cut(self, start: int, stop: int) -> "Rows":
         """Return some of the rows."""
-        return Rows(self.piece.rows(start, stop), self.ids[start:stop], self.scores[start:stop])
+        return Rows(self.batch.rows(start, stop), self.ids[start:stop], self.scores[start:stop])
 
     def column(self, name: str) -> pl.Series:
         """Return a column that was asked for."""
-        return self.piece.columns[name]
+        return self.batch.columns[name]
 
 
 def open_output(output: Path) -> Opened:
@@ -152,7 +152,7 @@ class Examples:
         found = pl.DataFrame(
             {
                 "file": np.full(len(rows), file, np.int64),
-                "row": rows.piece.offset + 1 + np.arange(len(rows)),
+                "row": rows.batch.offset + 1 + np.arange(len(rows)),
                 "label": rows.ids,
                 "score": rows.scores,
                 "text": shortened(texts),

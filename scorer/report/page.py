@@ -155,5 +155,5 @@ def _duration(seconds: float) -> str:
 
 
 def _name(path: str | Path) -> str:
-    """Return a file's name alone: where it lay is nobody's business who gets the page."""
+    """Return a file's name alone: the page does not show its directory."""
     return os.fsencode(Path(path).name).decode("utf-8", "replace")

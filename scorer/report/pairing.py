@@ -61,13 +61,13 @@ class Pairing:
         return self._by_order() if self.id_column is None else self._by_id(self.id_column)
 
     def _by_order(self) -> Iterator[Pairs]:
-        feed = Rebatcher(self.earlier.rows(), Rows.cut)
+        batches = Rebatcher(self.earlier.rows(), Rows.cut)
         for rows in self.later.rows():
             at = 0
-            for old in feed.take(len(rows)):
+            for old in batches.take(len(rows)):
                 new = rows.cut(at, at + len(old))
                 at += len(old)
-                numbers = new.piece.offset + np.arange(len(new))
+                numbers = new.batch.offset + np.arange(len(new))
                 yield Pairs(numbers, old.ids, new.ids, old.scores, new.scores)
 
     def _by_id(self, name: str) -> Iterator[Pairs]:
@@ -86,7 +86,7 @@ class Pairing:
             ids = rows.column(name)
             records = np.empty(len(rows), _RECORD)
             records["key"], records["check"] = (ids.hash(seed=seed).to_numpy() for seed in (1, 2))
-            records["row"] = rows.piece.offset + np.arange(len(rows))
+            records["row"] = rows.batch.offset + np.arange(len(rows))
             records["label"], records["score"] = rows.ids, rows.scores
             there = (ids.is_not_null() & (ids != "")).to_numpy()
             missing += len(rows) - int(there.sum())

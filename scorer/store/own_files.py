@@ -193,10 +193,10 @@ def _keep(old: Path, status: os.stat_result, new: int) -> tuple[str, ...]:
     # The last step: whoever is not the owner any more may do none of these.
     if made.st_uid != status.st_uid and not _done(os.fchown, new, status.st_uid, -1):
         lost.insert(0, "owner")
-    return (_told(old, status, lost),) if lost else ()
+    return (_warning(old, status, lost),) if lost else ()
 
 
-def _told(old: Path, status: os.stat_result, lost: list[str]) -> str:
+def _warning(old: Path, status: os.stat_result, lost: list[str]) -> str:
     owner = f"{status.st_uid}:{status.st_gid}"
     remedy = f"sudo chown {owner} -- {hints.word(str(old))}"
     if lost == ["access control list"]:

@@ -101,10 +101,10 @@ def test_a_run_over_parquet_chooses_its_session_before_it_loads_polars(tmp_path:
     source = tmp_path / "tweets.parquet"
     pl.DataFrame({"text": ["so good", None, "plain"]}).write_parquet(source)
     code = (
-        "import sys; from scorer.cli import tweetscore; from scorer.inference import opening\n"
-        "inspect = opening.inspect\n"
-        "def told(): print('polars' in sys.modules); return inspect()\n"
-        "opening.inspect = told\n"
+        "import sys; from scorer.cli import tweetscore; from scorer.inference import loading\n"
+        "inspect = loading.inspect\n"
+        "def recorded(): print('polars' in sys.modules); return inspect()\n"
+        "loading.inspect = recorded\n"
         f"tweetscore(['run', {str(source)!r}, '--quiet'], standalone_mode=False)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -44,7 +44,7 @@ class Engine(Protocol):
 
     @property
     def url(self) -> str:
-        """What tweetscore is told."""
+        """The argument of `tweetscore table`."""
 
     def run(self, *statements: str) -> None:
         """Run statements and commit."""
@@ -79,7 +79,7 @@ class InDuckDB:
 
     @property
     def url(self) -> str:
-        """Return what tweetscore is told."""
+        """Return the argument of `tweetscore table`."""
         return f"duckdb:///{self.path}"
 
     def run(self, *statements: str) -> None:
@@ -111,7 +111,7 @@ class InSQLite:
 
     @property
     def url(self) -> str:
-        """Return what tweetscore is told."""
+        """Return the argument of `tweetscore table`."""
         return f"sqlite:///{self.path}"
 
     def run(self, *statements: str) -> None:
@@ -148,7 +148,7 @@ class InPostgreSQL:
 
     @property
     def url(self) -> str:
-        """Return what tweetscore is told."""
+        """Return the argument of `tweetscore table`."""
         return f"postgresql://{self.server.user}@127.0.0.1:{self.server.port}/{self.database}"
 
     def run(self, *statements: str) -> None:

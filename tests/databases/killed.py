@@ -27,7 +27,7 @@ def die() -> None:
 
 
 class Mortal:
-    """A session that counts what it is told; the first one only looks and rehearses."""
+    """A session that counts its statements; the first session only reads and does the dry run."""
 
     said = 0
     sessions = 0

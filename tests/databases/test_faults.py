@@ -40,7 +40,7 @@ def line_of(score: Score, code: int, **wanted: Any) -> str:
     return line
 
 
-def told(error: Exception, translated: Any) -> tuple[int, int]:
+def exit_codes(error: Exception, translated: Any) -> tuple[int, int]:
     """Return the codes of an error while the source is read, and while the table is written."""
     faults = Faults("place")
     with faults.reading("--query"):
@@ -87,7 +87,7 @@ def test_kinds_of_sqlite(error: type[adbc.Error], words: str, codes: tuple[int, 
     """SQLite's own texts, under the class that its driver gives them."""
     status = AdbcStatusCode.INTERNAL
     made = error(f"IO: Failed to step query: {words}\nquery: SELECT 1", status_code=status)
-    assert told(made, of_sqlite) == codes
+    assert exit_codes(made, of_sqlite) == codes
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_kinds_of_sqlite(error: type[adbc.Error], words: str, codes: tuple[int, 
 )
 def test_kinds_of_duckdb(error: type[duckdb.Error], words: str, codes: tuple[int, int]) -> None:
     """DuckDB's classes, and its words where one class has several kinds."""
-    assert told(error(f"{words}\n\nLINE 1: SELECT"), of_duckdb) == codes
+    assert exit_codes(error(f"{words}\n\nLINE 1: SELECT"), of_duckdb) == codes
 
 
 @pytest.mark.parametrize(

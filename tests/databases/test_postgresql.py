@@ -38,7 +38,7 @@ def score(url: str, stub: StubClassifier, into: str = "scored") -> TableOutcome:
 
 
 def test_a_role_that_may_not_write(engine: Engine, stub: StubClassifier) -> None:
-    """It is told before the model is loaded."""
+    """The error comes before the model is loaded."""
     engine.run(
         "DROP ROLE IF EXISTS reader",
         "CREATE ROLE reader LOGIN PASSWORD 'reader-pass'",

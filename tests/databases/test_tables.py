@@ -85,7 +85,7 @@ def test_only_what_is_new_is_scored(engine: Engine, score: Score, stub: StubClas
 
 
 def test_another_model_scores_all_again(engine: Engine, score: Score, stub: StubClassifier) -> None:
-    """Until no row of the old one is left, the table's answers are not taken over."""
+    """Until no row of the old one is left, the table's answers are not reused."""
     score(id_column="id")
     stub.bundle = replace(stub.bundle, digest="e" * 64)
     newer = "SELECT * FROM tweets WHERE id <= 3"

@@ -165,7 +165,7 @@ def test_a_large_file_is_sent_in_parts(
     store.upload(path, url, "a" * 64, None)
     there = store.head(url)
     assert there is not None
-    assert (there.size, there.mark) == (12 << 20, "a" * 64)
+    assert (there.size, there.sha256) == (12 << 20, "a" * 64)
     store.upload(path, url, "b" * 64, there)
     fetched = tmp_path / "fetched"
     there = store.head(url)

@@ -183,7 +183,7 @@ def test_an_output_that_another_writes_at_the_last_moment_is_theirs(
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server that takes connections and says nothing; patience is short."""
     for name, value in ((objects, 0.1), (s3, 0.1), (web, 0.1)):
-        monkeypatch.setattr(name, "_PATIENCE", value)
+        monkeypatch.setattr(name, "_READ_TIMEOUT_S", value)
     monkeypatch.setattr(objects, "_RETRIES", 0)
     monkeypatch.setattr(s3, "_ATTEMPTS", 1)
     monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -24,13 +24,13 @@ FLAGS = (
 # Of each drawing that is shown: how many marks it has, and which words stick out of its part.
 DRAWINGS = """
 return [...document.querySelectorAll('svg')].filter(svg => svg.checkVisibility()).map(svg => {
-  const room = svg.closest('section').getBoundingClientRect();
+  const section = svg.closest('section').getBoundingClientRect();
   const box = svg.getBoundingClientRect();
   const marks = [...svg.querySelectorAll('.role-mark path, .role-mark line')].filter(
     mark => mark.getBoundingClientRect().width + mark.getBoundingClientRect().height > 0);
   const out = [...svg.querySelectorAll('text')].filter(text => {
     const at = text.getBoundingClientRect();
-    return at.left < room.left || at.right > room.right;
+    return at.left < section.left || at.right > section.right;
   });
   return {width: box.width, height: box.height, marks: marks.length,
           out: out.map(text => text.textContent)};

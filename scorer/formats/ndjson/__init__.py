@@ -95,7 +95,7 @@ class NdjsonSource:
 
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
-        read = told = 0
+        read = reported = 0
 
         def text_batches() -> Iterator[TextBatch]:
             nonlocal read
@@ -104,8 +104,8 @@ class NdjsonSource:
                 yield objects.texts, objects.rejects
 
         for window in cut_windows(text_batches(), rows):
-            yield replace(window, not_finite=read - told)
-            told = read
+            yield replace(window, not_finite=read - reported)
+            reported = read
 
     def values(self, column: str) -> Iterator[pl.Series]:
         """Return the values of a key in batches: strings, and whole numbers as they are spelled."""
