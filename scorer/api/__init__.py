@@ -26,8 +26,8 @@ from scorer.options import LABEL_COLUMN, SCORE_COLUMN, TEXT_COLUMN, window_rows
 from scorer.threads import refuse_a_fork
 
 if TYPE_CHECKING:
-    from scorer.formats.arrow.record_batches import RecordBatch, Table
     from scorer.formats.base import OutputColumns
+    from scorer.formats.record_batches import RecordBatch, Table
     from scorer.inference.bundle import Bundle
     from scorer.options import Device, Precision
 
@@ -206,7 +206,7 @@ class Scorer:
             UsageError: They are no batches, or a name that would be added is taken. What the
                 caller's own iterator raises comes out as it is.
         """
-        from scorer.formats.arrow import record_batches
+        from scorer.formats import record_batches
 
         columns = self._config.columns(all_scores, label_column, score_column)
         require_name("text_column", text_column)

@@ -32,7 +32,7 @@ def kind_of(frame: object) -> Kind:
     if is_frame_of_pandas(frame):
         return pandas_frames
     if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
-        from scorer.formats.arrow import record_batches
+        from scorer.formats import record_batches
 
         if isinstance(frame, (record_batches.RecordBatch, record_batches.Table)):
             return record_batches

@@ -49,7 +49,7 @@ def text_series(values: Any, place: str = "the texts") -> pl.Series:
         if values.dtype != pl.Object:
             raise DataError(f"{place} are {values.dtype}, not text", "choose a column of texts")
     elif _is_arrow(values):
-        from scorer.formats.arrow.record_batches import array_of, texts_of_array
+        from scorer.formats.record_batches import array_of, texts_of_array
 
         return texts_of_array(array_of(values, place), place)
     try:

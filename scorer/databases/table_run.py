@@ -20,8 +20,8 @@ from scorer.databases.checks import TableOptions, check_rows, find_target, has_r
 from scorer.databases.engine import Column, Database, Found, Session, transaction
 from scorer.databases.statements import ROW, Target, Work, difference
 from scorer.errors import OutputRefused, StorageError, TweetscoreError
-from scorer.formats.arrow.record_batches import answers, keep_texts
 from scorer.formats.base import OutputColumns
+from scorer.formats.record_batches import answers, keep_texts
 from scorer.inference.handle import ModelHandle
 from scorer.monitor.versions import library_versions, tweetscore_version
 from scorer.options import LABEL_COLUMN, SCORE_COLUMN, Outcome, RunOptions

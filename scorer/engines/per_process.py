@@ -18,8 +18,8 @@ from scorer.threads import limit_pools
 
 if TYPE_CHECKING:
     from scorer.api import Scorer
-    from scorer.formats.arrow.record_batches import RecordBatch
     from scorer.formats.base import OutputColumns
+    from scorer.formats.record_batches import RecordBatch
 
 
 class Options(TypedDict, total=False):

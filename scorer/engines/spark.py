@@ -14,7 +14,7 @@ from scorer.options import TEXT_COLUMN
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from scorer.formats.arrow.record_batches import RecordBatch
+    from scorer.formats.record_batches import RecordBatch
 
 
 def score(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.errors import DataError
-from scorer.formats.arrow import columnar
+from scorer.formats import columnar
 from scorer.formats.base import OutputColumns
 from scorer.readback.findings import Compared, Finding
 

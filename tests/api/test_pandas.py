@@ -138,7 +138,7 @@ def table() -> pa.Table:
 
 def test_a_table_gives_a_table(tiny: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Columns, their chunks and metadata stay; the new ones come last, in chunks of their own."""
-    from scorer.formats.arrow import record_batches
+    from scorer.formats import record_batches
 
     monkeypatch.setattr(record_batches, "_CHUNK", 2)
     monkeypatch.setattr(options, "CPU_WINDOW", 3)

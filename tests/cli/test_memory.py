@@ -15,7 +15,7 @@ from click.testing import Result
 
 from scorer import os_errors
 from scorer.errors import DataError, DeviceUnavailable, InvalidBundle, OutOfMemory
-from scorer.formats.arrow.columnar import damage
+from scorer.formats.columnar import damage
 from scorer.inference import loading
 from scorer.inference.runtime.gpu import workers
 from scorer.os_errors import is_shortage, model_needs, told

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import DataError
-from scorer.formats.arrow import record_batches
+from scorer.formats import record_batches
 from scorer.formats.base import OutputColumns, Source
 from scorer.formats.open import open_source
 from scorer.options import InputSpec

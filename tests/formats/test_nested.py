@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import DataError
+from scorer.formats import columnar
 from scorer.formats import ndjson as ndjson_source
-from scorer.formats.arrow import columnar
 from scorer.formats.base import OutputColumns, Source
 from scorer.formats.open import open_source
 from scorer.formats.text.columns import Inside, find_keys

@@ -156,7 +156,7 @@ def test_rows_of_many_bytes_end_row_groups_and_windows_early(
     """Memory is a matter of bytes; windows still do not show in the output."""
     monkeypatch.setattr(parquet_source, "GROUP_BYTES", 1000)
     monkeypatch.setattr(parquet_check, "BATCH_BYTES", 400)
-    monkeypatch.setattr("scorer.formats.arrow.columnar.WINDOW_BYTES", 300)
+    monkeypatch.setattr("scorer.formats.columnar.WINDOW_BYTES", 300)
     texts = [f"{i:0100}" for i in range(40)]
     pq.write_table(pa.table({"text": texts}), path := tmp_path / "in.parquet")
     windows = list(open_source(path).windows(30))

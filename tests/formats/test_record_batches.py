@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError, UsageError
-from scorer.formats.arrow import record_batches
+from scorer.formats import record_batches
 from scorer.formats.base import OutputColumns
 from scorer.records import Answers
 

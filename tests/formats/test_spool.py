@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError
-from scorer.formats.arrow.record_batches import answers, keep_texts
+from scorer.formats.record_batches import answers, keep_texts
 
 
 def reader(*batches: dict[str, Any]) -> pa.RecordBatchReader:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer.errors import DataError, StorageError
-from scorer.formats.arrow import columnar
+from scorer.formats import columnar
 from scorer.formats.base import OutputColumns, Rebatcher, ScoredSlice, input_changed, second_pass
 from scorer.formats.guards.parquet_memory import reading_plans
 from scorer.formats.guards.parquet_pages import groups_of

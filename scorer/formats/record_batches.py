@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import RecordBatch, Table
 
 from scorer.errors import DataError, UsageError, shown
-from scorer.formats.arrow import columnar
+from scorer.formats import columnar
 from scorer.formats.base import OutputColumns
 from scorer.hints import counted
 from scorer.os_errors import reading, writing

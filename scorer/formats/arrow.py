@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from scorer.errors import DataError, StorageError
-from scorer.formats.arrow import columnar
+from scorer.formats import columnar
 from scorer.formats.base import OutputColumns, Rebatcher, ScoredSlice, input_changed, second_pass
 from scorer.formats.guards.arrow_messages import batches_of, is_stream
 from scorer.options import InputSpec
