@@ -1,5 +1,5 @@
 #!/bin/sh
-# ping.sh EVENT: tell the health check at $PING_URL that a run starts, or how it ended.
+# ping.sh EVENT: report to the health check at $PING_URL that a run starts, or how it ended.
 #
 # EVENT is start, fail or an exit code, as healthchecks.io has them; what comes on standard input
 # goes along as the message. Needs curl.

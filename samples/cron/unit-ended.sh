@@ -1,5 +1,5 @@
 #!/bin/sh
-# unit-ended.sh: tell the health check how the unit ended that started tweetscore-ping.service.
+# unit-ended.sh: report to the health check how the unit ended that started tweetscore-ping.service.
 #
 # systemd says so in MONITOR_*; what the unit itself said is in the journal.
 set -u

@@ -1,4 +1,4 @@
-"""The wrapper that tells a health check how a cron job ended. Needs curl."""
+"""The wrapper that pings a health check before and after a cron job. Needs curl."""
 
 import os
 import subprocess
@@ -42,4 +42,4 @@ def test_a_job_without_anybody_to_tell_ends_as_it_ended() -> None:
         pass  # now nobody listens there
     done = watched(check.url, "exit 3")
     assert done.returncode == 3
-    assert "the health check did not hear the end" in done.stderr
+    assert "the health check did not get the end" in done.stderr
