@@ -1,4 +1,4 @@
-"""The short hallway of the export: checkpoint in, bundle out.
+"""The steps of an export: checkpoint in, bundle out.
 
 read -> round to fp16 -> canary -> prune -> ONNX -> graphs without weights -> gate -> publish
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """What the user decides about a bundle."""
+    """The settings of an export."""
 
     name: str | None = None  # by default the checkpoint's
     version: str = "1"
@@ -107,7 +107,7 @@ def _save_graphs(
     Args:
         stage: Holds the model.
         model_type: Of its configuration.
-        calibration: Token ids of texts, from which int8 learns how large its features are.
+        calibration: Token ids of texts, on which int8 is calibrated.
 
     Returns:
         What the metadata says of them: their names, and whether the last layer is pruned.
@@ -126,9 +126,9 @@ def _save_graphs(
         "fp32": precision.full_precision_graph(plain, weights),
         "fp16": precision.half_precision_graph(plain, weights),
     }
-    if apart := streams.split(whole, calibration):
-        marked = to_onnx.plain_graph(apart.model)  # which runs it, and so meets its observers
-        quantized = int8.int8_graph(marked, [*apart.observers])
+    if two_streams := streams.split(whole, calibration):
+        observed = to_onnx.plain_graph(two_streams.model)  # runs the model, and so its observers
+        quantized = int8.int8_graph(observed, [*two_streams.observers])
         graphs["int8"] = precision.full_precision_graph(quantized, weights)
     for kind, graph in graphs.items():
         precision.write_graph(graph, stage / GRAPHS[kind])

@@ -1,24 +1,25 @@
-"""Two streams: the pooled token's in full precision, its context's marked for int8.
+"""A model in two streams: the pooled token's in full precision, its context's for int8.
 
-A classifier reads one token, and in int8 nothing hurts an answer more than what is rounded on
-that token's own way through the layers: in BERT its features reach fifty times their usual
-size. So the model is rewritten into two streams that meet only in attention. The pooled token
-(the first of an encoder, the last of GPT-2) queries keys and values of all tokens; the others
-go along as its context, and what they are multiplied with is marked for `export.int8`. In the
-last layer the context gives keys and values and nothing else, as in `export.graph.prune`.
+A classifier pools one token, and the largest errors of int8 come from rounding that token's own
+features: in BERT they reach fifty times their usual size. So the model is rewritten into two
+streams that meet only in attention. The pooled token (the first of an encoder, the last of GPT-2)
+attends to all tokens in fp32. The other tokens are its context; their products with the weights get
+quantisation points. In the last layer the context gives keys and values only, as in
+`export.graph.prune`.
 
-On the way the context's features are scaled and its inner units grouped, as `export.int8.smoothing`
-chooses. A key's bias changes no answer, since all keys of a query have it; a value's is added
+Calibration chooses the smoothing factors of the context's features, and sorts the inner units of
+the feed-forward networks into groups of like size, each with a scale of its own. The bias of the
+keys is left out: it adds the same number to all scores of a query. The bias of the values is added
 once, behind attention, whose weights sum to one.
 
-The rewriting is exact; `split` compares with the model that it was given. There is no padding
-in the batches that are served, so there is no mask either.
+The rewriting is exact; `split` compares its result with the model. Batches that are served have no
+padding, so there is no mask either.
 """
 
 import copy
 import logging
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,15 +31,28 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from export.graph.prune import largest_difference
-from export.int8.layers import Heads, Layer, PostNorm, attend, feed_forward, heads_of
-from export.int8.smoothing import Affine, Equalized, Observers, equalized, unchanged
+from export.int8 import Observer, Observers
+from export.int8.layers import (
+    Affine,
+    Heads,
+    Layer,
+    PostNorm,
+    SmoothingFactors,
+    attention,
+    feed_forward,
+    heads_of,
+)
 
 _log = logging.getLogger(__name__)
 
-# Of any logit, in fp64. The two streams multiply in other shapes than the model, and so sum in
-# another order: in fp32 that moves a logit of GPT-2 small by 1.4e-5, as much as a setting that is
-# not known here moves some model's. In fp64 the one is below 1e-13 and the other still there.
+# Of any logit, in fp64. The two streams multiply matrices of other shapes than the model does, and
+# so sum in another order: in fp32 that moves a logit of GPT-2 small by 1.4e-5, as much as an
+# unknown setting moves some model's. In fp64 the order moves it by less than 1e-13.
 _TOLERANCE = 1e-9
+_LEAST_SIZE = 1e-2  # of a feature, in shares of the mean size
+_GROUP_ENDS = (1 / 8, 3 / 8)  # shares of the inner units, the largest ones first
+_EXACT_SHARE = 1 / 6  # of the layers, at least one: the first, whose `down` product stays in fp32
+_POINTS = 4  # quantisation points of a layer with one group; the last layer has only the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,51 +60,91 @@ class Split:
     """A model in two streams."""
 
     model: PreTrainedModel
-    observers: Observers  # known after a forward pass
+    observers: Observers  # created by the first forward pass
 
 
 def split(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> Split | None:
-    """Return a copy of the model in two streams, equalized for texts like the given token ids.
+    """Return a copy of the model in two streams, calibrated on texts (token ids).
 
-    Nothing is returned where the copy's answers differ by more than `_TOLERANCE`: a setting of
-    the model that is not known here.
+    Returns:
+        None where the copy's answers differ by more than `_TOLERANCE`: the model has a setting that
+        is not known here.
     """
-    chosen = _choose(model, texts)
+    factors = _calibrate(model, texts)
     exact = copy.deepcopy(model).double()
-    difference = largest_difference(_apart(exact, chosen).model, exact, padded=False)
+    difference = largest_difference(_two_streams(exact, factors).model, exact, padded=False)
     if difference <= _TOLERANCE:
-        return _apart(model, chosen)
+        return _two_streams(model, factors)
     _log.warning("no int8 graph: logits in two streams would differ by %.1e", difference)
     return None
 
 
-def _choose(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[Equalized]:
-    """Look at each text alone, in two streams that change nothing."""
+def _calibrate(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[SmoothingFactors]:
+    """Return the factors of each layer, from the sizes of its features in single texts."""
     config = model.config
     layers = config.num_hidden_layers
-    plain = _apart(model, [unchanged(config.hidden_size)] * layers)
+    plain = _two_streams(model, [identity_factors(config.hidden_size)] * layers)
     plain.observers.recording = True
     with torch.inference_mode():
         for ids in texts:
-            if len(ids) > 1:  # one token is the pooled one, and has no context
+            if len(ids) > 1:  # the pooled token has no context in a text of one
                 one = torch.tensor([ids])
                 plain.model(input_ids=one, attention_mask=torch.ones_like(one))
-    return equalized(plain.observers, layers)
+    return smoothing_factors(plain.observers, layers)
 
 
-def _apart(model: PreTrainedModel, chosen: Sequence[Equalized]) -> Split:
+def identity_factors(width: int) -> SmoothingFactors:
+    """Return factors of one, and all inner units in one group."""
+    ones = torch.ones(width)
+    return SmoothingFactors(ones, ones, ones, (slice(None),))
+
+
+def smoothing_factors(observers: Iterable[Observer], layers: int) -> list[SmoothingFactors]:
+    """Return the factors and groups of each layer; the last one uses only its first factors.
+
+    Args:
+        observers: Of a model with `identity_factors`, after it has run on the calibration texts.
+        layers: Their number.
+    """
+    remaining, found = iter(observers), []
+    exact = max(1, round(_EXACT_SHARE * layers))
+    for number in range(layers - 1):
+        attention_input, attended, ffn_input, inner = (next(remaining) for _ in range(_POINTS))
+        groups = () if number < exact else _groups(inner)
+        found.append(
+            SmoothingFactors(
+                _factors(attention_input), _factors(attended), _factors(ffn_input), groups
+            )
+        )
+    last = _factors(next(remaining))
+    return [*found, SmoothingFactors(last, torch.ones_like(last), torch.ones_like(last), ())]
+
+
+def _factors(observer: Observer) -> torch.Tensor:
+    sizes = observer.sizes()
+    if not sizes.any():
+        return torch.ones_like(sizes)  # no context was observed
+    return sizes.clamp(min=_LEAST_SIZE * sizes.mean()).rsqrt()
+
+
+def _groups(observer: Observer) -> tuple[torch.Tensor, ...]:
+    largest_first = observer.sizes().argsort(descending=True, stable=True)
+    return largest_first.tensor_split([round(share * observer.width) for share in _GROUP_ENDS])
+
+
+def _two_streams(model: PreTrainedModel, factors: Sequence[SmoothingFactors]) -> Split:
     activations = ("hidden_act", "activation", "activation_function")
     observers = Observers(
         next(getattr(model.config, a) for a in activations if hasattr(model.config, a))
     )
     copied = copy.deepcopy(model)
-    chosen = [each.to(model.dtype) for each in chosen]
-    _SPLITS[model.config.model_type](copied, observers, chosen)
+    factors = [each.to(model.dtype) for each in factors]
+    _SPLITS[model.config.model_type](copied, observers, factors)
     return Split(copied, observers)
 
 
-def _split_bert(model: Any, observers: Observers, chosen: Sequence[Equalized]) -> None:
-    """Patch BERT and RoBERTa: the encoder gives the pooled token and no other."""
+def _split_bert(model: Any, observers: Observers, factors: Sequence[SmoothingFactors]) -> None:
+    """Patch BERT and RoBERTa: the encoder returns the pooled token only."""
     encoder = model.base_model.encoder
     layers = [
         Layer(
@@ -106,7 +160,7 @@ def _split_bert(model: Any, observers: Observers, chosen: Sequence[Equalized]) -
         )
         for layer in encoder.layer
     ]
-    streams = PostNorm(layers, chosen, heads_of(model.config), observers)
+    streams = PostNorm(layers, factors, heads_of(model.config), observers)
 
     def forward(_: Any, hidden: torch.Tensor, *__: Any, **___: Any) -> _Encoded:
         return _encoded(streams(hidden))
@@ -114,7 +168,9 @@ def _split_bert(model: Any, observers: Observers, chosen: Sequence[Equalized]) -
     encoder.forward = types.MethodType(forward, encoder)
 
 
-def _split_distilbert(model: Any, observers: Observers, chosen: Sequence[Equalized]) -> None:
+def _split_distilbert(
+    model: Any, observers: Observers, factors: Sequence[SmoothingFactors]
+) -> None:
     transformer = model.base_model.transformer
     layers = [
         Layer(
@@ -130,7 +186,7 @@ def _split_distilbert(model: Any, observers: Observers, chosen: Sequence[Equaliz
         )
         for layer in transformer.layer
     ]
-    streams = PostNorm(layers, chosen, heads_of(model.config), observers)
+    streams = PostNorm(layers, factors, heads_of(model.config), observers)
 
     def forward(_: Any, x: torch.Tensor, *__: Any, **___: Any) -> _Encoded:
         return _encoded(streams(x))
@@ -142,8 +198,8 @@ def _encoded(pooled: Any) -> _Encoded:  # torch's names for a tensor are not tra
     return _Encoded(last_hidden_state=pooled)
 
 
-def _split_gpt2(model: Any, observers: Observers, chosen: Sequence[Equalized]) -> None:
-    """Patch GPT-2: the last token sees all others, and none of them sees it."""
+def _split_gpt2(model: Any, observers: Observers, factors: Sequence[SmoothingFactors]) -> None:
+    """Patch GPT-2: the last token attends to all others, and none of them attends to it."""
     transformer, config = model.base_model, model.config
     heads = heads_of(config)
 
@@ -155,25 +211,29 @@ def _split_gpt2(model: Any, observers: Observers, chosen: Sequence[Equalized]) -
         hidden = transformer.wte(input_ids) + transformer.wpe(position)
         pooled, context = hidden[:, -1:], hidden[:, :-1]
         later = position[None, :-1] > position[:-1, None]
-        for block, gains in zip(transformer.h, chosen, strict=True):
-            layer = _gpt2_layer(block, config).fold_value_bias(gains.attended)
-            marked = observers.observe(_scaled(layer.attention_norm, gains.entering)(context))
-            inside = layer.with_scaled_input(gains.entering)
-            keys, values = inside.key.linear(marked), inside.value.linear(marked)
+        for block, layer_factors in zip(transformer.h, factors, strict=True):
+            layer = _gpt2_layer(block, config).fold_value_bias(layer_factors.values)
+            scaled = observers.observe(
+                _scaled(layer.attention_norm, layer_factors.attention_input)(context)
+            )
+            scaled_layer = layer.with_scaled_input(layer_factors.attention_input)
+            keys, values = scaled_layer.key.linear(scaled), scaled_layer.value.linear(scaled)
             pooled = _gpt2_pool(layer, pooled, keys, values, heads)
             if block is transformer.h[-1]:
                 break
-            attended = attend(inside.query(marked), keys, values, heads, later)
+            attended = attention(scaled_layer.query(scaled), keys, values, heads, later)
             context = context + layer.out(observers.observe(attended))
-            raised = observers.observe(_scaled(layer.output_norm, gains.raising)(context))
-            context = context + feed_forward(layer, gains, raised, observers)
+            inner_input = observers.observe(
+                _scaled(layer.output_norm, layer_factors.ffn_input)(context)
+            )
+            context = context + feed_forward(layer, layer_factors, inner_input, observers)
         return SequenceClassifierOutput(logits=model.score(transformer.ln_f(pooled))[:, 0])
 
     model.forward = types.MethodType(forward, model)
 
 
 def _gpt2_layer(block: Any, config: Any) -> Layer:
-    """Return a block's parts; to be called under the tracer, which must see the parameters."""
+    """Return a block's parameters; called under the tracer, which must see them."""
 
     def affine(convolution: Any, part: slice = slice(None)) -> Affine:
         return Affine(convolution.weight[:, part].T, convolution.bias[part])
@@ -193,9 +253,9 @@ def _gpt2_layer(block: Any, config: Any) -> Layer:
     )
 
 
-def _scaled(norm: Any, gain: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a normalisation whose results are multiplied by `gain`."""
-    weight, bias = norm.weight * gain, norm.bias * gain
+def _scaled(norm: Any, scale: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a normalisation whose results are multiplied by `scale`."""
+    weight, bias = norm.weight * scale, norm.bias * scale
     return lambda x: functional.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
 
 
@@ -205,11 +265,11 @@ def _gpt2_pool(
     normal = layer.attention_norm(pooled)
     keys = torch.cat([keys, layer.key.linear(normal)], dim=1)
     values = torch.cat([values, layer.value.linear(normal)], dim=1)
-    pooled = pooled + layer.out(attend(layer.query(normal), keys, values, heads))
+    pooled = pooled + layer.out(attention(layer.query(normal), keys, values, heads))
     return pooled + layer.down(layer.activation(layer.up(layer.output_norm(pooled))))
 
 
-_SPLITS: dict[str, Callable[[Any, Observers, Sequence[Equalized]], None]] = {
+_SPLITS: dict[str, Callable[[Any, Observers, Sequence[SmoothingFactors]], None]] = {
     "bert": _split_bert,
     "roberta": _split_bert,
     "distilbert": _split_distilbert,

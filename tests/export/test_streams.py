@@ -13,15 +13,15 @@ from transformers import PreTrainedModel
 
 from export import int8
 from export.graph import to_onnx
-from export.int8 import smoothing, streams
-from export.int8.smoothing import Equalized
+from export.int8 import streams
+from export.int8.layers import SmoothingFactors
 from tests.export.test_prune import _SIZES, model
 
 TYPES = sorted(_SIZES)
 TEXTS = [[5, 6, 7, 8, 9], [11, 12, 13], [21, 22, 23, 24, 25, 26, 27, 28]]
 
 
-def apart(whole: PreTrainedModel) -> streams.Split:
+def two_streams(whole: PreTrainedModel) -> streams.Split:
     split = streams.split(whole, TEXTS)
     assert split is not None
     return split
@@ -48,7 +48,7 @@ def quantized(split: streams.Split) -> onnx.ModelProto:
 def test_two_streams_answer_as_the_model(model_type: str) -> None:
     """Splitting is exact to fp32 rounding, and two tokens are enough for it."""
     whole = model(model_type)
-    split = apart(whole)
+    split = two_streams(whole)
     ids = torch.tensor([[5, 6], [7, 8]])
     with torch.inference_mode():
         mine = split.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
@@ -57,13 +57,15 @@ def test_two_streams_answer_as_the_model(model_type: str) -> None:
 
 
 @pytest.mark.parametrize("model_type", TYPES)
-def test_every_product_of_the_context_is_marked_but_the_first_way_back(model_type: str) -> None:
-    """Before q, k and v, behind attention, before the inner layer, behind each of its groups."""
-    split = apart(model(model_type))
-    marked = to_onnx.plain_graph(split.model)  # which runs it once
+def test_every_product_of_the_context_has_a_quantisation_point_but_the_first_down(
+    model_type: str,
+) -> None:
+    """Before q, k and v, behind attention, before `up`, and before `down` for each group."""
+    split = two_streams(model(model_type))
+    observed = to_onnx.plain_graph(split.model)  # which runs it once
     first, second, last = [False] * 3, [*[False] * 3, True, True, True], [False]
     assert [observer.one_sided for observer in split.observers] == first + second + last
-    count = [node.op_type for node in marked.graph.node].count(smoothing.MARK)
+    count = [node.op_type for node in observed.graph.node].count(int8.POINT_OPERATOR)
     assert count == len(first + second + last)
 
 
@@ -74,9 +76,9 @@ def test_a_model_that_is_not_understood_gets_no_int8_graph(
     split_bert = streams._SPLITS["bert"]
 
     def wrong(
-        copy: PreTrainedModel, observers: smoothing.Observers, chosen: Sequence[Equalized]
+        copy: PreTrainedModel, observers: int8.Observers, factors: Sequence[SmoothingFactors]
     ) -> None:
-        split_bert(copy, observers, chosen)
+        split_bert(copy, observers, factors)
         with torch.no_grad():
             next(copy.parameters()).mul_(1.01)
 
@@ -89,9 +91,9 @@ def test_what_fp32_would_hide_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
     split_bert = streams._SPLITS["bert"]
 
     def nearly_right(
-        copy: PreTrainedModel, observers: smoothing.Observers, chosen: Sequence[Equalized]
+        copy: PreTrainedModel, observers: int8.Observers, factors: Sequence[SmoothingFactors]
     ) -> None:
-        split_bert(copy, observers, chosen)
+        split_bert(copy, observers, factors)
         with torch.no_grad():
             copy.classifier.bias.add_(1e-7)  # type: ignore[union-attr, operator]
 
@@ -107,7 +109,7 @@ def test_int8_answers_are_near_those_of_the_model(model_type: str) -> None:
     with torch.inference_mode():
         tokens = torch.from_numpy(ids)
         expected = whole(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits.numpy()
-    got = answers(quantized(apart(whole)), ids)
+    got = answers(quantized(two_streams(whole)), ids)
     error = np.abs(got - expected).max() / expected.std()
     assert 0 < error < 0.25  # three random layers
 
@@ -115,47 +117,47 @@ def test_int8_answers_are_near_those_of_the_model(model_type: str) -> None:
 @pytest.mark.parametrize("model_type", TYPES)
 def test_int8_answers_do_not_depend_on_the_other_rows(model_type: str) -> None:
     """A row has a scale of its own: alone and in any batch it gets the same bits."""
-    graph = quantized(apart(model(model_type)))
+    graph = quantized(two_streams(model(model_type)))
     ids = np.random.default_rng(1).integers(1, 90, (9, 7))
     together = answers(graph, ids)
     alone = np.concatenate([answers(graph, ids[row : row + 1]) for row in range(len(ids))])
     assert np.array_equal(together, alone)
 
 
-def test_the_graph_multiplies_bytes_but_for_the_first_way_back() -> None:
+def test_the_graph_multiplies_bytes_but_for_the_first_down() -> None:
     """Of three layers the first has q, k, v, out and up, the second three ups and downs."""
-    graph = quantized(apart(model("bert"))).graph
+    graph = quantized(two_streams(model("bert"))).graph
     operators = [node.op_type for node in graph.node]
     assert operators.count("MatMulIntegerToFloat") == 5 + (4 + 3 + 3) + 2
-    assert operators.count(smoothing.MARK) == 0
+    assert operators.count(int8.POINT_OPERATOR) == 0
 
 
 def test_the_graph_holds_no_weights_but_those_of_the_model() -> None:
     """Weights are quantised when a session folds its constants."""
     whole = model("bert")
     parameters = dict(whole.named_parameters())
-    constants = quantized(apart(whole)).graph.initializer
+    constants = quantized(two_streams(whole)).graph.initializer
     own = {tensor.name: numpy_helper.to_array(tensor) for tensor in constants}
     large = [name for name, value in own.items() if value.ndim > 1 and name not in parameters]
     assert not large
 
 
-def test_what_is_marked_is_multiplied() -> None:
-    """Another operator behind a mark is a bug of ours, and said."""
-    split = apart(model("bert"))
-    marked = to_onnx.plain_graph(split.model)
+def test_behind_a_quantisation_point_is_a_product() -> None:
+    """Another operator behind a point is a bug of ours, and raises."""
+    split = two_streams(model("bert"))
+    observed = to_onnx.plain_graph(split.model)
     (product, *_) = [
         node
-        for node in marked.graph.node
+        for node in observed.graph.node
         if node.op_type == "MatMul" and any("Sum" in name for name in node.input)
     ]
     product.op_type = "Gemm"
     with pytest.raises(ValueError, match="a Gemm, is no product"):
-        int8.int8_graph(marked, [*split.observers])
+        int8.int8_graph(observed, [*split.observers])
 
 
-def test_marks_and_sites_belong_together() -> None:
-    """A graph of another model than the observers' is a bug of ours, and said."""
-    split = apart(model("bert"))
-    with pytest.raises(ValueError, match="10 marks for 9 observers"):
+def test_every_quantisation_point_has_an_observer() -> None:
+    """Observers of another model are a bug of ours, and raise."""
+    split = two_streams(model("bert"))
+    with pytest.raises(ValueError, match="10 quantisation points for 9 observers"):
         int8.int8_graph(to_onnx.plain_graph(split.model), [*split.observers][:-1])

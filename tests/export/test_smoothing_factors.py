@@ -1,4 +1,4 @@
-"""What calibration chooses: gains and groups."""
+"""Calibration chooses smoothing factors and groups of inner units."""
 
 from typing import Any
 
@@ -6,8 +6,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from export.int8 import smoothing, streams
-from export.int8.smoothing import Observer
+from export.int8 import Observer, streams
 from tests.export.test_prune import model
 
 TEXTS = [[5, 6, 7, 8, 9], [11, 12, 13], [21, 22, 23, 24, 25, 26, 27, 28]]
@@ -26,30 +25,30 @@ def three_layers() -> list[Observer]:
     return [flat, flat, flat, inner] * 2 + [flat]
 
 
-def test_a_gain_is_the_inverse_root_of_a_features_size() -> None:
-    """Half of what sets a feature apart goes to its weights."""
-    first, *_ = smoothing.equalized([observer([1, 4, 16, 100]), *three_layers()[1:]], 3)
-    torch.testing.assert_close(first.entering, torch.tensor([1, 0.5, 0.25, 0.1]))
+def test_a_smoothing_factor_is_the_inverse_root_of_a_features_size() -> None:
+    """Half of a feature's deviation goes to its weights."""
+    first, *_ = streams.smoothing_factors([observer([1, 4, 16, 100]), *three_layers()[1:]], 3)
+    torch.testing.assert_close(first.attention_input, torch.tensor([1, 0.5, 0.25, 0.1]))
 
 
-def test_a_feature_that_is_never_used_does_not_get_an_endless_gain() -> None:
+def test_the_factor_of_a_feature_that_is_never_used_is_bounded() -> None:
     """It is taken to have a hundredth of the mean size."""
-    first, *_ = smoothing.equalized([observer([4, 4, 4, 0]), *three_layers()[1:]], 3)
-    torch.testing.assert_close(first.entering[3], torch.tensor(0.03**-0.5))
+    first, *_ = streams.smoothing_factors([observer([4, 4, 4, 0]), *three_layers()[1:]], 3)
+    torch.testing.assert_close(first.attention_input[3], torch.tensor(0.03**-0.5))
 
 
 def test_without_texts_nothing_is_scaled() -> None:
-    """Texts of one token have no context: gains of one, not of infinity."""
+    """Texts of one token have no context: factors of one, not of infinity."""
     unseen = Observer(WIDTH, one_sided=False)
-    first, *_ = smoothing.equalized([unseen, *three_layers()[1:]], 3)
-    assert first.entering.tolist() == [1.0] * WIDTH
+    first, *_ = streams.smoothing_factors([unseen, *three_layers()[1:]], 3)
+    assert first.attention_input.tolist() == [1.0] * WIDTH
 
 
 def test_units_are_grouped_by_size_and_each_is_in_one_group() -> None:
     """The largest eighth, the next quarter, the rest; the first layer has no groups."""
-    first, second, last = smoothing.equalized(three_layers(), 3)
-    assert (first.groups, last.groups) == ((), ())
-    large, middle, small = (torch.arange(UNITS)[group].tolist() for group in second.groups)
+    first, second, last = streams.smoothing_factors(three_layers(), 3)
+    assert (first.ffn_groups, last.ffn_groups) == ((), ())
+    large, middle, small = (torch.arange(UNITS)[group].tolist() for group in second.ffn_groups)
     assert (len(large), len(middle), len(small)) == (2, 4, 10)
     assert set(large) == {7, 15}
     assert set(middle) == {5, 6, 13, 14}
@@ -57,10 +56,10 @@ def test_units_are_grouped_by_size_and_each_is_in_one_group() -> None:
 
 
 @pytest.mark.parametrize(("layers", "exact"), [(3, 1), (6, 1), (12, 2)])
-def test_the_first_sixth_of_the_layers_keeps_its_way_back(layers: int, exact: int) -> None:
+def test_the_first_sixth_of_the_layers_keeps_down_in_fp32(layers: int, exact: int) -> None:
     """At least one."""
     observers = three_layers()[:4] * (layers - 1) + three_layers()[-1:]
-    groups = [each.groups for each in smoothing.equalized(observers, layers)]
+    groups = [each.ffn_groups for each in streams.smoothing_factors(observers, layers)]
     assert [bool(group) for group in groups] == [
         *[False] * exact,
         *[True] * (layers - 1 - exact),
@@ -71,7 +70,7 @@ def test_the_first_sixth_of_the_layers_keeps_its_way_back(layers: int, exact: in
 def test_sizes_are_those_of_all_rows_of_the_context() -> None:
     """Not of texts, and without the pooled token: of the rows that are multiplied."""
     whole: PreTrainedModel = model("bert")
-    split = streams._apart(whole, [smoothing.unchanged(whole.config.hidden_size)] * 3)
+    split = streams._two_streams(whole, [streams.identity_factors(whole.config.hidden_size)] * 3)
     split.observers.recording = True
     embeddings: Any = split.model.base_model.embeddings  # the first observer takes what they give
     rows = []
