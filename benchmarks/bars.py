@@ -1,4 +1,4 @@
-"""What the benchmark is to show, and whether it does. Pure; nothing here is typed in by hand."""
+"""The targets of the benchmark, and whether the records reach them. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

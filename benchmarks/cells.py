@@ -1,4 +1,4 @@
-"""What is measured: models, contenders, and in which order they run. Pure.
+"""The cells that are measured: models, contenders, and the order of runs. Pure.
 
 A cell is one contender on one input with a number of threads. Cells run in alternation, A B C
 A B C, so that a box that slows down in the middle slows down for all of them.

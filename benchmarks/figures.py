@@ -1,4 +1,4 @@
-"""Numbers from runs: medians with their spread, and ratios run by run. Pure."""
+"""Statistics of runs: medians with their spread, and ratios of single runs. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -3,10 +3,10 @@
     python benchmarks/flat_memory.py --rows 10000000 --format both
     python benchmarks/flat_memory.py --rows 10000000 --format both --growing
 
-The stub answers from the lengths of the texts, so what is measured is ours: reading,
-windows, parts, publishing. Resident memory is sampled by a thread; after the warm-up a line is
-fitted through the samples against the rows done. Flat memory is a slope near zero. With --growing
-the file grows by a hundredth and is scored a second time, with --id-column.
+The stub answers from the lengths of the texts, so what is measured is ours: reading, windows,
+parts, publishing. Resident memory is sampled by a thread; after the warm-up a line is fitted
+through the samples against the rows done. Flat memory is a slope close to zero. With --growing the
+file grows by a hundredth and is scored a second time, with --id-column.
 """
 
 import os

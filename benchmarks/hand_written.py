@@ -1,4 +1,4 @@
-"""Results as a run of the benchmark leaves them, with figures written by hand."""
+"""Records for the tests, with figures written by hand, in the form that the benchmark writes."""
 
 from collections.abc import Sequence
 from typing import Any

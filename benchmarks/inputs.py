@@ -1,4 +1,4 @@
-"""What the contenders start from: the texts, and the model in the form that each of them wants.
+"""The inputs of the contenders: the texts, and the model in the form that each of them reads.
 
     python -m benchmarks.inputs MODEL FOLDER DATA ROWS...
     python -m benchmarks.inputs describe FOLDER ROWS

@@ -1,4 +1,4 @@
-"""What this box could do at most: matrix products at the models' shapes, tokens, Parquet.
+"""The upper bounds of this box: matrix products at the models' shapes, tokens, Parquet.
 
     python -m benchmarks.limits FOLDER ROWS THREADS LAYER_WIDTH
 

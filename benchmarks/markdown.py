@@ -1,4 +1,4 @@
-"""Markdown."""
+"""Markdown tables."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What PyTorch answers in fp32, and how far an output is from it.
+"""PyTorch's answers in fp32, and how far an output is from them.
 
     python -m benchmarks.reference FOLDER ROWS OUTPUT TEMPERATURE
 

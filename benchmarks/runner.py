@@ -31,7 +31,7 @@ _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
     "RAYON_NUM_THREADS",
 )
-# A Python that is not told otherwise keeps what it has compiled, and buffers what it writes.
+# By default Python writes compiled modules to disk, and buffers its output.
 _UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 
 

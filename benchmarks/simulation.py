@@ -1,4 +1,4 @@
-"""A cluster that scores a billion tweets, on paper: nodes pull files, and some of them die.
+"""Simulates a cluster that scores a billion tweets: nodes pull files, and some of them die.
 
     python -m benchmarks.simulation
 

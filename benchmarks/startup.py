@@ -1,4 +1,4 @@
-"""What a run does before its first row, step by step, in a fresh process.
+"""Measures the steps of a run before its first row, in a fresh process.
 
     python -m benchmarks.startup BUNDLE DEVICE PRECISION THREADS
 

@@ -1,4 +1,4 @@
-"""What has been measured, kept so that a benchmark that was cut off goes on where it was.
+"""Keeps each record, so that an interrupted benchmark goes on where it was.
 
 One file for each key, where the key says what the figures are of: the code, the versions of the
 libraries and the machine. Another key, another file; figures of two keys are never mixed.

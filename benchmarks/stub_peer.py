@@ -1,4 +1,4 @@
-"""A peer that is a stub: it answers from the lengths of the texts, or fails when told to."""
+"""A peer that is a stub: it answers from the lengths of the texts, or fails on demand."""
 
 import numpy as np
 

@@ -66,7 +66,7 @@ class Clock:
 
 
 def main(score: Callable[[Job, list[str], Clock], Answers]) -> None:
-    """Read, score, write, and tell how long each took in one line of JSON."""
+    """Read, score and write, and print how long each phase took as one line of JSON."""
     job, clock = Job.from_json(sys.argv[1]), Clock()
     labels = pl.Series(job.facts()["labels"])
     with clock.phase("read"):

@@ -102,10 +102,10 @@ def read_checkpoint(directory: Path, label_names: Sequence[str] = ()) -> Checkpo
 
 
 def _training_of(bundle: dict[str, Any]) -> dict[str, Any]:
-    """Return what a bundle's metadata tells of its training, as ``training.json`` does."""
+    """Return the part of a bundle's metadata that is also in ``training.json``."""
     kept = ("name", "temperature", "max_length", "normalizer", "base_model", "baseline")
-    told = {name: bundle[name] for name in kept if bundle.get(name) is not None}
-    return {**bundle.get("training", {}), **told}
+    found = {name: bundle[name] for name in kept if bundle.get(name) is not None}
+    return {**bundle.get("training", {}), **found}
 
 
 def _labels(directory: Path, config: dict[str, Any], names: Sequence[str]) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ def _require_weights(base: Base, model: Any, report: dict[str, Any]) -> None:
 
 
 def arguments(recipe: TrainingConfig, scratch: Path) -> transformers.TrainingArguments:
-    """Return a recipe in the Trainer's words; what it does not say is the Trainer's default."""
+    """Return a training configuration as the Trainer's arguments; the rest are its defaults."""
     return transformers.TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=recipe.epochs,
@@ -180,7 +180,7 @@ def uses_bf16(recipe: TrainingConfig) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers from telling what is expected, such as that the head is new."""
+    """Suppress the warnings of transformers about what is intended, such as a new head."""
     before = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:

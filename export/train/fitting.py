@@ -1,4 +1,4 @@
-"""One model of a recipe fitted: folds, distillation and the temperature."""
+"""Fits one model: folds, distillation, the temperature, and training again on all rows."""
 
 from dataclasses import dataclass
 from typing import Any

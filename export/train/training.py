@@ -1,4 +1,4 @@
-"""The short hallway of the training: data and a base in, a checkpoint directory out.
+"""The steps of a training: data and a base model in, a checkpoint directory out.
 
 read -> drop blanks -> split -> fine-tune -> temperature (-> refit) -> evaluate -> save
 """
@@ -30,7 +30,7 @@ _LIBRARIES = ("accelerate", "numpy", "polars", "tokenizers", "torch", "transform
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """What the user decides about a training run."""
+    """The settings of a training."""
 
     data: str = DEFAULT_DATA  # a file, or a name on the hub
     test_data: str | None = None  # by default the hub's split `test`; of a file, none

@@ -52,10 +52,10 @@ def _say(topic: str, words: str) -> None:
 
 
 def _say_machine(machine: "Machine") -> None:
-    from scorer.inference.runtime.machine import alike
+    from scorer.inference.runtime.machine import same_model
 
     _say("cpu", f"{machine.instruction_set}, {counted(machine.cpus, 'thread')} for this process")
-    used = alike(machine.gpus)
+    used = same_model(machine.gpus)
     for ordinal, gpu in enumerate(machine.gpus):
         note = "" if ordinal in used else ", not used: another model than the first one"
         _say("gpu", f"{gpu.name}, {gpu.architecture}, {gpu.memory / 2**30:.0f} GiB{note}")

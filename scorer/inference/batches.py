@@ -47,12 +47,12 @@ def plan_batches(
 
 
 def _full(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """Cut rows into pieces of `size`, the last of what remains."""
+    """Cut rows into slices of `size`, the last one of the remainder."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _alike(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """Cut rows into as many pieces, all of one size, the last filled up with its last row."""
-    pieces = -(-len(rows) // size)
-    size = -(-len(rows) // pieces)
-    return _full(np.pad(rows, (0, pieces * size - len(rows)), "edge"), size)
+    """Cut rows into as many slices of one size, the last one filled up with its last row."""
+    count = -(-len(rows) // size)
+    size = -(-len(rows) // count)
+    return _full(np.pad(rows, (0, count * size - len(rows)), "edge"), size)

@@ -1,6 +1,6 @@
-"""The inner hallway: texts in, labels and scores out, for one window at a time.
+"""The steps of inference: texts in, labels and scores out, for one window at a time.
 
-    normalise -> tokenise -> join equal texts -> remember -> plan batches -> infer -> label
+    normalise -> tokenise -> join equal texts -> cached answers -> plan batches -> infer -> label
 
 The pipeline, the export's parity check and the Python API all go through here.
 """
@@ -20,7 +20,7 @@ from scorer.inference import labels
 from scorer.inference.batches import Batch, plan_batches
 from scorer.inference.bundle import Bundle
 from scorer.inference.gate import Figures, low_margin, measure
-from scorer.inference.preparation import Preparation, Prepared, Remembered
+from scorer.inference.preparation import AnswerCache, Preparation, Prepared
 from scorer.inference.session import RuntimeInfo, Session
 from scorer.inference.tokens import Tokens
 from scorer.records import Answers, Scores
@@ -32,8 +32,8 @@ _MOST_WITH_CANARY = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Ahead:
-    """The answers for a window that were found together with the canary's."""
+class _FirstWindow:
+    """The answers for the first window, inferred together with the canary's."""
 
     tokens: Tokens  # of the window's distinct texts
     answers: NDArray[np.float32]  # [distinct texts + 1, classes]; NaN where not asked
@@ -50,12 +50,12 @@ class Classifier:
         preparation: Preparation | None = None,
         first: Prepared | None = None,
     ) -> None:
-        """Prove the session and keep it; `opening.load` chooses one for this box.
+        """Prove the session and keep it; `loading.load` chooses one for this box.
 
         Args:
             bundle: The model.
             session: What is to be proven.
-            warnings: What was passed over before it.
+            warnings: Which sessions were skipped before it, and why.
             preparation: The bundle's, where it is there already.
             first: The window that will be scored first. If it is small, and an answer does not
                 depend on its batch, the canary goes through the model in this window's batches:
@@ -67,20 +67,20 @@ class Classifier:
         self.bundle = bundle
         self.labels: tuple[str, ...] = bundle.labels
         self.runtime: RuntimeInfo = session.info
-        self._passed_over = tuple(warnings)
+        self._skipped = tuple(warnings)
         self._session = session
         self._prepare = preparation or Preparation(bundle)
-        # On a GPU an answer may depend on its batch, and an output on what was remembered.
-        self._memory = Remembered(len(bundle.labels)) if session.info.exact else None
-        self._ahead: _Ahead | None = None
+        # On a GPU an answer may depend on its batch, and so an output on what is cached.
+        self._cache = AnswerCache(len(bundle.labels)) if session.info.exact else None
+        self._first_window: _FirstWindow | None = None
         bundle.verify_unchanged()
         logits = self._logits_of_canary(first)
         self.canary: Figures = measure(logits, self._prepare.canary, self.runtime)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was passed over at the start, and what has happened to the session since."""
-        return self._passed_over + self._session.warnings
+        """Sessions that were skipped at the start, and what has happened to this one since."""
+        return self._skipped + self._session.warnings
 
     def prepare(self, texts: pl.Series) -> Prepared:
         """Normalise and tokenise one window; needs no GPU and no session."""
@@ -91,7 +91,7 @@ class Classifier:
         canary = self._prepare.prepared_canary
         exact = self.runtime.exact
         if first is not None and exact and len(first.tokens.ids) <= _MOST_WITH_CANARY:
-            # What fails with the window may be the window's fault: then its own turn will tell.
+            # The window may be the cause of a failure: then it fails when it is scored.
             with suppress(DeviceUnavailable):
                 tokens = canary.tokens.followed_by(first.tokens)
                 after = len(canary.tokens.lengths)
@@ -99,27 +99,27 @@ class Classifier:
                 self._infer(
                     tokens, np.concatenate((canary.scorable, after + first.scorable)), answers
                 )
-                self._ahead = _Ahead(first.tokens, answers[after:])
+                self._first_window = _FirstWindow(first.tokens, answers[after:])
                 return answers[canary.rows]
         return self.logits(canary)
 
     def logits(self, prepared: Prepared) -> NDArray[np.float32]:
-        """Return what the model answers now [rows, classes], NaN where blank."""
+        """Return the logits [rows, classes], without the cache; NaN where blank."""
         answers = self._no_answers(prepared.tokens)
         self._infer(prepared.tokens, prepared.scorable, answers)
         return answers[prepared.rows]
 
     def _no_answers(self, tokens: Tokens) -> NDArray[np.float32]:
-        """Return room for each text's logits, and one row more: row -1 stays NaN."""
+        """Return logits of NaN for each text, and one row more: row -1 stays NaN."""
         return np.full((len(tokens.lengths) + 1, len(self.labels)), np.nan, np.float32)
 
     def _infer(
         self, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
     ) -> None:
         """Run the model on some of the texts, and write into their rows of `answers`."""
-        _ask(self._session, tokens, texts, answers)
+        _run(self._session, tokens, texts, answers)
         if exact := self._session.exact:
-            _ask(exact, tokens, texts[low_margin(answers[texts])], answers)
+            _run(exact, tokens, texts[low_margin(answers[texts])], answers)
 
     def score(self, prepared: Prepared, known: Answers | None = None) -> Scores:
         """Run the model on a prepared window.
@@ -155,24 +155,24 @@ class Classifier:
     def _answer(
         self, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
     ) -> int:
-        """Fill in the texts' rows of `answers`; return how many an earlier window had given."""
-        memory = self._memory
-        ahead, self._ahead = self._ahead, None  # is for the next window, or for none
-        if ahead is not None and ahead.tokens is tokens:
-            answers[texts] = ahead.answers[texts]
-            if memory is not None:
-                memory.keep(tokens.take(texts), answers[texts])
+        """Fill in the texts' rows of `answers`; return how many came from the cache."""
+        cache = self._cache
+        first, self._first_window = self._first_window, None  # answers the next window, or none
+        if first is not None and first.tokens is tokens:
+            answers[texts] = first.answers[texts]
+            if cache is not None:
+                cache.store(tokens.take(texts), answers[texts])
             return 0
-        if memory is None:
+        if cache is None:
             self._infer(tokens, texts, answers)
             return 0
         known = answers[texts]
-        remembered = memory.fill(tokens.take(texts), known)
+        cached = cache.lookup(tokens.take(texts), known)
         answers[texts] = known
-        asked = texts[~remembered]
+        asked = texts[~cached]
         self._infer(tokens, asked, answers)
-        memory.keep(tokens.take(asked), answers[asked])
-        return int(remembered.sum())
+        cache.store(tokens.take(asked), answers[asked])
+        return int(cached.sum())
 
     def classify(self, texts: pl.Series) -> Scores:
         """Return label ids and probabilities for texts, in their order."""
@@ -188,10 +188,10 @@ def _known_rows(prepared: Prepared, known: Answers | None) -> NDArray[np.int64]:
     return known_rows
 
 
-def _ask(
+def _run(
     session: Session, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
 ) -> None:
-    """Run one session on some of the texts, from as many threads as it takes."""
+    """Run one session on some of the texts, from as many threads as it admits."""
 
     def infer(batch: Batch) -> None:
         rows = texts[batch.rows]
@@ -200,7 +200,7 @@ def _ask(
     batches = plan_batches(tokens.lengths[texts], session.token_budget, alike=session.info.compiles)
     # A pool for each window, and so a barrier at its end. Keeping the callers busy across
     # windows would gain 0.6 % at 2,400 tweets/s: of a window's 7 s they idle for the 23 ms of
-    # planning, remembering and labelling, 20 ms of fsync, and 0.1 % until the last batches end.
+    # planning, caching and labelling, 20 ms of fsync, and 0.1 % until the last batches end.
     pool = ThreadPoolExecutor(session.callers, thread_name_prefix="infer")
     wait = True
     try:

@@ -1,4 +1,4 @@
-"""How far answers may lie from PyTorch's: bounds, known texts, and low margins decided by fp32."""
+"""The gate: how far answers may differ from PyTorch's, and low margins decided by fp32."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from scorer.errors import GateFailed
 from scorer.hints import counted
 from scorer.inference import labels
 from scorer.inference.bundle import Bundle, Canary
-from scorer.inference.bundle.metadata import Metadata, Parity, told
+from scorer.inference.bundle.metadata import Metadata, Parity, decoded
 from scorer.inference.session import RuntimeInfo, Session
 
 MIN_LABEL_AGREEMENT = 0.998
@@ -53,14 +53,14 @@ def is_proven(metadata: Metadata, precision: str) -> bool:
 
     An export publishes figures of nothing else.
     """
-    entries = told(metadata.parity, list[Parity]) or ()
+    entries = decoded(metadata.parity, list[Parity]) or ()
     return precision in metadata.graphs and any(each.precision == precision for each in entries)
 
 
 def was_outside(metadata: Metadata, device: str, precision: str, architecture: str) -> bool:
-    """Tell whether a bundle's export met a precision outside the gate on such a device."""
+    """Tell whether a bundle's export measured a precision outside the gate on such a device."""
     met = {"device": device, "precision": precision, "architecture": architecture}
-    return met in (told(metadata.outside_gate, list[dict[str, str]]) or ())
+    return met in (decoded(metadata.outside_gate, list[dict[str, str]]) or ())
 
 
 def compare(probabilities: NDArray[np.floating], reference: NDArray[np.floating]) -> Figures:
@@ -78,10 +78,10 @@ def compare(probabilities: NDArray[np.floating], reference: NDArray[np.floating]
 
 
 def check_token_ids(token_ids: list[list[int]], canary: Canary, bundle: Bundle) -> None:
-    """Hold the tokenizer against the one that the model was trained with.
+    """Compare the tokenizer's ids with those of the training.
 
     Raises:
-        GateFailed: They differ on some text; no provider can make up for that.
+        GateFailed: They differ for some text.
     """
     pairs = zip(token_ids, canary.token_ids, strict=True)
     differing = sum(tuple(mine) != theirs for mine, theirs in pairs)
@@ -128,7 +128,7 @@ class LowMarginFallback:
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the logits [rows, classes]; a text of low margin is undecided."""
-        # A text of one token is the pooled one and no context: nothing to be fast about.
+        # A text of one token has no context, which is all that int8 computes.
         return (self._fast if ids.shape[1] > 1 else self.exact).run(ids)
 
 

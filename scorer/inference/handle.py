@@ -1,4 +1,4 @@
-"""One model for all inputs of a run: opened, loaded and proven once, when somebody needs it."""
+"""One model for all inputs of a run: opened, loaded and proven once, on first use."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ class ModelHandle:
         load: "Callable[[Bundle], Candidate]",
         on_proven: Callable[[], object] = lambda: None,
     ) -> None:
-        """Keep what opens the bundle, what loads it, and what is called when it is proven."""
+        """Keep the functions that open and load the bundle, and the callback of its proof."""
         self.error: BaseException | None = None
         self._open_bundle = open_bundle
         self._load = load
@@ -33,7 +33,7 @@ class ModelHandle:
 
     @classmethod
     def of(cls, spec: ModelSpec) -> Self:
-        """Return the model that is meant, on this box."""
+        """Return the handle of the model that a specification names, on this box."""
 
         def open_bundle() -> "Bundle":
             from scorer.inference import bundle
@@ -58,7 +58,7 @@ class ModelHandle:
         return self._load(self.bundle)
 
     def load(self) -> "Candidate":
-        """Return what can be had of the model before it has proven itself."""
+        """Return the loaded model, before it is proven on the canary."""
         with self._failing_for_all():
             return self._candidate
 

@@ -1,4 +1,4 @@
-"""What labels are called in answers: the model's names, a language's, or names of one's own.
+"""The names of labels in answers: the model's, a language's, or the user's.
 
 The one vocabulary for `Scorer(labels=...)`, `predict_sentiment`, the engines, `--label-names` and
 `label-names` in `tweetscore.toml`.

@@ -1,8 +1,8 @@
-"""Which session a bundle gets on this box; a classifier is opened here, and proven on it.
+"""Loads a bundle on this box: chooses a session, opens it, and proves a classifier on it.
 
-The libraries that texts go through, polars first of all, take 0.1 s to be imported, and a bundle's
-tokenizer as long to be loaded. Both happen beside the session, whose loading leaves the
-interpreter free: so this module itself imports none of them.
+Importing polars and the tokenizers library takes 0.1 s, and loading a bundle's tokenizer as long.
+Both happen while the session is loaded, which leaves the interpreter free: so this module itself
+imports neither.
 """
 
 import os
@@ -72,11 +72,11 @@ class Candidate:
 def load(bundle: Bundle, spec: ModelSpec) -> Candidate:
     """Load the fastest provider and precision of this box, and what prepares texts for it.
 
-    What was passed over, and why, will be in the classifier's `warnings`.
+    Sessions that were skipped, and why, are in the classifier's `warnings`.
 
     Raises:
         DeviceUnavailable: What was asked for is not there.
-        GateFailed: The tokenizer splits texts otherwise than in training.
+        GateFailed: A canary text gets other token ids than in training.
         InvalidBundle: The tokenizer cannot be loaded.
         OutOfMemory: The process may not have the address space that this takes.
     """
@@ -109,7 +109,7 @@ def load(bundle: Bundle, spec: ModelSpec) -> Candidate:
 
 
 def foreseen(bundle: Bundle, spec: ModelSpec) -> dict[str, str]:
-    """Return what `load` tries first here: what decides the last bits of an answer.
+    """Return the session that `load` tries first: it decides the last bits of an answer.
 
     Raises:
         DeviceUnavailable: What was asked for is not there.
@@ -121,7 +121,7 @@ def foreseen(bundle: Bundle, spec: ModelSpec) -> dict[str, str]:
 
 
 def _choices(bundle: Bundle, spec: ModelSpec, machine: Machine) -> tuple[Choice, ...]:
-    """Return what to try; of `auto` nothing that the bundle is known to fail in: it takes time."""
+    """Return what to try; `auto` skips what the bundle is known to fail in, to save time."""
     proven = is_proven(bundle.metadata, "int8")
     tried = choices(spec.device, spec.precision, machine, int8_proven=proven)
     if spec.precision != "auto":
@@ -130,7 +130,7 @@ def _choices(bundle: Bundle, spec: ModelSpec, machine: Machine) -> tuple[Choice,
 
 
 def _was_outside(bundle: Bundle, choice: Choice, machine: Machine) -> bool:
-    """Tell so of anything but fp32, which is what is left in the end, whatever a bundle says."""
+    """Tell whether the bundle failed the gate so; never of fp32, which is always tried."""
     architecture = machine.architecture(choice.device)
     return choice.precision != "fp32" and was_outside(
         bundle.metadata, choice.device, choice.precision, architecture

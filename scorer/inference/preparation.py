@@ -1,4 +1,4 @@
-"""Texts to what a model takes: cleaned, tokenised, equal texts once, earlier answers remembered."""
+"""Prepares texts for a model: cleans and tokenises them, joins equal ones, caches answers."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from scorer.records import Counters
 
 T = TypeVar("T", bound=Hashable)
 
-#: Bytes that all remembered answers may take together: some 135,000 tweets.
+#: Bytes that all cached answers may take together: some 135,000 tweets.
 CAPACITY = 32 << 20
 
-# Bytes that a remembered text takes beside its ids and logits: two objects of bytes with 33 each,
+# Bytes that a cached text takes beside its ids and logits: two objects of bytes with 33 each,
 # rounded up to 16, and up to 60 in a dict that has just grown.
 _OVERHEAD = 150
 
@@ -39,14 +39,14 @@ def unique_tokens(tokens: Tokens) -> tuple[Tokens, NDArray[np.int64]]:
     return tokens.take(first), rows
 
 
-class Remembered:
+class AnswerCache:
     """Logits of earlier windows by exact token ids; several threads may ask.
 
-    For providers whose answer does not depend on the batch: there a remembered answer has the
-    very bits that the model would give again, and no output tells whether it was remembered.
+    For providers whose answer does not depend on the batch: there a cached answer has the
+    very bits that the model would compute again, and no output depends on the cache.
 
     New answers go to the younger of two dicts. When it is full it becomes the older one, whose
-    answers are forgotten unless a window asks for them meanwhile.
+    answers are dropped unless a window needs them meanwhile.
 
     Args:
         classes: Logits per text.
@@ -61,7 +61,7 @@ class Remembered:
         self._old: dict[bytes, bytes] = {}
         self._size = 0  # bytes that the younger one may take by now
 
-    def fill(self, tokens: Tokens, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def lookup(self, tokens: Tokens, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Write the known rows of `logits` [texts, classes], and return which those are."""
         keys = _keys(tokens)
         with self._lock:
@@ -69,20 +69,20 @@ class Remembered:
             answers = [young.get(key) or self._old.get(key) for key in keys]
             known = np.array([answer is not None for answer in answers], np.bool_)
             pairs = zip(keys, answers, strict=True)
-            self._keep({k: a for k, a in pairs if a is not None and k not in young})
+            self._insert({k: a for k, a in pairs if a is not None and k not in young})
         content = b"".join(filter(None, answers))
         logits[known] = np.frombuffer(content, np.float32).reshape(-1, self._classes)
         return known
 
-    def keep(self, tokens: Tokens, logits: NDArray[np.float32]) -> None:
-        """Remember texts that `fill` did not know; of more than fit, the first ones."""
+    def store(self, tokens: Tokens, logits: NDArray[np.float32]) -> None:
+        """Store texts that `lookup` did not find; if not all fit, the first ones."""
         size, content = 4 * self._classes, logits.tobytes()
         answers = (content[at : at + size] for at in range(0, len(content), size))
         new = dict(zip(_keys(tokens), answers, strict=True))
         with self._lock:
-            self._keep(new)
+            self._insert(new)
 
-    def _keep(self, new: dict[bytes, bytes]) -> None:
+    def _insert(self, new: dict[bytes, bytes]) -> None:
         ends = np.cumsum([len(key) + 4 * self._classes + _OVERHEAD for key in new])
         if len(ends) and self._size + ends[-1] > self._limit:
             self._young, self._old, self._size = {}, self._young, 0
@@ -113,11 +113,11 @@ class Prepared:
 
 
 class Preparation:
-    """A bundle's normaliser and tokenizer, held against the canary's token ids.
+    """A bundle's normaliser and tokenizer, checked on the canary's token ids.
 
     Raises:
         InvalidBundle: The tokenizer cannot be loaded.
-        GateFailed: It splits a canary text otherwise than in training.
+        GateFailed: A canary text gets other token ids than in training.
     """
 
     def __init__(self, bundle: Bundle) -> None:

@@ -1,4 +1,4 @@
-"""What a session is to the rest of the program, whichever provider runs it."""
+"""The protocol of a session, whichever provider runs it."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,7 +19,7 @@ class RuntimeInfo:
     instruction_set: str  # of the CPU, or the GPU's architecture
     threads: int
     reason: str  # why this one
-    devices: int = 1  # how many of them share the work
+    devices: int = 1  # how many share the batches
 
     @property
     def exact(self) -> bool:
@@ -46,7 +46,7 @@ class Session(Protocol):
 
     @property
     def exact(self) -> "Session | None":
-        """The session that decides the texts of low margin, if there is one (`near_ties`)."""
+        """The session that decides texts of low margin; see `LowMarginFallback`."""
         ...
 
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Texts to token ids: the one place that knows the `tokenizers` library."""
+"""Tokenises texts: the only module that imports the `tokenizers` library."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -96,8 +96,8 @@ class TextTokenizer:
         """Encode normalised texts; the library spreads them over its own threads."""
         rows: list[list[int]] = []
         truncated: list[bool] = []
-        for piece in _pieces(texts):
-            for encoding in self._tokenizer.encode_batch_fast(piece):
+        for slice_ in _slices(texts):
+            for encoding in self._tokenizer.encode_batch_fast(slice_):
                 rows.append(encoding.ids)
                 truncated.append(bool(encoding.overflowing))
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
@@ -108,8 +108,8 @@ class TextTokenizer:
         )
 
 
-def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut texts so that what the library keeps of a piece, before it truncates, stays small."""
+def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut texts so that the library's encodings of a slice, before it truncates, stay small."""
     ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     start = 0
     while start < len(texts):

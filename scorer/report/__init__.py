@@ -12,7 +12,7 @@ import polars as pl
 from scorer.errors import DataError, OutputRefused, TweetscoreError, UsageError
 from scorer.hints import needed
 from scorer.inference.bundle import open_bundle
-from scorer.inference.bundle.metadata import Metrics, told
+from scorer.inference.bundle.metadata import Metrics, decoded
 from scorer.os_errors import writing
 from scorer.report.changes import compare
 from scorer.report.outputs import Examples, Opened, Rows, open_output, open_outputs
@@ -186,7 +186,7 @@ def _metrics(outputs: Sequence[Opened]) -> Metrics | None:
         bundle = open_bundle(recorded and Path(recorded))
     except TweetscoreError:
         return None  # moved or gone: the page says that it is not known
-    return told(bundle.metadata.metrics, Metrics) if bundle.digest == digest else None
+    return decoded(bundle.metadata.metrics, Metrics) if bundle.digest == digest else None
 
 
 def _write(page: Path, content: bytes) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.loading import Candidate
-from scorer.inference.preparation import Prepared, Remembered
+from scorer.inference.preparation import AnswerCache, Prepared
 from scorer.inference.runtime.machine import inspect
 from scorer.inference.runtime.select import Choice, choices
 from scorer.options import RunOptions
@@ -54,7 +54,7 @@ class Opened:
         self.device = classifier.runtime.device
         self.prepare = classifier._prepare
         self._anew = anew
-        classifier._memory = Remembered(len(classifier.labels)) if memory else None
+        classifier._cache = AnswerCache(len(classifier.labels)) if memory else None
 
     def load(self) -> "Opened":
         """Be what prepares texts, and proves the session once more where that is wanted."""
@@ -70,7 +70,7 @@ class Opened:
         if not self._anew:
             return self._classifier
         proven = self._candidate().prove(first)
-        assert proven._ahead is not None  # the window went with the canary
+        assert proven._first_window is not None  # the window went with the canary
         return proven
 
 

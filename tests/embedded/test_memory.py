@@ -84,7 +84,7 @@ def test_openvino_does_not_keep_all_shapes_that_it_has_met(
 ) -> None:
     """120 shapes in, another 120: 320 MiB if both caches kept them, 70 if oneDNN's did, 6 as it is.
 
-    Who has bounded oneDNN's is heeded, and others in the process are not told.
+    A bound that the user has set stays, and the variable is not left behind.
     """
     name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
     environment = {key: value for key, value in os.environ.items() if key != name}

@@ -1,4 +1,4 @@
-"""OpenVINO's threads go where the system has room: other runs may be on the same box."""
+"""OpenVINO's threads are not pinned to cores: other runs may be on the same box."""
 
 import subprocess
 import sys

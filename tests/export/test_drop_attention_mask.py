@@ -1,4 +1,4 @@
-"""Graphs without a mask: for batches of one length, and only where that changes nothing."""
+"""Graphs without an attention mask: only where that changes no answer."""
 
 from copy import deepcopy
 from typing import Any
@@ -20,11 +20,11 @@ def test_an_encoder_without_its_mask_answers_as_before(model_type: str) -> None:
     """Bit for bit, pruned or not, and its graph asks for no mask."""
     whole = model(model_type)
     for masked in (whole, prune.prune(whole)):
-        unmasked = to_onnx.drop_attention_mask(masked)
-        assert prune.largest_difference(unmasked, masked, padded=False) == 0
-        assert prune.largest_difference(unmasked, masked) > prune.TOLERANCE
+        without_mask = to_onnx.drop_attention_mask(masked)
+        assert prune.largest_difference(without_mask, masked, padded=False) == 0
+        assert prune.largest_difference(without_mask, masked) > prune.TOLERANCE
         assert "attention_mask" in inputs(to_onnx.plain_graph(masked))
-        assert "attention_mask" not in inputs(to_onnx.plain_graph(unmasked))
+        assert "attention_mask" not in inputs(to_onnx.plain_graph(without_mask))
 
 
 @pytest.mark.parametrize("model_type", ["distilbert", "gpt2"])

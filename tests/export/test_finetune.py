@@ -63,7 +63,7 @@ def test_padding_does_not_change_an_answer(
     with torch.inference_mode():
         together = model(**batch).logits.numpy()
     assert np.abs(together - finetune.predict(model, rows)).max() <= 1e-5
-    assert together.std(axis=0).max() > 1e-4  # it does tell the rows apart
+    assert together.std(axis=0).max() > 1e-4  # the rows get different answers
 
 
 def test_wrong_pad_token_would_change_gpt2s_answers(
@@ -385,7 +385,7 @@ def test_base_is_judged_without_transformers() -> None:
 
 
 def test_pickled_weights_are_refused(tiny_base: TinyBase, tmp_path: Path) -> None:
-    """A base with only a pytorch_model.bin is told so."""
+    """A base with only a pytorch_model.bin is refused for that reason."""
     directory = shutil.copytree(tiny_base("bert"), tmp_path / "base")
     (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
     with pytest.raises(InvalidBundle, match="no weights as safetensors"):

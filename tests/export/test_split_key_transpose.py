@@ -1,4 +1,4 @@
-"""Keys in whole rows: the same numbers, by way of a cheaper step."""
+"""The transposition of the keys in two steps: the same numbers, in less time."""
 
 import numpy as np
 import onnx
@@ -33,13 +33,13 @@ def answer(graph: onnx.ModelProto) -> np.ndarray:
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta"])
 def test_the_graph_answers_as_before(model_type: str) -> None:
-    """Each layer's keys take two steps, none takes them number by number, no bit changes."""
+    """Each layer's keys are transposed in two steps, and no bit changes."""
     plain = to_onnx.plain_graph(model(model_type, to_onnx.ATTENTION[model_type]))
-    untwisted = to_onnx.split_key_transpose(plain)
-    onnx.checker.check_model(untwisted)
-    assert (steps(plain).count(KEYS), steps(untwisted).count(KEYS)) == (3, 0)
-    assert steps(untwisted).count(SWAPPED) == 3 + steps(plain).count(SWAPPED)
-    assert answer(untwisted).tobytes() == answer(plain).tobytes()
+    split = to_onnx.split_key_transpose(plain)
+    onnx.checker.check_model(split)
+    assert (steps(plain).count(KEYS), steps(split).count(KEYS)) == (3, 0)
+    assert steps(split).count(SWAPPED) == 3 + steps(plain).count(SWAPPED)
+    assert answer(split).tobytes() == answer(plain).tobytes()
 
 
 def test_scaled_keys_stay() -> None:
@@ -51,9 +51,9 @@ def test_scaled_keys_stay() -> None:
 
 def product(order: tuple[int, ...], *, second: bool = True) -> onnx.ModelProto:
     """Return a graph that transposes a tensor for a matrix product."""
-    factors = ["left", "turned"] if second else ["turned", "left"]
+    factors = ["left", "transposed"] if second else ["transposed", "left"]
     nodes = [
-        helper.make_node("Transpose", ["right"], ["turned"], "turn", perm=order),
+        helper.make_node("Transpose", ["right"], ["transposed"], "transpose", perm=order),
         helper.make_node("MatMul", factors, ["out"]),
     ]
     values = {

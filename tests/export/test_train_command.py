@@ -86,7 +86,7 @@ def test_checkpoint_holds_model_evaluation_and_pictures(checkpoint: tuple[Path, 
 
 
 def test_summary_goes_to_stderr(checkpoint: tuple[Path, Result]) -> None:
-    """Figures and dropped rows are told in a few lines, and stdout stays empty."""
+    """A few lines on stderr show figures and dropped rows; stdout stays empty."""
     _, result = checkpoint
     assert result.stdout == ""
     lines = result.stderr.splitlines()

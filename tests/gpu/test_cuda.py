@@ -24,7 +24,7 @@ from scorer.inference.gate import MIN_LABEL_AGREEMENT, compare
 from scorer.inference.runtime.gpu import cuda
 from scorer.inference.runtime.gpu.cuda import PROVIDER, BoundSession, Buffers, open_gpu
 from scorer.inference.runtime.gpu.pool import HalvingSession, PoolSession
-from scorer.inference.runtime.machine import alike, inspect
+from scorer.inference.runtime.machine import inspect, same_model
 from scorer.inference.session import Session
 from tests.handles import open_classifier
 
@@ -94,7 +94,7 @@ def test_a_second_run_gives_the_same(classifier: Classifier) -> None:
 
 
 def test_gpu_and_cpu_agree(classifier: Classifier) -> None:
-    """A box that loses its GPU, and is told to go on with its CPU, gives the same labels."""
+    """A box that loses its GPU and goes on with --device cpu gives the same labels."""
     on_cpu = open_classifier(classifier.bundle, device="cpu", precision="fp32")
     texts = pl.read_csv(SAMPLES / "tweets.csv")["text"]
     here, there = (one.classify(texts).probabilities for one in (classifier, on_cpu))
@@ -150,7 +150,7 @@ def test_every_gpu_of_the_first_ones_model_takes_part(
     classifier: Classifier, show: list[str]
 ) -> None:
     """All of them are counted, and each alone gives bitwise the answers of the first one."""
-    used = alike(inspect().gpus)
+    used = same_model(inspect().gpus)
     show.append(f"GPUs that share a run: {used}")
     assert classifier.runtime.devices == len(used)
     ids = batch(cuda.TOKEN_BUDGET)
@@ -161,7 +161,7 @@ def test_every_gpu_of_the_first_ones_model_takes_part(
 def test_a_batch_that_the_gpu_cannot_hold_is_halved(
     classifier: Classifier, show: list[str]
 ) -> None:
-    """With a small limit on its memory the GPU answers in smaller batches, and it is told."""
+    """With a small limit on its memory the GPU answers in smaller batches, with a warning."""
     ids = batch(4 * cuda.TOKEN_BUDGET)
     roomy = bound(classifier, ids.size, 16 * 2**30).run(ids)
     session = HalvingSession(bound(classifier, ids.size, 512 * 2**20))

@@ -134,7 +134,7 @@ def instead(name: str, make: Callable[[Path], object]) -> Change:
 
 
 def bound_socket(path: Path) -> None:
-    # By a short name: a socket's address has room for 108 bytes.
+    # By a short name: a socket's address has at most 108 bytes.
     here = Path.cwd()
     os.chdir(path.parent)
     try:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOM = 1 << 30  # bytes that opening may take beyond what an honest bundle took
+MEMORY = 1 << 30  # bytes that opening may take beyond what an honest bundle took
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def open_all(good: str, directories: list[str]) -> dict[str, Any]:
 
 def bound_memory() -> None:
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-    limit = pages * resource.getpagesize() + ROOM
+    limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

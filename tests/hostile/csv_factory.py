@@ -67,11 +67,23 @@ KINDS = (
     Kind("zstd", extension=".csv.zst", ending="\r\n"),
 )
 
-PIECES = (b'"', b'""', b",", b"\t", b"\n", b"\r\n", b"\r", b"\0", b"\xff", b"\xc3", b"\xed\xa0\x80")
+FRAGMENTS = (
+    b'"',
+    b'""',
+    b",",
+    b"\t",
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b"\0",
+    b"\xff",
+    b"\xc3",
+    b"\xed\xa0\x80",
+)
 
 
-def mutated(content: bytes, rng: random.Random, pieces: Sequence[bytes] = PIECES) -> bytes:
-    """Return the content with one to four injuries, among them pieces that mean something."""
+def mutated(content: bytes, rng: random.Random, fragments: Sequence[bytes] = FRAGMENTS) -> bytes:
+    """Return the content with one to four injuries, among them fragments of CSV syntax."""
     data = bytearray(content)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(data) + 1)
@@ -89,7 +101,7 @@ def mutated(content: bytes, rng: random.Random, pieces: Sequence[bytes] = PIECES
             case 4 if at > len(data) // 4:
                 del data[at:]
             case 5:
-                data[at:at] = rng.choice(pieces) * rng.choice((1, 1, 2, 3, 50))
+                data[at:at] = rng.choice(fragments) * rng.choice((1, 1, 2, 3, 50))
             case _:
                 data[at : at + length] = data[other : other + length]
     return bytes(data)

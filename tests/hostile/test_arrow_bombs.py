@@ -37,7 +37,7 @@ def repeated(path: Path, text: str, rows: int) -> Path:
 @pytest.mark.parametrize(
     ("size", "rows", "most"), [(4, 10**6, SMALL), (256 * KiB, 4_096, LARGE)], ids=str
 )
-def test_a_file_that_expands_is_read_in_pieces(
+def test_a_file_that_expands_is_read_in_slices(
     worker: Worker, tmp_path: Path, size: int, rows: int, most: int
 ) -> None:
     """A gigabyte of equal texts passes through in little memory."""

@@ -76,7 +76,7 @@ def test_it_is_refused(bundles: dict[str, Path], name: str) -> None:
 
 
 def test_refusing_loads_nothing(tiny_bert_bundle: Path, bundles: dict[str, Path]) -> None:
-    """No loader is even imported, no file outside is opened, and a gigabyte is room enough."""
+    """No loader is even imported, no file outside is opened, and a gigabyte of memory is enough."""
     answer = worker("open", tiny_bert_bundle, bundles)
     assert answer["refusals"] == {str(directory): 78 for directory in bundles.values()}
     assert LOADERS & set(answer["modules"]) == set()

@@ -116,7 +116,7 @@ ROWS = {
 @pytest.mark.parametrize("name", ROWS)
 @pytest.mark.ci
 def test_rows_of_next_to_nothing_do_not_fill_the_memory(name: str, tmp_path: Path) -> None:
-    """A row's offsets are larger than the row: a block of them is taken in pieces."""
+    """A row's offsets are larger than the row: a block of them is read in slices."""
     head, unit, size, rows = ROWS[name]
     seen = both_passes(bomb(tmp_path / "in.csv.zst", head, unit, size))
     assert seen["error"] == ""

@@ -26,7 +26,7 @@ BAD_DATA = 65  # all that a file's content may lead to; never 70, a bug of ours
 
 
 def check(path: Path, kind: Kind, content: bytes) -> bool:
-    """Compare one file's outcome with the reference's; tell whether it was scored."""
+    """Compare one file's outcome with the reference's; return whether it was scored."""
     path.write_bytes(content)
     out = path.with_name(f"out{kind.extension}")
     out.unlink(missing_ok=True)

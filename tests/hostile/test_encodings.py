@@ -101,7 +101,7 @@ RIGHT = [
     Case("cp1256", ARABIC.encode("cp1256"), "cp1256", ("\u0633\u0644\u0627\u0645",)),
     Case("mac-roman", BODY.encode("mac-roman"), "mac-roman", WORDS),
     Case("ebcdic named", BODY.encode("cp500"), "cp500", WORDS),
-    # Two encodings of one byte cannot be told apart: the text is what the name says.
+    # Two encodings of one byte are indistinguishable: the text is what the name says.
     Case("koi8-r said to be cp1251", RUSSIAN.encode("koi8-r"), "cp1251",
          [word.encode("koi8-r").decode("cp1251") for word in RU]),
 ]  # fmt: skip

@@ -48,7 +48,7 @@ def test_lines_just_below_the_cap_do_not_fill_the_memory(name: str, tmp_path: Pa
 
 @pytest.mark.ci
 def test_rows_of_next_to_nothing_do_not_fill_the_memory(tmp_path: Path) -> None:
-    """A row's offsets are larger than the row: a block of them is taken in pieces."""
+    """A row's offsets are larger than the row: a block of them is read in slices."""
     seen = both_passes(bomb(tmp_path / "in.ndjson.zst", b'{"text":"ok"}\n', b"{}\n", 8 * MIB))
     assert seen["error"] == ""
     assert seen["rows"] == seen["written"] > 2 * MIB

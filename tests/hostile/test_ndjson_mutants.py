@@ -19,7 +19,7 @@ from tests.stubs import StubClassifier
 
 
 def check(path: Path, kind: Kind, content: bytes) -> bool:
-    """Compare one file's outcome with the reference's; tell whether it was scored."""
+    """Compare one file's outcome with the reference's; return whether it was scored."""
     path.write_bytes(content)
     out = path.with_name(f"out{kind.extension}")
     out.unlink(missing_ok=True)

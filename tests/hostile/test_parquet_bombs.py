@@ -146,7 +146,7 @@ def test_a_page_that_expands_is_refused(worker: Worker, tmp_path: Path, codec: s
 
 @pytest.mark.ci
 @pytest.mark.parametrize("name", SCORED)
-def test_a_file_that_expands_is_read_in_pieces(worker: Worker, tmp_path: Path, name: str) -> None:
+def test_a_file_that_expands_is_read_in_slices(worker: Worker, tmp_path: Path, name: str) -> None:
     """Gigabytes of equal values pass through in little memory."""
     make, most = SCORED[name]
     answer = worker.score(make().write(tmp_path / "in.parquet"), compare=False)

@@ -73,13 +73,13 @@ def test_batches_alike_have_one_size_for_each_length(lengths: np.ndarray, budget
 
 
 @pytest.mark.parametrize(
-    ("count", "pieces"),
+    ("count", "slices"),
     [(4, [[0, 1, 2, 3]]), (5, [[0, 1, 2], [3, 4, 4]]), (9, [[0, 1, 2], [3, 4, 5], [6, 7, 8]])],
 )
-def test_batches_alike_are_as_small_as_can_be(count: int, pieces: list[list[int]]) -> None:
+def test_batches_alike_are_as_small_as_can_be(count: int, slices: list[list[int]]) -> None:
     """Of four rows at most: what is computed twice is less than a row per batch."""
     plan = plan_batches(np.full(count, 10), 40, alike=True)
-    assert [batch.rows.tolist() for batch in plan] == pieces
+    assert [batch.rows.tolist() for batch in plan] == slices
 
 
 @pytest.mark.parametrize(

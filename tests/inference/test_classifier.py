@@ -225,7 +225,7 @@ def test_a_session_that_compiles_gets_batches_of_one_size(
     assert sorted(session.shapes, reverse=True) == [(size, length) for size in sizes]
 
 
-def test_near_ties_of_a_window_are_decided_together(tiny_bert_bundle: Path) -> None:
+def test_texts_of_low_margin_are_decided_together(tiny_bert_bundle: Path) -> None:
     """They are asked of the exact session, however many batches they were in, and none else."""
     bundle = open_bundle(tiny_bert_bundle)
     session, exact = StubSession(bundle), StubSession(bundle, shift=9.0)
@@ -292,9 +292,9 @@ def test_auto_does_not_try_what_the_export_found_outside_the_gate(
     """On a box of that kind; by its name it is tried all the same. Other entries say nothing."""
     monkeypatch.setattr(loading, "inspect", lambda: AMX)
     metadata = msgspec.structs.replace(bundle.metadata, outside_gate=entries, parity=[])
-    told = dataclasses.replace(bundle, metadata=metadata)
-    assert loading.foreseen(told, ModelSpec())["precision"] == expected
-    assert loading.foreseen(told, ModelSpec(precision="bf16"))["precision"] == "bf16"
+    described = dataclasses.replace(bundle, metadata=metadata)
+    assert loading.foreseen(described, ModelSpec())["precision"] == expected
+    assert loading.foreseen(described, ModelSpec(precision="bf16"))["precision"] == "bf16"
 
 
 def test_fp32_outside_the_gate_is_76(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

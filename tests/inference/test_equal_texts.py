@@ -1,4 +1,4 @@
-"""Equal rows are found exactly."""
+"""Equal texts, and equal rows of token ids, are found exactly."""
 
 import numpy as np
 from hypothesis import given
@@ -37,7 +37,7 @@ def test_rows_of_ids_come_back(rows: list[list[int]]) -> None:
     assert distinct.truncated.tolist() == [len(row) > 2 for row in kept]
 
 
-def test_orders_and_lengths_are_told_apart() -> None:
+def test_orders_and_lengths_are_distinguished() -> None:
     """The same ids in another order, or more of them, are another row."""
     rows = [[1, 2], [2, 1], [1, 2, 0], [0, 1, 2], [3], [], [0], [0, 0], [256], [1, 0]]
     distinct, places = unique_tokens(tokens_of(rows))

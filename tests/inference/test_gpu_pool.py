@@ -1,4 +1,4 @@
-"""Several devices behind one session: the same bits, and no device fails unheard.
+"""Several devices behind one session: the same bits, and no failure of a device is lost.
 
 The workers are real processes; what they open in place of a GPU is in `worker_openers.py`.
 """
@@ -45,7 +45,7 @@ def no_process_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = children()
     yield
     gc.collect()
-    # Who waits for an answer hears of a death at once; its watcher reaps the others a moment later.
+    # A caller that waits gets the error at once; the others are reaped a moment later.
     deadline = time.monotonic() + 10
     while children() != before and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -115,7 +115,7 @@ def test_a_bug_in_a_worker_is_one(bundle: Bundle) -> None:
 
 
 def test_a_failing_batch_is_an_error_of_its_device(bundle: Bundle) -> None:
-    """A batch that fails is told with the device's name, and the next one is answered."""
+    """An error names the device, and the next batch is answered."""
     session = pool(bundle, worker_openers.builtin)
     with pytest.raises(DeviceUnavailable, match=r"GPU 0 \(a stub\): .* batch of 2 texts of 3 tok"):
         session.run(np.full((2, 3), 10**6))
@@ -135,7 +135,7 @@ def test_a_library_that_prints_does_no_harm(
 def test_a_killed_worker_ends_the_session(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits for any of them is told which one died; so is whoever comes later."""
+    """Callers that wait for any of them, and later ones, get an error that names the dead one."""
     pipe = tmp_path / "pipe"
     monkeypatch.setenv("TEST_PIPE", str(pipe))
     session = pool(bundle, worker_openers.stopping, 3)
@@ -231,7 +231,7 @@ def test_two_callers_that_meet_full_memory_at_once_halve_it_once(bundle: Bundle)
 
 
 def test_full_memory_is_known_from_onnxruntimes_own_words(bundle: Bundle) -> None:
-    """A real arena with a real limit, in a process of its own: halved, answered, and told."""
+    """A real arena with a real limit, in a process of its own: halved, answered, and reported."""
     session = HalvingSession(pool(bundle, worker_openers.in_a_small_arena, 1))
     plain = worker_openers.builtin(bundle, INFO, 0)
     batch = ids(200, 48)

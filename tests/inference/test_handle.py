@@ -48,7 +48,7 @@ def test_each_step_is_taken_once_and_only_when_it_is_needed() -> None:
 
 @pytest.mark.parametrize("step", ["open", "load", "prove"])
 def test_what_keeps_it_from_working_is_kept(step: str) -> None:
-    """It concerns all inputs; whoever has the handle is told."""
+    """It concerns all inputs: the handle keeps the error."""
     error = GateFailed("answers differ")
     model = Calls(**{step: error}).handle()
     with pytest.raises(GateFailed, match="answers differ"):

@@ -1,4 +1,4 @@
-"""A fast session whose near ties an exact one decides."""
+"""A fast session, and an exact one that decides its texts of low margin."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ EXACT = RuntimeInfo("StubProvider", "builtin", "fp32", "stub", 3, "a stub")
 
 
 class StubSession:
-    """Answers each text by its first token, from a table of leads, and keeps what it was asked."""
+    """Answers each text by its first token, from a table of margins, and records its batches."""
 
     token_budget, callers = 64, 3
     warnings: tuple[str, ...] = ()
@@ -37,10 +37,10 @@ def logits(*leads: float) -> NDArray[np.float32]:
     return StubSession(FAST, dict(enumerate(leads))).run(np.arange(len(leads))[:, np.newaxis])
 
 
-def test_near_is_what_the_gate_cannot_keep_from_turning() -> None:
-    """A lead of just under the bound is near, one of just over is not, whoever is ahead."""
-    near, far = LOW_MARGIN - 1e-3, LOW_MARGIN + 1e-3
-    assert low_margin(logits(far, near, -near, -far, 0.9)).tolist() == [
+def test_a_margin_is_low_where_the_gate_admits_another_label() -> None:
+    """A margin just under the bound is low, one just over it is not, whichever class leads."""
+    low, high = LOW_MARGIN - 1e-3, LOW_MARGIN + 1e-3
+    assert low_margin(logits(high, low, -low, -high, 0.9)).tolist() == [
         False,
         True,
         True,
@@ -49,20 +49,20 @@ def test_near_is_what_the_gate_cannot_keep_from_turning() -> None:
     ]
 
 
-def test_an_answer_that_is_no_number_is_left_for_the_classifier_to_refuse() -> None:
-    """It is no near tie: scoring it again would hide a broken session."""
+def test_an_answer_that_is_no_number_is_left_to_the_classifier() -> None:
+    """Its margin is not low: scoring it again would hide a broken session."""
     assert not low_margin(logits(np.nan)).any()
 
 
 def test_a_text_of_one_token_is_exact() -> None:
-    """The pooled token without a context: there is nothing that int8 could be used for."""
+    """The pooled token has no context, which is all that int8 computes."""
     fast, exact = StubSession(FAST, {}), StubSession(EXACT, {7: 0.9})
     LowMarginFallback(fast, exact).run(np.array([[7]]))
     assert (fast.asked, exact.asked) == ([], [[7]])
 
 
-def test_other_texts_are_asked_of_the_fast_session() -> None:
-    """Whoever collects the near ties of a window gets the exact one with it."""
+def test_other_texts_go_to_the_fast_session() -> None:
+    """The exact session is there for the texts of low margin."""
     fast, exact = StubSession(FAST, {7: 0.0}), StubSession(EXACT, {})
     joined = LowMarginFallback(fast, exact)
     joined.run(np.array([[7, 8]]))
@@ -71,7 +71,7 @@ def test_other_texts_are_asked_of_the_fast_session() -> None:
 
 
 @pytest.mark.parametrize("attribute", ["info", "token_budget", "callers"])
-def test_it_is_the_fast_session_to_the_rest(attribute: str) -> None:
+def test_its_attributes_are_those_of_the_fast_session(attribute: str) -> None:
     """What is reported, and how batches are planned, is the fast session's."""
     fast = StubSession(FAST, {})
     joined = LowMarginFallback(fast, StubSession(EXACT, {}))

@@ -12,10 +12,10 @@ import pytest
 from scorer.inference.runtime import machine
 from scorer.inference.runtime.machine import (
     Gpu,
-    alike,
     instruction_set,
     no_openvino_reason,
     nvidia_gpus,
+    same_model,
 )
 
 AVX2 = "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu sse2 avx2\n"
@@ -60,21 +60,21 @@ def test_devices_are_listed_with_their_architecture() -> None:
 )
 def test_a_driver_without_a_device_says_so(driver: SimpleNamespace, reason: str) -> None:
     """No device is a reason, not an error."""
-    gpus, told = nvidia_gpus(lambda _: driver)
+    gpus, found = nvidia_gpus(lambda _: driver)
     assert gpus == ()
-    assert reason in told
+    assert reason in found
 
 
 def test_only_gpus_of_the_first_ones_model_are_alike() -> None:
     """Neither the memory that it shows nor the architecture makes another model the same."""
     first = Gpu("H100", "sm_90", 80 * 2**30)
     others = [Gpu("H200", "sm_90", 141 * 2**30), Gpu("H100", "sm_90", 79 * 2**30)]
-    assert alike([first, *others, first]) == (0, 2, 3)
-    assert alike([]) == ()
+    assert same_model([first, *others, first]) == (0, 2, 3)
+    assert same_model([]) == ()
 
 
 def test_no_driver_says_so() -> None:
-    """A box without the driver library is told by the library's name."""
+    """Without the driver library the reason names the library."""
 
     def missing(name: str) -> ctypes.CDLL:
         raise OSError(f"{name}: cannot open shared object file")

@@ -54,7 +54,7 @@ def ids(rows: int, length: int, seed: int = 0) -> np.ndarray:
 
 
 def test_a_session_says_what_it_is(session: Session) -> None:
-    """What really runs is told, for the report and the resume key."""
+    """`info` says what really runs, for the report and the resume key."""
     assert session.info.provider in {cpu.PROVIDER, openvino.PROVIDER}
     assert (session.info.precision, session.info.threads) == ("fp32", 2)
     assert session.info.instruction_set == MACHINE.instruction_set

@@ -59,9 +59,9 @@ def test_texts_are_encoded_in_pieces_as_in_one(
     whole = tokenizer(texts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scorer.inference.tokens._ENCODED_AT_ONCE", at_once)
-        pieces = tokenizer(texts)
+        sliced = tokenizer(texts)
     for field in ("ids", "offsets", "truncated"):
-        np.testing.assert_array_equal(getattr(pieces, field), getattr(whole, field))
+        np.testing.assert_array_equal(getattr(sliced, field), getattr(whole, field))
 
 
 @pytest.mark.parametrize("word", SPECIAL)
@@ -80,11 +80,11 @@ def test_a_special_token_in_a_text_is_text(bundle: Bundle, word: str) -> None:
 def test_truncation_is_flagged_from_one_token_over(bundle: Bundle) -> None:
     """A text that fits exactly is not truncated; one token more is, to max_length."""
     tokenizer = TextTokenizer(bundle)
-    room = bundle.max_length - tokenizer.special_tokens
+    free = bundle.max_length - tokenizer.special_tokens
     unit = "!"
-    texts = [" ".join([unit] * n) for n in (room - 1, room, room + 1, 3 * room)]
+    texts = [" ".join([unit] * n) for n in (free - 1, free, free + 1, 3 * free)]
     if bundle.model_type == "gpt2":  # its BPE sees "!" and " !" as tokens of their own
-        texts = [unit * n for n in (room - 1, room, room + 1, 3 * room)]
+        texts = [unit * n for n in (free - 1, free, free + 1, 3 * free)]
     tokens = tokenizer(texts)
     assert tokens.truncated.tolist() == [False, False, True, True]
     assert tokens.lengths.tolist() == [bundle.max_length - 1, *[bundle.max_length] * 3]
@@ -166,7 +166,7 @@ def test_padding_and_truncation_of_the_file_are_not_obeyed(
     assert tokens.offsets.tolist() == expected.offsets.tolist()
 
 
-def test_a_tokenizer_leaves_room_for_the_text(tiny_bert_bundle: Path, tmp_path: Path) -> None:
+def test_special_tokens_do_not_fill_the_length(tiny_bert_bundle: Path, tmp_path: Path) -> None:
     """One that gives every text as many tokens of its own as there may be is an invalid bundle."""
     bundle = open_bundle(tiny_bert_bundle)
     content = json.loads(bundle.read("tokenizer.json"))

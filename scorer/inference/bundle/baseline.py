@@ -1,10 +1,10 @@
-"""What a bundle says of the rows that its drift is measured against."""
+"""The baseline in a bundle: the rows that drift is measured against."""
 
 import numpy as np
 
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle
-from scorer.inference.bundle.metadata import MAX_ROWS, BaselineFigures, told
+from scorer.inference.bundle.metadata import MAX_ROWS, BaselineFigures, decoded
 from scorer.records import Baseline
 
 
@@ -16,7 +16,7 @@ def baseline_of(bundle: Bundle, *, required: bool = False) -> Baseline | None:
     Raises:
         InvalidBundle: It has none, and one is required.
     """
-    figures = told(bundle.metadata.baseline, BaselineFigures)
+    figures = decoded(bundle.metadata.baseline, BaselineFigures)
     baseline = _usable(figures, bundle) if figures else None
     if required and baseline is None:
         raise InvalidBundle(

@@ -1,4 +1,4 @@
-"""What is checked in a bundle's tokenizer and configuration before a library reads them."""
+"""Checks a bundle's tokenizer and configuration before a library reads them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,20 +64,20 @@ def _components(component: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def _check_template(path: Path, template: dict[str, Any]) -> None:
-    """Look up each token of a template, as the library will without expecting to fail."""
+    """Look up each token of a template: the library aborts on one that is not defined."""
     known = template.get("special_tokens")
     names = known if isinstance(known, dict) else {}
     for name in ("single", "pair"):
-        pieces = template.get(name)
-        for piece in pieces if isinstance(pieces, list) else []:
-            token = piece.get("SpecialToken") if isinstance(piece, dict) else None
+        parts = template.get(name)
+        for part in parts if isinstance(parts, list) else []:
+            token = part.get("SpecialToken") if isinstance(part, dict) else None
             named = token.get("id") if isinstance(token, dict) else None
             if isinstance(named, str) and named not in names:
                 raise invalid(path, f"has a template with {shown(named)}, which it does not define")
 
 
 def _check_values(path: Path, part: str, component: Any, tokens: int) -> None:
-    """Hold what a component says within bounds: lengths, and ids that the model knows."""
+    """Check the values of a component: lengths, and ids that the model has."""
     waiting, seen = [component], 0
     while waiting:
         value = waiting.pop()
@@ -102,7 +102,7 @@ def _check_model(path: Path, model: dict[str, Any], tokens: int) -> None:
     vocabulary = model.get("vocab")
     if not isinstance(vocabulary, dict):
         raise invalid(path, "has no vocabulary")
-    ids = vocabulary.values()  # in columns: GPT-2 has 50,257, and every run looks
+    ids = vocabulary.values()  # in columns: GPT-2 has 50,257, and every run checks them
     if {*map(type, ids)} - {int} or not 0 <= min(ids, default=0) <= max(ids, default=0) < tokens:
         raise invalid(path, f"has ids in its vocabulary that are not from 0 to {tokens - 1}")
     unknown = model.get("unk_token", "[UNK]" if model["type"] == "WordPiece" else None)
@@ -143,7 +143,7 @@ def verify_config(path: Path, raw: bytes, bundle: Metadata, weights: Weights) ->
         How many tokens the model knows.
 
     Raises:
-        InvalidBundle: They do not tell of the same model.
+        InvalidBundle: They describe different models.
     """
     config = parse_json(path, raw)
     if config.get("model_type") != bundle.model_type:

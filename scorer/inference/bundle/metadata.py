@@ -1,7 +1,7 @@
 """``tweetscore.json`` as typed structs: the export writes it, and this program decodes it.
 
-What decides an answer is checked when a bundle is opened. What a bundle tells of its making may be
-missing or of another kind, and is `Any` until `told` decodes the part that somebody needs.
+Fields that decide an answer are checked when a bundle is opened. Fields about the training may be
+missing or of another type, and are `Any` until `decoded` decodes one of them.
 """
 
 import re
@@ -23,7 +23,7 @@ MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")
 _PRECISIONS = {"fp32", "fp16", "int8"}
 _MIN_LABELS, _MAX_LABELS = 2, 1_000
 _REQUIRED_FILES = ("config.json", "tokenizer.json", "canary.json", "model.safetensors")
-# Tokens; shorter leaves no room between special ones, longer no memory: attention needs the square.
+# Tokens; a shorter text has only special ones, a longer one no memory: attention needs the square.
 _MIN_LENGTH, _MAX_LENGTH = 3, 4_096
 _TEMPERATURES = (0.01, 100.0)
 MAX_ROWS = 2**53  # beyond it a count is no exact number in JSON
@@ -54,7 +54,7 @@ class Rules(Struct, frozen=True):
 
 
 class Metadata(Struct, frozen=True, kw_only=True):
-    """What a bundle says about itself."""
+    """The content of ``tweetscore.json``."""
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -94,13 +94,13 @@ class Dataset(Struct, frozen=True):
 
 
 class Training(Struct, frozen=True):
-    """How the model was trained, as far as cards and people need it."""
+    """How the model was trained, as far as the model card shows it."""
 
     data: tuple[Dataset, ...] = ()
 
 
 class ClassMetrics(Struct, frozen=True):
-    """How well one class is told from the others."""
+    """How well one class is recognised."""
 
     precision: float
     recall: float
@@ -130,7 +130,7 @@ class Parity(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """What people read of a bundle: in its model card, and by `tweetscore model info`."""
+    """The fields that the model card and `tweetscore model info` show."""
 
     name: str
     version: str
@@ -152,7 +152,7 @@ class Histogram(Struct, frozen=True):
 
 
 class BaselineFigures(Struct, frozen=True):
-    """What the model answered to rows that it was not trained on."""
+    """Counts of the model's answers to rows that it was not trained on."""
 
     rows: Annotated[int, Meta(ge=1, le=MAX_ROWS)]
     label_shares: dict[str, Share]
@@ -161,15 +161,15 @@ class BaselineFigures(Struct, frozen=True):
     unknown_token_share: Share
 
 
-def told(part: Any, kind: type[T]) -> T | None:
-    """Return what a bundle tells of its making; None where it is nothing of that kind."""
+def decoded(part: Any, kind: type[T]) -> T | None:
+    """Return a field about the training as a struct; None where it is of another type."""
     with suppress(ValidationError):
         return msgspec.convert(part, kind, from_attributes=True)
     return None
 
 
 def summary_of(path: Path, metadata: Metadata) -> Summary:
-    """Return what people read of a bundle.
+    """Return the fields of a bundle that people read.
 
     Raises:
         InvalidBundle: A part of it is missing, or is of another kind.
@@ -214,7 +214,7 @@ def _check_versions(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _problems(metadata: Metadata) -> Iterator[str]:
-    """Yield what types cannot say."""
+    """Yield the problems that types cannot express."""
     for field in ("name", "version"):
         if not is_name(getattr(metadata, field)):
             yield f"needs {field}: a text"

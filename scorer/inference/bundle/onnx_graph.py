@@ -1,8 +1,8 @@
-"""What an ONNX graph refers to and asks for, read without the `onnx` package.
+"""Reads what an ONNX graph refers to and takes, without the `onnx` package.
 
-Not every scoring box has `onnx`, and ONNX Runtime opens the files that a graph names. So the
-graph is walked as what it is, protobuf: fields with a number, of which a few kinds lead to
-tensors. Field numbers are those of onnx.proto.
+Not every scoring box has `onnx`, and ONNX Runtime opens the files that a graph names. So this
+module walks the graph as protobuf: numbered fields, of which a few contain tensors. Field numbers
+are those of onnx.proto.
 
 What our exporter never writes (functions, subgraphs, training graphs, sparse tensors) is not
 walked but refused: it could hide references, or loop for ever.

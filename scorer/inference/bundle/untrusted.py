@@ -26,8 +26,8 @@ _MIB = 1024 * 1024
 # else might be what tools unpickle, import or run.
 _MAX_BYTES = {".json": 16 * _MIB, ".onnx": 4 * _MIB, ".safetensors": 8192 * _MIB}
 _MAX_BYTES |= {".md": 16 * _MIB, ".txt": 16 * _MIB, "": 16 * _MIB}
-# Between two pieces hashing waits for the interpreter, up to 5 ms where Python is busy: to open the
-# embedded bundle took 156 ms with pieces of 1 MiB, 122 with these, in the median of four.
+# Between two blocks hashing waits for the interpreter, up to 5 ms where Python is busy: to open the
+# embedded bundle took 156 ms with blocks of 1 MiB, 122 with these, in the median of four.
 _HASHED_AT_ONCE = 8 * _MIB
 # A safetensors file: 8 bytes with the header's length, the header, the tensors.
 _LENGTH_FIELD = 8
@@ -123,9 +123,9 @@ def _check_hash(path: Path, digest: str) -> Stamp:
     found = hashlib.sha256()
     with _open(path) as file:
         size = os.fstat(file.fileno()).st_size
-        piece = memoryview(bytearray(min(size, _HASHED_AT_ONCE)))
-        while count := file.readinto(piece):
-            found.update(piece[:count])
+        block = memoryview(bytearray(min(size, _HASHED_AT_ONCE)))
+        while count := file.readinto(block):
+            found.update(block[:count])
         if found.hexdigest() != digest:
             raise _unlike_its_hash(path)
         return _stamp(os.fstat(file.fileno()))

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from scorer.inference.bundle import Bundle
-from scorer.inference.runtime.machine import Machine, alike
+from scorer.inference.runtime.machine import Machine, same_model
 from scorer.inference.runtime.select import Choice
 from scorer.inference.session import RuntimeInfo, Session
 
-# Since 1.29 the wheels of ONNX Runtime for Linux report to their maker about models and sessions,
+# Since 1.29 the wheels of ONNX Runtime for Linux send telemetry about models and sessions,
 # and keep an identifier in the user's home, unless this is set before the library is loaded.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -38,16 +38,16 @@ def open_session(
         instruction_set=machine.architecture(choice.device),
         threads=threads or machine.cpus,
         reason=f"{choice.reason}{_left_out(machine) if on_gpu else ''}",
-        devices=len(alike(machine.gpus)) if on_gpu else 1,
+        devices=len(same_model(machine.gpus)) if on_gpu else 1,
     )
     return opener(bundle, info)
 
 
 @contextmanager
 def prepared(device: str) -> Iterator[None]:
-    """Import what a device of `select.choices` needs, and set what its libraries look up.
+    """Import the libraries of a device, and set their environment variables.
 
-    For who opens a session in a thread of its own: C's environment must not grow while another
+    For callers that open a session in another thread: C's environment must not grow while another
     thread reads it.
     """
     _provider(device)
@@ -77,5 +77,5 @@ def _provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session
 
 def _left_out(machine: Machine) -> str:
     """Say how many GPUs do not take part, if there are such."""
-    others = len(machine.gpus) - len(alike(machine.gpus))
+    others = len(machine.gpus) - len(same_model(machine.gpus))
     return f"; {others} more of another model would not give the same bits" if others else ""

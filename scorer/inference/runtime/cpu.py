@@ -18,7 +18,7 @@ _WITHOUT = "optimization.disable_specified_optimizers"
 
 
 def open_builtin(bundle: Bundle, info: RuntimeInfo) -> Session:
-    """Load the graph of `info.precision`; int8 has the fp32 graph decide near ties.
+    """Load the graph of `info.precision`; int8 has the fp32 graph decide texts of low margin.
 
     Raises:
         DeviceUnavailable: The bundle has no graph for that precision.

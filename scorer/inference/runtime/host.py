@@ -1,4 +1,4 @@
-"""What the sessions of all providers share, and the one for those in host memory."""
+"""Code that the sessions of all providers share, and the session in host memory."""
 
 import ctypes
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from scorer.inference.session import RuntimeInfo
 from scorer.os_errors import is_shortage, told
 
 OUTPUT = "logits"
-# What a graph may ask for, and the value of every element besides the ids themselves. Batches
+# The inputs that a graph may have besides the ids, and the value of all their elements. Batches
 # have one length, so every token counts and every token is of the first segment.
 _CONSTANT_INPUTS = {"attention_mask": 1, "token_type_ids": 0}
 # How ONNX Runtime words that a device's memory is used up: its own arena (at the limit that it
@@ -96,15 +96,16 @@ def load(
     session = onnxruntime.InferenceSession(
         str(graph), settings, providers=providers, enable_fallback=0
     )
-    _give_back()
+    _trim_heap()
     return Loaded(graph, session)
 
 
-def _give_back() -> None:
-    """Return to the system what folding a graph's constants has used and freed.
+def _trim_heap() -> None:
+    """Return to the system the memory that folding a graph's constants has freed.
 
-    glibc keeps it for the next who asks, and nobody will: 175 MiB behind MiniLM's int8 graph,
-    60 MiB with OpenVINO, 1.4 GiB behind GPT-2's int8. Other C libraries have no such function.
+    glibc keeps freed memory for later allocations, which do not come: 175 MiB behind MiniLM's int8
+    graph, 60 MiB with OpenVINO, 1.4 GiB behind GPT-2's int8. Other C libraries have no such
+    function.
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

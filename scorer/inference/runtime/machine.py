@@ -1,4 +1,4 @@
-"""What the box offers, found without loading ONNX Runtime."""
+"""Inspects the hardware: CPUs, instruction set and GPUs, without loading ONNX Runtime."""
 
 import ctypes
 import importlib.util
@@ -56,7 +56,7 @@ class Machine:
 
 
 def inspect() -> Machine:
-    """Look at this box; takes a few milliseconds."""
+    """Inspect this box; takes a few milliseconds."""
     gpus, reason = nvidia_gpus()
     return Machine(
         cpus=available_cpus(),
@@ -89,7 +89,7 @@ def no_openvino_reason(cpuinfo: Path = _CPUINFO) -> str:
 
 
 def _cpu_field(cpuinfo: Path, name: str) -> str:
-    """Return a field of the first processor in ``/proc/cpuinfo``; nothing where it is not told."""
+    """Return a field of the first processor in ``/proc/cpuinfo``; empty where it is absent."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:  # no Linux
@@ -123,11 +123,11 @@ def nvidia_gpus(load: Callable[[str], Any] = ctypes.CDLL) -> tuple[tuple[Gpu, ..
     return tuple(_gpu(cuda, ordinal) for ordinal in range(count.value)), ""
 
 
-def alike(gpus: Sequence[Gpu]) -> tuple[int, ...]:
-    """Return the ordinals of the GPUs of the first one's model.
+def same_model(gpus: Sequence[Gpu]) -> tuple[int, ...]:
+    """Return the ordinals of the GPUs that are of the same model as the first one.
 
     One run uses only these. Another model, even of the same architecture, may sum in another
-    order, and then the last bits of a score would depend on which GPU happened to be free.
+    order, and then the last bits of a score would depend on which GPU was free.
     """
     models = [(gpu.name, gpu.architecture) for gpu in gpus]
     return tuple(ordinal for ordinal, model in enumerate(models) if model == models[0])

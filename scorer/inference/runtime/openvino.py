@@ -47,11 +47,11 @@ def open_openvino(bundle: Bundle, info: RuntimeInfo) -> HostSession:
 
 
 def _load_config(precision: str, threads: int) -> str:
-    """Return the only configuration that the plugin heeds; other option names it ignores."""
+    """Return the only option that the plugin reads; it ignores the others."""
     return json.dumps(
         {
             "CPU": {
-                # Always said: on AMX boxes OpenVINO computes in bf16 unless told otherwise.
+                # Always set: on AMX boxes OpenVINO computes in bf16 by default.
                 "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
                 "PERFORMANCE_HINT": "THROUGHPUT",
                 "NUM_STREAMS": str(threads),
@@ -73,10 +73,11 @@ def _load_config(precision: str, threads: int) -> str:
 
 @contextmanager
 def few_primitives() -> Iterator[None]:
-    """Bound what oneDNN keeps of compiled kernels beside OpenVINO, unless somebody has.
+    """Bound oneDNN's own cache of compiled kernels, unless the user has bounded it.
 
-    It asks when it compiles its first one, and would keep 1,024: after 27,480 tweets in bf16 on AMX
-    800 MiB instead of 925, in the same time. What is loaded later, PyTorch say, asks for itself.
+    oneDNN reads the variable when it compiles its first kernel, and would keep 1,024: after 27,480
+    tweets in bf16 on AMX 800 MiB instead of 925, in the same time. A library that is loaded later,
+    such as PyTorch, reads it again.
     """
     if _PRIMITIVES in os.environ:
         yield

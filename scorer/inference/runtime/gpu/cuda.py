@@ -1,7 +1,7 @@
 """NVIDIA GPUs through ONNX Runtime's CUDA provider.
 
-No GPU where this is developed: `BoundSession` takes its providers and its device as
-arguments, so that every line of it runs in tests on the CPU; `make check-gpu` is the suite
+There is no GPU where this is developed: `BoundSession` takes its providers and its device as
+arguments, so that tests run every line of it on the CPU; `make check-gpu` is the suite
 for the first box that has one.
 """
 
@@ -30,7 +30,7 @@ from scorer.inference.runtime.host import (
     one_line,
     options,
 )
-from scorer.inference.runtime.machine import alike, nvidia_gpus
+from scorer.inference.runtime.machine import nvidia_gpus, same_model
 from scorer.inference.session import RuntimeInfo
 
 PROVIDER = "CUDAExecutionProvider"
@@ -53,7 +53,7 @@ def open_cuda(bundle: Bundle, info: RuntimeInfo) -> HalvingSession:
     """
     bundle.graph(info.precision)  # before anything is started for a graph that is not there
     gpus, _ = nvidia_gpus()
-    places = {ordinal: f"GPU {ordinal} ({gpus[ordinal].name})" for ordinal in alike(gpus)}
+    places = {ordinal: f"GPU {ordinal} ({gpus[ordinal].name})" for ordinal in same_model(gpus)}
     if len(places) < 2:
         return HalvingSession(open_gpu(bundle, info, 0))
     return HalvingSession(PoolSession(bundle, info, open_gpu, places))
@@ -92,7 +92,7 @@ def provider_options(precision: str, ordinal: int, memory_limit: int) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class Buffers:
-    """What a lane's buffers are like."""
+    """The shape and the device of a lane's buffers."""
 
     device: str  # where they live: "cuda", or "cpu" in tests
     ordinal: int  # of the device

@@ -20,7 +20,7 @@ from scorer.inference.session import RuntimeInfo, Session
 
 
 class PoolSession:
-    """A session whose batches go to whichever worker is free."""
+    """A session whose batches go to the next free worker."""
 
     warnings: tuple[str, ...] = ()
     exact = None
@@ -76,7 +76,7 @@ class PoolSession:
             self._free.put(worker)
 
     def _prove(self, bundle: Bundle, workers: Sequence[Worker]) -> None:
-        """Hold each device against PyTorch: a broken one must not hide among sound ones."""
+        """Compare each device with PyTorch: sound devices must not hide a broken one."""
         canary = bundle.canary()
         lengths = np.array([len(ids) for ids in canary.token_ids])
         (scorable,) = np.nonzero(lengths)

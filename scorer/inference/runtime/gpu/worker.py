@@ -1,7 +1,6 @@
-"""The process that serves one device of several; `crew.py` starts it and speaks with it.
+"""The worker process of one GPU; `WorkerPool` starts it and sends it batches.
 
-It opens the bundle, answers batches, and ends when the pipe from the run is closed, however the
-run ended.
+It opens the bundle, answers batches, and ends when the pipe from the run is closed.
 """
 
 import os
@@ -23,19 +22,19 @@ Opener = Callable[[Bundle, RuntimeInfo, int], Session]
 
 
 def main() -> None:
-    """Serve the run at the other end of stdin and stdout until it is gone."""
+    """Answer the run at the other end of stdin and stdout until it closes them."""
     questions, answers = _pipes()
     try:
         _serve(questions, answers)
-    except OSError:  # nobody reads the answer
+    except OSError:  # the run has closed its end of the pipe
         pass
     finally:
-        # At once: a batch that is on the device is wanted by nobody any more.
+        # At once: nothing reads the answer of a batch that is still on the device.
         os._exit(0)
 
 
 def _pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Keep the two pipes for ourselves: what a library prints must not get between the frames."""
+    """Return both pipes; what a library prints to stdout goes to stderr, not between frames."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return sys.stdin.buffer, answers

@@ -28,7 +28,7 @@ from scorer.inference.session import RuntimeInfo
 from scorer.os_errors import told
 
 _HEADER = struct.Struct("<IIII")  # kind, tag, rows, columns; a JSON text is one row of bytes
-# What a session may fail with; anything else is a bug.
+# The errors of a session; any other is a bug.
 _ERRORS: dict[str, type[TweetscoreError]] = {
     kind.__name__: kind
     for kind in (DeviceFull, DeviceUnavailable, GateFailed, InvalidBundle, OutOfMemory)
@@ -36,7 +36,7 @@ _ERRORS: dict[str, type[TweetscoreError]] = {
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """The kind of a frame."""
 
     SETUP = 1  # JSON, the first one to a worker: what to open
     READY = 2  # JSON, the first one back: the session's facts
@@ -93,7 +93,7 @@ def error_words(error: Exception) -> dict[str, str]:
 
 
 def error_of(words: dict[str, str], where: str) -> Exception:
-    """Return the error that a worker met, with the worker's name in front."""
+    """Return the error of a worker, with the worker's name in front."""
     problem = f"{where}: {words['problem']}"
     if words["kind"] in _ERRORS:
         return _ERRORS[words["kind"]](problem, words["remedy"])
@@ -101,7 +101,7 @@ def error_of(words: dict[str, str], where: str) -> Exception:
 
 
 # Signals are ignored before anything is imported: a service manager sends SIGTERM to all
-# processes of a run, and only the run itself decides what it means.
+# processes of a run, and only the run itself reacts to it.
 _PROGRAM = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     "signal.signal(signal.SIGINT, signal.SIG_IGN); "
@@ -122,18 +122,18 @@ class WorkerPool:
         """Start a process, and let it open what `setup` says; see `Worker.ready`."""
         worker = Worker(name)
         self._workers.append(worker)
-        threading.Thread(target=self._watch, args=(worker,), name=name, daemon=True).start()
+        threading.Thread(target=self._listen, args=(worker,), name=name, daemon=True).start()
         worker.ready = worker.ask(Kind.SETUP, setup)
         return worker
 
     def end(self, reason: Exception | None = None) -> None:
-        """End all processes, reap them, and tell the reason to everybody who waits."""
+        """End all processes, reap them, and raise the reason in all threads that wait."""
         for worker in self._workers:
             worker.kill(reason or DeviceUnavailable("the model was closed"))
         for worker in self._workers:
             worker.reap()
 
-    def _watch(self, worker: "Worker") -> None:
+    def _listen(self, worker: "Worker") -> None:
         try:
             worker.listen()
         finally:
@@ -184,14 +184,14 @@ class Worker:
         return logits
 
     def ask(self, kind: Kind, content: Any) -> Future[Any]:
-        """Send a question; the answer, or the error that it led to, comes later."""
+        """Send a question; the future gets the answer or its error."""
         answer: Future[Any] = Future()
         with self._state:
             if self._end is not None:
                 raise self._end
             tag = next(self._tags)
             self._waiting[tag] = answer
-        # If the pipe is broken, `listen` reads its end, and the answer becomes the error of that.
+        # If the pipe is broken, `listen` sees its end too, and sets the error of the answer.
         with self._turn, suppress(OSError, ValueError):
             write(_pipe(self._process.stdin), Frame(kind, tag, content))
         return answer
@@ -203,11 +203,11 @@ class Worker:
                 self._take(frame)
 
     def _take(self, frame: Frame) -> None:
-        """Hand out one answer. An error kept here would keep the session that is to be closed."""
+        """Hand out one answer. No reference to an error is kept: it would keep the session."""
         failed = frame.kind is Kind.ERROR
         content = error_of(frame.content, self.name) if failed else frame.content
         if isinstance(content, Exception) and frame.tag == _SETUP:
-            self._setup_error = content  # it ends now, and that would be told instead
+            self._setup_error = content  # its exit code must not replace this
             return
         with self._state:
             answer = self._waiting.pop(frame.tag, None)
@@ -229,7 +229,7 @@ class Worker:
         )
 
     def kill(self, reason: Exception) -> None:
-        """End the process; the first reason that was ever given is the one to be told."""
+        """End the process; callers get the first reason that was given."""
         with self._state:
             self._end = self._end or reason
             waiting, self._waiting = self._waiting, {}
@@ -238,7 +238,7 @@ class Worker:
         self._process.kill()
 
     def reap(self) -> None:
-        """Leave no zombie, and close the pipe to the process, which nobody writes to any more."""
+        """Reap the process, and close the pipe to it."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_KILL_TIMEOUT_S)
         if self._turn.acquire(timeout=_KILL_TIMEOUT_S):  # else a writer is stuck, with the process
@@ -260,6 +260,6 @@ def _settle(answer: Future[Any], content: Any) -> None:
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    """Return what is there whenever a pipe was asked for."""
+    """Return a pipe that the process was started with."""
     assert pipe is not None  # noqa: S101 - for mypy
     return pipe
