@@ -26,7 +26,7 @@ def compute(folder: Path, rows: int) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from scorer.inference.batches import plan_batches
+    from scorer.inference.session import plan_batches
 
     facts = json.loads((folder / "model.json").read_text("utf-8"))
     loader: Any = AutoTokenizer

@@ -47,8 +47,8 @@ def steps(
         runtime = import_module("scorer.inference.runtime")
         import_module("scorer.formats.parquet")
     from scorer.inference.bundle import open_bundle
+    from scorer.inference.runtime import choices
     from scorer.inference.runtime.machine import inspect
-    from scorer.inference.runtime.select import choices
 
     with step("verify the bundle"):
         bundle = open_bundle(bundle_directory)

@@ -6,7 +6,7 @@ The journey of a text, and where each step lives::
     read        formats/                      windows of the text column, rejects beside them
     normalise   inference/normalize.py        the rules the model was trained with
     tokenise    inference/tokens.py           token ids, without padding
-    plan        inference/batches.py          batches of one token length
+    plan        inference/session.py          batches of one token length
     infer       inference/runtime/            ONNX Runtime on CUDA, OpenVINO or the plain CPU
     label       inference/labels.py           calibrated probabilities, the best class
     checkpoint  store/checkpoints.py          results only, one file per window

@@ -27,9 +27,8 @@ from scorer.inference.bundle import Bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.gate import MAX_DIFFERENCE, Figures, compare
 from scorer.inference.preparation import Prepared
-from scorer.inference.runtime import open_session
+from scorer.inference.runtime import Choice, choices, open_session
 from scorer.inference.runtime.machine import Machine, inspect
-from scorer.inference.runtime.select import Choice, choices
 from scorer.inference.session import RuntimeInfo, Session
 
 BATCH_SIZES = (1, 7, 32)

@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 from export.train.bases import Base, lengths
 from export.train.recipes import TrainingConfig
 from scorer.errors import InvalidBundle
-from scorer.inference.batches import plan_batches
+from scorer.inference.session import plan_batches
 
 _PREDICTION_TOKENS = 4096  # per batch
 _SNAPSHOTS = 100  # whose mean `average_last` takes; more cost time and change nothing

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.hints import counted
 from scorer.inference import labels
-from scorer.inference.batches import Batch, plan_batches
 from scorer.inference.bundle import Bundle
 from scorer.inference.gate import Figures, low_margin, measure
 from scorer.inference.preparation import AnswerCache, Preparation, Prepared
-from scorer.inference.session import RuntimeInfo, Session
+from scorer.inference.session import Batch, RuntimeInfo, Session, plan_batches
 from scorer.inference.tokens import Tokens
 from scorer.records import Answers, Scores
 

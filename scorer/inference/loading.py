@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference.bundle import Bundle
 from scorer.inference.gate import is_proven, was_outside
-from scorer.inference.runtime import open_session, prepared
+from scorer.inference.runtime import Choice, choices, open_session, prepared, without
 from scorer.inference.runtime.machine import Machine, inspect
-from scorer.inference.runtime.select import Choice, choices, without
 from scorer.inference.session import Session
 from scorer.options import ModelSpec
 from scorer.os_errors import check_address_space, model_needs

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from scorer.errors import TweetscoreError, UsageError
 from scorer.formats.base import Source
 from scorer.formats.row_count import NO_ROWS, RowCount, count_rows, sum_rows
-from scorer.inference.bundle.baseline import baseline_of
+from scorer.inference.bundle import baseline_of
 from scorer.inference.handle import ModelHandle
 from scorer.options import RunOptions
 from scorer.run.preflight import open_input, output_columns, preflight, validate

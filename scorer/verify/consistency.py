@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scorer.errors import OUTSIDE_BOUND, UsageError
-from scorer.inference.bundle import Bundle
-from scorer.inference.bundle.baseline import baseline_of
+from scorer.inference.bundle import Bundle, baseline_of
 from scorer.inference.gate import bounds
 from scorer.inference.label_names import renamed
 from scorer.monitor.drift import MIN_ROWS, Drift

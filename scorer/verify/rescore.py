@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scorer.errors import InvalidBundle
 from scorer.formats.base import Source
-from scorer.inference.bundle.baseline import baseline_of
+from scorer.inference.bundle import baseline_of
 from scorer.inference.gate import bounds
 from scorer.inference.handle import ModelHandle
 from scorer.monitor.drift import Drift

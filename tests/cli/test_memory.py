@@ -17,7 +17,7 @@ from scorer import os_errors
 from scorer.errors import DataError, DeviceUnavailable, InvalidBundle, OutOfMemory
 from scorer.formats.columnar import damage
 from scorer.inference import loading
-from scorer.inference.runtime.gpu import workers
+from scorer.inference.runtime import gpu_worker
 from scorer.os_errors import is_shortage, model_needs, told
 
 Invoke = Callable[..., Result]
@@ -64,7 +64,7 @@ def test_every_way_of_saying_that_memory_is_used_up_is_one_error(error: BaseExce
 
 def test_a_worker_process_tells_it_as_it_is() -> None:
     """A process that serves one of several devices has memory of its own to run out of."""
-    told_here = workers.error_of(workers.error_words(MemoryError("64 bytes")), "GPU 1")
+    told_here = gpu_worker.error_of(gpu_worker.error_words(MemoryError("64 bytes")), "GPU 1")
     assert isinstance(told_here, OutOfMemory)
     assert str(told_here).startswith("GPU 1: not enough memory (64 bytes); ")
 

@@ -14,8 +14,8 @@ from scorer.errors import DeviceUnavailable
 from scorer.formats.open import open_source
 from scorer.inference.bundle import open_bundle
 from scorer.inference.gate import FP32_MAX_DIFFERENCE, MAX_DIFFERENCE, MIN_LABEL_AGREEMENT
+from scorer.inference.runtime import choices
 from scorer.inference.runtime.machine import inspect
-from scorer.inference.runtime.select import choices
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"

@@ -15,8 +15,8 @@ from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.loading import Candidate
 from scorer.inference.preparation import AnswerCache, Prepared
+from scorer.inference.runtime import Choice, choices
 from scorer.inference.runtime.machine import inspect
-from scorer.inference.runtime.select import Choice, choices
 from scorer.options import RunOptions
 from scorer.records import Scores
 from scorer.run import pipeline

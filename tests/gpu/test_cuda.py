@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scorer.inference.bundle import open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.gate import MIN_LABEL_AGREEMENT, compare
-from scorer.inference.runtime.gpu import cuda
-from scorer.inference.runtime.gpu.cuda import PROVIDER, BoundSession, Buffers, open_gpu
-from scorer.inference.runtime.gpu.pool import HalvingSession, PoolSession
+from scorer.inference.runtime import cuda
+from scorer.inference.runtime.cuda import PROVIDER, BoundSession, Buffers, open_gpu
+from scorer.inference.runtime.gpu_pool import PoolSession
 from scorer.inference.runtime.machine import inspect, same_model
-from scorer.inference.session import Session
+from scorer.inference.session import HalvingSession, Session
 from tests.handles import open_classifier
 
 pytestmark = pytest.mark.gpu

@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.bundle.baseline import baseline_of
+from scorer.inference.bundle import Bundle, baseline_of, open_bundle
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer.inference.batches import plan_batches
+from scorer.inference.session import plan_batches
 
 LENGTHS = st.lists(st.integers(1, 40), max_size=200).map(lambda x: np.array(x, dtype=np.int64))
 BUDGETS = st.integers(1, 300)

@@ -22,10 +22,8 @@ from scorer.inference import loading, preparation
 from scorer.inference.bundle import Bundle, Canary, open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.preparation import Preparation
-from scorer.inference.runtime import open_session
-from scorer.inference.runtime.gpu import cuda
+from scorer.inference.runtime import Choice, choices, cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
-from scorer.inference.runtime.select import Choice, choices
 from scorer.options import ModelSpec
 from scorer.records import Answers, Counters, Scores
 from tests.handles import open_classifier

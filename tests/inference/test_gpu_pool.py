@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceFull, DeviceUnavailable, GateFailed, InvalidBundle
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.runtime import cpu
-from scorer.inference.runtime.gpu import cuda
-from scorer.inference.runtime.gpu.pool import HalvingSession, PoolSession
-from scorer.inference.runtime.gpu.worker import Opener
+from scorer.inference.runtime import cpu, cuda
+from scorer.inference.runtime.gpu_pool import PoolSession
+from scorer.inference.runtime.gpu_worker import Opener
 from scorer.inference.runtime.machine import Gpu
-from scorer.inference.session import RuntimeInfo
+from scorer.inference.session import HalvingSession, RuntimeInfo
 from tests.inference import worker_openers
 from tests.inference.worker_openers import StubOfLittleMemory
 

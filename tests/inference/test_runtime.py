@@ -15,10 +15,8 @@ import pytest
 from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.hints import install
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.runtime import cpu, open_session, openvino
-from scorer.inference.runtime.gpu import cuda
+from scorer.inference.runtime import Choice, choices, cpu, cuda, open_session, openvino
 from scorer.inference.runtime.machine import Gpu, inspect
-from scorer.inference.runtime.select import Choice, choices
 from scorer.inference.session import RuntimeInfo, Session
 
 MACHINE = inspect()

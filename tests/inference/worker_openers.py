@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable
 from scorer.inference.bundle import Bundle
-from scorer.inference.runtime import cpu
-from scorer.inference.runtime.gpu import cuda
+from scorer.inference.runtime import cpu, cuda
 from scorer.inference.runtime.host import HostSession, explained, load, options
 from scorer.inference.session import RuntimeInfo, Session
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scorer.inference.bundle import open_bundle
-from scorer.inference.bundle.baseline import baseline_of
+from scorer.inference.bundle import baseline_of, open_bundle
 from scorer.monitor.drift import MIN_ROWS, MODERATE, Drift, is_measured, outside
 from scorer.records import Baseline, Counters, Scores
 

@@ -17,8 +17,7 @@ from scorer.errors import DeviceUnavailable
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.loading import Candidate
 from scorer.inference.preparation import Preparation
-from scorer.inference.runtime import cpu
-from scorer.inference.runtime.select import Choice
+from scorer.inference.runtime import Choice, cpu
 from scorer.inference.session import RuntimeInfo, Session
 from scorer.options import Outcome, RunOptions
 from scorer.run import pipeline

@@ -9,8 +9,8 @@ from scorer.cli import main
 from scorer.inference import loading
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime import cpu
-from scorer.inference.runtime.gpu.pool import HalvingSession, PoolSession
-from scorer.inference.session import RuntimeInfo, Session
+from scorer.inference.runtime.gpu_pool import PoolSession
+from scorer.inference.session import HalvingSession, RuntimeInfo, Session
 from tests.inference import worker_openers
 
 

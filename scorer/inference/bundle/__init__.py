@@ -1,4 +1,4 @@
-"""Opens and verifies a model bundle.
+"""Opens and verifies a model bundle, and reads the baseline that drift is measured against.
 
 A bundle may come from anywhere, so nothing in it is believed before it has been checked:
 every file is a regular file of the directory itself, has the hash that ``tweetscore.json``
@@ -18,9 +18,17 @@ from numpy.typing import NDArray
 from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.inference.bundle import untrusted
 from scorer.inference.bundle.configs import MAX_TOKENS, verify_config, verify_tokenizer
-from scorer.inference.bundle.metadata import METADATA_NAME, Metadata, read_metadata
+from scorer.inference.bundle.metadata import (
+    MAX_ROWS,
+    METADATA_NAME,
+    BaselineFigures,
+    Metadata,
+    decoded,
+    read_metadata,
+)
 from scorer.inference.bundle.untrusted import Stamp, invalid, is_unicode, is_whole, shown
 from scorer.inference.normalize import Normalizer
+from scorer.records import Baseline
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "bundled"
 
@@ -194,3 +202,46 @@ def _checked(directory: Path, metadata: Metadata, digest: str) -> Bundle:
     verify_tokenizer(directory / "tokenizer.json", bundle.read("tokenizer.json"), tokens)
     bundle.canary()
     return replace(bundle, stamps={weights.path.name: weights.stamp})
+
+
+def baseline_of(bundle: Bundle, *, required: bool = False) -> Baseline | None:
+    """Return a bundle's baseline; None where it has none that rows can be compared with.
+
+    A checkpoint that was trained elsewhere comes without one, and is a good model all the same.
+
+    Raises:
+        InvalidBundle: It has none, and one is required.
+    """
+    figures = decoded(bundle.metadata.baseline, BaselineFigures)
+    baseline = _usable(figures, bundle) if figures else None
+    if required and baseline is None:
+        raise InvalidBundle(
+            f"drift cannot be measured: the model {bundle.name} has no baseline",
+            "leave out --fail-on-drift, or train it with `tweetscore model train`",
+        )
+    return baseline
+
+
+def _usable(figures: BaselineFigures, bundle: Bundle) -> Baseline | None:
+    """Return the baseline where the figures are of this model and belong together."""
+    shares, edges = figures.label_shares, figures.score_histogram.edges
+    scores, known = figures.score_histogram.counts, figures.length_histogram
+    tokens = [str(length) for length in range(bundle.max_length + 1)]
+    lengths = [known.get(length, 0) for length in tokens]
+    usable = (
+        shares.keys() == {*bundle.labels} and abs(sum(shares.values()) - 1) < 1e-3,
+        len(edges) == len(scores) + 1 and (edges[0], edges[-1]) == (0, 1),
+        list(edges) == sorted({*edges}),
+        known.keys() <= {*tokens},
+        *(0 < sum(counts) <= MAX_ROWS for counts in (scores, lengths)),
+    )
+    if not all(usable):
+        return None
+    return Baseline(
+        rows=figures.rows,
+        labels=np.array([round(figures.rows * shares[name]) for name in bundle.labels], np.int64),
+        score_edges=np.array(edges, np.float64),
+        scores=np.array(scores, np.int64),
+        lengths=np.array(lengths, np.int64),
+        unknown_share=figures.unknown_token_share,
+    )

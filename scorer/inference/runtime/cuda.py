@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.hints import install
 from scorer.inference.bundle import Bundle
-from scorer.inference.runtime.gpu.pool import HalvingSession, PoolSession
+from scorer.inference.runtime.gpu_pool import PoolSession
 from scorer.inference.runtime.host import (
     OUTPUT,
     constant_inputs,
@@ -31,7 +31,7 @@ from scorer.inference.runtime.host import (
     options,
 )
 from scorer.inference.runtime.machine import nvidia_gpus, same_model
-from scorer.inference.session import RuntimeInfo
+from scorer.inference.session import HalvingSession, RuntimeInfo
 
 PROVIDER = "CUDAExecutionProvider"
 # Not measured: no GPU here. Large enough to fill one, small enough that GPT-2's activations

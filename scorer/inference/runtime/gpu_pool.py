@@ -1,115 +1,120 @@
-"""Worker processes, one for each GPU: started, asked and ended together, over pipes."""
+"""Several GPUs behind one session: a worker process for each, and batches for the next free one."""
 
-import json
 import signal
-import struct
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import asdict
 from itertools import count
+from queue import SimpleQueue
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.errors import (
-    DeviceFull,
-    DeviceUnavailable,
-    GateFailed,
-    InvalidBundle,
-    OutOfMemory,
-    TweetscoreError,
-)
-from scorer.inference.session import RuntimeInfo
-from scorer.os_errors import told
-
-_HEADER = struct.Struct("<IIII")  # kind, tag, rows, columns; a JSON text is one row of bytes
-# The errors of a session; any other is a bug.
-_ERRORS: dict[str, type[TweetscoreError]] = {
-    kind.__name__: kind
-    for kind in (DeviceFull, DeviceUnavailable, GateFailed, InvalidBundle, OutOfMemory)
-}
-
-
-class Kind(IntEnum):
-    """The kind of a frame."""
-
-    SETUP = 1  # JSON, the first one to a worker: what to open
-    READY = 2  # JSON, the first one back: the session's facts
-    IDS = 3  # int64, a batch
-    LOGITS = 4  # float32, the batch's answer
-    ERROR = 5  # JSON, instead of READY or LOGITS
-
-
-_ELEMENTS: dict[Kind, np.dtype[Any]] = {Kind.IDS: np.dtype("<i8"), Kind.LOGITS: np.dtype("<f4")}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One message; an answer has its question's tag."""
-
-    kind: Kind
-    tag: int
-    content: Any  # an array [rows, columns], or what JSON can say
-
-
-def write(pipe: IO[bytes], frame: Frame) -> None:
-    """Send a frame; threads that share a pipe take turns."""
-    if frame.kind in _ELEMENTS:
-        array = np.ascontiguousarray(frame.content, _ELEMENTS[frame.kind])
-    else:
-        array = np.frombuffer(json.dumps(frame.content).encode("ascii"), np.uint8)[np.newaxis]
-    pipe.write(_HEADER.pack(frame.kind, frame.tag, *array.shape))
-    pipe.write(array.data)
-    pipe.flush()
-
-
-def read(pipe: IO[bytes]) -> Frame | None:
-    """Wait for the next frame; none when the other side has ended, in the middle of one too."""
-    header = pipe.read(_HEADER.size)
-    if len(header) < _HEADER.size:
-        return None
-    number, tag, rows, columns = _HEADER.unpack(header)
-    kind = Kind(number)
-    element: np.dtype[Any] = _ELEMENTS.get(kind, np.dtype(np.uint8))
-    payload = pipe.read(rows * columns * element.itemsize)
-    if len(payload) < rows * columns * element.itemsize:
-        return None
-    if kind not in _ELEMENTS:
-        return Frame(kind, tag, json.loads(payload))
-    return Frame(kind, tag, np.frombuffer(payload, element).reshape(rows, columns))
-
-
-def error_words(error: Exception) -> dict[str, str]:
-    """Return an error as plain JSON."""
-    known = error if isinstance(error, DeviceFull) else told(error)  # a smaller batch may fit
-    if isinstance(known, TweetscoreError):
-        return {"kind": type(known).__name__, "problem": known.problem, "remedy": known.remedy}
-    return {"kind": "bug", "problem": repr(error), "remedy": ""}
-
-
-def error_of(words: dict[str, str], where: str) -> Exception:
-    """Return the error of a worker, with the worker's name in front."""
-    problem = f"{where}: {words['problem']}"
-    if words["kind"] in _ERRORS:
-        return _ERRORS[words["kind"]](problem, words["remedy"])
-    return RuntimeError(problem)
-
+from scorer.errors import DeviceUnavailable, GateFailed
+from scorer.inference.bundle import Bundle
+from scorer.inference.gate import measure
+from scorer.inference.runtime.gpu_worker import Frame, Kind, Opener, error_of, read, write
+from scorer.inference.session import HalvingSession, RuntimeInfo, plan_batches
 
 # Signals are ignored before anything is imported: a service manager sends SIGTERM to all
 # processes of a run, and only the run itself reacts to it.
 _PROGRAM = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     "signal.signal(signal.SIGINT, signal.SIG_IGN); "
-    "from scorer.inference.runtime.gpu.worker import main; main()"
+    "from scorer.inference.runtime.gpu_worker import main; main()"
 )
 _SETUP = 1  # the tag of the first request
 # A killed process that is not gone by then is stuck in a driver and left to the system.
 _KILL_TIMEOUT_S = 2.0
+
+
+class PoolSession:
+    """A session whose batches go to the next free worker."""
+
+    warnings: tuple[str, ...] = ()
+    exact = None
+
+    def __init__(
+        self, bundle: Bundle, info: RuntimeInfo, opener: Opener, places: dict[int, str]
+    ) -> None:
+        """Start the workers, wait until all are ready, and prove each one on the canary.
+
+        Args:
+            bundle: A verified bundle; each worker verifies it again.
+            info: What to report; the workers get it too.
+            opener: A function of a module, by whose name the workers find it.
+            places: The ordinal of each worker's device, and its name for messages.
+
+        Raises:
+            DeviceUnavailable: A device cannot be used.
+            GateFailed: One of them gives other answers than PyTorch.
+            InvalidBundle: The bundle has changed, or its graph cannot be loaded.
+        """
+        self.info = info
+        setup = {
+            "bundle": str(bundle.directory),
+            "digest": bundle.digest,
+            "info": asdict(info),
+            "opener": f"{opener.__module__}:{opener.__qualname__}",
+        }
+        pool = WorkerPool()
+        weakref.finalize(self, pool.end)
+        try:
+            workers = [
+                pool.start(name, setup | {"ordinal": ordinal}) for ordinal, name in places.items()
+            ]
+            for worker in workers:
+                worker.wait(info)
+            self._prove(bundle, workers)
+        except BaseException:
+            pool.end()
+            raise
+        self.token_budget: int = workers[0].token_budget
+        self.callers = sum(worker.callers for worker in workers)
+        # Every device gets a batch before one gets its second.
+        self._free: SimpleQueue[Worker] = SimpleQueue()
+        for worker in workers * workers[0].callers:
+            self._free.put(worker)
+
+    def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the logits [rows, classes] of token ids [rows, length]."""
+        worker = self._free.get()
+        try:
+            return worker.run(ids)
+        finally:
+            self._free.put(worker)
+
+    def _prove(self, bundle: Bundle, workers: "Sequence[Worker]") -> None:
+        """Compare each device with PyTorch: sound devices must not hide a broken one."""
+        canary = bundle.canary()
+        lengths = np.array([len(ids) for ids in canary.token_ids])
+        (scorable,) = np.nonzero(lengths)
+        batches = plan_batches(lengths[scorable], workers[0].token_budget)
+
+        def prove(worker: "Worker") -> None:
+            session = HalvingSession(worker)
+            logits = np.full(canary.logits.shape, np.nan, np.float32)
+            for batch in batches:
+                rows = scorable[batch.rows]
+                ids = [canary.token_ids[row] for row in rows]
+                logits[rows] = session.run(np.array(ids, np.int64))
+            try:
+                measure(logits, canary, self.info)
+            except GateFailed as error:
+                raise GateFailed(
+                    f"{worker.name}: {error.problem}",
+                    "leave it out with CUDA_VISIBLE_DEVICES, or choose another --precision",
+                ) from error
+
+        with ThreadPoolExecutor(len(workers)) as threads:
+            for _ in threads.map(prove, workers):
+                pass
 
 
 class WorkerPool:

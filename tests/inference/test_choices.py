@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from scorer.errors import DeviceUnavailable
+from scorer.inference.runtime import choices, without
 from scorer.inference.runtime.machine import Gpu, Machine
-from scorer.inference.runtime.select import choices, without
 from scorer.options import Device, Precision
 
 INTEL = Machine(2, "avx2", "", (), "no NVIDIA driver (libcuda.so.1 was not found)")

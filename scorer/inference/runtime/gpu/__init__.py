@@ -1,1 +1,0 @@
-"""CUDA: one GPU, or several behind one session."""
