@@ -16,8 +16,8 @@ CUDA := $(VENV)/.cuda
 PEERS := $(VENV)/.bench
 ENGINES := $(VENV)/.engines
 
-# The tests share the cores: a process for each, which runs tests of another process when it
-# has none left, so that a folder's tests, and what they share, stay together for as long as that pays.
+# The tests share the cores: a process for each, which takes tests of another one when it has
+# none left, so that a folder's tests, and what they share, stay together for as long as that pays.
 SHARED := -n auto --dist worksteal --durations 25
 
 # Tests start the program by the hundred: what Python has compiled is kept, whatever the environment

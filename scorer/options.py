@@ -1,4 +1,4 @@
-"""What a run is asked for, in specs that others ask for too, and what it answers."""
+"""The options of a call as frozen specs, and the outcome of one input."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -166,7 +166,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one input."""
+    """The outcome of one input."""
 
     input: Path
     output: Path
@@ -198,9 +198,9 @@ def window_rows(device: str) -> int:
 
 @contextmanager
 def called(names: Mapping[Path, str]) -> Iterator[None]:
-    """Let an error tell of temporary files by the names that people know."""
+    """Let an error name temporary files as people know them."""
 
-    def in_words(text: str) -> str:
+    def with_names(text: str) -> str:
         for path, name in names.items():
             text = text.replace(str(path), name)
         return text
@@ -210,4 +210,4 @@ def called(names: Mapping[Path, str]) -> Iterator[None]:
     except TweetscoreError as error:
         if not names:
             raise
-        raise error.reworded(in_words) from error
+        raise error.reworded(with_names) from error

@@ -1,4 +1,4 @@
-"""The frozen nouns that travel between the stages."""
+"""The frozen values that the stages of a run hand to each other."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

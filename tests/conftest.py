@@ -38,7 +38,7 @@ MAX_LENGTH = 48
 
 
 def pytest_configure() -> None:
-    """Hear of SIGINT as at a terminal: a job in a shell's background inherits it as ignored."""
+    """Handle SIGINT as at a terminal: a job in a shell's background inherits it as ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

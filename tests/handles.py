@@ -1,4 +1,4 @@
-"""What a run is given for its model where a stub stands in for it."""
+"""Model handles around stubs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is expensive to make is made once for all processes that run tests side by side."""
+"""Files that are expensive to make, made once for all parallel test processes."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Stubs for the model: what they answer can be computed from a text alone."""
+"""Stubs for the model, whose answers can be computed from a text alone."""
 
 import os
 import time

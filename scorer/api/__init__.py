@@ -1,4 +1,4 @@
-"""The Python door: texts to labels without files.
+"""The Python API: texts, frames and record batches to labels and scores, without files.
 
 >>> from scorer import predict_sentiment
 >>> predict_sentiment("What a lovely morning, I am so happy!")["label"]
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 import polars as pl
 
 from scorer.api import frames
-from scorer.api.frame_kinds import kind_of
 from scorer.api.scorer_config import ScorerConfig, require_name
 from scorer.api.texts import one_text, scored, text_series
 from scorer.inference.classifier import Classifier
@@ -154,7 +153,7 @@ class Scorer:
         given: Any = frame
         if isinstance(given, pl.LazyFrame):
             return cast(Frame, self._scored_lazily(given, text_column, columns))
-        kind = kind_of(given)
+        kind = frames.kind_of(given)
         texts = kind.texts_of(given, text_column, columns)
         ((_, answers),) = scored(self._classifier, [(None, texts)])
         return cast(Frame, kind.with_answers(given, answers, columns))
@@ -163,11 +162,12 @@ class Scorer:
         self, frame: pl.LazyFrame, text_column: str, columns: "OutputColumns"
     ) -> pl.LazyFrame:
         frames.check_columns(frames.schema_of(frame), text_column, columns)
+        polars_frames = frames.PolarsFrames()
 
         def score(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-            pieces = ((batch, batch[text_column].cast(pl.String)) for batch in batches)
-            for batch, answers in scored(self._classifier, pieces):
-                yield frames.with_answers(batch, answers, columns)
+            pairs = ((batch, batch[text_column].cast(pl.String)) for batch in batches)
+            for batch, answers in scored(self._classifier, pairs):
+                yield polars_frames.with_answers(batch, answers, columns)
 
         rows = window_rows(self._classifier.runtime.device)
         return frames.scored_lazily(frame, text_column, columns, score, rows)
@@ -211,10 +211,10 @@ class Scorer:
         columns = self._config.columns(all_scores, label_column, score_column)
         require_name("text_column", text_column)
         given = record_batches.checked(record_batches.batches_of(batches))
-        pieces = ((b, record_batches.texts_of(b, text_column, columns)) for b in given)
+        pairs = ((b, record_batches.texts_of(b, text_column, columns)) for b in given)
         return (
             record_batches.with_answers(batch, answers, columns)
-            for batch, answers in scored(self._classifier, pieces)
+            for batch, answers in scored(self._classifier, pairs)
         )
 
     def __reduce__(self) -> "tuple[Callable[[ScorerConfig], Scorer], tuple[ScorerConfig]]":
@@ -234,7 +234,7 @@ class Scorer:
 
 
 def unopened(config: ScorerConfig) -> Scorer:
-    """Return a scorer that opens its model when somebody needs it: what unpickling does."""
+    """Return a scorer that opens its model when it first scores: what unpickling does."""
     scorer = Scorer.__new__(Scorer)
     vars(scorer).update(_config=config, _lock=Lock(), _open=None)
     return scorer

@@ -1,12 +1,14 @@
-"""Frames of polars on their way through a scorer: at once, or batch by batch as they are read."""
+"""Frames of polars, pandas and pyarrow: their texts out, their answers in; lazy ones in batches."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from scorer.api.texts import KINDS
-from scorer.errors import DataError
+from scorer.api.texts import KINDS, is_frame_of_pandas, text_series
+from scorer.errors import DataError, UsageError, shown
 from scorer.formats.base import OutputColumns
 from scorer.formats.text.columns import find_column
 from scorer.records import Answers
@@ -14,11 +16,101 @@ from scorer.records import Answers
 #: Frames to the same frames with their answers, in order.
 Scoring = Callable[[Iterable[pl.DataFrame]], Iterator[pl.DataFrame]]
 
+_FLAT = "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
+_NAMES = "label_column and score_column"
+
+
+class FrameKind(Protocol):
+    """What a library's frames need to be scored."""
+
+    def texts_of(self, frame: Any, text_column: str, columns: OutputColumns, /) -> pl.Series:
+        """Return the texts of a frame, String [rows], after its columns have been checked.
+
+        Raises:
+            DataError: The text column is missing, or holds something else than texts.
+            UsageError: A name that would be added is taken.
+        """
+
+    def with_answers(self, frame: Any, answers: Answers, columns: OutputColumns, /) -> Any:
+        """Return the frame with the columns that scoring appends."""
+
+
+def kind_of(frame: object) -> FrameKind:
+    """Return the kind of a frame; no library is loaded that the caller has not.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return PolarsFrames()
+    if is_frame_of_pandas(frame):
+        return PandasFrames()
+    if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
+        from scorer.formats import record_batches
+
+        if isinstance(frame, (record_batches.RecordBatch, record_batches.Table)):
+            return record_batches
+    raise UsageError(
+        f"the frame is {shown(frame)}, none of polars, pandas or pyarrow",
+        "make one, as with polars.DataFrame(frame); for texts alone call score",
+    )
+
+
+class PolarsFrames:
+    """DataFrames of polars."""
+
+    def texts_of(self, frame: pl.DataFrame, text_column: str, columns: OutputColumns) -> pl.Series:
+        """Return the texts; the protocol says what is raised."""
+        check_columns(frame.schema, text_column, columns)
+        return frame[text_column].cast(pl.String)
+
+    def with_answers(
+        self, frame: pl.DataFrame, answers: Answers, columns: OutputColumns
+    ) -> pl.DataFrame:
+        """Return the frame with the columns that scoring appends."""
+        added = [answers.labels(columns.label_values), *_scores(answers, columns)]
+        return frame.with_columns(
+            column.alias(name) for name, column in zip(columns.names, added, strict=True)
+        )
+
+
+class PandasFrames:
+    """DataFrames of pandas, which is loaded where they are, and never imported here."""
+
+    def texts_of(self, frame: Any, text_column: str, columns: OutputColumns) -> pl.Series:
+        """Return the texts; the protocol says what is raised."""
+        if frame.columns.nlevels > 1:
+            raise UsageError("the frame's columns have several levels", f"name them anew: {_FLAT}")
+        names = [name if isinstance(name, str) else ascii(name)[:60] for name in frame.columns]
+        if text_column not in frame.columns.tolist() and text_column in names:
+            raise DataError(
+                f"the frame's column {text_column} is named by a value that is no string",
+                "name the columns by strings: frame.columns = frame.columns.map(str)",
+            )
+        number = find_column("the frame", names, text_column, "text_column")
+        columns.check_against(names, _NAMES)
+        return text_series(frame.iloc[:, number], f"column {text_column!r} of the frame")
+
+    def with_answers(self, frame: Any, answers: Answers, columns: OutputColumns) -> Any:
+        """Return the frame with the columns that scoring appends; its index is kept."""
+        pandas = sys.modules["pandas"]
+        kind = pandas.Series(["text"]).dtype  # of texts in this pandas: str, or object before
+        labels = answers.labels(columns.label_values).to_list()
+        scores = [column.to_numpy() for column in _scores(answers, columns)]  # NaN where null
+        added = [pandas.Series(labels, index=frame.index, dtype=kind), *scores]
+        return frame.assign(**dict(zip(columns.names, added, strict=True)))
+
+
+def _scores(answers: Answers, columns: OutputColumns) -> list[pl.Series]:
+    """Return the score of each label, then those of each class where they are appended."""
+    by_class = [answers.of_class(number) for number in range(len(columns.score_columns))]
+    return [answers.best(), *by_class]
+
 
 def check_columns(
     schema: Mapping[str, pl.DataType], text_column: str, columns: OutputColumns
 ) -> None:
-    """Hold what is asked for against a frame's columns.
+    """Check the names of the call against the columns of a frame of polars.
 
     Raises:
         DataError: The text column is missing or no text.
@@ -31,17 +123,11 @@ def check_columns(
             f"column {text_column!r} of the frame is {kind}, not text",
             "name another with text_column",
         )
-    columns.check_against(schema, "label_column and score_column")
-
-
-def texts_of(frame: pl.DataFrame, text_column: str, columns: OutputColumns) -> pl.Series:
-    """Return the texts of a frame, String [rows]; raises what `check_columns` raises."""
-    check_columns(frame.schema, text_column, columns)
-    return frame[text_column].cast(pl.String)
+    columns.check_against(schema, _NAMES)
 
 
 def schema_of(frame: pl.LazyFrame) -> pl.Schema:
-    """Return what a lazy frame will have.
+    """Return the schema of a lazy frame.
 
     Raises:
         DataError: The query behind it fails before a row is read, whatever is done with it.
@@ -62,22 +148,13 @@ def added_schema(columns: OutputColumns) -> dict[str, pl.DataType]:
     return {label: pl.String(), **dict.fromkeys(scores, pl.Float32())}
 
 
-def with_answers(frame: pl.DataFrame, answers: Answers, columns: OutputColumns) -> pl.DataFrame:
-    """Return a frame with the columns that scoring appends."""
-    by_class = [answers.of_class(number) for number in range(len(columns.score_columns))]
-    added = [answers.labels(columns.label_values), answers.best(), *by_class]
-    return frame.with_columns(
-        column.alias(name) for name, column in zip(columns.names, added, strict=True)
-    )
-
-
 def scored_lazily(
     frame: pl.LazyFrame, text_column: str, columns: OutputColumns, score: Scoring, rows: int
 ) -> pl.LazyFrame:
-    """Return a frame that is read and scored in batches when its rows are wanted.
+    """Return a lazy frame that reads and scores its rows in batches when it is collected.
 
-    What is asked of it reaches the frame behind it: rows that a condition on the input's own
-    columns drops are not scored, and columns that nobody wants are not read.
+    Selections reach the frame behind it: rows that a condition on the input's own columns drops
+    are not scored, and columns that the query does not use are not read.
     """
     added = added_schema(columns)
     schema = dict(frame.collect_schema()) | added

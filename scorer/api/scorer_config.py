@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scorer.formats.base import OutputColumns
     from scorer.inference.bundle import Bundle
 
-_SHOWN = 12  # digits of a digest that tell two bundles apart
+_SHOWN = 12  # digits of a digest that distinguish two bundles
 
 
 @dataclass(frozen=True, slots=True)

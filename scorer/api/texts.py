@@ -1,4 +1,4 @@
-"""Texts as Python programs hold them, as one column; and pieces of texts, scored in order."""
+"""Texts of Python programs as one column, and batches of texts scored in order."""
 
 import math
 import sys

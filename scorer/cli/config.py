@@ -1,4 +1,4 @@
-"""`tweetscore config`: what each option is, and where that was said."""
+"""`tweetscore config`: the value of each option, and where it was set."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from scorer.cli.invocation import complaint, variable, without_effect
 from scorer.cli.log import Command
 from scorer.errors import UsageError
 
-_IN_WORDS = re.compile(r"\[default: (.+)\]$")  # how a help tells a default that is no value
+_IN_HELP = re.compile(r"\[default: (.+)\]$")  # a default in the help that is no value
 
 
 def _complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
@@ -79,5 +79,5 @@ def _default(key: str, param: click.Parameter) -> tuple[str, str]:
         return f"# {key} = {to_toml(facts['default'])}", "default"
     if facts.get("is_flag"):
         return f"# {key} = false", "default"
-    in_words = _IN_WORDS.search(facts["help"] or "")
-    return f"# {key}", f"default: {in_words[1]}" if in_words else "not set"
+    in_help = _IN_HELP.search(facts["help"] or "")
+    return f"# {key}", f"default: {in_help[1]}" if in_help else "not set"

@@ -1,4 +1,4 @@
-"""What `run` reports: the result of each file on standard error, and metrics in a file."""
+"""The report of `run` on standard error, file by file, and its metrics in a file."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _FEW = 10  # files that have a line each
 
 
-class Teller:
-    """Says what becomes of the files, and remembers the exit code."""
+class ConsoleReporter:
+    """Reports the outcome of each file, and keeps the exit code of the run."""
 
     def __init__(self, files: int, several: bool, *, quiet: bool, verbose: bool) -> None:
         self.failed = 0  # exit code of the first file that failed
@@ -31,19 +31,19 @@ class Teller:
         self._quiet = quiet
         self._for_programs = in_json()
         self._each = verbose or self._for_programs or files <= _FEW
-        self._said: set[str] = set()
-        self._fates = Counter[str]()
+        self._printed: set[str] = set()
+        self._results = Counter[str]()
         self._rows = 0
-        self._drifted = 0  # files that are unlike the model's baseline
-        self._outside = False  # whether one of them is so by more than was allowed
+        self._drifted = 0  # files whose rows are unlike the model's baseline
+        self._outside = False  # whether the drift of one of them exceeds --fail-on-drift
 
     @property
     def code(self) -> int:
-        """The exit code so far: one that drifted does not hide one that failed."""
+        """The exit code so far: a file that failed counts before one that drifted."""
         return self.failed or (OUTSIDE_BOUND if self._outside else 0)
 
-    def say_skipped(self, ours: Sequence[Path], warnings: Sequence[str] = ()) -> None:
-        """Say which of the files that were named are passed over, and what else was noticed."""
+    def report_skipped(self, ours: Sequence[Path], warnings: Sequence[str] = ()) -> None:
+        """Print which of the named files are skipped, and the warnings of the discovery."""
         names = ", ".join(map(str, ours[:_FEW]))
         more = f" and {len(ours) - _FEW:,} more" if len(ours) > _FEW else ""
         if ours and not self._quiet:
@@ -51,30 +51,30 @@ class Teller:
         for warning in warnings:
             self._warn(warning)
 
-    def tell(self, outcome: "Outcome") -> None:
-        """Say what became of a file, and remember its exit code."""
-        fate = "failed" if outcome.error else "up to date" if outcome.up_to_date else "scored"
-        self._fates[fate] += 1
+    def report_file(self, outcome: "Outcome") -> None:
+        """Print the outcome of a file, and keep its exit code."""
+        result = "failed" if outcome.error else "up to date" if outcome.up_to_date else "scored"
+        self._results[result] += 1
         facts = {"input": outcome.named_input, "output": outcome.named_output}
         for warning in outcome.warnings:
             self._warn(warning, **facts)
-        facts["outcome"] = fate
+        facts["outcome"] = result
         if outcome.error:
-            code = self._say_error(outcome.error, facts)
+            code = self._report_error(outcome.error, facts)
             self.failed = self.failed or code
             return
-        if fate == "scored":
+        if result == "scored":
             self._rows += outcome.report["counters"]["rows"]
         if self._each and not self._quiet:
             code = OUTSIDE_BOUND if outcome.outside else 0
             say("info", "file", _summary(outcome), **facts, **_figures(outcome), exit_code=code)
-        self._tell_drift(outcome, facts)
+        self._report_drift(outcome, facts)
 
-    def say_total(self, passed_over: Sequence[tuple[str, int]]) -> None:
-        """Say what became of several files together; programs hear it of a single one too."""
+    def report_total(self, passed_over: Sequence[tuple[str, int]]) -> None:
+        """Print the totals of several files; in JSON those of a single file too."""
         if self._quiet or not (self._several or self._for_programs):
             return
-        scored, up_to_date, failed = (self._fates[f] for f in ("scored", "up to date", "failed"))
+        scored, up_to_date, failed = (self._results[r] for r in ("scored", "up to date", "failed"))
         line = (
             f"{counted(scored, 'file')} scored ({counted(self._rows, 'row')}), "
             f"{up_to_date:,} up to date, "
@@ -87,8 +87,8 @@ class Teller:
         facts |= {"drifted": self._drifted, "skipped": sum(count for _, count in passed_over)}
         say("info", "total", line, **facts, exit_code=self.code)
 
-    def _tell_drift(self, outcome: "Outcome", facts: dict[str, str]) -> None:
-        """Say what moved too far; where that is no failure, only of a few files just scored."""
+    def _report_drift(self, outcome: "Outcome", facts: dict[str, str]) -> None:
+        """Print the indices that drifted; where no bound is set, only for a few new outputs."""
         from scorer.monitor.drift import LARGE, outside
 
         if moved := outcome.outside:
@@ -101,22 +101,22 @@ class Teller:
                 say("warning", "drift", _drift(outcome, moved), **facts, drift=moved)
         self._drifted += bool(moved)
 
-    def _say_error(self, error: "TweetscoreError", facts: dict[str, str]) -> int:
-        """Print an error and return its exit code; people read the very same one once."""
-        if str(error) in self._said and not self._for_programs:
+    def _report_error(self, error: "TweetscoreError", facts: dict[str, str]) -> int:
+        """Print an error and return its exit code; in text, equal errors are printed once."""
+        if str(error) in self._printed and not self._for_programs:
             return error.exit_code
-        self._said.add(str(error))
+        self._printed.add(str(error))
         return print_error(error, "file", **facts)
 
     def _warn(self, warning: str, **facts: Any) -> None:
         """Print a warning, unless an earlier file had the same."""
-        if warning not in self._said:
+        if warning not in self._printed:
             say("warning", "warning", warning, **facts)
-            self._said.add(warning)
+            self._printed.add(warning)
 
 
 def _figures(outcome: "Outcome") -> dict[str, Any]:
-    """Return what a program wants to know of a good output; speed is that of this run."""
+    """Return the figures of a good output for the JSON log; the speed is that of this run."""
     report = outcome.report
     counters = report["counters"]
     labels = Counter[str]()
@@ -143,7 +143,7 @@ def _figures(outcome: "Outcome") -> dict[str, Any]:
 
 
 def _summary(outcome: "Outcome") -> str:
-    """Return one line: where the rows are, how many of which label, how fast and on what."""
+    """Return one line: output, rows, rows by label, seconds, device and precision."""
     report, output = outcome.report, outcome.named_output
     if outcome.up_to_date:
         return f"{output} is up to date: {counted(report['counters']['rows'], 'row')}"
@@ -168,7 +168,7 @@ def _summary(outcome: "Outcome") -> str:
 
 
 def _delimiter(described: Mapping[str, Any]) -> str:
-    """Say what separates the cells where neither the call nor the extension did."""
+    """Return a clause about the delimiter where the file itself decided it."""
     match described:
         case {"delimiter": {"character": str(delimiter), "from": "header" | "sep line" as origin}}:
             return f"; delimiter {typed(delimiter)} by the file's {origin}"
@@ -184,10 +184,11 @@ def _drift(outcome: "Outcome", moved: Mapping[str, float], verdict: str = "") ->
 
 
 @contextmanager
-def kept_metrics(path: Path | None) -> "Iterator[Callable[[Outcome], object]]":
-    """Yield who wants to hear of each file; without a path, somebody who does nothing with it.
+def collect_metrics(path: Path | None) -> "Iterator[Callable[[Outcome], object]]":
+    """Yield a callback for each outcome, and write the metrics when the block ends.
 
-    What is told of is done: a file of metrics that cannot be written is a warning.
+    Without a path the callback does nothing. A metrics file that cannot be written is a warning:
+    the outputs are complete.
 
     Raises:
         MissingExtra: The library that writes it is not installed.

@@ -23,14 +23,14 @@ from scorer.hints import needed
 
 
 class LazyGroup(click.Group):
-    """A group that knows where its commands live and turns their errors into exit codes."""
+    """A group that imports its commands when they are used, and turns errors into exit codes."""
 
     def __init__(self, *, commands_from: Mapping[str, str], **attributes: Any) -> None:
         super().__init__(**attributes)
         self._commands_from = commands_from  # name -> "module:attribute", in order of help
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order in which a newcomer meets them."""
+        """Return the names in the order of the help."""
         return list(self._commands_from)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -44,35 +44,35 @@ class LazyGroup(click.Group):
         return command
 
     def main(self, *args: Any, **how: Any) -> Any:
-        """Run the program; what goes wrong outside of parsing and running has its code too."""
+        """Run the program; an error outside of parsing and running has an exit code too."""
         try:
             return super().main(*args, **how)
         except (OSError, KeyboardInterrupt) as error:  # such as a usage message on a full disk
             sys.exit(end_with(error))
 
     def make_context(self, *args: Any, **how: Any) -> click.Context:
-        """Parse under the one place that knows exit codes: --help and --version print here."""
+        """Parse inside `exit_codes`: --help and --version print here."""
         with exit_codes():
             return super().make_context(*args, **how)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command under the one place that knows exit codes."""
+        """Run the command inside `exit_codes`."""
         with exit_codes(), _nearest_option():
             return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; a name that is none may be misspelt, or a file without its `run`."""
+        """Find the command; an unknown name may be misspelt, or a file where `run` is left out."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            nearest = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             words = [hints.word(arg) for arg in args[1:]]
             if "run" in self._commands_from and os.path.lexists(args[0]):
                 words = ["run", hints.path_word(args[0]), *words]
-            elif near:
-                words = [near[0], *words]
+            elif nearest:
+                words = [nearest[0], *words]
             else:
                 raise
             hint = f"Try: {ctx.command_path} {' '.join(words)}"
@@ -81,7 +81,7 @@ class LazyGroup(click.Group):
 
 @contextmanager
 def _nearest_option() -> Iterator[None]:
-    """Let a misspelt option be told the one that was meant, not all that resemble it."""
+    """Let the error for a misspelt option name the nearest one, not all that resemble it."""
     try:
         yield
     except click.NoSuchOption as error:
@@ -92,30 +92,30 @@ def _nearest_option() -> Iterator[None]:
         raise click.NoSuchOption(error.option_name, None, likely, error.ctx) from error
 
 
-class ModelDoor(click.Group):
+class ModelGroup(click.Group):
     """The group `model` of `export.commands`, without importing it for `tweetscore --help`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of export's commands."""
-        return _behind_the_door().list_commands(ctx)
+        return _export_group().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one of export's commands."""
-        return _behind_the_door().get_command(ctx, cmd_name)
+        return _export_group().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what it cannot import, the extra provides."""
+        """Run a command; the error for a missing library names the extra."""
         with needed("export", "training and exporting need"):
             return super().invoke(ctx)
 
 
-@click.group(cls=ModelDoor)
+@click.group(cls=ModelGroup)
 def model() -> None:
     """Train, export, check and describe models."""
 
 
-def _behind_the_door() -> click.Group:
-    check_sibling()
+def _export_group() -> click.Group:
+    check_export_package()
     with needed("export", "training and exporting need"):
         group = import_module("export.commands").model
     if not isinstance(group, click.Group):
@@ -123,7 +123,7 @@ def _behind_the_door() -> click.Group:
     return group
 
 
-def check_sibling() -> None:
+def check_export_package() -> None:
     """Raise InvalidBundle unless `import export` would find the folder beside `scorer`."""
     ours = Path(__file__).resolve().parents[2] / "export"
     spec = importlib.util.find_spec("export")

@@ -1,4 +1,4 @@
-"""What a command says on standard error: words for people, or one JSON object per line."""
+"""The messages of a command on standard error: text, or one JSON object per line."""
 
 import os
 import sys
@@ -21,13 +21,13 @@ _FORMATS = click.Choice(["text", "json"])
 
 
 def say(level: Level, event: str, message: str, **facts: Any) -> None:
-    """Say one thing.
+    """Print one message.
 
     Args:
-        level: How much it matters.
-        event: What kind of thing it is, in a word that programs can rely on.
-        message: What people read: one line.
-        facts: What programs read beside it, as plain JSON.
+        level: Its severity.
+        event: Its kind, in a word that programs can rely on.
+        message: One line of text.
+        facts: Further members of the JSON object.
     """
     if in_json():
         line = _as_json(level, event, message, facts)
@@ -35,12 +35,12 @@ def say(level: Level, event: str, message: str, **facts: Any) -> None:
         line = f"tweetscore: {'warning: ' if level == 'warning' else ''}{one_line(message)}"
     try:
         click.echo(line, err=True)
-    except OSError:  # its disk is full, or nobody reads it: what was done is done all the same
+    except OSError:  # its disk is full, or the pipe is closed: the run goes on
         forget_unwritten(sys.stderr)
 
 
 def forget_unwritten(stream: TextIO) -> None:
-    """Keep what a full disk or a closed pipe did not take from being flushed to it once more."""
+    """Drop what a full disk or a closed pipe did not take: exit would flush it once more."""
     try:
         stream.flush()
     except OSError:
@@ -50,13 +50,13 @@ def forget_unwritten(stream: TextIO) -> None:
 
 
 def in_json() -> bool:
-    """Tell whether the command that runs was asked for JSON."""
+    """Return whether --log-format json holds for the running command."""
     context = click.get_current_context(silent=True)  # none before the command line is parsed
     return context is not None and context.meta.get(_FORMAT) == "json"
 
 
 def _as_json(level: Level, event: str, message: str, facts: dict[str, Any]) -> str:
-    import json  # neither is needed by those who ask for help
+    import json  # --help needs neither
     from datetime import UTC, datetime
 
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -94,7 +94,7 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Warn, now that the options have said in which format."""
+        """Print the warnings, now that the log format is known."""
         for name, nearest in without_effect(ctx).items():
             say("warning", "warning", complaint(name, nearest), variable=name, nearest=nearest)
         for name, problem in ctx.meta[_SET_ASIDE].items():
@@ -109,12 +109,12 @@ class LoggedCommand(Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Look for the format first: nothing else of a wrong call may be readable."""
-        ctx.meta[_FORMAT] = _glimpse(args)
+        ctx.meta[_FORMAT] = _find_format(args)
         remember_args(ctx, args)
         return super().parse_args(ctx, args)
 
 
-def _glimpse(args: Sequence[str]) -> str | None:
+def _find_format(args: Sequence[str]) -> str | None:
     """Return the format that a call or the environment asks for, whatever else is in the call."""
     option = click.Option(["--log-format"], type=_FORMATS)
     settings = {"ignore_unknown_options": True, "allow_extra_args": True}

@@ -1,4 +1,4 @@
-"""What the process needs before anything else: streams, SIGTERM as an interrupt, few threads."""
+"""The start and the end of the process: standard streams, signals, thread pools, the exit."""
 
 import atexit
 import os
@@ -10,7 +10,7 @@ from typing import IO, NoReturn
 from scorer.errors import StorageError, Terminated
 
 _INTERRUPTED = (130, 143)
-_kept: list[object] = []
+_kept_models: list[object] = []
 _closed: set[int] = set()  # standard streams that the process was started without
 
 
@@ -30,22 +30,22 @@ def stdout_for_data() -> IO[bytes] | None:
     return None if 1 in _closed else sys.stdout.buffer
 
 
-def keep(model: object) -> None:
-    """Hold the last model until the process ends: nothing else does once its run is done."""
-    _kept[:] = [model]
+def keep_until_exit(model: object) -> None:
+    """Keep a reference to the last model, so that it is not freed before the process ends."""
+    _kept_models[:] = [model]
 
 
 def end(code: int) -> NoReturn:
-    """End the process without taking the model apart first: OpenVINO alone needs 0.3 s for that.
+    """End the process without freeing the model, for which OpenVINO alone needs 0.3 s.
 
-    What was registered to be cleaned up is, but for an interrupt: it waits for nobody.
+    The functions of `atexit` are called first, except after an interrupt.
     """
     if code not in _INTERRUPTED:
         atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own, and it has no public name
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # nobody reads it, or its disk is full: the code has to do
+        except OSError:  # the pipe is closed, or the disk full: the exit code has to do
             code = code or StorageError.exit_code
     os._exit(code)
 

@@ -1,4 +1,4 @@
-"""What `run` shows meanwhile and with --dry-run: a progress bar, and what a run would do."""
+"""The progress bar of `run` and `table`, and what `run --dry-run` prints."""
 
 import sys
 from collections import Counter
@@ -24,22 +24,22 @@ _FEW = 10
 
 
 class Progress:
-    """How far a run is; without a bar, nothing is counted."""
+    """The progress of a run; without a bar, nothing is counted."""
 
     def __init__(self, bar: "tqdm | None" = None, expected: dict[Path, int] | None = None) -> None:
         self._bar = bar
         self._expected = expected  # rows of each file; None where files are counted
-        self._rows = 0  # of the file in hand
+        self._rows = 0  # of the current file
 
-    def hear(self, rows: int) -> None:
-        """Take note of rows that are done."""
+    def add_rows(self, rows: int) -> None:
+        """Count rows that are scored."""
         self._rows += rows
         if self._bar is not None and self._expected is not None:
             with suppress(OSError):  # the terminal is gone, the run is not
                 self._bar.update(rows)
 
-    def settle(self, outcome: "Outcome") -> None:
-        """Take note of a file that is done, and clear the line for what is to be said of it."""
+    def finish_file(self, outcome: "Outcome") -> None:
+        """Count a file that is done, and clear the line for its report."""
         if self._bar is None:
             return
         with suppress(OSError):
@@ -53,7 +53,7 @@ class Progress:
 
 @contextmanager
 def closed_quietly(bar: "tqdm") -> "Iterator[tqdm]":
-    """Give a bar that goes with the block; a terminal that is gone by then is no error."""
+    """Yield a bar and close it after the block; a terminal that is gone by then is no error."""
     try:
         yield bar
     finally:
@@ -63,9 +63,9 @@ def closed_quietly(bar: "tqdm") -> "Iterator[tqdm]":
 
 @contextmanager
 def progress(wanted: "RunOptions", files: Sequence[object], *, hidden: bool) -> Iterator[Progress]:
-    """Show a bar on stderr while the block lasts, if somebody watches.
+    """Show a bar on stderr while the block lasts, if stderr is a terminal.
 
-    What is not here yet, as it belongs to a URL, is counted when it comes.
+    The rows of a URL are counted when it has been fetched.
     """
     if hidden or not sys.stderr.isatty():
         yield Progress()
@@ -85,7 +85,7 @@ def progress(wanted: "RunOptions", files: Sequence[object], *, hidden: bool) -> 
         yield Progress(bar, expected)
 
 
-_FATES = {
+_ACTIONS = {
     "score": "would be scored",
     "go on": "would go on where the run of {since} was interrupted",
     "leave": "is up to date",
@@ -93,7 +93,7 @@ _FATES = {
 
 
 def show(preview: "Preview") -> int:
-    """Print what a run would do, and return its exit code as far as it is known now."""
+    """Print what a run would do, and return its exit code as far as it is known."""
     code = 0
     for each in preview.files:
         if each.error:
@@ -103,38 +103,38 @@ def show(preview: "Preview") -> int:
         else:
             click.echo(one_line(_line(each)))
     bundle = preview.bundle
-    _say("model", f"{bundle.name} {bundle.version}, in {bundle.directory}")
-    _say("appends", ", ".join(preview.appended))
+    _print("model", f"{bundle.name} {bundle.version}, in {bundle.directory}")
+    _print("appends", ", ".join(preview.appended))
     if preview.probe:
-        _say_probe(preview.probe)
-        _say("time", f"about {_duration(preview.probe.estimate(preview.rows.rows))}")
-    _say("files", _fates(preview))
+        _print_probe(preview.probe)
+        _print("time", f"about {_duration(preview.probe.estimate(preview.rows.rows))}")
+    _print("files", _totals(preview))
     return code
 
 
 def _line(file: "FilePreview") -> str:
-    fate = _FATES[file.fate].format(since=file.since)
+    action = _ACTIONS[file.action].format(since=file.since)
     rows = counted(file.rows.rows, "row", str(file.rows))
-    return f"{file.input} -> {file.output}: {rows} of {', '.join(file.columns)}: {fate}"
+    return f"{file.input} -> {file.output}: {rows} of {', '.join(file.columns)}: {action}"
 
 
-def _say(topic: str, words: str) -> None:
+def _print(topic: str, words: str) -> None:
     click.echo(f"{topic + ':':<9}{words}")
 
 
-def _say_probe(probe: "Probe") -> None:
+def _print_probe(probe: "Probe") -> None:
     runtime = probe.classifier.runtime
     threads = counted(runtime.threads, "thread")
-    _say("runs on", f"{runtime.device} {runtime.precision}, {threads}")
-    _say("because", runtime.reason)
+    _print("runs on", f"{runtime.device} {runtime.precision}, {threads}")
+    _print("because", runtime.reason)
     for warning in probe.classifier.warnings:
-        _say("warning", warning)
+        _print("warning", warning)
     words = f"{counted(probe.rows, 'row')} took {probe.seconds:.2f} s"
-    _say("probe", f"{words}, after {probe.load_seconds:.1f} s for loading the model")
+    _print("probe", f"{words}, after {probe.load_seconds:.1f} s for loading the model")
 
 
-def _fates(preview: "Preview") -> str:
-    counts = Counter(each.fate for each in preview.files)
+def _totals(preview: "Preview") -> str:
+    counts = Counter(each.action for each in preview.files)
     waiting = counts["score"] + counts["go on"]
     rows = counted(preview.rows.rows, "row", str(preview.rows))
     line = f"{waiting:,} would be scored ({rows})"
@@ -142,7 +142,7 @@ def _fates(preview: "Preview") -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Return seconds in the unit that a person would choose."""
+    """Return seconds in hours, minutes or seconds."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"

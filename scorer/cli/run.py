@@ -11,10 +11,10 @@ from click.core import ParameterSource
 
 from scorer.cli.common_options import CONTEXT, Place, answer_options, debug_option, model_options
 from scorer.cli.config_file import config_option
-from scorer.cli.console import Teller, kept_metrics
+from scorer.cli.console import ConsoleReporter, collect_metrics
 from scorer.cli.exit_codes import print_error
 from scorer.cli.log import LoggedCommand, in_json, log_option
-from scorer.cli.process import keep, stdout_for_data
+from scorer.cli.process import keep_until_exit, stdout_for_data
 from scorer.cli.run_flags import check_names, file_options, output_options, process_options
 from scorer.errors import UsageError
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Who finds the inputs of a run, and brings them to their outputs."""
+    """How the inputs of a run are found, and how they are scored."""
 
     discover: "Callable[[RunOptions], Any]"
-    run: "Callable[..., Iterator[Outcome]]"  # of options, what was found, model and progress
+    run: "Callable[..., Iterator[Outcome]]"  # takes options, found inputs, model and progress
 
 
 def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> None:
-    """Raise UsageError for what an engine cannot do.
+    """Raise UsageError where an engine cannot do what the call asks for.
 
     Args:
         engine: local or ray.
-        places: All inputs and the output, as they were named.
-        dry_run: Whether nothing is to be scored.
+        places: All inputs and the output, as the call names them.
+        dry_run: Whether --dry-run is given.
     """
     if engine == "ray":
         if dry_run:
@@ -54,16 +54,16 @@ def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> Non
         raise UsageError("--ray-address is for --engine ray", "give both or neither")
 
 
-def chosen(
+def choose_engine(
     engine: str,
     ray_address: str | None,
     inputs: "tuple[Path | Url, ...]",
     output: "Path | Url | None",
     work_dir: Path | None,
 ) -> tuple[Engine, tuple[Path, ...], Path | None]:
-    """Return the engine, and those of the inputs and output that are files, for its options.
+    """Return the engine, and the inputs and the output that are files.
 
-    What URLs or Ray need is loaded only where it is asked for.
+    The libraries for URLs and for Ray are loaded only where the call needs them.
     """
     from scorer.run import pipeline
 
@@ -140,22 +140,22 @@ def run(
     if dry_run:
         click.get_current_context().exit(_dry_run(inputs, options))
     streams = (sys.stdin.buffer, stdout_for_data())
-    with kept_metrics(metrics_file) as hear:
+    with collect_metrics(metrics_file) as on_outcome:
         output, kind, text_column = options.pop("output"), options["format"], options["text_column"]
         with piped(inputs, output, kind, text_column, streams) as files:
-            computing, paths, output = chosen(
+            computing, paths, output = choose_engine(
                 engine, ray_address, files.inputs, files.output, work_dir
             )
             origins = _origins(options)
             wanted = RunOptions.of(
                 paths, output, **options, options_from=origins, names=files.names
             )
-            code = _run(wanted, files, computing, hear, quiet=quiet, verbose=verbose)
+            code = _run(wanted, files, computing, on_outcome, quiet=quiet, verbose=verbose)
         click.get_current_context().exit(code)
 
 
 def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
-    """Say what a run would do, and return the exit code that can be foreseen."""
+    """Print what a run would do, and return its exit code as far as it is known."""
     from scorer.cli.progress import show
     from scorer.cli.stdio import DASH
     from scorer.options import RunOptions
@@ -173,34 +173,34 @@ def _run(
     wanted: "RunOptions",
     files: "Files",
     engine: Engine,
-    hear: "Callable[[Outcome], object]",
+    on_outcome: "Callable[[Outcome], object]",
     *,
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Run, tell what becomes of each file, and return the exit code."""
+    """Run, report each file, and return the exit code."""
     from scorer.cli.progress import progress
     from scorer.inference.handle import ModelHandle
 
     model = ModelHandle.of(wanted.model_spec)
-    keep(model)  # to take it apart takes OpenVINO 70 ms, and the process ends without
+    keep_until_exit(model)  # OpenVINO needs 70 ms to free it, and the process ends without
     found = engine.discover(wanted)
-    teller = Teller(len(found.files), found.several, quiet=quiet, verbose=verbose)
-    teller.say_skipped(found.ours, found.warnings)
+    reporter = ConsoleReporter(len(found.files), found.several, quiet=quiet, verbose=verbose)
+    reporter.report_skipped(found.ours, found.warnings)
     try:
         with progress(wanted, found.files, hidden=quiet or in_json()) as done:
-            for outcome in engine.run(wanted, found, model=model, progress=done.hear):
-                hear(outcome)
-                done.settle(outcome)
-                teller.tell(files.deliver(outcome))
-        teller.say_total(found.passed_over)
+            for outcome in engine.run(wanted, found, model=model, progress=done.add_rows):
+                on_outcome(outcome)
+                done.finish_file(outcome)
+                reporter.report_file(files.deliver(outcome))
+        reporter.report_total(found.passed_over)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if not teller.failed:
+        if not reporter.failed:
             raise
         print_error(error)
-    return teller.code
+    return reporter.code
 
 
 def _origins(options: Iterable[str]) -> dict[str, str]:

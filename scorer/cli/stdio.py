@@ -28,7 +28,7 @@ _TEXT = {"csv", "tsv", "ndjson"}  # what a terminal can show
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What a run reads and writes instead."""
+    """The files that a run reads and writes in the place of `-`."""
 
     inputs: tuple[Path | Url, ...]
     output: Path | Url | None
@@ -37,7 +37,7 @@ class Files:
     names: Mapping[Path, str] = field(default_factory=dict)  # of the temporary files
 
     def deliver(self, outcome: Outcome) -> Outcome:
-        """Send a good output to standard output, if it goes there; return what is to be told."""
+        """Send a good output to standard output, if it goes there; return the outcome to report."""
         if self.from_stdin:
             outcome = replace(outcome, input_url=STDIN)
         if self.stdout is None:
@@ -80,7 +80,7 @@ def piped(
         return
     if len(inputs) > 1:
         raise UsageError("- is one file, not several", "score it on its own")
-    # What cannot be removed is litter: the output is where it belongs by then.
+    # A temporary file that cannot be removed is no error: the output is complete by then.
     with TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         if from_stdin:
@@ -93,7 +93,7 @@ def piped(
             names[output] = STDOUT
         if from_stdin:
             names[spooled] = STDIN
-            _keep(stdin, spooled)
+            _spool(stdin, spooled)
             check_content(spooled, format_of(spooled), text_column, stream=True)
         with called(names):
             yield Files(inputs, output, stdout if to_stdout else None, from_stdin, names)
@@ -133,7 +133,7 @@ def _check_terminal(stdout: IO[bytes], output: Path, kind: Kind | None) -> None:
         )
 
 
-def _keep(stdin: IO[bytes], path: Path) -> None:
+def _spool(stdin: IO[bytes], path: Path) -> None:
     """Write all of standard input to a file."""
     if stdin.isatty():
         raise UsageError("standard input is a terminal", "send a file to it, or name one")

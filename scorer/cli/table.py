@@ -96,8 +96,8 @@ def table(*, database: str, quiet: bool, **options: Any) -> None:
     # disable=None: a bar on a terminal only.
     bar = tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or in_json() or None)
     with closed_quietly(bar):
-        done = score_table(wanted, progress=Progress(bar, {}).hear)
-    _tell(done, f"{address.shown}: {options['into']}", quiet=quiet)
+        done = score_table(wanted, progress=Progress(bar, {}).add_rows)
+    _print_summary(done, f"{address.shown}: {options['into']}", quiet=quiet)
 
 
 def _wanted(
@@ -120,8 +120,8 @@ def _wanted(
     )
 
 
-def _tell(done: "TableOutcome", where: str, *, quiet: bool) -> None:
-    """Say what became of the rows."""
+def _print_summary(done: "TableOutcome", where: str, *, quiet: bool) -> None:
+    """Print the warnings, and how many rows were scored."""
     for warning in done.warnings:
         say("warning", "warning", warning)
     if quiet:

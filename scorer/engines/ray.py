@@ -1,53 +1,51 @@
-"""Ray: the files of a run, spread over a cluster's actors by Ray Data.
+"""Ray: the files of a run, spread over a cluster's actors by Ray Data, and their manifest.
 
-Ray starts actors, hands each of them one file after the other, and replaces those that die. What
-an actor does with a file is what one box does (`ray_actor`), so every output has the bytes that the
-local engine writes. The manifest that names them all comes last.
+Ray starts actors, hands each of them one file after the other, and replaces those that die. An
+actor does with a file what one box does (`ray_cluster.FileScorer`), so every output has the bytes
+that the local engine writes.
+
+The manifest `_tweetscore.json` is written last, and names all outputs of a run that scored all of
+its inputs. A reader that waits for it sees all or nothing. It is removed before the first output
+changes, and comes back when the last one is complete.
 """
 
 import os
 import pickle
-import signal
-import socket
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from scorer.api.scorer_config import ScorerConfig
-from scorer.engines.ray_actor import Answer, ClusterPlan, FileScorer, Job, versions
-from scorer.engines.ray_manifest import NAME, Manifest
-from scorer.errors import DeviceUnavailable, EngineFailed, UsageError
-from scorer.hints import needed
+from scorer.engines.ray_cluster import Answer, ClusterPlan, FileScorer, Job, connected, versions
+from scorer.errors import EngineFailed, UsageError
+from scorer.monitor.versions import tweetscore_version
 from scorer.options import Outcome, RunOptions
 from scorer.os_errors import writing
-from scorer.store.commit import inodes
+from scorer.store.commit import inodes, read_report, write_json
 from scorer.store.inputs import Inputs, find_inputs
 from scorer.store.lock import locked
 from scorer.store.paths import plan_outputs
-from scorer.threads import available_cpus
 
 Pairs = Sequence[tuple[Path, Path]]
 
+NAME = "_tweetscore.json"  # of the manifest; readers of folders skip names with an underscore first
+SCHEMA_VERSION = 1
+_LARGEST = 256 << 20  # bytes of a manifest that is still compared: a million files
+_COUNTED = ("read", "rows", "scored", "blank", "truncated", "rejected")
+
 _TASKS = 10_000  # that Ray is given; with more files a task has several
 _MAX_TASK_RETRIES = 5  # after the death of an actor: a file may be what kills it
-_CONNECT_TIMEOUT_S = 10.0
 _THREADS = ("StreamingExecutor", "iter_threaded")  # Ray Data's, which use Ray
 # Such a thread notices within it that it is to stop; after an interrupt one may turn in an
 # idle loop until the exception is gone, and asks Ray for nothing there.
 _THREAD_STOP_TIMEOUT_S = 1.0
 _STALE_LOCK_WAIT_S = 60.0  # an actor whose driver died may hold the lock of an output so long
-# No report to Ray's makers. What it logs to its files is enough; errors come as exceptions.
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DATA_LOG_LEVEL": "ERROR",
-}
-_STORE = 100 << 20  # bytes of Ray's object store on one box: only names and reports go through it
 
 
 def run(
@@ -91,7 +89,7 @@ def run(
     )
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / NAME, wait=options.lock_wait) as lock, _connected(address) as ray:
+    with locked(folder / NAME, wait=options.lock_wait) as lock, connected(address) as ray:
         plan = ClusterPlan.of(ray.nodes(), options.model_spec, len(pairs))
         manifest.engine = {"name": "ray", "version": ray.__version__, **plan.as_json()}
         for path, error in found.unreadable:
@@ -139,7 +137,7 @@ def _for_actors(options: RunOptions, folder: Path, plan: ClusterPlan) -> RunOpti
 
 
 def _score(ray: Any, pairs: Pairs, job: Job, plan: ClusterPlan) -> Generator[Outcome, None, None]:
-    """Yield what becomes of each file, as it is done; what is wrong with the model is raised."""
+    """Yield the outcome of each file as it is done; raise an error of the model."""
     rows = [
         {"number": number, "input": os.fsencode(path.absolute()), "output": os.fsencode(output)}
         for number, (path, output) in _in_order(pairs)
@@ -210,60 +208,59 @@ def _size(path: Path) -> int:
         return 0
 
 
-@contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
-    """Give the module ray, connected to a cluster; one on this box ends with the block."""
-    os.environ |= _QUIET
-    with needed("ray", "the engine ray needs"):
-        import ray
-        import ray.data
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    with TemporaryDirectory(prefix="tweetscore-ray-", ignore_cleanup_errors=True) as scratch:
-        try:
-            with _hushed():
-                _connect(ray, address or os.environ.get("RAY_ADDRESS"), scratch)
-            if signal.getsignal(signal.SIGTERM) is not on_sigterm:
-                signal.signal(signal.SIGTERM, on_sigterm)  # Ray's would end the process with 1
-            context = ray.data.DataContext.get_current()
-            context.enable_progress_bars = context.print_on_execution_start = False
-            yield ray
-        finally:
-            ray.shutdown()
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Let Ray's native half say nothing on stderr, where it would announce its log level."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("wb") as null:
-        os.dup2(null.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+@dataclass(slots=True)
+class Manifest:
+    """The manifest of a run: the sums over its outcomes, and its files."""
 
+    folder: Path  # that holds all outputs
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    failed: int = 0
+    _started: str = field(default_factory=_now)
+    _files: list[dict[str, Any]] = field(default_factory=list)
+    _counters: Counter[str] = field(default_factory=Counter)
+    _labels: Counter[str] = field(default_factory=Counter)
 
-def _connect(ray: Any, address: str | None, scratch: str) -> None:
-    """Connect to a cluster, or start one on this box, which keeps its files in `scratch`."""
-    said = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is None or address == "local":
-        ray.init(
-            "local",
-            num_cpus=available_cpus(),
-            object_store_memory=_STORE,
-            include_dashboard=False,
-            _temp_dir=scratch,
-            **said,
+    def add(self, outcome: Outcome) -> None:
+        """Count a file."""
+        if outcome.error:
+            self.failed += 1
+            return
+        report = outcome.report
+        output = report["output"]
+        self._files.append(
+            {
+                "output": os.path.relpath(outcome.output, self.folder),
+                "input": report["input"]["path"],
+                "result_key": report["result_key"],
+                **{name: output[name] for name in ("rows", "size", "sha256")},
+            }
         )
-        return
-    try:
-        if ":" in address:  # Ray itself would knock for a quarter of an hour
-            host, _, port = address.rpartition("/")[2].rpartition(":")
-            socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
-        ray.init(address, **said)
-    except (OSError, RuntimeError, ValueError) as error:
-        problem = str(error).partition("\n")[0]
-        raise DeviceUnavailable(
-            f"no Ray cluster answers at {address}: {problem}", "check --ray-address"
-        ) from error
+        self._counters.update({name: report["counters"][name] for name in _COUNTED})
+        for label in report["labels"]:
+            self._labels[label["written_as"]] += label["rows"]
+
+    def publish(self) -> None:
+        """Write it durably, unless a manifest that names the same files is there already."""
+        path = self.folder / NAME
+        files = sorted(self._files, key=lambda file: str(file["output"]))
+        if (read_report(path, _LARGEST) or {}).get("files") == files:
+            return
+        write_json(
+            path,
+            {
+                "schema_version": SCHEMA_VERSION,
+                "tool": {"name": "tweetscore", "version": tweetscore_version()},
+                "started": self._started,
+                "finished": _now(),
+                "engine": dict(self.engine),
+                "model": dict(self.model),
+                "counters": dict(self._counters),
+                "labels": dict(self._labels),
+                "files": files,
+            },
+        )

@@ -1,1 +1,1 @@
-"""What a run leaves behind for those who were asleep."""
+"""The run report, drift against the baseline, and metrics."""

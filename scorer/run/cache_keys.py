@@ -1,8 +1,9 @@
-"""Three keys: is an output up to date, and may stored results or its own answers be used? Pure.
+"""The result key, the resume key and the score key of a file, and how they are compared. Pure.
 
-The result key names what decides the answers and how they are written. The resume key adds what
-may move the last bits of a score: an output that was made by two providers, or by two versions of
-a library, is one that no single run would write. The score key is what both say of a text alone.
+An output whose result key is equal is up to date: the key holds what decides the answers and how
+they are written. The resume key decides whether stored results may be used: it adds what may change
+the last bits of a score, because no single run writes an output by two providers, or by two
+versions of a library. The score key decides whether the answers of an earlier output may be reused.
 """
 
 import hashlib
@@ -85,7 +86,7 @@ def resume_key(
         runtime: What runs the model.
         libraries: The versions of what computes.
         window_rows: Rows that are stored at a time.
-        earlier: SHA-256 of the output whose answers are taken over.
+        earlier: SHA-256 of the output whose answers are reused.
     """
     return {
         **result,

@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 _REJECTS_SHOWN = 1000  # of which the error tells
 PROBE_ROWS = 512  # scored for the estimate: 0.4 s of the embedded model on two cores
 
-Fate = Literal["score", "go on", "leave", "fail"]
+Action = Literal["score", "go on", "leave", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
 class FilePreview:
-    """What would become of one input."""
+    """What a run would do with one input."""
 
     input: Path
     output: Path
-    fate: Fate
+    action: Action
     columns: tuple[str, ...] = ()
     rows: RowCount = NO_ROWS
     error: TweetscoreError | None = None
@@ -50,7 +50,7 @@ class FilePreview:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What it would run on, and how fast that was on the first rows."""
+    """The device of the run, and its speed on the first rows."""
 
     classifier: "Classifier"
     load_seconds: float
@@ -74,7 +74,7 @@ class Preview:
     @property
     def rows(self) -> RowCount:
         """The rows that would be scored."""
-        return sum_rows(file.rows for file in self.files if file.fate in {"score", "go on"})
+        return sum_rows(file.rows for file in self.files if file.action in {"score", "go on"})
 
 
 def preview(
@@ -83,7 +83,7 @@ def preview(
     *,
     model: ModelHandle | None = None,
 ) -> Preview:
-    """Look at all inputs and outputs as a run would, load the model, and time it on a few rows.
+    """Check all inputs and outputs as a run would, load the model, and time it on a few rows.
 
     What a run would refuse in single files is in their previews.
 
@@ -96,14 +96,14 @@ def preview(
     taken = inodes(inputs.files)
     baseline_of(model.bundle, required=options.fail_on_drift is not None)
     appended = output_columns(options.output_spec, model.bundle.labels).names
-    looked = [_look(options, path, output, taken, model.bundle) for path, output in plan]
-    if len(plan) == 1 and isinstance(looked[0].error, UsageError):
-        raise looked[0].error
+    previews = [_preview_file(options, path, output, taken, model.bundle) for path, output in plan]
+    if len(plan) == 1 and isinstance(previews[0].error, UsageError):
+        raise previews[0].error
     lost = (FilePreview(path, path, "fail", error=error) for path, error in inputs.unreadable)
-    waiting = [file for file in looked if file.source]
+    waiting = [file for file in previews if file.source]
     largest = max(waiting, key=lambda file: file.rows.rows, default=None)
     probe = _probe(model, largest.source) if largest and largest.source else None
-    return Preview((*lost, *looked), model.bundle, appended, probe)
+    return Preview((*lost, *previews), model.bundle, appended, probe)
 
 
 def expected_rows(options: RunOptions, files: Iterable[Path]) -> dict[Path, int]:
@@ -116,7 +116,7 @@ def expected_rows(options: RunOptions, files: Iterable[Path]) -> dict[Path, int]
     return expected
 
 
-def _look(
+def _preview_file(
     options: RunOptions, path: Path, output: Path, taken: Inodes, bundle: "Bundle"
 ) -> FilePreview:
     """Return what a run would do with one input."""
@@ -143,8 +143,8 @@ def _checked(
         some = list(islice(rejects, _REJECTS_SHOWN))
         raise too_many_rejects(source, some, rows.rejects, found.target, foreseen=True)
     since = unfinished_since(found.target, found.key) if options.resume != "never" else None
-    fate: Fate = "go on" if since else "score"
-    return FilePreview(path, output, fate, source.columns, rows, source=source, since=since or "")
+    action: Action = "go on" if since else "score"
+    return FilePreview(path, output, action, source.columns, rows, source=source, since=since or "")
 
 
 def _probe(model: ModelHandle, source: Source) -> Probe:

@@ -1,9 +1,9 @@
-"""One input on its way to its output.
+"""The steps that bring one input to its output.
 
     validate -> lock -> recover -> preflight -> up to date? -> load -> first pass -> second pass
              -> commit -> tidy up
 
-Everything before the commit leaves the output as it was and can be taken up by the next run;
+Everything before the commit leaves the output as it was, and the next run can resume it;
 nothing after it can make the run fail.
 """
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class FileRun:
-    """One input, its output, and what became of them."""
+    """One input, its output, and the outcome."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class FileRun:
     def fail(self, error: BaseException) -> None:
         """Report a failure beside the good output and its report, which stay as they are.
 
-        A call or an input that is not in order touches nothing; nor does a run out of turn.
+        After an error of the call or the input, or without the lock, nothing is written.
         """
         # The error itself matters more than that it cannot be reported, for whatever reason.
         with suppress(Exception):
@@ -120,7 +120,7 @@ class FileRun:
                 write_json(failed_report_path(self._target), self._report, beside=self._target)
 
     def outcome(self) -> Outcome:
-        """Return what became of the file."""
+        """Return the outcome of the file."""
         return Outcome(
             self._input,
             self._output,

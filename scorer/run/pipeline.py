@@ -5,7 +5,7 @@ prepare, score, keep the results) -> second pass (the input's rows with their sc
 -> run report.
 Reading and preparing the next window overlap with scoring this one, so memory is two windows
 however long the input. Nothing under the output's name changes before the one rename that
-publishes it, and a run that is killed anywhere is taken up by the next one.
+publishes it, and the next run resumes a run that is killed anywhere.
 """
 
 from collections import deque
@@ -33,7 +33,7 @@ def run(
     progress: Callable[[int], object] = lambda _: None,
     outdated: bool = False,
 ) -> Iterator[Outcome]:
-    """Bring each input's output up to date, one after the other, and yield what became of it.
+    """Bring each input's output up to date, one after the other, and yield its outcome.
 
     What fails for one file is in its outcome and does not keep the others from their turn;
     what concerns all of them is raised. The model is loaded when the first file needs it.
@@ -89,7 +89,7 @@ def _resolve(model: ModelHandle, valid: Mapping[FileRun, Source]) -> None:
 
 
 def _all_fail(runs: list[FileRun], error: BaseException) -> Iterator[Outcome]:
-    """Report a model that cannot be used for all that waited for it; tell what failed before."""
+    """Fail all runs that wait for a model which cannot be used; yield those that failed before."""
     first, *later = runs
     first.fail(error)
     for each in later:

@@ -1,7 +1,7 @@
-"""Answers that the output which is about to be replaced already holds: may they be reused?
+"""Reuse of the answers in the output that is about to be replaced.
 
-Only where the model would give the very bits again: the same bundle, provider, precision, kind of
-CPU and versions, on a provider whose answers do not depend on the batch.
+They are reused only where the model would give the same bits again: with the same bundle, provider,
+precision, instruction set and versions, on a provider whose answers do not depend on the batch.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def find_earlier(
     output: Path, options: RunOptions, digest: str, classifier: "Classifier"
 ) -> Earlier | str | None:
-    """Return the earlier output, or why nothing can be reused; None where nobody asks.
+    """Return the earlier output, or why nothing can be reused; None without an id column.
 
     Args:
         output: The file that is about to be replaced, if it is there.
@@ -48,14 +48,14 @@ def find_earlier(
 
 
 def _unwanted(options: RunOptions, runtime: "RuntimeInfo") -> str:
-    """Return why no earlier output is asked; nothing where one is."""
+    """Return why the call or the device rules reuse out; nothing where they do not."""
     if not options.incremental:
         return "--no-incremental asks for all rows to be scored"
     return "" if runtime.exact else "on a GPU a score may depend on its batch"
 
 
 def _unusable(report: dict[str, Any], key: dict[str, Any], options: RunOptions) -> str:
-    """Return why an earlier output does not tell what this run would; nothing where it does."""
+    """Return why the answers of an earlier output cannot be reused; nothing where they can."""
     if malformed(report):
         return "the earlier output's report is not as this version writes it"
     changed = ", ".join(differences(cache_keys.recorded_score_key(report), key))

@@ -223,7 +223,7 @@ def test_what_has_no_batches_is_told(tiny: Scorer, given: Any, says: str) -> Non
 
 
 def test_a_query_that_cannot_be_right_is_refused_at_once(tiny: Scorer) -> None:
-    """The call names it; what fails while rows are read is polars' to tell, in collect."""
+    """The call names it; what fails while rows are read is an error of polars, in collect."""
     for query in (pl.LazyFrame({"id": [1]}).select("text"), pl.scan_csv("/nowhere/t.csv")):
         with pytest.raises(DataError) as caught:
             tiny.score_frame(query)
@@ -275,7 +275,7 @@ def test_a_model_that_is_no_directory_is_refused(model: Any) -> None:
 
 
 def test_pandas_is_never_imported() -> None:
-    """It is known by its frames alone, which nobody has who has not imported it."""
+    """A frame of pandas exists only where the caller has imported pandas."""
     code = (
         "import sys; from scorer import predict_sentiment; predict_sentiment('fine');"
         "sys.exit('pandas' in sys.modules)"

@@ -1,4 +1,4 @@
-"""After the commit whatever fails is a warning: the output is there, and the exit code says so."""
+"""A failure after the commit is a warning: the output is complete, and the exit code is 0."""
 
 import os
 import subprocess
@@ -71,7 +71,7 @@ def test_metrics_are_not_written_through_a_link(
 def test_what_cannot_be_said_is_no_failure(
     shell: Shell, line: str, tmp_path: Path, stderr: str
 ) -> None:
-    """A log on a full disk, or that nobody reads."""
+    """A log on a full disk, or on a closed pipe."""
     assert shell(f"{line} {stderr}").returncode == 0
     assert (tmp_path / "out.csv").read_text().startswith(HEAD)
     assert report_path(tmp_path / "out.csv").is_file()
@@ -106,7 +106,7 @@ def test_a_terminal_that_is_gone_ends_no_run() -> None:
     """What a bar has to show is nothing that a run needs."""
     bar = GoneTerminal()
     with closed_quietly(bar) as shown:
-        Progress(shown, {}).hear(3)
+        Progress(shown, {}).add_rows(3)
 
 
 def gigabyte(path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_file_that_is_named_is_the_only_one(invoke: Invoke, folder: Path) -> N
 
 
 def test_a_byte_order_mark_is_no_mistake(invoke: Invoke, folder: Path) -> None:
-    """Editors put one there that nobody sees."""
+    """Editors write one that is invisible."""
     path = configure(folder / "t.toml", "\ufeff[run]\nlimit = 5\n")
     assert "\nlimit = 5 " in invoke("config", "run", "--config", path).stdout
 

@@ -1,4 +1,4 @@
-"""CSV as people have it, from the command line: what is told, and commands that lead on."""
+"""CSV dialects from the command line: messages, and the commands that they suggest."""
 
 import json
 from pathlib import Path

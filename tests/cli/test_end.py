@@ -1,4 +1,4 @@
-"""How the process ends: quickly, with what was registered done and all output out."""
+"""The end of the process: quick, after atexit's functions, with all output written."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What the environment sets, and what it seems to set."""
+"""Options from the environment, and variables that have no effect."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def test_a_misspelt_variable_is_a_warning_with_the_nearest_name(
 
 
 def test_a_variable_like_no_option_is_a_warning_too(invoke: Invoke) -> None:
-    """Each is told once; one that only begins alike is somebody else's."""
+    """Each gets one warning; a variable that only begins alike gets none."""
     env = {"TWEETSCORE_FROBNICATE": "", "TWEETSCORES_DB": "x", "TWEETSCORE": "x"}
     result = invoke("doctor", "--device", "cpu", "--threads", "0", env=env)
     assert result.exit_code == 2  # nothing is told of a call that does nothing

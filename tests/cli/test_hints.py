@@ -1,4 +1,4 @@
-"""What an error says to type is typed: it works, or fails further on, and never the same way."""
+"""The command that an error suggests works, or fails later, and never in the same way."""
 
 import bz2
 import json

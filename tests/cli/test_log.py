@@ -179,7 +179,7 @@ def test_text_is_the_format_of_all_that_is_not_a_run(invoke: Invoke) -> None:
 
 
 def test_standard_streams_are_called_so(shell: Any, tiny_bert_bundle: Path) -> None:
-    """The temporary file that it is kept in is nobody's business."""
+    """No message names the temporary file that it is kept in."""
     done = shell(
         "printf 'text\\nhi\\n' | $T run - --log-format json --device builtin "
         f"--model {tiny_bert_bundle}"

@@ -1,4 +1,4 @@
-"""What happens when memory is used up."""
+"""A process without enough memory ends with 71 and a remedy."""
 
 import errno
 import json
@@ -130,7 +130,7 @@ def test_a_model_that_finds_no_memory_names_the_option_that_helps(
 def test_a_small_address_space_is_one_line_before_any_work(
     program: Path, tweets: Path, mebibytes: int
 ) -> None:
-    """Rust's libraries would abort: too little for the model is told before they load."""
+    """Rust's libraries would abort: a shortage is reported before they load."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20,) * 2)

@@ -113,7 +113,7 @@ def test_a_directory_that_is_missing_is_an_error_before_any_work(
 def test_metrics_that_cannot_be_written_are_a_warning(
     invoke: Invoke, tweets: Path, tiny_bert_bundle: Path, prom: Path
 ) -> None:
-    """The output is there: what is told of it cannot undo that."""
+    """The output is complete: metrics that cannot be written do not change that."""
     prom.mkdir()
     result = invoke(
         "run", "-q", tweets, "--model", tiny_bert_bundle, "--metrics-file", prom, env=CPU

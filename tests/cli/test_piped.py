@@ -38,7 +38,7 @@ def piped(tiny_bert_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_csv_goes_through(piped: Piped) -> None:
-    """Standard input to standard output, with nothing else on it; CSV unless told otherwise."""
+    """Standard input to standard output, with nothing else on it; CSV by default."""
     result = piped(CSV, "-")
     assert result.exit_code == 0, result.stderr
     header, first, second, _ = result.stdout_bytes.splitlines()

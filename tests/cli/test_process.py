@@ -65,13 +65,13 @@ def test_a_full_disk_under_stdout_is_one_line(shell: Shell, words: str) -> None:
     assert done.stderr == "tweetscore: ENOSPC: No space left on device\n"
 
 
-def test_an_error_needs_no_room_on_stderr(shell: Shell) -> None:
+def test_an_error_needs_no_space_on_stderr(shell: Shell) -> None:
     """With stderr on a full disk the exit code is still the right one."""
     assert shell("$T run missing.csv 2>/dev/full").returncode == 66
 
 
 def test_a_usage_error_that_cannot_be_printed_is_an_io_error(shell: Shell) -> None:
-    """Usage messages meet a full disk outside of any command."""
+    """A usage message on a full disk fails outside of any command."""
     assert shell("$T --colour 2>/dev/full").returncode == 74
 
 

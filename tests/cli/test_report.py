@@ -168,7 +168,7 @@ def test_a_column_of_no_ids_is_65(invoke: Invoke, output: Path, page: Path, tmp_
 def test_a_comparison_is_of_one_output(
     invoke: Invoke, output: Path, page: Path, tmp_path: Path
 ) -> None:
-    """Two outputs and an earlier one: nobody can know which is meant."""
+    """Two outputs and an earlier one: the call does not say which of them to compare."""
     other = tmp_path / "other.csv"
     other.write_text("text\ngood+\n")
     result = invoke("report", output, score(other), "-o", page, "--compare", output)

@@ -40,7 +40,7 @@ def test_quiet_is_silent(invoke: Invoke, tweets: Path, tiny_bert_bundle: Path) -
 def test_a_run_that_was_taken_up_says_what_was_done_already(
     invoke: Invoke, tweets: Path, tiny_bert_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed while it publishes, the next run has nothing to score, and tells so."""
+    """After a kill during the publication the next run has nothing to score, and prints so."""
 
     def kill(*_: object) -> None:
         raise KeyboardInterrupt
@@ -55,7 +55,7 @@ def test_a_run_that_was_taken_up_says_what_was_done_already(
     assert invoke(*words).stderr.endswith("tweets.scored.csv is up to date: 3 rows\n")
 
 
-def test_a_growing_file_says_what_was_taken_over(
+def test_a_growing_file_says_how_many_answers_were_reused(
     invoke: Invoke, tweets: Path, tiny_bert_bundle: Path
 ) -> None:
     """Or why nothing was; the new row is in the output."""
@@ -256,7 +256,7 @@ def test_a_tree_is_mirrored_where_partitions_are_found(
 
 
 def test_an_error_that_all_files_share_is_one_line(invoke: Invoke, many: Path) -> None:
-    """A mistake in the call is not told once for each of a thousand files."""
+    """A mistake in the call is not printed once for each of a thousand files."""
     result = invoke("run", many, "--encoding", "klingon", env=CPU)
     error, total = result.stderr.splitlines()
     assert "klingon" in error

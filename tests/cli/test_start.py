@@ -1,4 +1,4 @@
-"""What the program loads before it knows what it is asked for."""
+"""The libraries that the program loads at its start."""
 
 import subprocess
 import sys
@@ -103,8 +103,8 @@ def test_a_run_over_parquet_chooses_its_session_before_it_loads_polars(tmp_path:
     code = (
         "import sys; from scorer.cli import tweetscore; from scorer.inference import loading\n"
         "inspect = loading.inspect\n"
-        "def recorded(): print('polars' in sys.modules); return inspect()\n"
-        "loading.inspect = recorded\n"
+        "def inspected(): print('polars' in sys.modules); return inspect()\n"
+        "loading.inspect = inspected\n"
         f"tweetscore(['run', {str(source)!r}, '--quiet'], standalone_mode=False)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,7 +21,7 @@ def database(tmp_path: Path) -> Path:
 def test_a_table_is_scored(
     invoke: Invoke, database: Path, tiny_bert_bundle: Path, tmp_path: Path
 ) -> None:
-    """One line says what happened, the second time that nothing had to; the report tells more."""
+    """One line has the counts, the second time that no row is new; the report has more."""
     words = [
         *("table", f"sqlite:///{database}", "--table", "tweets", "--into", "scored"),
         *("--id-column", "id", "--model", tiny_bert_bundle, "--device", "builtin"),

@@ -32,7 +32,7 @@ def test_rescore_uses_the_model_that_the_run_used(invoke: Invoke, output: Path) 
 
 
 def test_quiet_is_silent_when_all_is_well(invoke: Invoke, output: Path) -> None:
-    """With -q only differences are told."""
+    """With -q only differences are printed."""
     result = invoke("verify", "-q", output)
     assert (result.exit_code, result.output) == (0, "")
     output.write_bytes(output.read_bytes().replace(b"007", b"7"))

@@ -1,4 +1,4 @@
-"""What is done to a fork of the warm process before it is the program: a stub, faults, a watch."""
+"""Prepares a fork of the warm process: a stub for the model, faults, notes of audit events."""
 
 import ctypes
 import os
@@ -25,7 +25,7 @@ def prepare(
     versions: dict[str, str],
     start: str,
 ) -> None:
-    """Make a fork ready: a stub for the model, and what is to happen to it; see `harness.How`."""
+    """Install the stub for the model, and the faults and events that `harness.How` describes."""
     if file_size:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
@@ -41,7 +41,7 @@ def prepare(
     if faults:
         _arm(**faults)
     if events:
-        sys.addaudithook(_Watch(str(Path.cwd()), **events).hear)
+        sys.addaudithook(_EventLog(str(Path.cwd()), **events).on_event)
 
 
 def _arm(directory: str, fault: int, at: int, log: str) -> None:
@@ -49,8 +49,8 @@ def _arm(directory: str, fault: int, at: int, log: str) -> None:
     ctypes.CDLL(None).faults_arm(os.fsencode(directory), fault, ctypes.c_long(at), descriptor)
 
 
-class _Watch:
-    """Counts and notes what a run does below a directory; stops it before the N-th event.
+class _EventLog:
+    """Counts and notes the audit events below a directory; stops the run before the N-th.
 
     Args:
         directory: Where the run takes place.
@@ -66,7 +66,7 @@ class _Watch:
         self._go = go
         self._seen = 0
 
-    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Note an audit event."""
         if event not in _AUDITED:
             return

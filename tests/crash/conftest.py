@@ -1,4 +1,4 @@
-"""Scenes and the process that runs are forked from, made once per session."""
+"""Crash fixtures and the process that runs are forked from, made once per session."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.crash_fixture import CrashFixture
 from tests.crash.harness import Zygote
-from tests.crash.theatre import Theatre
 
 _FIGURES = pytest.StashKey[list[str]]()
 
@@ -58,13 +58,13 @@ def watched(scratch: Path, shim: Path) -> Iterator[Zygote]:
 
 
 @pytest.fixture(scope="session")
-def theatre(scratch: Path, zygote: Zygote) -> Callable[[str], Theatre]:
-    """Return the theatre of a format, built when it is first asked for."""
-    built: dict[str, Theatre] = {}
+def crash_fixture(scratch: Path, zygote: Zygote) -> Callable[[str], CrashFixture]:
+    """Return the crash fixture of a format, made when it is first asked for."""
+    built: dict[str, CrashFixture] = {}
 
-    def of(kind: str) -> Theatre:
+    def of(kind: str) -> CrashFixture:
         if kind not in built:
-            built[kind] = Theatre(kind, scratch / kind, zygote)
+            built[kind] = CrashFixture(kind, scratch / kind, zygote)
         return built[kind]
 
     return of

@@ -1,4 +1,4 @@
-"""Runs of the real command: started by the hundred, watched, spoilt and ended."""
+"""Runs of the real command in forks of a warm process, with faults, and how they ended."""
 
 import os
 import select
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack
 
-from tests.crash.scenes import Scene
+from tests.crash.workspace import Workspace
 from tests.forks.fork_server import PATIENCE, ForkServer
 
 WATCHDOG = PATIENCE
@@ -47,7 +47,7 @@ class Ended:
 
     @property
     def warnings(self) -> list[str]:
-        """Return what the run complained of, short of an error."""
+        """Return the warnings of the run."""
         return [line for line in self.stderr.splitlines() if "tweetscore: warning" in line]
 
     @property
@@ -115,9 +115,9 @@ class Zygote(ForkServer):
         """Start a run and wait for its end."""
         return self.start(arguments, cwd, **how).end()
 
-    def stopped(self, scene: Scene, step: int, go: Path) -> "Running":
+    def stopped(self, workspace: Workspace, step: int, go: Path) -> "Running":
         """Return a run that stands still before an event, or is over before it gets there."""
-        run = self.start(scene.command, scene.directory, event=step, go=go)
+        run = self.start(workspace.command, workspace.directory, event=step, go=go)
         run.wait_until(lambda run: len(run.events()) >= step)
         return run
 

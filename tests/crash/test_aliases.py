@@ -10,47 +10,45 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.crash_fixture import CrashFixtures
 from tests.crash.harness import Zygote
-from tests.crash.scenes import Scene
-from tests.crash.theatre import Theatre
-
-Theatres = Callable[[str], Theatre]
+from tests.crash.workspace import Workspace
 
 
-def same(scene: Scene) -> Path:
-    return Path(scene.input.name)
+def same(workspace: Workspace) -> Path:
+    return Path(workspace.input.name)
 
 
-def dotted(scene: Scene) -> Path:
-    return Path("..") / scene.directory.name / scene.input.name
+def dotted(workspace: Workspace) -> Path:
+    return Path("..") / workspace.directory.name / workspace.input.name
 
 
-def absolute(scene: Scene) -> Path:
-    return scene.input.absolute()
+def absolute(workspace: Workspace) -> Path:
+    return workspace.input.absolute()
 
 
-def symbolic_link(scene: Scene) -> Path:
-    link = scene.directory / f"link.{scene.kind}"
-    link.symlink_to(scene.input.name)
+def symbolic_link(workspace: Workspace) -> Path:
+    link = workspace.directory / f"link.{workspace.kind}"
+    link.symlink_to(workspace.input.name)
     return link
 
 
-def link_to_a_link(scene: Scene) -> Path:
-    link = scene.directory / f"second.{scene.kind}"
-    link.symlink_to(symbolic_link(scene).name)
+def link_to_a_link(workspace: Workspace) -> Path:
+    link = workspace.directory / f"second.{workspace.kind}"
+    link.symlink_to(symbolic_link(workspace).name)
     return link
 
 
-def hard_link(scene: Scene) -> Path:
-    link = scene.directory / f"hard.{scene.kind}"
-    os.link(scene.input, link)
+def hard_link(workspace: Workspace) -> Path:
+    link = workspace.directory / f"hard.{workspace.kind}"
+    os.link(workspace.input, link)
     return link
 
 
-def linked_directory(scene: Scene) -> Path:
-    link = scene.directory / "elsewhere"
-    link.symlink_to(scene.directory)
-    return link / scene.input.name
+def linked_directory(workspace: Workspace) -> Path:
+    link = workspace.directory / "elsewhere"
+    link.symlink_to(workspace.directory)
+    return link / workspace.input.name
 
 
 ALIASES = [same, dotted, absolute, symbolic_link, link_to_a_link, hard_link, linked_directory]
@@ -69,65 +67,67 @@ def picture(directory: Path) -> dict[str, tuple[str, int]]:
 @pytest.mark.parametrize("alias", ALIASES, ids=lambda alias: alias.__name__)
 @pytest.mark.parametrize("overwrite", [[], ["--overwrite"]], ids=["plain", "overwrite"])
 def test_an_output_that_is_the_input_is_refused(
-    theatre: Theatres,
+    crash_fixture: CrashFixtures,
     zygote: Zygote,
-    alias: Callable[[Scene], Path],
+    alias: Callable[[Workspace], Path],
     kind: str,
     overwrite: list[str],
 ) -> None:
     """Exit 2 before any work; not a byte of the directory differs, and --overwrite is no help."""
-    scene = theatre(kind).copy()
-    output = alias(scene)
-    before = picture(scene.directory)
-    ended = zygote.run(["run", scene.input.name, "-o", output, *overwrite], scene.directory)
+    workspace = crash_fixture(kind).copy()
+    output = alias(workspace)
+    before = picture(workspace.directory)
+    ended = zygote.run(["run", workspace.input.name, "-o", output, *overwrite], workspace.directory)
     assert (ended.code, ended.loaded) == (2, False), ended.stderr
-    assert picture(scene.directory) == before
+    assert picture(workspace.directory) == before
 
 
 @pytest.mark.parametrize("alias", ALIASES, ids=lambda alias: alias.__name__)
 def test_an_alias_as_the_input_is_refused_too(
-    theatre: Theatres, zygote: Zygote, alias: Callable[[Scene], Path]
+    crash_fixture: CrashFixtures, zygote: Zygote, alias: Callable[[Workspace], Path]
 ) -> None:
     """It does not matter which of the two is the other name."""
-    scene = theatre("csv").copy()
-    source = alias(scene)
-    before = picture(scene.directory)
-    ended = zygote.run(["run", source, "-o", scene.input.name, "--overwrite"], scene.directory)
+    workspace = crash_fixture("csv").copy()
+    source = alias(workspace)
+    before = picture(workspace.directory)
+    ended = zygote.run(
+        ["run", source, "-o", workspace.input.name, "--overwrite"], workspace.directory
+    )
     assert (ended.code, ended.loaded) == (2, False), ended.stderr
-    assert picture(scene.directory) == before
+    assert picture(workspace.directory) == before
 
 
-def test_two_outputs_on_one_file_are_refused(theatre: Theatres, zygote: Zygote) -> None:
+def test_two_outputs_on_one_file_are_refused(crash_fixture: CrashFixtures, zygote: Zygote) -> None:
     """Two inputs whose outputs are two links to one file: 2, before any work."""
-    scene = theatre("csv").copy()
-    other = scene.directory / "other.csv"
-    other.write_bytes(scene.input.read_bytes())
-    outputs = scene.directory / "scored"
+    workspace = crash_fixture("csv").copy()
+    other = workspace.directory / "other.csv"
+    other.write_bytes(workspace.input.read_bytes())
+    outputs = workspace.directory / "scored"
     outputs.mkdir()
-    (outputs / "in.scored.csv").symlink_to(scene.directory / "target.csv")
-    (outputs / "other.scored.csv").symlink_to(scene.directory / "target.csv")
-    before = picture(scene.directory)
-    ended = zygote.run(["run", "in.csv", "other.csv", "-o", "scored"], scene.directory)
+    (outputs / "in.scored.csv").symlink_to(workspace.directory / "target.csv")
+    (outputs / "other.scored.csv").symlink_to(workspace.directory / "target.csv")
+    before = picture(workspace.directory)
+    ended = zygote.run(["run", "in.csv", "other.csv", "-o", "scored"], workspace.directory)
     assert (ended.code, ended.loaded) == (2, False), ended.stderr
-    assert picture(scene.directory) == before
+    assert picture(workspace.directory) == before
 
 
-def test_a_link_as_the_output_stays_a_link(theatre: Theatres, zygote: Zygote) -> None:
+def test_a_link_as_the_output_stays_a_link(crash_fixture: CrashFixtures, zygote: Zygote) -> None:
     """What the link leads to is replaced, and the state lies beside that."""
-    play = theatre("csv")
-    scene = play.copy()
-    link = scene.directory / "latest.csv"
-    link.symlink_to(scene.output.name)
-    command = [word if word != scene.output.name else link.name for word in scene.command]
-    assert zygote.run(command, scene.directory).code == 0
-    assert link.readlink() == Path(scene.output.name)
-    assert scene.products() == play.expected
-    assert scene.names() == play.names | {"latest.csv"}
+    case = crash_fixture("csv")
+    workspace = case.copy()
+    link = workspace.directory / "latest.csv"
+    link.symlink_to(workspace.output.name)
+    command = [word if word != workspace.output.name else link.name for word in workspace.command]
+    assert zygote.run(command, workspace.directory).code == 0
+    assert link.readlink() == Path(workspace.output.name)
+    assert workspace.products() == case.expected
+    assert workspace.names() == case.names | {"latest.csv"}
 
 
 @pytest.mark.ci
 def test_a_bind_mount_of_the_input_is_refused(
-    theatre: Theatres, tiny_bert_bundle: Path, figure: Callable[[str], None]
+    crash_fixture: CrashFixtures, tiny_bert_bundle: Path, figure: Callable[[str], None]
 ) -> None:
     """The same directory mounted a second time: 2, and the input is what it was.
 
@@ -137,19 +137,19 @@ def test_a_bind_mount_of_the_input_is_refused(
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         figure("no mount namespace here: not tried")
         return
-    scene = theatre("csv").copy()
-    (scene.directory / "mirror").mkdir()
-    before = picture(scene.directory)
+    workspace = crash_fixture("csv").copy()
+    (workspace.directory / "mirror").mkdir()
+    before = picture(workspace.directory)
     program = Path(sys.executable).parent / "tweetscore"
     command = [str(program), "run", "in.csv", "-o", "mirror/in.csv", "--overwrite"]
     command += ["--model", str(tiny_bert_bundle), "--device", "builtin"]
     line = f"mount --bind . mirror && exec {shlex.join(command)}"
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", line],
-        cwd=scene.directory,
+        cwd=workspace.directory,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert picture(scene.directory) == before
+    assert picture(workspace.directory) == before

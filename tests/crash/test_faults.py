@@ -5,64 +5,63 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.crash.crash_fixture import CrashFixture, CrashFixtures
 from tests.crash.harness import Call, Ended, Zygote
-from tests.crash.scenes import Scene
-from tests.crash.theatre import Theatre
+from tests.crash.workspace import Workspace
 
 FORMATS = ["csv", "parquet"]
 WINDOWS = 5
-Theatres = Callable[[str], Theatre]
 
 pytestmark = pytest.mark.ci
 
 
 def every_point(
-    play: Theatre,
+    case: CrashFixture,
     watched: Zygote,
     fault: str,
-    prepare: Callable[[Scene], object] = lambda _: None,
+    prepare: Callable[[Workspace], object] = lambda _: None,
     stride: int = 1,
-) -> Iterator[tuple[Scene, tuple[str, int, int], Ended]]:
-    """Run the scene once for each call (or some) that can suffer the fault; yield what is then."""
+) -> Iterator[tuple[Workspace, tuple[str, int, int], Ended]]:
+    """Run once for each call (or some) that the fault can hit; yield workspace, before and end."""
     at = 1
     while True:
-        scene = play.copy()
-        prepare(scene)
-        before = scene.output_state()
-        ended = watched.run(scene.command, scene.directory, fault=fault, at=at)
+        workspace = case.copy()
+        prepare(workspace)
+        before = workspace.output_state()
+        ended = watched.run(workspace.command, workspace.directory, fault=fault, at=at)
         if ended.struck is None:
             return
-        yield scene, before, ended
-        play.drop(scene)
+        yield workspace, before, ended
+        case.drop(workspace)
         at = ended.struck.number + stride
 
 
-def journalled(scene: Scene, calls: list[Call]) -> int:
+def journalled(workspace: Workspace, calls: list[Call]) -> int:
     """Return how many windows a watched run has stored durably."""
     return sum(
-        call.name == "fsync" and call.path == scene.state / "journal" and not call.fault
+        call.name == "fsync" and call.path == workspace.state / "journal" and not call.fault
         for call in calls
     )
 
 
-def check_failure(play: Theatre, scene: Scene, before: object, ended: Ended) -> bool:
-    """Hold a run that met an error against the promise; tell whether it has published."""
-    published = play.committed(scene, ended.calls)
+def check_failure(case: CrashFixture, workspace: Workspace, before: object, ended: Ended) -> bool:
+    """Check a run that a fault hit; return whether it has published."""
+    published = case.committed(workspace, ended.calls)
     assert "bug of ours" not in ended.stderr
     if published:
         assert ended.code == 0, (ended.struck, ended.stderr)
         assert len(ended.warnings) <= 1, ended.stderr
-        assert scene.output.read_bytes() == play.expected.output
+        assert workspace.output.read_bytes() == case.expected.output
     else:
         assert ended.code == 74, (ended.struck, ended.stderr)
-        assert scene.output_state() == before, ended.struck
+        assert workspace.output_state() == before, ended.struck
     return published
 
 
-def check_next_run(play: Theatre, scene: Scene, zygote: Zygote, stored: int) -> None:
+def check_next_run(case: CrashFixture, workspace: Workspace, zygote: Zygote, stored: int) -> None:
     """The next run is right, scores nothing that is stored, and tidies up."""
-    again = zygote.run(scene.command, scene.directory)
-    play.check_complete(scene, again)
+    again = zygote.run(workspace.command, workspace.directory)
+    case.check_complete(workspace, again)
     assert again.windows <= WINDOWS - stored
 
 
@@ -70,7 +69,7 @@ def check_next_run(play: Theatre, scene: Scene, zygote: Zygote, stored: int) -> 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("fault", ["EIO", "ENOSPC", "full", "EINTR"])
 def test_an_error_before_the_commit_is_74_and_after_it_a_warning(
-    theatre: Theatres,
+    crash_fixture: CrashFixtures,
     watched: Zygote,
     count: Callable[[int, int], int],
     kind: str,
@@ -81,13 +80,13 @@ def test_an_error_before_the_commit_is_74_and_after_it_a_warning(
 
     A disk that stays full from there on, and calls that are interrupted: at some N every day.
     """
-    play = theatre(kind)
+    case = crash_fixture(kind)
     seen: Counter[str] = Counter()
     stride = count({"full": 4, "EINTR": 8}.get(fault, 1), 1)
-    for scene, before, ended in every_point(play, watched, fault, stride=stride):
-        published = check_failure(play, scene, before, ended)
-        stored = WINDOWS if published else journalled(scene, ended.calls)
-        check_next_run(play, scene, watched, stored)
+    for workspace, before, ended in every_point(case, watched, fault, stride=stride):
+        published = check_failure(case, workspace, before, ended)
+        stored = WINDOWS if published else journalled(workspace, ended.calls)
+        check_next_run(case, workspace, watched, stored)
         seen["published" if published else "not published"] += 1
     figure(f"{kind} {fault}: {sum(seen.values())} points: {dict(seen)}")
     assert seen["published"] + seen["not published"] > WINDOWS
@@ -96,16 +95,16 @@ def test_an_error_before_the_commit_is_74_and_after_it_a_warning(
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_short_writes_are_continued(
-    theatre: Theatres,
+    crash_fixture: CrashFixtures,
     watched: Zygote,
     kind: str,
     figure: Callable[[str], None],
 ) -> None:
     """A write that takes half of the bytes is no error: the rest follows."""
-    play = theatre(kind)
+    case = crash_fixture(kind)
     points = 0
-    for scene, _, ended in every_point(play, watched, "short"):
-        play.check_complete(scene, ended)
+    for workspace, _, ended in every_point(case, watched, "short"):
+        case.check_complete(workspace, ended)
         points += 1
     figure(f"{kind} short: {points} points")
     assert points > 2 * WINDOWS
@@ -115,7 +114,7 @@ def test_short_writes_are_continued(
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("fault", ["kill", "torn"])
 def test_the_end_of_the_process_at_any_call_loses_nothing(
-    theatre: Theatres,
+    crash_fixture: CrashFixtures,
     watched: Zygote,
     count: Callable[[int, int], int],
     kind: str,
@@ -123,49 +122,51 @@ def test_the_end_of_the_process_at_any_call_loses_nothing(
     figure: Callable[[str], None],
 ) -> None:
     """At every (other) N: killed at a call, or amid a write; the next run is right."""
-    play = theatre(kind)
+    case = crash_fixture(kind)
     points = 0
     stride = count({("kill", "csv"): 2, ("kill", "parquet"): 4}.get((fault, kind), 1), 1)
-    for scene, before, ended in every_point(play, watched, fault, stride=stride):
+    for workspace, before, ended in every_point(case, watched, fault, stride=stride):
         assert ended.code == -9
-        published = play.committed(scene, ended.calls)
-        assert published or scene.output_state() == before
-        stored = WINDOWS if published else journalled(scene, ended.calls)
-        check_next_run(play, scene, watched, stored)
+        published = case.committed(workspace, ended.calls)
+        assert published or workspace.output_state() == before
+        stored = WINDOWS if published else journalled(workspace, ended.calls)
+        check_next_run(case, workspace, watched, stored)
         points += 1
     figure(f"{kind} {fault}: {points} points")
     assert points > 2 * WINDOWS
 
 
-def kill_after(play: Theatre, watched: Zygote, stage: Callable[[Scene, Call], bool]) -> int:
+def kill_after(
+    case: CrashFixture, watched: Zygote, stage: Callable[[Workspace, Call], bool]
+) -> int:
     """Return the number of the call after the last one for which `stage` holds."""
-    scene = play.copy()
-    calls = watched.run(scene.command, scene.directory, fault="none").calls
-    play.drop(scene)
-    return max(call.number for call in calls if stage(scene, call)) + 1
+    workspace = case.copy()
+    calls = watched.run(workspace.command, workspace.directory, fault="none").calls
+    case.drop(workspace)
+    return max(call.number for call in calls if stage(workspace, call)) + 1
 
 
 @pytest.mark.parametrize("fault", ["EIO", "full", "kill"])
 def test_what_goes_wrong_while_a_publish_is_finished_is_made_good(
-    theatre: Theatres,
+    crash_fixture: CrashFixtures,
     watched: Zygote,
     fault: str,
     figure: Callable[[str], None],
 ) -> None:
     """For every N of the run after a kill at the commit: the new output stays, no model is run."""
-    play = theatre("csv")
-    at = kill_after(play, watched, lambda scene, call: call.to == scene.output)
+    case = crash_fixture("csv")
+    at = kill_after(case, watched, lambda workspace, call: call.to == workspace.output)
     points = 0
 
-    def publish_half(scene: Scene) -> None:
-        ended = watched.run(scene.command, scene.directory, fault="kill", at=at)
+    def publish_half(workspace: Workspace) -> None:
+        ended = watched.run(workspace.command, workspace.directory, fault="kill", at=at)
         assert ended.code == -9
-        assert play.committed(scene, ended.calls)
+        assert case.committed(workspace, ended.calls)
 
-    for scene, _, ended in every_point(play, watched, fault, publish_half):
+    for workspace, _, ended in every_point(case, watched, fault, publish_half):
         assert ended.code in {0, 74, -9}, (ended.struck, ended.stderr)
-        assert scene.output.read_bytes() == play.expected.output
-        check_next_run(play, scene, watched, stored=WINDOWS)
+        assert workspace.output.read_bytes() == case.expected.output
+        check_next_run(case, workspace, watched, stored=WINDOWS)
         points += 1
     figure(f"{fault}: {points} points")
     assert points > 2
@@ -174,27 +175,27 @@ def test_what_goes_wrong_while_a_publish_is_finished_is_made_good(
 @pytest.mark.long
 @pytest.mark.parametrize("fault", ["EIO", "full", "kill", "torn"])
 def test_what_goes_wrong_while_a_run_is_taken_up_is_made_good(
-    theatre: Theatres,
+    crash_fixture: CrashFixtures,
     watched: Zygote,
     count: Callable[[int, int], int],
     fault: str,
     figure: Callable[[str], None],
 ) -> None:
     """At every (sixth) N of a resumed run: what the killed one stored is still used."""
-    play = theatre("csv")
+    case = crash_fixture("csv")
     stored = 2
-    at = kill_after(play, watched, lambda scene, call: call.path.name == "part-00000002.tmp")
+    at = kill_after(case, watched, lambda workspace, call: call.path.name == "part-00000002.tmp")
     points = 0
 
-    def leave_half(scene: Scene) -> None:
-        ended = watched.run(scene.command, scene.directory, fault="kill", at=at)
-        assert (ended.code, journalled(scene, ended.calls)) == (-9, stored)
+    def leave_half(workspace: Workspace) -> None:
+        ended = watched.run(workspace.command, workspace.directory, fault="kill", at=at)
+        assert (ended.code, journalled(workspace, ended.calls)) == (-9, stored)
 
-    for scene, before, ended in every_point(play, watched, fault, leave_half, count(6, 1)):
-        published = play.committed(scene, ended.calls)
+    for workspace, before, ended in every_point(case, watched, fault, leave_half, count(6, 1)):
+        published = case.committed(workspace, ended.calls)
         assert ended.code == (-9 if fault in {"kill", "torn"} else 0 if published else 74)
-        assert published or scene.output_state() == before
-        check_next_run(play, scene, watched, stored)
+        assert published or workspace.output_state() == before
+        check_next_run(case, workspace, watched, stored)
         points += 1
     figure(f"{fault}: {points} points")
     assert points >= WINDOWS

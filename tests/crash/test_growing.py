@@ -1,4 +1,4 @@
-"""A growing file whose run is killed: the same bytes, whatever was taken over before."""
+"""A growing file whose run is killed: the same bytes, and the same answers are reused."""
 
 import json
 import random
@@ -6,38 +6,39 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.crash.crash_fixture import LAST_NIGHT, CrashFixtures
 from tests.crash.harness import Zygote
-from tests.crash.scenes import Scene
-from tests.crash.theatre import LAST_NIGHT, Theatre
+from tests.crash.workspace import Workspace
 
 FORMATS = ["csv", "parquet", "ndjson", "arrow"]
-TAKEN_OVER = sum(1 for row in LAST_NIGHT if row % 17)  # the others are blank
-Theatres = Callable[[str], Theatre]
+REUSED = sum(1 for row in LAST_NIGHT if row % 17)  # the others are blank
 
 
-def command(scene: Scene) -> list[str]:
-    return [*scene.command, "--id-column", "id"]
+def command(workspace: Workspace) -> list[str]:
+    return [*workspace.command, "--id-column", "id"]
 
 
-def taken_over(scene: Scene) -> int:
-    report = json.loads(scene.directory.joinpath(f"{scene.output.name}.run.json").read_bytes())
+def reused_rows(workspace: Workspace) -> int:
+    report = json.loads(
+        workspace.directory.joinpath(f"{workspace.output.name}.run.json").read_bytes()
+    )
     rows: int = report["taken_over"]["rows"]
     return rows
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_growing_run_killed_at_its_files_resumes(
-    theatre: Theatres, zygote: Zygote, kind: str
+    crash_fixture: CrashFixtures, zygote: Zygote, kind: str
 ) -> None:
-    """As it opens, renames and removes: what a full run writes, last night's rows taken over."""
-    play = theatre(kind)
+    """As it opens, renames and removes: what a full run writes, last night's answers reused."""
+    case = crash_fixture(kind)
     codes = []
     for event in range(4, 100, 16):
-        scene = play.copy()
-        codes.append(zygote.run(command(scene), scene.directory, event=event).code)
-        play.check_complete(scene, zygote.run(command(scene), scene.directory))
-        assert taken_over(scene) == TAKEN_OVER
-        play.drop(scene)
+        workspace = case.copy()
+        codes.append(zygote.run(command(workspace), workspace.directory, event=event).code)
+        case.check_complete(workspace, zygote.run(command(workspace), workspace.directory))
+        assert reused_rows(workspace) == REUSED
+        case.drop(workspace)
     assert codes.count(-9) >= 4
 
 
@@ -45,23 +46,23 @@ def test_a_growing_run_killed_at_its_files_resumes(
 @pytest.mark.long
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_growing_run_killed_or_failing_anywhere_resumes(
-    theatre: Theatres, watched: Zygote, count: Callable[[int, int], int], kind: str
+    crash_fixture: CrashFixtures, watched: Zygote, count: Callable[[int, int], int], kind: str
 ) -> None:
     """At random system calls, by a signal, a torn write, an error of the device or a full disk."""
-    play = theatre(kind)
-    scene = play.copy()
-    last = len(watched.run(command(scene), scene.directory, fault="none").calls)
-    play.drop(scene)
+    case = crash_fixture(kind)
+    workspace = case.copy()
+    last = len(watched.run(command(workspace), workspace.directory, fault="none").calls)
+    case.drop(workspace)
     for number in range(count(12, 100)):
         chance = random.Random(number)  # noqa: S311 - no secret, and the same every time
-        scene = play.copy()
-        before = scene.output_state()
+        workspace = case.copy()
+        before = workspace.output_state()
         fault = chance.choice(["kill", "torn", "EIO", "ENOSPC"])
         point = chance.randint(1, last)
-        ended = watched.run(command(scene), scene.directory, fault=fault, at=point)
-        done = ended.code == 0 or play.committed(scene, ended.calls)
+        ended = watched.run(command(workspace), workspace.directory, fault=fault, at=point)
+        done = ended.code == 0 or case.committed(workspace, ended.calls)
         assert ended.code in {0, -9, 73, 74}, ended.stderr
-        assert done or scene.output_state() == before
-        play.check_complete(scene, watched.run(command(scene), scene.directory))
-        assert taken_over(scene) == TAKEN_OVER
-        play.drop(scene)
+        assert done or workspace.output_state() == before
+        case.check_complete(workspace, watched.run(command(workspace), workspace.directory))
+        assert reused_rows(workspace) == REUSED
+        case.drop(workspace)

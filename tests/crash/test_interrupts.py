@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.crash_fixture import CrashFixtures
 from tests.crash.harness import Zygote
-from tests.crash.theatre import Theatre
 
-Theatres = Callable[[str], Theatre]
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
@@ -18,7 +17,7 @@ CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 @pytest.mark.long
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_an_interrupt_stops_a_run_that_the_next_one_takes_up(
-    theatre: Theatres,
+    crash_fixture: CrashFixtures,
     zygote: Zygote,
     tmp_path: Path,
     count: Callable[[int, int], int],
@@ -26,17 +25,17 @@ def test_an_interrupt_stops_a_run_that_the_next_one_takes_up(
     figure: Callable[[str], None],
 ) -> None:
     """At a random step: 143 or 130 and last night's output before the commit, else 0."""
-    play = theatre("parquet")
-    scene = play.copy()
-    last = len(zygote.run(scene.command, scene.directory, event=0).events)
+    case = crash_fixture("parquet")
+    workspace = case.copy()
+    last = len(zygote.run(workspace.command, workspace.directory, event=0).events)
     codes = {0: 0, CODES[number]: 0}
     reused = 0
     for turn in range(count(20, 100)):
         step = random.Random(turn).randint(1, last)  # noqa: S311 - no secret, and the same every time
-        scene = play.copy()
-        before = scene.output_state()
+        workspace = case.copy()
+        before = workspace.output_state()
         go = tmp_path / f"go-{turn}"
-        with zygote.stopped(scene, step, go) as run:
+        with zygote.stopped(workspace, step, go) as run:
             run.send(number)
             ended = run.end()
         assert "Traceback" not in ended.stderr
@@ -44,14 +43,14 @@ def test_an_interrupt_stops_a_run_that_the_next_one_takes_up(
         assert ended.code in codes, ended.stderr
         codes[ended.code] += 1
         if ended.code:
-            assert scene.output_state() == before
+            assert workspace.output_state() == before
         else:
-            assert scene.output.read_bytes() == play.expected.output
-        again = zygote.run(scene.command, scene.directory)
-        play.check_complete(scene, again)
+            assert workspace.output.read_bytes() == case.expected.output
+        again = zygote.run(workspace.command, workspace.directory)
+        case.check_complete(workspace, again)
         assert not (ended.code == 0 and again.windows)
         reused += 5 - again.windows
-        play.drop(scene)
+        case.drop(workspace)
     figure(f"{number.name}: {codes}, {reused} windows reused")
     assert min(codes.values()) > 0
     assert reused > 0
@@ -59,18 +58,18 @@ def test_an_interrupt_stops_a_run_that_the_next_one_takes_up(
 
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_a_run_amid_its_batches_stops(
-    theatre: Theatres, zygote: Zygote, number: signal.Signals
+    crash_fixture: CrashFixtures, zygote: Zygote, number: signal.Signals
 ) -> None:
     """While the model works on a window the run ends without finishing the window or the input."""
-    play = theatre("csv")
-    scene = play.copy()
+    case = crash_fixture("csv")
+    workspace = case.copy()
     slow = {"batch_seconds": 0.5, "slow_from": 3}
-    with zygote.start(scene.command, scene.directory, stub=slow) as run:
+    with zygote.start(workspace.command, workspace.directory, stub=slow) as run:
         run.wait_until(lambda run: run.notes().count("score 200") == 3)
         run.send(number)
         ended = run.end()
     assert (ended.code, ended.windows) == (CODES[number], 3)
     assert ended.stderr.count("\n") == 1
-    again = zygote.run(scene.command, scene.directory)
-    play.check_complete(scene, again)
+    again = zygote.run(workspace.command, workspace.directory)
+    case.check_complete(workspace, again)
     assert again.windows == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.harness import Zygote
-from tests.crash.scenes import Scene, write_input
+from tests.crash.workspace import Workspace, write_input
 from tests.stubs import LABELS, answer
 
 NIGHTS, UPGRADE, FULL_DISK = 30, 10, 20
@@ -23,7 +23,7 @@ def edition(night: int) -> str:
     return "2" if night >= UPGRADE else "1"
 
 
-def disturb(scene: Scene, watched: Zygote, night: int) -> list[int]:
+def disturb(workspace: Workspace, watched: Zygote, night: int) -> list[int]:
     """Let the night's first attempts go wrong; return their exit codes."""
     chance = random.Random(night)  # noqa: S311 - no secret, and the same every time
     attempts = [
@@ -37,15 +37,15 @@ def disturb(scene: Scene, watched: Zygote, night: int) -> list[int]:
     for fault, model in attempts:
         at = chance.randint(20, 50) if fault == "full" else chance.randint(1, 110)
         stub = {"edition": model}
-        ended = watched.run(scene.command, scene.directory, fault=fault, at=at, stub=stub)
+        ended = watched.run(workspace.command, workspace.directory, fault=fault, at=at, stub=stub)
         codes.append(ended.code)
         assert ended.code in ({74} if fault == "full" else {0, -9}), ended.stderr
     return codes
 
 
-def check_content(scene: Scene, night: int) -> None:
+def check_content(workspace: Workspace, night: int) -> None:
     """Every tweet is there once, with the answer of the night's model; the report says the same."""
-    with scene.output.open(newline="", encoding="utf-8") as file:
+    with workspace.output.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["id"]) for row in rows] == list(range(1, ROWS * night + 1))
     counts: Counter[str] = Counter()
@@ -56,8 +56,8 @@ def check_content(scene: Scene, night: int) -> None:
             expected = (LABELS[label], str(probability))
         assert (row["label"], row["score"]) == expected
         counts[row["label"]] += 1
-    report = json.loads((scene.directory / "out.csv.run.json").read_bytes())
-    rejects = scene.directory / "out.csv.rejects.ndjson"
+    report = json.loads((workspace.directory / "out.csv.run.json").read_bytes())
+    rejects = workspace.directory / "out.csv.rejects.ndjson"
     rejected = len(rejects.read_text("utf-8").splitlines()) if rejects.exists() else 0
     counters = report["counters"]
     assert counters["rows"] == report["output"]["rows"] == len(rows)
@@ -73,11 +73,11 @@ def test_thirty_nights(
     tmp_path: Path,
     figure: Callable[[str], None],
 ) -> None:
-    """Whatever happened in a night, in the morning the output is what a quiet night leaves."""
-    scenes = [Scene("csv", tmp_path / name) for name in ("stormy", "quiet")]
-    stormy, quiet = scenes
-    for scene in scenes:
-        scene.directory.mkdir()
+    """Whatever happened in a night, the output is that of undisturbed nights."""
+    workspaces = [Workspace("csv", tmp_path / name) for name in ("stormy", "quiet")]
+    stormy, quiet = workspaces
+    for workspace in workspaces:
+        workspace.directory.mkdir()
     codes: Counter[int] = Counter()
     reused = 0
     for night in range(1, NIGHTS + 1):

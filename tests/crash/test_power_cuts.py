@@ -1,4 +1,4 @@
-"""A power cut takes back what was not synchronised; the next run must not mind."""
+"""A power cut takes back what was not synchronised; the next run is right all the same."""
 
 import shutil
 from collections.abc import Callable
@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.crash_fixture import CrashFixtures
 from tests.crash.harness import Call, Zygote
-from tests.crash.scenes import Scene
 from tests.crash.test_faults import every_point
-from tests.crash.theatre import Theatre
-
-Theatres = Callable[[str], Theatre]
+from tests.crash.workspace import Workspace
 
 pytestmark = [pytest.mark.ci, pytest.mark.long]
 
@@ -41,7 +39,9 @@ class Unsynchronised:
             self.directories = [made for made in self.directories if made.parent != path]
 
 
-def take_back(scene: Scene, before: Scene, lost: Unsynchronised, *, renames: bool) -> None:
+def take_back(
+    workspace: Workspace, before: Workspace, lost: Unsynchronised, *, renames: bool
+) -> None:
     """Let the disk forget: contents, and either renames or the directories that were made."""
     for path in lost.files:
         if path.exists():
@@ -54,13 +54,13 @@ def take_back(scene: Scene, before: Scene, lost: Unsynchronised, *, renames: boo
         if new.exists():
             new.rename(old) if old.parent.exists() else new.unlink()
         previous = before.directory / new.name
-        if new.parent == scene.directory and previous.exists():
+        if new.parent == workspace.directory and previous.exists():
             shutil.copy2(previous, new)
 
 
 @pytest.mark.parametrize("renames", [True, False], ids=["renames lost", "directories lost"])
 def test_a_power_cut_at_any_call_loses_nothing(
-    theatre: Theatres,
+    crash_fixture: CrashFixtures,
     watched: Zygote,
     count: Callable[[int, int], int],
     figure: Callable[[str], None],
@@ -68,17 +68,17 @@ def test_a_power_cut_at_any_call_loses_nothing(
     renames: bool,
 ) -> None:
     """At every (third) N: the machine stops at the N-th call; then the next run is right."""
-    play = theatre("csv")
+    case = crash_fixture("csv")
     points = 0
-    for scene, _, ended in every_point(play, watched, "kill", stride=count(3, 1)):
+    for workspace, _, ended in every_point(case, watched, "kill", stride=count(3, 1)):
         lost = Unsynchronised()
         for call in ended.calls:
             if not call.fault:
                 lost.note(call)
-        take_back(scene, play.scene, lost, renames=renames)
-        again = watched.run(scene.command, scene.directory)
+        take_back(workspace, case.workspace, lost, renames=renames)
+        again = watched.run(workspace.command, workspace.directory)
         assert again.code == 0, (ended.struck, again.stderr)
-        assert scene.products() == play.expected, ended.struck
-        play.check_complete(scene, again)
+        assert workspace.products() == case.expected, ended.struck
+        case.check_complete(workspace, again)
         points += 1
     figure(f"{points} power cuts")

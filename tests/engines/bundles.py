@@ -1,4 +1,4 @@
-"""Bundles that something is wrong with."""
+"""Bundles with an error in them."""
 
 import hashlib
 import json

@@ -133,7 +133,7 @@ def test_two_actors_write_what_one_box_writes(tmp_path: Path) -> None:
 def test_killed_workers_lose_and_double_nothing(
     lake: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """Two of the actors are killed at their work: each file is told of once, and complete."""
+    """Two of the actors are killed at work: each file has one outcome, and is complete."""
     target, killed = tmp_path / "scored", set[int]()
     outcomes: list[Outcome] = []
     for outcome in ray.run(RunOptions.of((lake,), target, threads=1)):

@@ -1,4 +1,4 @@
-"""What the Ray engine decides and does without Ray."""
+"""The parts of the Ray engine that need no Ray."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from scorer import DataError, DeviceUnavailable, GateFailed, InvalidBundle, UsageError
 from scorer.api.scorer_config import ScorerConfig
 from scorer.cli import tweetscore
-from scorer.engines import ray
-from scorer.engines.ray_actor import Answer, ClusterPlan, FileScorer, Job, versions
-from scorer.engines.ray_manifest import Manifest
+from scorer.engines import ray, ray_cluster
+from scorer.engines.ray import Manifest
+from scorer.engines.ray_cluster import Answer, ClusterPlan, FileScorer, Job, versions
 from scorer.hints import install
 from scorer.options import ModelSpec, Outcome, RunOptions
 from scorer.threads import POOLS
@@ -84,7 +84,7 @@ def test_without_ray_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exit code is 78, and no output is touched."""
-    for name in ray._QUIET:
+    for name in ray_cluster.QUIET:
         monkeypatch.setenv(name, "")  # so that what the engine sets is gone afterwards
     monkeypatch.setitem(sys.modules, "ray", None)
     (tmp_path / "a.csv").write_text("text\nhello\n")
@@ -129,7 +129,7 @@ def test_a_call_that_makes_no_sense_is_refused(
 
 def test_what_actors_load_is_light() -> None:
     """A worker that unpickles its class has loaded nothing whose threads could be too many."""
-    program = "import sys, scorer.engines.ray_actor; print(*sys.modules)"
+    program = "import sys, scorer.engines.ray_cluster; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     heavy = {b"numpy", b"polars", b"pyarrow", b"onnxruntime", b"tokenizers", b"ray"}
     assert heavy & set(done.stdout.split()) == set()

@@ -120,7 +120,7 @@ def test_a_process_opens_one_model(spark: "SparkSession") -> None:
 def test_columns_that_do_not_fit_are_refused_by_the_driver(
     spark: "SparkSession", columns: str, error: type[Exception], message: str
 ) -> None:
-    """No job is started; Spark does not tell Score from score, so neither is added to the other."""
+    """No job is started; Spark ignores case, so score is not added to a frame with Score."""
     with pytest.raises(error, match=message):
         score(spark.createDataFrame([], columns))
 

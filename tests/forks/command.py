@@ -1,4 +1,4 @@
-"""What stands in for the program `tweetscore`: it has a warm process fork the real one.
+"""What stands in for the program `tweetscore`: a warm process forks the real one for it.
 
 Arguments, directory, environment, umask and streams are those of this process, and it ends as
 the real one does: with the same exit code, or by the same signal. `FORK_SERVER` is the socket.

@@ -1,4 +1,4 @@
-"""The other side of `server.py`: starts it, and asks it for runs."""
+"""The client of `server.py`: starts the fork server, and requests runs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A process that has imported everything and done nothing: every run is a fork of it.
+"""The fork server: it has imported everything and done nothing, and each run is a fork of it.
 
 `python -m tests.forks.server SOCKET MODULE...` imports the modules too, calls `warm` of those that
 have it, prints the threads that there are, and answers on SOCKET until its standard input ends.

@@ -104,7 +104,7 @@ def test_nothing_lies_beside_the_file(written: Path) -> None:
 
 
 def test_the_page_tells_of_every_metric(written: Path) -> None:
-    """docs/metrics.md has a row for each: its name, its labels, and what it tells."""
+    """docs/metrics.md has a row for each: its name, its labels, and its meaning."""
     metrics = RunMetrics(written)
     add(metrics, report_of(written.parent / "d.csv", ["a+"] * 600))
     metrics.write(0)

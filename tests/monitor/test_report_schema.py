@@ -108,8 +108,8 @@ def test_a_failure_of_the_model_is_as_published(tweets: Path) -> None:
     assert is_as_published(report)
 
 
-def test_a_resumed_run_says_what_it_took_over(tweets: Path) -> None:
-    """Rows of the killed run are told, and are not part of this run's speed."""
+def test_a_resumed_run_says_what_it_resumed(tweets: Path) -> None:
+    """Rows of the killed run are reported, and are not part of this run's speed."""
     killed = StubClassifier()
 
     def stop() -> None:

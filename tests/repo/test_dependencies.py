@@ -52,9 +52,9 @@ def test_the_scorer_imports_what_it_declares() -> None:
     """
     extras = PROJECT["optional-dependencies"]
     names = ("databases", "metrics", "ray", "remote", "report", "spark")
-    doors = [line for name in names for line in extras[name]]
+    of_extras = [line for name in names for line in extras[name]]
     brought = {"botocore", "daft"}  # the first is a part of boto3, which pins it
-    assert imported("scorer") - brought == modules([*PROJECT["dependencies"], *doors])
+    assert imported("scorer") - brought == modules([*PROJECT["dependencies"], *of_extras])
 
 
 def test_the_export_imports_what_it_declares() -> None:
@@ -126,7 +126,7 @@ def declared() -> Iterator[str]:
 
 
 def test_constraints_pin_versions_that_the_project_admits() -> None:
-    """Every dependency is pinned within the bounds of pyproject: nobody forgot `make lock`."""
+    """Every dependency is pinned within the bounds of pyproject: `make lock` was run."""
     pinned = pins("constraints")
     for line in declared():
         wanted = Requirement(line)
@@ -151,7 +151,7 @@ def test_the_locks_together_have_every_package_but_torch() -> None:
 
 
 def test_the_tests_run_with_the_locked_versions() -> None:
-    """A version that somebody installed by hand proves nothing of the one that others get."""
+    """A version that was installed by hand proves nothing about the locked one."""
     locked = pins("core") | pins("dev")
     here = [pin for pin in locked.values() if pin.marker is None or pin.marker.evaluate()]
     other = {pin.name: metadata.version(pin.name) for pin in here}
@@ -171,7 +171,7 @@ def test_what_builds_tweetscore_is_locked() -> None:
 
 
 def test_what_the_lock_is_told_of_a_package_is_of_its_version() -> None:
-    """After an upgrade of torch or Daft somebody looks again at what they ask for."""
+    """After an upgrade of torch or Daft their requirements have to be checked again."""
     told = PYPROJECT["tool"]["uv"]["dependency-metadata"]
     pinned = pins("constraints")
     assert {each["name"]: Version(each["version"]) for each in told} == {

@@ -1,4 +1,4 @@
-"""Hints are read back by a shell as they were meant."""
+"""A shell reads the words of a hint as they were meant."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def read_back(words: str) -> list[str]:
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
 def test_a_word_is_read_back(text: str) -> None:
-    """Quotes, dollars, line ends, marks that nobody sees: one word, the same one."""
+    """Quotes, dollars, line ends, invisible marks: one word, the same one."""
     assert read_back(hints.word(text)) == [text]
 
 

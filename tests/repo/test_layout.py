@@ -1,4 +1,4 @@
-"""The house stands as CONTRIBUTING describes it."""
+"""The tree is as CONTRIBUTING describes it."""
 
 import ast
 import subprocess
@@ -40,7 +40,7 @@ def tracked() -> list[Path]:
 
 
 def test_top_level_is_the_agreed_one() -> None:
-    """Nothing lies beside the front door that is not meant to."""
+    """No other file or folder lies at the top level."""
     assert {file.parts[0] for file in tracked()} == TOP_LEVEL
 
 

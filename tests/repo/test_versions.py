@@ -24,7 +24,7 @@ def absent(name: str) -> str:
 
 
 def test_files_that_nobody_installed_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version that is not known cannot tell whether answers may be used again."""
+    """An unknown version cannot decide whether answers may be reused."""
     monkeypatch.setattr(metadata, "version", absent)
     with pytest.raises(InvalidBundle, match=r"not installed.*; run pip install --no-deps -e \."):
         tweetscore_version()

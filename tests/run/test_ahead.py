@@ -23,7 +23,7 @@ def test_one_item_is_made_while_one_is_used() -> None:
 
 
 def test_an_error_comes_through_after_the_items_before_it() -> None:
-    """What the other thread meets is raised where the item is wanted."""
+    """An error of the other thread is raised where the item is consumed."""
 
     def items() -> Iterator[int]:
         yield 1
@@ -56,7 +56,7 @@ def test_closing_does_not_wait_for_the_item_in_hand() -> None:
 
 
 def test_a_signal_cancels_what_runs_and_waits_for_its_end() -> None:
-    """The statement is told, and its connection is free when the interrupt goes on."""
+    """The statement is cancelled, and its connection is free when the interrupt is raised."""
     cancelled, ended = threading.Event(), threading.Event()
 
     def statement() -> None:

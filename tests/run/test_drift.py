@@ -93,7 +93,7 @@ def test_without_a_bound_nothing_is_outside(stub: StubClassifier, unlike: Path) 
 
 
 def test_few_rows_never_fail(stub: StubClassifier, tmp_path: Path) -> None:
-    """Of 499 rows the drift is told, and not judged."""
+    """Of 499 rows the drift is reported, and not judged."""
     outcome = run_one(stub, written(tmp_path, ["a+"] * 499), fail_on_drift=BOUND)
     assert (outcome.report["exit_code"], outcome.outside) == (0, {})
     assert outcome.report["drift"]["judged"] is False

@@ -92,7 +92,7 @@ def test_a_run_that_is_taken_up_proves_its_model_alone(stub: StubClassifier, twe
 def test_a_state_that_comes_meanwhile_is_not_taken_up(
     stub: StubClassifier, tweets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whose lock was deleted may meet another run's state; what was read without it holds."""
+    """Without its lock a run may find another run's state; the window that it read is valid."""
     stop_after_a_window(stub, tweets)
     monkeypatch.setattr(one_file, "state_directory", lambda _: tweets.with_name("not there yet"))
     (outcome,) = run(stub, tweets, chunk_rows=1)
@@ -150,14 +150,14 @@ def test_a_run_that_may_know_answers_proves_its_model_alone(
 def test_a_run_that_must_be_taken_up_scores_nothing_before(
     stub: StubClassifier, tweets: Path
 ) -> None:
-    """With nothing to take up it ends, and not after a window's time."""
+    """With nothing to resume it ends before it reads a window."""
     (outcome,) = run(stub, tweets, resume="require")
     assert isinstance(outcome.error, NotResumable)
     assert proven_with(stub) == [None]
 
 
 def test_a_window_larger_than_usual_is_not_read_before(stub: StubClassifier, tweets: Path) -> None:
-    """What is wrong with the model would be told late; on a GPU all windows are larger."""
+    """An error of the model would be reported late; on a GPU all windows are larger."""
     run(stub, tweets, chunk_rows=CPU_WINDOW + 1)
     stub.runtime = replace(stub.runtime, device="cuda")
     run(stub, tweets, incremental=False)
@@ -179,7 +179,7 @@ def test_a_window_with_too_many_rejects_is_not_scored(
 def test_an_input_without_rows_proves_its_model_all_the_same(
     stub: StubClassifier, tweets: Path
 ) -> None:
-    """Its report tells what would have scored it."""
+    """Its report names the runtime that would have scored it."""
     tweets.write_text("id,text\n", "utf-8")
     (outcome,) = run(stub, tweets)
     assert proven_with(stub) == [None]
@@ -226,7 +226,7 @@ def test_a_state_that_cannot_be_opened_ends_the_reading(
     """The thread that is one window ahead stops with the run."""
 
     def full(*_: Any) -> None:
-        raise StorageError("the disk is full", "make room")
+        raise StorageError("the disk is full", "free some space")
 
     monkeypatch.setattr(state, "replace_json", full)
     (outcome,) = run(stub, tweets, chunk_rows=1)

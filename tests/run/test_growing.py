@@ -1,4 +1,4 @@
-"""A file that grows: with --id-column its old rows cost no inference, and nothing else differs."""
+"""A growing file: with --id-column answers of its old rows are reused, and the output is equal."""
 
 import gzip
 import json
@@ -194,7 +194,7 @@ def test_labels_may_be_named_otherwise(tmp_path: Path) -> None:
 
 
 def test_scores_of_all_classes_serve_those_of_one(tmp_path: Path) -> None:
-    """But not the other way round: then the summary says why nothing was taken over."""
+    """But not the other way round: then the summary says why nothing was reused."""
     path = write(tmp_path / "in.csv", OLD)
     run(path, Counting(), scores="all")
     check(path, run(path, stub := Counting()))
@@ -244,7 +244,7 @@ def test_lines_that_are_all_escaped_are_found(
         assert len(stub.asked) == asked
 
 
-def nothing_taken_over(path: Path, why: str, stub: Counting | None = None, **options: Any) -> None:
+def nothing_reused(path: Path, why: str, stub: Counting | None = None, **options: Any) -> None:
     """Run again, and see that all was scored, and why."""
     stub = stub or Counting()
     report = run(path, stub, **options)
@@ -254,34 +254,34 @@ def nothing_taken_over(path: Path, why: str, stub: Counting | None = None, **opt
         check(path, report, stub.edition)
 
 
-def test_the_first_night_has_nothing_to_take_over(tmp_path: Path) -> None:
-    """Nor has one whose output is somebody else's, or was changed since."""
+def test_the_first_night_has_nothing_to_reuse(tmp_path: Path) -> None:
+    """Nor has a run whose output another program wrote or changed."""
     path = write(tmp_path / "in.csv", OLD)
-    nothing_taken_over(path, "there is no earlier output of ours")
+    nothing_reused(path, "there is no earlier output of ours")
     with output_of(path).open("a") as file:
         file.write("99,of mine,neutral,0.9\n")
-    nothing_taken_over(path, "there is no earlier output of ours", overwrite=True)
+    nothing_reused(path, "there is no earlier output of ours", overwrite=True)
 
 
 def test_another_model_takes_nothing_over(tmp_path: Path) -> None:
     """Nor do another provider, precision, kind of CPU, or version of what computes."""
     path = write(tmp_path / "in.csv", OLD)
     run(path, Counting())
-    nothing_taken_over(path, "bundle changed since the earlier output", Counting("2"))
+    nothing_reused(path, "bundle changed since the earlier output", Counting("2"))
     other = Counting("2")
     other.runtime = replace(other.runtime, instruction_set="avx9", precision="int8")
     write(path, [*OLD, *NEW])
     why = "runtime.precision, runtime.instruction_set changed since the earlier output"
-    nothing_taken_over(path, why, other)
+    nothing_reused(path, why, other)
     edit_report(output_of(path), lambda report: report["libraries"].update(polars="0.1"))
     edit_report(output_of(path), lambda report: report["tool"].update(version="0.1"))
     write(path, OLD)
     other.asked.clear()
     why = "libraries.tweetscore, libraries.polars changed since the earlier output"
-    nothing_taken_over(path, why, other)
+    nothing_reused(path, why, other)
 
 
-def test_on_a_gpu_nothing_is_taken_over(tmp_path: Path) -> None:
+def test_on_a_gpu_nothing_is_reused(tmp_path: Path) -> None:
     """There the bits of a score may depend on the batch."""
     path = write(tmp_path / "in.csv", OLD)
     stub = Counting()
@@ -289,7 +289,7 @@ def test_on_a_gpu_nothing_is_taken_over(tmp_path: Path) -> None:
     run(path, stub)
     stub.asked.clear()
     write(path, [*OLD, *NEW])
-    nothing_taken_over(path, "on a GPU a score may depend on its batch", stub)
+    nothing_reused(path, "on a GPU a score may depend on its batch", stub)
 
 
 def test_who_asks_for_all_gets_all_scored(tmp_path: Path) -> None:
@@ -297,14 +297,14 @@ def test_who_asks_for_all_gets_all_scored(tmp_path: Path) -> None:
     path = write(tmp_path / "in.csv", OLD)
     run(path, Counting())
     why = "--no-incremental asks for all rows to be scored"
-    nothing_taken_over(path, why, incremental=False)
+    nothing_reused(path, why, incremental=False)
 
 
 def test_two_classes_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
     """A label of such an output stands for either."""
     path = write(tmp_path / "in.csv", OLD)
     run(path, Counting(), label_names=("no", "no", "yes"))
-    nothing_taken_over(path, "two classes have one name in the earlier output")
+    nothing_reused(path, "two classes have one name in the earlier output")
 
 
 def test_an_earlier_output_without_the_ids_is_no_use(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_an_earlier_output_without_the_ids_is_no_use(tmp_path: Path) -> None:
     run(path, Counting(), id_column=None)
     path.write_text("id,text\n1,one\n")
     output = output_of(path)
-    nothing_taken_over(path, f"{output} has no column 'id', only: text, label, score")
+    nothing_reused(path, f"{output} has no column 'id', only: text, label, score")
 
 
 def edit_report(output: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -325,12 +325,12 @@ def edit_report(output: Path, change: Callable[[dict[str, Any]], object]) -> Non
 
 
 def test_a_report_that_is_not_ours_is_no_use(tmp_path: Path) -> None:
-    """One of another version, or that somebody has edited."""
+    """One of another version, or one that was edited."""
     path = write(tmp_path / "in.csv", OLD)
     run(path, Counting())
     edit_report(output_of(path), lambda report: report.pop("runtime"))
     write(path, NEW)
-    nothing_taken_over(path, "the earlier output's report is not as this version writes it")
+    nothing_reused(path, "the earlier output's report is not as this version writes it")
 
 
 def forge(output: Path, content: bytes) -> None:
@@ -342,7 +342,7 @@ def forge(output: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "ndjson"])
 def test_rows_that_we_would_not_write_are_scored_again(tmp_path: Path, suffix: str) -> None:
-    """A label or a score that is none is never taken over."""
+    """A label or a score that is none is never reused."""
     path = write(tmp_path / f"in.{suffix}", [(i, f"{i}") for i in range(4)])
     run(path, Counting())
     output = output_of(path)
@@ -366,7 +366,7 @@ def test_an_output_of_other_rows_than_reported_is_no_use(tmp_path: Path) -> None
     output = output_of(path)
     forge(output, output.read_bytes() + b"99,more,neutral,0.5\n")
     write(path, [*OLD, *NEW])
-    nothing_taken_over(path, f"{output} is not what was written there")
+    nothing_reused(path, f"{output} is not what was written there")
 
 
 def test_an_output_that_is_changed_meanwhile_is_no_use(
@@ -385,7 +385,7 @@ def test_an_output_that_is_changed_meanwhile_is_no_use(
 
     monkeypatch.setattr(earlier.Earlier, "_records", change)
     write(path, [*OLD, *NEW])
-    nothing_taken_over(path, f"{output} is not what was written there", overwrite=True)
+    nothing_reused(path, f"{output} is not what was written there", overwrite=True)
 
 
 def test_an_output_that_vanishes_meanwhile_is_no_use(
@@ -403,7 +403,7 @@ def test_an_output_that_vanishes_meanwhile_is_no_use(
 
     monkeypatch.setattr(earlier.Earlier, "read", remove)
     write(path, [*OLD, *NEW])
-    nothing_taken_over(path, f"{output} does not exist")
+    nothing_reused(path, f"{output} does not exist")
 
 
 def test_an_input_that_is_changed_meanwhile_fails(
@@ -466,7 +466,7 @@ def test_an_empty_file_has_no_ids(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_killed_run_is_taken_up(tmp_path: Path, suffix: str) -> None:
-    """With what it had taken over; report and output are those of an undisturbed run."""
+    """With the answers that it had reused; report and output are those of an undisturbed run."""
     path = tmp_path / f"in.{suffix}"
     run(write(path, OLD), Counting())
     write(path, [*OLD, *NEW])

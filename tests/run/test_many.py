@@ -154,16 +154,16 @@ def test_looking_for_inputs_among_outputs_is_linear(
         for number in range(count):
             (folder / f"{number}.csv").write_text(CSV)
         run(stub, folder)
-        heard: list[Any] = []
+        seen: list[Any] = []
 
-        def stat(path: Any, *args: Any, heard: list[Any] = heard, **options: Any) -> os.stat_result:
-            heard.append(path)
+        def stat(path: Any, *args: Any, seen: list[Any] = seen, **options: Any) -> os.stat_result:
+            seen.append(path)
             return real(path, *args, **options)
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "stat", stat)
             run(stub, folder)
-        calls[count] = len(heard)
+        calls[count] = len(seen)
     assert calls[40] <= 2 * calls[20]
 
 

@@ -1,4 +1,4 @@
-"""What lies where a run wants to write: runs over files, with a stub for the model."""
+"""Files that lie where a run writes: their owners, modes and links."""
 
 import os
 import resource
@@ -80,7 +80,7 @@ def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(
 def test_an_owner_that_cannot_be_kept_is_in_the_report(
     source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The line is a warning and tells how to give the file back."""
+    """The line is a warning with the command that gives the file back."""
     run(source, output)
     source.write_text("id,text\n1,good+\n")
     monkeypatch.setattr("scorer.run.one_file.keep_attributes", lambda *_: ("sudo chown 1:1",))

@@ -1,4 +1,4 @@
-"""What a run would do: found out without doing it."""
+"""The preview of a run, which writes nothing."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 def test_nothing_is_written_locked_or_made(stub: Any, folder: Path, tmp_path: Path) -> None:
     before = everything(tmp_path)
     found = look(stub, folder, output=tmp_path / "out")
-    assert [each.fate for each in found.files] == ["score", "score"]
+    assert [each.action for each in found.files] == ["score", "score"]
     assert found.files[0].output == tmp_path / "out" / "a.scored.csv"
     assert everything(tmp_path) == before
     assert not (tmp_path / "out").exists()
@@ -70,11 +70,11 @@ def test_an_output_that_is_up_to_date_is_left_and_no_model_loaded(stub: Any, fol
     list(pipeline.run(RunOptions.of((folder,)), model=handle_of(stub)))
     assert stub.loads == 1
     found = look(stub, folder)
-    assert [each.fate for each in found.files] == ["leave", "leave"]
+    assert [each.action for each in found.files] == ["leave", "leave"]
     assert [each.rows.rows for each in found.files] == [3, 3]
     assert (found.probe, found.rows.rows, stub.loads) == (None, 0, 1)
     again = look(stub, folder, incremental=False)
-    assert [each.fate for each in again.files] == ["score", "score"]
+    assert [each.action for each in again.files] == ["score", "score"]
 
 
 def test_a_bound_on_drift_needs_a_baseline(stub: Any, folder: Path) -> None:
@@ -83,8 +83,8 @@ def test_a_bound_on_drift_needs_a_baseline(stub: Any, folder: Path) -> None:
     path = folder / "a.scored.csv.run.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"drift": None}))
-    fates = [each.fate for each in look(stub, folder, fail_on_drift=0.25).files]
-    assert fates == ["score", "leave"]
+    actions = [each.action for each in look(stub, folder, fail_on_drift=0.25).files]
+    assert actions == ["score", "leave"]
     stub.bundle = replace(stub.bundle, metadata=stub_metadata())
     with pytest.raises(InvalidBundle, match="has no baseline"):
         look(stub, folder, fail_on_drift=0.25)
@@ -103,9 +103,9 @@ def test_an_interrupted_run_would_go_on(stub: Any, folder: Path) -> None:
         list(pipeline.run(options, model=handle_of(stub)))
     stub.before_scoring = lambda: None
     (file,) = look(stub, path).files
-    assert (file.fate, file.since[:2]) == ("go on", "20")
-    assert look(stub, path, resume="never").files[0].fate == "score"
-    assert look(stub, path, scores="all").files[0].fate == "score"
+    assert (file.action, file.since[:2]) == ("go on", "20")
+    assert look(stub, path, resume="never").files[0].action == "score"
+    assert look(stub, path, scores="all").files[0].action == "score"
 
 
 def test_what_a_run_would_refuse_is_found(stub: Any, folder: Path) -> None:
@@ -115,14 +115,14 @@ def test_what_a_run_would_refuse_is_found(stub: Any, folder: Path) -> None:
     (folder / "taken.csv").write_text("text,label\nx,y\n")
     (folder / "z.csv").symlink_to("nowhere.csv")
     found = look(stub, folder)
-    errors = {each.input.name: each.error for each in found.files if each.fate == "fail"}
+    errors = {each.input.name: each.error for each in found.files if each.action == "fail"}
     assert list(errors) == ["a.csv", "broken.csv", "taken.csv", "z.csv"]
     assert isinstance(errors["a.csv"], OutputRefused)
     assert isinstance(errors["broken.csv"], DataError)
     assert "1 record is no row" in str(errors["broken.csv"])
     assert isinstance(errors["taken.csv"], UsageError)
     allowed = look(stub, folder / "broken.csv", max_rejects=1)
-    assert [each.fate for each in allowed.files] == ["score"]
+    assert [each.action for each in allowed.files] == ["score"]
 
 
 def test_a_directory_that_cannot_be_read_is_among_the_failures(stub: Any, folder: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_directory_that_cannot_be_read_is_among_the_failures(stub: Any, folder
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "scandir", scandir)
         found = look(stub, folder)
-    assert (found.files[0].input.name, found.files[0].fate) == ("closed", "fail")
+    assert (found.files[0].input.name, found.files[0].action) == ("closed", "fail")
 
 
 def test_a_call_that_makes_no_sense_is_refused_as_a_run_refuses_it(stub: Any, folder: Path) -> None:

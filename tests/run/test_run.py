@@ -65,7 +65,7 @@ def names(directory: Path) -> set[str]:
 
 
 class NeverModel:
-    """A stub that nobody may look at."""
+    """A stub that no test may use."""
 
     @property
     def bundle(self) -> Any:
@@ -151,12 +151,12 @@ def test_the_report_tells_the_story(stub: Any, tweets: Path) -> None:
     assert report["peak_memory_bytes"] > 1 << 20
 
 
-def test_progress_hears_every_row(stub: Any, tweets: Path) -> None:
-    """What draws the bar is told the rows of each window."""
-    heard: list[int] = []
+def test_progress_counts_every_row(stub: Any, tweets: Path) -> None:
+    """The callback of the progress bar gets the rows of each window."""
+    rows: list[int] = []
     options = RunOptions.of((tweets,), chunk_rows=2)
-    list(pipeline.run(options, model=handle_of(stub), progress=heard.append))
-    assert heard == [2, 2, 1]
+    list(pipeline.run(options, model=handle_of(stub), progress=rows.append))
+    assert rows == [2, 2, 1]
 
 
 def test_nothing_but_the_output_and_its_report_is_left(stub: Any, tweets: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_failed_run_leaves_the_good_output_alone(
 
 
 def test_an_error_while_reading_ahead_comes_through(stub: Any, tweets: Path) -> None:
-    """What the reading thread meets ends the run."""
+    """An error of the reading thread ends the run."""
 
     def prepare(texts: pl.Series) -> pl.Series:
         raise DataError("texts are broken")
@@ -299,7 +299,7 @@ def test_what_is_wrong_with_a_file_is_found_before_the_model_is_loaded(
     options: dict[str, Any],
     error: type[TweetscoreError],
 ) -> None:
-    """Nobody waits for a model to hear of a missing column or directory."""
+    """A missing column or directory is reported before the model is loaded."""
     monkeypatch.chdir(tweets.parent)
     (outcome,) = pipeline.run(RunOptions.of((tweets,), **options), model=handle_of(NeverModel()))
     assert isinstance(outcome.error, error)
@@ -318,7 +318,7 @@ def test_what_is_wrong_with_a_file_is_found_before_the_model_is_loaded(
 def test_what_is_wrong_before_any_work_leaves_nothing(
     tweets: Path, name: str, options: dict[str, Any], code: int
 ) -> None:
-    """Its line and its exit code tell all there is; an earlier failure's report stays."""
+    """Its line and its exit code suffice; the report of an earlier failure stays."""
     (failed := tweets.parent / f"{name[:-4]}.scored.csv.run.failed.json").write_text("{}")
     wanted = RunOptions.of((tweets.with_name(name),), **options)
     try:
@@ -375,7 +375,7 @@ def test_no_report_has_nan(stub: Any, tweets: Path) -> None:
 
 
 def test_a_name_that_is_not_utf8_can_be_reported(stub: Any, tweets: Path) -> None:
-    """File names are bytes; reports of success and of failure tell them all the same."""
+    """File names are bytes; reports of success and of failure name them all the same."""
     path = tweets.rename(Path(os.fsdecode(os.fsencode(tweets.parent) + b"/caf\xe9.csv")))
     output = path.with_name(path.name.replace(".csv", ".scored.csv"))
     run_one(stub, path)
@@ -434,7 +434,7 @@ def test_our_own_products_are_no_inputs(stub: Any, tweets: Path) -> None:
 
 
 def test_our_own_output_is_replaced_and_no_other(stub: Any, tweets: Path) -> None:
-    """Last night's output needs no flag; a file that somebody else wrote does."""
+    """Last night's output needs no flag; a file of another program does."""
     output = tweets.parent / "tweets.scored.csv"
     run_one(stub, tweets)
     run_one(stub, tweets)
@@ -713,7 +713,7 @@ def test_what_another_provider_scored_is_not_used(stub: Any, tweets: Path) -> No
 
 
 def test_require_leaves_what_does_not_fit(stub: Any, tweets: Path) -> None:
-    """With --resume require, another plan fails, and the first can still be taken up."""
+    """With --resume require, another plan fails, and the first can still be resumed."""
     kill_at(stub, 3)
     with pytest.raises(KeyboardInterrupt):
         run_one(stub, tweets, chunk_rows=1)
@@ -736,7 +736,7 @@ def test_a_second_run_of_an_output_is_turned_away(stub: Any, tweets: Path) -> No
 
 
 def test_without_its_lock_a_run_publishes_nothing(stub: Any, tweets: Path) -> None:
-    """When somebody deletes the lock file, two runs may be writing: this one gives up."""
+    """Without its lock file two runs may be writing: this one ends."""
     stub.before_scoring = (tweets.parent / LOCK).unlink
     with pytest.raises(OutputLocked, match="was deleted while this run held it"):
         run_one(stub, tweets)
@@ -746,7 +746,7 @@ def test_without_its_lock_a_run_publishes_nothing(stub: Any, tweets: Path) -> No
 
 
 def test_a_file_that_appears_while_we_score_is_not_replaced(stub: Any, tweets: Path) -> None:
-    """Hours after the first look, somebody else's file is still somebody else's."""
+    """A file of another program that appears during the run is not replaced."""
     output = tweets.parent / "tweets.scored.csv"
     stub.before_scoring = lambda: output.write_text("somebody's work")
     with pytest.raises(OutputRefused):
@@ -764,7 +764,7 @@ def test_a_change_outside_the_texts_is_seen(stub: Any, tweets: Path) -> None:
 def test_an_input_that_looks_damaged_because_it_changes_is_said_to_change(
     stub: Any, tweets: Path
 ) -> None:
-    """Nobody is told to write a file again that somebody else is writing just now."""
+    """The message does not suggest to write a file again that another program is writing."""
     stub.before_scoring = lambda: tweets.write_text("no,such,column\n" + CSV)
     with pytest.raises(DataError, match="changed while it was scored; run again when nobody"):
         run_one(stub, tweets, chunk_rows=1)

@@ -98,7 +98,7 @@ def test_an_output_of_several_workers_is_that_of_one_session(
 
 
 def test_a_run_with_little_memory_says_so(tweets: Path, bundle: Bundle, expected: bytes) -> None:
-    """Batches are halved, rows come out the same, and the report and the user are told once."""
+    """Batches are halved, rows come out the same, and there is one warning."""
     outcome = run(tweets, bundle, open_workers(bundle, "with_little_memory", 2))
     assert output_of(tweets) == expected
     (warning,) = outcome.warnings

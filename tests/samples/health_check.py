@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 @dataclass
 class HealthCheck:
-    """What a stub server heard: (path, message) for each ping."""
+    """The pings that a stub server received, as (path, message)."""
 
     url: str
     pings: list[tuple[str, str]] = field(default_factory=list)

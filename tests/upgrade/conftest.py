@@ -88,7 +88,7 @@ def computing(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def adapt(night: Box, here: dict[str, Any]) -> None:
-    """Let reports and plans tell of this box's processor and libraries."""
+    """Write this box's processor and libraries into reports and plans."""
     told = {name: here[name] for name in ("tool", "runtime", "libraries")}
     for path in night.directory.glob("*.run.json"):
         change_json(path, lambda report: report.update(told))

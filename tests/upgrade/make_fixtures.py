@@ -168,7 +168,7 @@ LARGE = {"taken-up", *(each.complete for each in UNFINISHED)}  # cases that have
 
 
 def make_bundle(maker: Maker, root: Path) -> None:
-    """Export a BERT of 8 dimensions that tells texts apart, if for no reason."""
+    """Export a BERT of 8 dimensions with random weights, whose answers differ by text."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 

@@ -64,7 +64,7 @@ def test_verify_agrees_with_before(box: Boxes, case: Case) -> None:
 
 
 def test_an_output_that_was_moved_is_up_to_date(box: Boxes) -> None:
-    """A report's paths tell where files were; they decide nothing."""
+    """The paths in a report decide nothing."""
     night = box("csv")
     report = night.directory / "tweets.scored.csv.run.json"
     change_json(report, lambda told: told["input"].update(path="/elsewhere/tweets.csv"))
@@ -123,7 +123,7 @@ def test_answers_of_before_are_reused(box: Boxes, here: dict[str, Any], adapted:
 
 @every_case
 def test_the_report_of_before_makes_its_page(box: Boxes, case: Case) -> None:
-    """`tweetscore report` draws it, with the figures that were told then."""
+    """`tweetscore report` draws it, with the figures of its report."""
     night = box(case.name)
     for output in case.outputs:
         made = night.call("report", output, "-o", "page.html")
@@ -165,7 +165,7 @@ def figure(night: Box, name: str, labels: str = "") -> float:
 
 
 def test_a_run_of_before_has_not_drifted(box: Boxes) -> None:
-    """`--fail-on-drift` judges an output of before by the drift that its report tells."""
+    """`--fail-on-drift` judges an output of before by the drift in its report."""
     night = box("embedded")
     before = night.files()
     night.run(*case_of("embedded").command, "--fail-on-drift", "0.01")

@@ -1,4 +1,4 @@
-"""What a killed run of the version before has left is taken up, or discarded with one line."""
+"""What a killed run of the version before has left is resumed, or discarded with one line."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ unpublished = pytest.mark.parametrize(
 
 
 def undisturbed(box: Boxes, left: Unfinished, here: dict[str, Any] | None = None) -> Box:
-    """Return what this version makes of the same input when nobody interrupts it."""
+    """Return the result of an undisturbed run of this version over the same input."""
     quiet = box(left.name, "undisturbed")
     if here:
         adapt(quiet, here)
@@ -51,7 +51,7 @@ def check_complete(night: Box, quiet: Box, left: Unfinished) -> None:
 def test_a_killed_run_of_before_comes_to_its_end(
     box: Boxes, left: Unfinished, here: dict[str, Any]
 ) -> None:
-    """The output is an undisturbed run's, byte for byte; a run's lock file locks nobody out."""
+    """The output is an undisturbed run's, byte for byte; its lock file locks no run out."""
     night, quiet = box(left.name), undisturbed(box, left)
     assert (night.directory / f".{left.output}.tweetscore.lock").exists()
     plan, now = plan_of(night, left), computing(here)

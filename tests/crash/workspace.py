@@ -1,4 +1,4 @@
-"""Nights of a cron job in miniature: a directory with tonight's input and last night's output."""
+"""The directory in which a test runs the command: tonight's input and last night's output."""
 
 import hashlib
 import json
@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-WINDOW = 200  # rows; a scene's input has five windows
+WINDOW = 200  # rows; a workspace's input has five windows
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Workspace:
     """A directory with tonight's input and last night's output in it."""
 
     kind: str  # csv, ndjson, arrow or parquet
@@ -27,23 +27,23 @@ class Scene:
 
     @property
     def output(self) -> Path:
-        """Return what cron's users read."""
+        """Return the output."""
         return self.directory / f"out.{self.kind}"
 
     @property
     def state(self) -> Path:
-        """Return where an unfinished run keeps what it has."""
+        """Return the state directory of an unfinished run."""
         return self.directory / f".out.{self.kind}.tweetscore"
 
     @property
     def command(self) -> list[str]:
-        """Return the command in cron's table."""
+        """Return the arguments of the run."""
         rejects = ["--max-rejects", "20"] if self.kind in {"csv", "ndjson"} else []
         words = ["run", self.input.name, "-o", self.output.name]
         return [*words, "--chunk-rows", str(WINDOW), *rejects]
 
     def products(self) -> "Products":
-        """Read what a run leaves."""
+        """Read the output, the rejects and the figures of the report."""
         report = json.loads(self.directory.joinpath(f"{self.output.name}.run.json").read_bytes())
         rejects = self.directory / f"{self.output.name}.rejects.ndjson"
         figures = {name: report[name] for name in ("counters", "labels", "model", "error")}
@@ -53,13 +53,13 @@ class Scene:
         )
 
     def names(self) -> set[str]:
-        """Return all that is there."""
+        """Return the names of all files and directories in it."""
         return {path.name for path in self.directory.iterdir()}
 
-    def copy(self, directory: Path) -> "Scene":
-        """Return the same scene, times of files and all, in a new directory."""
+    def copy(self, directory: Path) -> "Workspace":
+        """Return the same workspace, times of files and all, in a new directory."""
         shutil.copytree(self.directory, directory, symlinks=True)
-        return Scene(self.kind, directory)
+        return Workspace(self.kind, directory)
 
     def output_state(self) -> tuple[str, int, int]:
         """Return what changes when anything about the output changes."""
@@ -119,7 +119,7 @@ def write_arrow(path: Path, rows: range) -> None:
         writer.write_table(content, max_chunksize=300)
 
 
-def write_input(scene: Scene, rows: range) -> None:
+def write_input(workspace: Workspace, rows: range) -> None:
     """Write tonight's tweets."""
     write = {
         "arrow": write_arrow,
@@ -127,4 +127,4 @@ def write_input(scene: Scene, rows: range) -> None:
         "ndjson": write_ndjson,
         "parquet": write_parquet,
     }
-    write[scene.kind](scene.input, rows)
+    write[workspace.kind](workspace.input, rows)

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from scorer.cli.group import check_sibling
+from scorer.cli.group import check_export_package
 from scorer.errors import InvalidBundle
 from scorer.hints import install
 
 Invoke = Callable[..., Result]
 
 
-def test_the_sibling_is_accepted() -> None:
+def test_our_own_export_is_accepted() -> None:
     """The export that Python finds here is the folder beside scorer."""
-    check_sibling()
+    check_export_package()
 
 
 def test_a_strangers_export_is_not_opened(
@@ -31,7 +31,7 @@ def test_a_strangers_export_is_not_opened(
     assert result.exit_code == 78
     assert str(tmp_path / "export") in result.stderr
     with pytest.raises(InvalidBundle, match="environment of its own"):
-        check_sibling()
+        check_export_package()
 
 
 def test_a_missing_library_names_the_pip_line(

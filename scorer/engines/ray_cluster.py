@@ -1,17 +1,22 @@
-"""The actor that scores files on a Ray cluster, and how many actors the cluster has room for."""
+"""A Ray cluster: the connection to it, how many actors it runs, and the actor that scores files."""
 
 import os
 import pickle
-from collections.abc import Mapping, Sequence
+import signal
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from scorer.api.scorer_config import ScorerConfig
 from scorer.errors import DeviceUnavailable, InvalidBundle, UsageError
+from scorer.hints import needed
 from scorer.monitor.versions import library_versions, tweetscore_version
 from scorer.options import ModelSpec
-from scorer.threads import limit_pools
+from scorer.threads import available_cpus, limit_pools
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -19,10 +24,78 @@ if TYPE_CHECKING:
     from scorer.inference.loading import Candidate
     from scorer.options import Outcome, RunOptions
 
+_CONNECT_TIMEOUT_S = 10.0
+# No usage statistics for Ray's makers. Its log files are enough; errors come as exceptions.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DATA_LOG_LEVEL": "ERROR",
+}
+_STORE = 100 << 20  # bytes of Ray's object store on one box: only names and reports go through it
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """Yield the module ray, connected to a cluster; one on this box ends with the block."""
+    os.environ |= QUIET
+    with needed("ray", "the engine ray needs"):
+        import ray
+        import ray.data
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    with TemporaryDirectory(prefix="tweetscore-ray-", ignore_cleanup_errors=True) as scratch:
+        try:
+            with _hushed():
+                _connect(ray, address or os.environ.get("RAY_ADDRESS"), scratch)
+            if signal.getsignal(signal.SIGTERM) is not on_sigterm:
+                signal.signal(signal.SIGTERM, on_sigterm)  # Ray's would end the process with 1
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = context.print_on_execution_start = False
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Silence stderr for Ray's native half, which would print its log level there."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as null:
+        os.dup2(null.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _connect(ray: Any, address: str | None, scratch: str) -> None:
+    """Connect to a cluster, or start one on this box, which keeps its files in `scratch`."""
+    said = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None or address == "local":
+        ray.init(
+            "local",
+            num_cpus=available_cpus(),
+            object_store_memory=_STORE,
+            include_dashboard=False,
+            _temp_dir=scratch,
+            **said,
+        )
+        return
+    try:
+        if ":" in address:  # Ray itself would retry for a quarter of an hour
+            host, _, port = address.rpartition("/")[2].rpartition(":")
+            socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
+        ray.init(address, **said)
+    except (OSError, RuntimeError, ValueError) as error:
+        problem = str(error).partition("\n")[0]
+        raise DeviceUnavailable(
+            f"no Ray cluster answers at {address}: {problem}", "check --ray-address"
+        ) from error
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every actor is told once."""
+    """The part of a run that every actor gets once."""
 
     options: "RunOptions"  # paths are absolute, threads those of one actor
     config: ScorerConfig
@@ -32,7 +105,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one file, or what is wrong with the model, which concerns all."""
+    """The outcome of one file, or an error of the model, which concerns all files."""
 
     number: int
     outcome: "Outcome | None"
@@ -143,16 +216,16 @@ class ClusterPlan:
             raise DeviceUnavailable("no node of the Ray cluster has a CPU to give", "start workers")
         if wants_gpu:
             each = spec.threads or max(1, min(c // g for c, g in usable))
-            room = sum(min(g, c // each) for c, g in usable)
+            actors = sum(min(g, c // each) for c, g in usable)
         else:
             least, all_cpus = min(c for c, _ in usable), sum(c for c, _ in usable)
             each = spec.threads or max(1, min(least, all_cpus // files))
-            room = sum(c // each for c, _ in usable)
-        if not room:
+            actors = sum(c // each for c, _ in usable)
+        if not actors:
             raise UsageError(
                 f"no node of the Ray cluster has {each} CPUs for an actor", "lower --threads"
             )
-        return cls(min(room, files), each, int(wants_gpu))
+        return cls(min(actors, files), each, int(wants_gpu))
 
     def as_json(self) -> dict[str, int]:
         """Return what the manifest says of it."""
