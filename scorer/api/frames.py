@@ -60,7 +60,7 @@ class PolarsFrames:
     """DataFrames of polars."""
 
     def texts_of(self, frame: pl.DataFrame, text_column: str, columns: OutputColumns) -> pl.Series:
-        """Return the texts; the protocol says what is raised."""
+        """Return the texts; raises what the protocol names."""
         check_columns(frame.schema, text_column, columns)
         return frame[text_column].cast(pl.String)
 
@@ -78,7 +78,7 @@ class PandasFrames:
     """DataFrames of pandas, which is loaded where they are, and never imported here."""
 
     def texts_of(self, frame: Any, text_column: str, columns: OutputColumns) -> pl.Series:
-        """Return the texts; the protocol says what is raised."""
+        """Return the texts; raises what the protocol names."""
         if frame.columns.nlevels > 1:
             raise UsageError("the frame's columns have several levels", f"name them anew: {_FLAT}")
         names = [name if isinstance(name, str) else ascii(name)[:60] for name in frame.columns]

@@ -177,7 +177,7 @@ def scored(
 def _prepared(
     classifier: "Classifier", batches: Iterable[tuple[T, pl.Series]]
 ) -> Iterator[tuple[T, Any, bool]]:
-    """Cut each batch's texts into windows, and prepare them; say which one is its last."""
+    """Cut each batch's texts into windows, and prepare them; mark the last window of each batch."""
     rows = window_rows(classifier.runtime.device)
     for batch, texts in batches:
         starts = range(0, max(len(texts), 1), rows)  # no texts are one window too

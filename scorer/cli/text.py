@@ -33,7 +33,7 @@ def text(
     tweetscore text "What a lovely morning"
     tweetscore text "I love this song so much" "worst day ever" --label-names es
     """
-    from scorer.api import Scorer
+    from scorer.api.scorer import Scorer
 
     for number, each in enumerate(texts, start=1):
         try:

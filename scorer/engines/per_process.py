@@ -1,4 +1,4 @@
-"""One scorer in each process that an engine starts, whichever of its tasks comes first.
+"""One scorer in each process of an engine, opened by the first task that the process gets.
 
 The program that plans makes a `Task`, which is small and goes to every process. There it opens the
 model once: verified, the bundle that was meant, proven on the canary before it scores.
@@ -17,7 +17,7 @@ from scorer.options import LABEL_COLUMN, SCORE_COLUMN, Device, Precision
 from scorer.threads import limit_pools
 
 if TYPE_CHECKING:
-    from scorer.api import Scorer
+    from scorer.api.scorer import Scorer
     from scorer.formats.base import OutputColumns
     from scorer.formats.record_batches import RecordBatch
 
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What each process is told."""
+    """The work of each process."""
 
     config: ScorerConfig
     text_column: str
@@ -71,7 +71,7 @@ class Task:
             options.get("label_column", LABEL_COLUMN),
             options.get("score_column", SCORE_COLUMN),
         )
-        _ = task.columns  # names them, or says what is wrong with a name
+        _ = task.columns  # raises UsageError for a wrong name
         return task
 
     @property
@@ -131,7 +131,7 @@ def scorer_here(config: ScorerConfig, threads: int) -> "Scorer":
         threads: CPUs that the engine grants to this process.
     """
     limit_pools(threads)
-    from scorer.api import unopened
+    from scorer.api.scorer import unopened
 
     granted = replace(config, spec=replace(config.spec, threads=threads))
     with _lock:

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scorer import Scorer, UsageError, api, predict_sentiment
+from scorer import Scorer, UsageError, predict_sentiment
+from scorer.api import scorer as api
 from scorer.inference import bundle
 from scorer.threads import available_cpus
 

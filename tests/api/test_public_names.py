@@ -64,5 +64,5 @@ def test_predict_sentiment_takes_a_text_and_names() -> None:
     """One text, and the language of its label or names for it."""
     assert str(inspect.signature(predict_sentiment)) == (
         "(text: str, labels: Union[Literal['es', 'en'], collections.abc.Sequence[str]] = 'es') "
-        "-> scorer.api.Sentiment"
+        "-> scorer.api.scorer.Sentiment"
     )

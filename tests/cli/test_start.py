@@ -37,7 +37,7 @@ def test_help_loads_little_more_than_click() -> None:
 def test_scoring_never_loads_what_training_needs() -> None:
     """The nightly box needs neither torch nor transformers, nor the export package."""
     modules = loaded_by(
-        "import scorer.api, scorer.run.pipeline, scorer.cli.doctor, scorer.cli.text"
+        "import scorer.api.scorer, scorer.run.pipeline, scorer.cli.doctor, scorer.cli.text"
     )
     assert modules & {"torch", "transformers", "optimum", "datasets", "export"} == set()
 

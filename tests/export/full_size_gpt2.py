@@ -9,7 +9,9 @@ from typing import Any
 VOCABULARY = 50_257
 END = "<|endoftext|>"
 LABELS = ("negative", "neutral", "positive")
-TEXTS = json.loads((Path(__file__).parents[2] / "export" / "canary_texts.json").read_text("utf-8"))
+TEXTS = json.loads(
+    (Path(__file__).parents[2] / "export/parity/canary_texts.json").read_text("utf-8")
+)
 
 
 def save_checkpoint(directory: Path, texts: Sequence[str] = TEXTS) -> None:

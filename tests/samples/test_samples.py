@@ -7,7 +7,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-CANARY = Path(__file__).parents[2] / "export" / "canary_texts.json"
+CANARY = Path(__file__).parents[2] / "export/parity/canary_texts.json"
 
 
 def test_parquet_and_csv_hold_the_same_rows() -> None:
