@@ -1,6 +1,6 @@
-"""Labels tweets by sentiment, night after night, on whatever box there is.
+"""Labels tweets by sentiment, in nightly batches, on any box.
 
-The journey of a text, and where each step lives::
+The steps that a text passes through, and their modules::
 
     discover    store/inputs.py, paths.py     which files, and where their output goes
     read        formats/                      windows of the text column, rejects beside them
@@ -13,8 +13,8 @@ The journey of a text, and where each step lives::
     commit      store/commit.py               the input's rows with two more columns, all at once
     report      monitor/run_report.py         what happened, in numbers that add up
 
-`run` leads from files to files, `inference.classifier` from texts to labels; `cli` and `api` are
-the two ways in. Names load on first use, so that importing this package costs nothing.
+`run` is the pipeline from files to files, `inference.classifier` that from texts to labels. `cli`
+and `api` are the two entry points. Names load on first use: importing this package costs nothing.
 """
 
 from importlib import import_module

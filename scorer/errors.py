@@ -1,4 +1,4 @@
-"""Everything that can go wrong, each with the exit code that cron sees.
+"""The errors of tweetscore, each with its exit code.
 
 ::
 
@@ -22,7 +22,7 @@
 A message is one line: what happened, where, and after a semicolon what to do. Anything that
 is not in this tree is a bug of ours and exits 70, but for an error of the operating system, which
 exits 74, Python's MemoryError, which exits 71, and an interrupt: 130, or 143 when it came as
-SIGTERM. What was done, but fell outside a bound that was asked for, is no error and exits 3.
+SIGTERM. A run that is complete, but outside a bound that the call sets, is no error and exits 3.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ class Step:
         joint: Whether what the command writes is read, or what it left.
         input: What stands in the place of the input: `-` after a pipe.
         output: What `-o` is, unless the call says it.
-        words: What is said before the command.
+        words: The text before the command.
     """
 
     command: str
@@ -87,7 +87,7 @@ class TweetscoreError(Exception):
         self.step = step
 
     def reworded(self, words: Callable[[str], str]) -> Self:
-        """Return the same error in other words, such as other names for places."""
+        """Return the same error with a changed text, such as other names for places."""
         return type(self)(words(self.problem), words(self.remedy), self.options, self.step)
 
     def __str__(self) -> str:
@@ -190,7 +190,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def exit_code(error: BaseException) -> int:
-    """Return what cron sees when a run ends with this error."""
+    """Return the exit code of a run that ends with this error."""
     if isinstance(error, TweetscoreError):
         return error.exit_code
     if isinstance(error, Terminated):
@@ -204,7 +204,7 @@ def exit_code(error: BaseException) -> int:
     return 70
 
 
-_PLAIN = (bool, float, int, str, bytes)  # types whose values are told beside their names
+_PLAIN = (bool, float, int, str, bytes)  # types whose values are shown beside their names
 _SHOWN = 30  # of their letters
 
 

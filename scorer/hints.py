@@ -1,4 +1,4 @@
-"""What error messages are built from: counts, shell words, and the command that installs an extra.
+"""The parts of error messages: counts, shell words, and the command that installs an extra.
 
 A hint can be pasted into a shell: bash, zsh and ksh read its words and options back as they are
 meant.
@@ -115,7 +115,7 @@ def install(extra: str) -> str:
 
 
 def _recorded() -> dict[str, Any]:
-    """Return what the installer says of where tweetscore came from; {} for an index."""
+    """Return where tweetscore was installed from, as the installer recorded it; {} for an index."""
     from importlib import metadata  # which loads half of the library
 
     for each in metadata.distributions(name=_NAME):  # in a checkout its egg-info may come first

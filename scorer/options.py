@@ -26,7 +26,7 @@ CUDA_WINDOW = 262_144
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Which model is meant, and what it runs on."""
+    """The model, its device, precision and threads."""
 
     model: Path | None = None  # the bundle's directory; None: the embedded one
     device: Device = "auto"
@@ -36,10 +36,10 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class CsvOptions:
-    """The dialect and the encoding, as far as they are said; the rest is found in the file."""
+    """The dialect and the encoding, as far as they are given; the rest is found in the file."""
 
-    encoding: str | None = None  # None: UTF-8, or UTF-16 where a byte-order mark says so
-    delimiter: str | None = None  # None: what the header shows, or the extension says
+    encoding: str | None = None  # None: UTF-8, or UTF-16 by a byte-order mark
+    delimiter: str | None = None  # None: by the header, or by the extension
     quote: Quote = "double"  # none: quotes are data
     escape: Escape = "quote"  # of a quote in a quoted cell: another quote, or a backslash
     columns: tuple[str, ...] | None = None  # names for a file without a header
@@ -58,7 +58,7 @@ class CsvOptions:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The names of what is said, as the command line has them."""
+        """The options that are given, as the command line names them."""
         usual = CsvOptions()
         return tuple(
             "--no-header" if field.name == "columns" else f"--{field.name}"
@@ -74,7 +74,7 @@ class InputSpec:
     text_column: str = TEXT_COLUMN
     csv: CsvOptions = CsvOptions()
     limit: int | None = None  # read the first so many rows only
-    format: Kind | None = None  # whatever the extension says; None: what it says
+    format: Kind | None = None  # None: by the extension
 
     @classmethod
     def recorded(cls, report: Mapping[str, Any]) -> Self:
@@ -95,7 +95,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """What an output has beside the columns of its input."""
+    """The columns that an output has beside those of its input."""
 
     scores: WhichScores = "label"
     label_names: tuple[str, ...] | None = None  # None: the model's own
@@ -192,7 +192,7 @@ class Outcome:
 
 
 def window_rows(device: str) -> int:
-    """Return how many rows are read and scored at a time, unless a number is asked for."""
+    """Return how many rows are read and scored at a time by default."""
     return CUDA_WINDOW if device == "cuda" else CPU_WINDOW
 
 

@@ -1,7 +1,7 @@
-"""Errors of the operating system as errors of ours: storage, and memory that is used up.
+"""Errors of the operating system as TweetscoreError: storage, and memory that is used up.
 
 What is used up may be the machine's memory, the address space that `ulimit -v` leaves, or the
-number of threads; a library reports it by an exception of its own kind, or only in words. The
+number of threads; a library reports it by an exception of its own kind, or only in a message. The
 kernel's out-of-memory killer reports nothing: the run that it ends goes on when the same command
 is given again.
 """
@@ -83,7 +83,7 @@ def kind_of(mode: int) -> str:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn an OSError while reading `path` into an error of ours."""
+    """Turn an OSError while reading `path` into a TweetscoreError."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -109,7 +109,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing `path` into an error of ours."""
+    """Turn an OSError while writing `path` into a TweetscoreError."""
     try:
         yield
     except OSError as error:
@@ -136,8 +136,8 @@ _WORDS = (
 _ON_CPU = ("CPUExecutionProvider", "OpenVINOExecutionProvider")
 _GUESSES = (InvalidBundle, DeviceUnavailable)
 
-# MiniLM in int8 takes 544 MB, as its near ties go to a second graph, and 318 MB in fp32; with one
-# thread or with eight it is the same.
+# MiniLM takes 318 MB in fp32, and 544 MB in int8, where texts of low margin go to a second graph;
+# one thread or eight make no difference.
 WITH_ONE_GRAPH = "use --precision fp32, or free some memory, and run again"
 WITH_SMALLER_WINDOWS = "lower --chunk-rows, or free some memory, and run again"
 _FREE_SOME = "free some memory, or raise its limit (ulimit -v), and run again"
@@ -163,12 +163,12 @@ def is_shortage(error: BaseException | None) -> bool:
     return any(each in words for each in _WORDS)
 
 
-def told(error: BaseException, remedy: str = _FREE_SOME) -> BaseException:
-    """Return the error as it is told: OutOfMemory, or the error itself.
+def as_out_of_memory(error: BaseException, remedy: str = _FREE_SOME) -> BaseException:
+    """Return OutOfMemory where an error means that memory is used up, or the error itself.
 
     Args:
         error: Any error.
-        remedy: What helps where it happened.
+        remedy: The remedy that fits the place.
     """
     if isinstance(error, OutOfMemory) or not is_shortage(error):
         return error
@@ -178,7 +178,7 @@ def told(error: BaseException, remedy: str = _FREE_SOME) -> BaseException:
 
 
 def is_beyond_all(error: MemoryError) -> bool:
-    """Tell whether more was asked for than the machine has: then it is the asker who is wrong."""
+    """Tell whether more was asked for than the machine has: then the file or the call is wrong."""
     asked = max((int(word) for word in str(error).split() if word.isdecimal()), default=0)
     return asked > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
@@ -186,7 +186,7 @@ def is_beyond_all(error: MemoryError) -> bool:
 def check_address_space(needed: int = LIBRARIES, with_one_graph: int | None = None) -> None:
     """Raise OutOfMemory where `ulimit -v` leaves less than is needed in any case.
 
-    Rust's libraries end the process when they get no memory, and nobody can say why then.
+    Rust's libraries end the process when they get no memory, without a message.
 
     Args:
         needed: Bytes.

@@ -111,7 +111,7 @@ _SHOWN = 40  # characters of a wrong value
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a number has to be."""
+    """The bounds of a number."""
 
     least: float
     most: float
@@ -204,8 +204,8 @@ POOLS = ("POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS")
 def limit_pools(threads: int | None) -> None:
     """Hold the libraries' own thread pools to a number; call it before they are loaded.
 
-    A number that was asked for holds for all of them. Otherwise a pool gets the CPUs that this
-    process may keep busy, unless the environment says something else that makes sense.
+    A number that the call gives holds for all of them. Otherwise a pool gets the CPUs that this
+    process may keep busy, unless the environment has another valid number.
     """
     drop_wrong_pools()
     for name in POOLS:
@@ -216,7 +216,7 @@ def limit_pools(threads: int | None) -> None:
 def drop_wrong_pools() -> dict[str, str]:
     """Take sizes out of the environment that no pool can have here; return what is wrong with each.
 
-    polars would start 100,000 threads if it were told to, and does not load at all with `abc`.
+    polars would start 100,000 threads with such a number, and does not load at all with `abc`.
     """
     wrong = {}
     for name in POOLS:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they are spelled."""
+"""Options that several commands share, and the types of their values."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class FilePath(click.Path):
-    """A path that is not empty; whether it can be read or written is said of each by itself."""
+    """A path that is not empty; the command checks whether it can be read or written."""
 
     def __init__(self, *, file_okay: bool = True) -> None:
         super().__init__(path_type=Path, file_okay=file_okay, readable=False)
@@ -77,7 +77,7 @@ class Delimiter(click.ParamType[str]):
 
 
 class Number(click.ParamType[int | float]):
-    """A number within bounds; what Python calls inf and nan is none."""
+    """A finite number within bounds."""
 
     name = "number"
 
@@ -102,7 +102,7 @@ class NumberOption(click.Option):
         self._bounds = bounds
 
     def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
-        """Add them to what click says there."""
+        """Add the bounds to click's own facts."""
         return {**super().get_help_extra(ctx), "range": self._bounds.anywhere}
 
 

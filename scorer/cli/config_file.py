@@ -1,4 +1,4 @@
-"""`tweetscore.toml`: the values that a file gives to the options, and what may be wrong with it.
+"""`tweetscore.toml`: the values that a file gives to the options, and the errors in it.
 
 Keys at the top hold for every command that has such an option, those in a table `[run]` for
 `run` alone. The whole file is checked, whichever command reads it.
@@ -31,7 +31,7 @@ Keys = Mapping[str, click.Parameter]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a file sets."""
+    """The settings of a file."""
 
     path: Path | None  # None: there is no file
     values: Mapping[str, Mapping[str, Any]]  # command -> parameter's name -> value
@@ -95,7 +95,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
     try:
         if path.is_char_device() and path.samefile(os.devnull):
-            return {}  # as one says that no file is to be read
+            return {}  # an empty name: no file is read
         text = read_own(path, _LARGEST).decode("utf-8-sig")  # some editors begin a file with a mark
         return tomllib.loads(text)
     except UnicodeDecodeError as error:
@@ -111,7 +111,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 class _Reader:
-    """Takes a file's values one by one, and says where in the file something is wrong."""
+    """Reads the values of a file one by one; an error names its place in the file."""
 
     def __init__(self, path: Path, ctx: click.Context) -> None:
         self._path = path

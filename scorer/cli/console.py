@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scorer.cli.exit_codes import print_error
-from scorer.cli.log import in_json, say
+from scorer.cli.log import in_json, log_message
 from scorer.errors import OUTSIDE_BOUND, exit_code
 from scorer.formats.text.dialects import typed
 from scorer.hints import counted
@@ -67,7 +67,9 @@ class ConsoleReporter:
             self._rows += outcome.report["counters"]["rows"]
         if self._each and not self._quiet:
             code = OUTSIDE_BOUND if outcome.outside else 0
-            say("info", "file", _summary(outcome), **facts, **_figures(outcome), exit_code=code)
+            log_message(
+                "info", "file", _summary(outcome), **facts, **_figures(outcome), exit_code=code
+            )
         self._report_drift(outcome, facts)
 
     def report_total(self, passed_over: Sequence[tuple[str, int]]) -> None:
@@ -85,7 +87,7 @@ class ConsoleReporter:
             line += f"; skipped: {skipped}"
         facts = {"scored": scored, "rows": self._rows, "up_to_date": up_to_date, "failed": failed}
         facts |= {"drifted": self._drifted, "skipped": sum(count for _, count in passed_over)}
-        say("info", "total", line, **facts, exit_code=self.code)
+        log_message("info", "total", line, **facts, exit_code=self.code)
 
     def _report_drift(self, outcome: "Outcome", facts: dict[str, str]) -> None:
         """Print the indices that drifted; where no bound is set, only for a few new outputs."""
@@ -94,11 +96,11 @@ class ConsoleReporter:
         if moved := outcome.outside:
             self._outside = True
             what = _drift(outcome, moved, ", outside --fail-on-drift")
-            say("error", "drift", what, **facts, drift=moved, exit_code=OUTSIDE_BOUND)
+            log_message("error", "drift", what, **facts, drift=moved, exit_code=OUTSIDE_BOUND)
         elif not outcome.up_to_date:
             moved = outside(outcome.report, LARGE)
             if moved and self._each and not self._quiet:
-                say("warning", "drift", _drift(outcome, moved), **facts, drift=moved)
+                log_message("warning", "drift", _drift(outcome, moved), **facts, drift=moved)
         self._drifted += bool(moved)
 
     def _report_error(self, error: "TweetscoreError", facts: dict[str, str]) -> int:
@@ -111,7 +113,7 @@ class ConsoleReporter:
     def _warn(self, warning: str, **facts: Any) -> None:
         """Print a warning, unless an earlier file had the same."""
         if warning not in self._printed:
-            say("warning", "warning", warning, **facts)
+            log_message("warning", "warning", warning, **facts)
             self._printed.add(warning)
 
 
@@ -219,4 +221,4 @@ def collect_metrics(path: Path | None) -> "Iterator[Callable[[Outcome], object]]
         try:
             metrics.write(code)
         except Exception as error:  # noqa: BLE001 - the outputs are there, whatever it is
-            say("warning", "warning", f"{path} is not written: {error}")
+            log_message("warning", "warning", f"{path} is not written: {error}")

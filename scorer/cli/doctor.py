@@ -1,4 +1,4 @@
-"""`tweetscore doctor`: what the box offers, what would run on it, and why."""
+"""`tweetscore doctor`: the hardware of the box, the session that would run on it, and why."""
 
 import platform
 from pathlib import Path

@@ -11,9 +11,9 @@ import click
 from click.core import ParameterSource
 
 from scorer.cli.invocation import variable, with_command
-from scorer.cli.log import forget_unwritten, in_json, say
+from scorer.cli.log import forget_unwritten, in_json, log_message
 from scorer.errors import StorageError, TweetscoreError, UsageError, exit_code
-from scorer.os_errors import told
+from scorer.os_errors import as_out_of_memory
 
 DEBUG = "tweetscore.debug"  # in the context's meta, which all commands share
 _READER_GONE = 141  # as a shell reports a program that SIGPIPE ended
@@ -32,7 +32,7 @@ def exit_codes() -> Iterator[None]:
         line = _wrong_value(error)
         if not line and not in_json():
             raise  # click shows the usage too
-        say("error", "usage", line or error.format_message(), exit_code=error.exit_code)
+        log_message("error", "usage", line or error.format_message(), exit_code=error.exit_code)
         raise click.exceptions.Exit(error.exit_code) from error
     except BaseException as error:  # the last stop: polars' panics are no Exceptions
         raise click.exceptions.Exit(end_with(error)) from error
@@ -51,7 +51,7 @@ def _wrong_value(error: click.ClickException) -> str:
 
 
 def end_with(error: BaseException) -> int:
-    """Print what ends the process, unless nobody reads it, and return its exit code."""
+    """Print the error that ends the process, unless it is a closed pipe; return its exit code."""
     code = _READER_GONE if isinstance(error, BrokenPipeError) else print_error(error)
     _forget_unwritten()
     return code
@@ -62,13 +62,13 @@ def print_error(error: BaseException, event: str = "error", **facts: Any) -> int
 
     Args:
         error: What went wrong.
-        event: What kind of thing went wrong.
-        facts: What programs read beside the line.
+        event: The kind of the event in the JSON log.
+        facts: Further members of the JSON object.
 
     Returns:
         Its exit code.
     """
-    error = told(error)
+    error = as_out_of_memory(error)
     code = exit_code(error)
     trace = "".join(traceback.format_exception(error)) if _debugging() else ""
     try:
@@ -76,7 +76,7 @@ def print_error(error: BaseException, event: str = "error", **facts: Any) -> int
             facts["traceback"] = trace
         elif trace:
             click.echo(trace, err=True, nl=False)
-        say("error", event, _line(error, facts), **facts, exit_code=code)
+        log_message("error", event, _line(error, facts), **facts, exit_code=code)
     except OSError:  # stderr is full or gone: the exit code has to do
         _forget_unwritten()
     return code

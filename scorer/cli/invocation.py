@@ -1,4 +1,4 @@
-"""How the process was called: the environment's variables, and the command that was typed."""
+"""The call of the process: variables of the environment, and the command as it was typed."""
 
 import difflib
 import os
@@ -24,7 +24,7 @@ def variable(param: click.Parameter) -> str:
 
 
 def without_effect(ctx: click.Context) -> dict[str, str]:
-    """Return the variables that look as if they were ours and are not, each with the nearest.
+    """Return the variables that resemble ours and have no effect, each with the nearest one.
 
     No other command is imported where all of them belong to the command that runs.
     """
@@ -41,13 +41,13 @@ def without_effect(ctx: click.Context) -> dict[str, str]:
 
 
 def complaint(name: str, nearest: str) -> str:
-    """Return what is to be said of such a variable."""
+    """Return the message about a variable without effect."""
     meant = f"did you mean {nearest}?" if nearest else "no option has that name"
     return f"{name} in the environment has no effect; {meant}"
 
 
 def _options(command: click.Command, ctx: click.Context) -> Iterator[click.Parameter]:
-    """Yield what can be set of a command and of all below it."""
+    """Yield the options of a command and of all its subcommands."""
     yield from (param for param in command.params if isinstance(param, click.Option))
     if isinstance(command, click.Group):
         with suppress(TweetscoreError):  # the folder export is not there: its options neither
@@ -57,7 +57,7 @@ def _options(command: click.Command, ctx: click.Context) -> Iterator[click.Param
 
 
 def _nearest(name: str, known: set[str]) -> str:
-    """Return the variable that is meant, as far as that can be told; nothing otherwise."""
+    """Return the known variable that is spelled most alike; nothing where none is alike."""
     by_letters = {_letters(each): each for each in sorted(known)}
     close = difflib.get_close_matches(_letters(name), by_letters, n=1, cutoff=0.75)
     return by_letters[close[0]] if close else ""
@@ -72,7 +72,7 @@ _STDIN = "-"
 
 
 def remember_args(ctx: click.Context, args: Sequence[str]) -> None:
-    """Keep the words that a command was called with, before click takes them apart."""
+    """Keep the arguments of the call as they were typed, before click parses them."""
     ctx.meta[_CALL] = ctx.command, ctx.command_path, tuple(args)
 
 
@@ -88,7 +88,7 @@ def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) 
         return str(error)
     command, name, args = ctx.meta[_CALL]  # the context may be that of the program by now
     call = _Call(command, args)
-    if not call.knows(error.options) or not call.can_be_typed_again:
+    if not call.has_options(error.options) or not call.can_be_typed_again:
         return str(error)
     if call.is_about_many:
         if file is None:
@@ -102,7 +102,7 @@ def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) 
 
 
 class _Call:
-    """A command's words: its arguments, and its options each with its value."""
+    """A call as it was typed: its arguments, and its options each with its value."""
 
     def __init__(self, command: click.Command, args: Sequence[str]) -> None:
         self._named = {
@@ -134,28 +134,28 @@ class _Call:
 
     @property
     def can_be_typed_again(self) -> bool:
-        """Tell whether it needs no stream, and nothing in it may be a secret."""
+        """Whether the call needs no stream, and has no URL, which may hold a secret."""
         words = [*self.arguments, *(word for _, words in self._options for word in words)]
         return _STDIN not in self.arguments and not any("://" in word for word in words)
 
     @property
     def is_about_many(self) -> bool:
-        """Tell whether it is about several files, or a directory or pattern of them."""
+        """Whether the call has several files, or a directory or pattern of them."""
         return len(self.arguments) != 1 or not Path(self.arguments[0]).is_file()
 
     def replace_input(self, step: Step) -> None:
-        """Name what an earlier command leaves in the place of the input."""
+        """Replace the input by the output of an earlier command."""
         self.arguments = [step.input]
         option = self._named.get("--output")
         if step.output and option and not any(found is option for found, _ in self._options):
             self._options.append((option, ["-o", step.output]))
 
-    def knows(self, names: Mapping[str, str | None]) -> bool:
-        """Tell whether the command has such options."""
+    def has_options(self, names: Mapping[str, str | None]) -> bool:
+        """Return whether the command has such options."""
         return self._named.keys() >= names.keys()
 
     def narrow(self, path: str, output: str) -> None:
-        """Leave one file of many; where its output was not to be chosen, it is not."""
+        """Reduce the call to one file; -o is kept only where the call has it."""
         self.arguments = [path]
         option = self._named.get("--output")
         had = any(found is option for found, _ in self._options)
@@ -164,7 +164,7 @@ class _Call:
             self._options.append((option, ["--output", output]))
 
     def words(self, added: Mapping[str, str | None]) -> str:
-        """Return all of it with some options added, or in the place of their earlier values."""
+        """Return the whole call with some options added, or their values replaced."""
         replaced = {id(self._named[name]) for name in added}
         kept = [words for option, words in self._options if id(option) not in replaced]
         return " ".join(

@@ -20,7 +20,7 @@ _SET_ASIDE = "tweetscore.set_aside"  # likewise
 _FORMATS = click.Choice(["text", "json"])
 
 
-def say(level: Level, event: str, message: str, **facts: Any) -> None:
+def log_message(level: Level, event: str, message: str, **facts: Any) -> None:
     """Print one message.
 
     Args:
@@ -79,26 +79,30 @@ log_option = click.option(
     default="text",
     show_default=True,
     expose_value=False,
-    is_eager=True,  # what is wrong with other options is said in this format
+    is_eager=True,  # errors in other options are printed in this format
     callback=_remember_format,
     help="Of what is said on standard error; json: an object per line.",
 )
 
 
 class Command(click.Command):
-    """A command that warns of variables in the environment that are not what they seem."""
+    """A command that warns of variables in the environment that have no effect."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put wrong sizes of thread pools aside: the options decide what takes their place."""
+        """Drop wrong sizes of thread pools: the options decide the sizes then."""
         ctx.meta[_SET_ASIDE] = drop_wrong_pools()
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Print the warnings, now that the log format is known."""
         for name, nearest in without_effect(ctx).items():
-            say("warning", "warning", complaint(name, nearest), variable=name, nearest=nearest)
+            log_message(
+                "warning", "warning", complaint(name, nearest), variable=name, nearest=nearest
+            )
         for name, problem in ctx.meta[_SET_ASIDE].items():
-            say("warning", "warning", f"{name} is left out of account: {problem}", variable=name)
+            log_message(
+                "warning", "warning", f"{name} is left out of account: {problem}", variable=name
+            )
         if ctx.info_name not in _LIGHT:
             check_address_space()
         return super().invoke(ctx)
@@ -115,12 +119,12 @@ class LoggedCommand(Command):
 
 
 def _find_format(args: Sequence[str]) -> str | None:
-    """Return the format that a call or the environment asks for, whatever else is in the call."""
+    """Return the format that the call or the environment sets, whatever else is in the call."""
     option = click.Option(["--log-format"], type=_FORMATS)
     settings = {"ignore_unknown_options": True, "allow_extra_args": True}
     command = click.Command(None, params=[option], add_help_option=False, context_settings=settings)
     found = command.make_context(
         None, list(args), auto_envvar_prefix=PREFIX, resilient_parsing=True
     )
-    asked_for: str | None = found.params["log_format"]
-    return asked_for
+    log_format: str | None = found.params["log_format"]
+    return log_format

@@ -6,7 +6,7 @@ import click
 
 from scorer.cli.common_options import CONTEXT, FilePath, debug_option
 from scorer.cli.config_file import config_option
-from scorer.cli.log import Command, say
+from scorer.cli.log import Command, log_message
 from scorer.hints import counted
 
 
@@ -57,4 +57,6 @@ def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
     made = make_page(options)
     if not quiet:
         size = f"{made.bytes / 1000:,.0f} kB"
-        say("info", "report", f"{options.page}: {counted(made.rows, 'row')} on a page of {size}")
+        log_message(
+            "info", "report", f"{options.page}: {counted(made.rows, 'row')} on a page of {size}"
+        )

@@ -16,7 +16,7 @@ from scorer.cli.common_options import (
     text_column_option,
 )
 from scorer.cli.config_file import config_option
-from scorer.cli.log import LoggedCommand, in_json, log_option, say
+from scorer.cli.log import LoggedCommand, in_json, log_message, log_option
 from scorer.cli.progress import Progress, closed_quietly
 from scorer.hints import counted
 from scorer.threads import SECONDS
@@ -123,7 +123,7 @@ def _wanted(
 def _print_summary(done: "TableOutcome", where: str, *, quiet: bool) -> None:
     """Print the warnings, and how many rows were scored."""
     for warning in done.warnings:
-        say("warning", "warning", warning)
+        log_message("warning", "warning", warning)
     if quiet:
         return
     line = f"{where}: {counted(done.rows, 'row')}"
@@ -131,7 +131,7 @@ def _print_summary(done: "TableOutcome", where: str, *, quiet: bool) -> None:
         line += f", {_scored(done.outcome.report, done)}"
     elif done.rows:
         line += ", none of them new"
-    say("info", "table", line, rows=done.rows, scored=done.scored)
+    log_message("info", "table", line, rows=done.rows, scored=done.scored)
 
 
 def _scored(report: dict[str, Any], done: "TableOutcome") -> str:

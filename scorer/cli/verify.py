@@ -7,7 +7,7 @@ import click
 
 from scorer.cli.common_options import CONTEXT, DEVICES, FilePath, debug_option, number_option
 from scorer.cli.config_file import config_option
-from scorer.cli.log import Command, say
+from scorer.cli.log import Command, log_message
 from scorer.hints import counted
 from scorer.threads import SOME_ROWS
 
@@ -52,14 +52,14 @@ def verify(*, output: Path, quiet: bool, **how: Any) -> None:
 
     verdict = check(output, **how)
     for line in verdict.findings:
-        say("error", "finding", f"{output}: {line}")
+        log_message("error", "finding", f"{output}: {line}")
     if not verdict.findings and not quiet:
         are = "is as it" if verdict.rows == 1 else "are as they"
         again = f", {verdict.rescored:,} of them scored again" if verdict.rescored else ""
-        say(
+        log_message(
             "info",
             "verify",
             f"{output}: {counted(verdict.rows, 'row')} {are} should be{again}",
         )
-        say("info", "unchecked", f"{output}: {verdict.unchecked.line()}")
+        log_message("info", "unchecked", f"{output}: {verdict.unchecked.line()}")
     click.get_current_context().exit(verdict.exit_code)

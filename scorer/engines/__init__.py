@@ -1,4 +1,4 @@
 """Adapters to engines that spread rows over processes and machines, one file each.
 
-The engine reads, cuts, moves, retries and writes; a process of it does what `per_process` says.
+The engine reads, cuts, moves, retries and writes; each of its processes scores by `per_process`.
 """

@@ -43,7 +43,7 @@ _TASKS = 10_000  # that Ray is given; with more files a task has several
 _MAX_TASK_RETRIES = 5  # after the death of an actor: a file may be what kills it
 _THREADS = ("StreamingExecutor", "iter_threaded")  # Ray Data's, which use Ray
 # Such a thread notices within it that it is to stop; after an interrupt one may turn in an
-# idle loop until the exception is gone, and asks Ray for nothing there.
+# idle loop until the exception is gone, and calls nothing of Ray there.
 _THREAD_STOP_TIMEOUT_S = 1.0
 _STALE_LOCK_WAIT_S = 60.0  # an actor whose driver died may hold the lock of an output so long
 
@@ -115,7 +115,7 @@ def _folder(options: RunOptions) -> Path:
 
 
 def _check_inodes(files: Sequence[Path], pairs: Pairs) -> None:
-    """Let no output be an input under another name; an actor knows its own input only."""
+    """Refuse an output that is an input under another name; an actor sees its own input only."""
     taken = inodes(files)
     for identity, output in inodes(output for _, output in pairs).items():
         if path := taken.get(identity):
@@ -181,8 +181,8 @@ def _score(ray: Any, pairs: Pairs, job: Job, plan: ClusterPlan) -> Generator[Out
 def _stop(listed: Any) -> None:
     """End Ray Data's iterator over rows, and wait for its threads.
 
-    One of them that asks Ray for something after Ray has been shut down has it end this process,
-    with code 1 and without a word.
+    After Ray has been shut down, a thread that calls Ray ends this process with code 1 and without
+    a message.
     """
     listed.close()
     for thread in threading.enumerate():
@@ -204,7 +204,7 @@ def _in_order(pairs: Pairs) -> list[tuple[int, tuple[Path, Path]]]:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # whoever opens it says why that cannot be done
+    except OSError:  # opening it raises the error
         return 0
 
 

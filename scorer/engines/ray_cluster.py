@@ -70,7 +70,7 @@ def _hushed() -> Iterator[None]:
 
 def _connect(ray: Any, address: str | None, scratch: str) -> None:
     """Connect to a cluster, or start one on this box, which keeps its files in `scratch`."""
-    said = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None or address == "local":
         ray.init(
             "local",
@@ -78,14 +78,14 @@ def _connect(ray: Any, address: str | None, scratch: str) -> None:
             object_store_memory=_STORE,
             include_dashboard=False,
             _temp_dir=scratch,
-            **said,
+            **quiet,
         )
         return
     try:
         if ":" in address:  # Ray itself would retry for a quarter of an hour
             host, _, port = address.rpartition("/")[2].rpartition(":")
             socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
-        ray.init(address, **said)
+        ray.init(address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         problem = str(error).partition("\n")[0]
         raise DeviceUnavailable(
@@ -200,7 +200,7 @@ class ClusterPlan:
         Args:
             nodes: As `ray.nodes` lists them.
             spec: Of a run: the device auto takes the GPUs if there are any; threads are those of
-                each actor, and decided here if nobody says.
+                each actor, and decided here if None.
             files: More actors than that would have nothing to do.
         """
         alive = [node["Resources"] for node in nodes if node["Alive"]]
@@ -228,5 +228,5 @@ class ClusterPlan:
         return cls(min(actors, files), each, int(wants_gpu))
 
     def as_json(self) -> dict[str, int]:
-        """Return what the manifest says of it."""
+        """Return the plan for the manifest."""
         return {"actors": self.actors, "threads": self.threads, "gpus": self.gpus}

@@ -56,7 +56,7 @@ def score(
 
 
 def _check(frame: "DataFrame", task: Task) -> None:
-    """Hold the task against the frame's columns, whose names Spark does not tell apart by case."""
+    """Check the task against the frame's columns, whose names Spark compares without case."""
     from pyspark.sql.types import StringType
 
     lower = {name.lower() for name in frame.columns}

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from scorer.options import ModelSpec
-from scorer.os_errors import WITH_ONE_GRAPH, told
+from scorer.os_errors import WITH_ONE_GRAPH, as_out_of_memory
 
 if TYPE_CHECKING:  # what is up to date needs neither
     from scorer.inference.bundle import Bundle
@@ -79,7 +79,7 @@ class ModelHandle:
         try:
             yield
         except BaseException as error:
-            self.error = told(error, WITH_ONE_GRAPH)
+            self.error = as_out_of_memory(error, WITH_ONE_GRAPH)
             if self.error is error:
                 raise
             raise self.error from error

@@ -1,4 +1,4 @@
-"""Drift of tonight's answers against the training's baseline, as the population stability index."""
+"""Drift of a run's answers from the model's baseline, as the population stability index."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -102,7 +102,7 @@ class Drift:
 def outside(report: Mapping[str, Any], bound: float | None) -> dict[str, float]:
     """Return the subjects whose index is not below a bound, with their indices.
 
-    None of them where the rows were too few to tell, or nothing was compared or asked for.
+    None of them where the rows were too few, nothing was compared, or there is no bound.
     """
     drift = report.get("drift")
     if bound is None or not drift or not drift["judged"]:
@@ -112,7 +112,7 @@ def outside(report: Mapping[str, Any], bound: float | None) -> dict[str, float]:
 
 
 def is_measured(report: Mapping[str, Any]) -> bool:
-    """Tell whether a report says how far its rows lie from the baseline."""
+    """Return whether a report has the drift of its rows."""
     return bool((report.get("drift") or {}).get("subjects"))
 
 

@@ -27,7 +27,7 @@ from scorer.store.own_files import open_own
 _COMPLETE = (0, OUTSIDE_BOUND)  # exit codes of runs whose outputs are all there
 _LONGEST = 1 << 20  # bytes of a file of metrics that is still read
 
-#: Each metric's name, what it tells, and its labels beside `run`.
+#: Each metric's name, its description, and its labels beside `run`.
 METRICS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "tweetscore_run_success": ("1 where every output is complete, else 0", ()),
     "tweetscore_run_exit_code": ("What the command exited with", ()),
@@ -86,7 +86,7 @@ class RunMetrics:
             )
         self._path = path
         self._start = time.monotonic()
-        self._fates = Counter[str]()
+        self._results = Counter[str]()
         self._outside = 0
         self._counters = Counter[str]()
         self._own_rows = 0
@@ -102,7 +102,7 @@ class RunMetrics:
         """Count one file; of one that failed or was up to date, only that it did or was."""
         self._outside += outside
         fate = "failed" if failed else "up_to_date" if up_to_date else "scored"
-        self._fates[fate] += 1
+        self._results[fate] += 1
         if fate != "scored":
             return
         self._counters.update(report["counters"])
@@ -134,13 +134,13 @@ class RunMetrics:
         registry, gauges = CollectorRegistry(), dict[str, Gauge]()
         for name, labels, value in self._samples(exit_code):
             if name not in gauges:
-                told, others = METRICS[name]
-                gauges[name] = Gauge(name, told, ("run", *others), registry=registry)
+                description, others = METRICS[name]
+                gauges[name] = Gauge(name, description, ("run", *others), registry=registry)
             gauges[name].labels(self._path.stem, *labels).set(value)
         replace_bytes(self._path, generate_latest(registry))
 
     def _samples(self, exit_code: int) -> _Samples:
-        """Yield what is known."""
+        """Yield the samples."""
         now, duration = time.time(), time.monotonic() - self._start
         success = exit_code in _COMPLETE
         yield "tweetscore_run_success", (), success
@@ -151,7 +151,7 @@ class RunMetrics:
             yield "tweetscore_last_success_timestamp_seconds", (), last
         yield "tweetscore_run_duration_seconds", (), duration
         for fate in ("scored", "up_to_date", "failed"):
-            yield "tweetscore_run_files", (fate,), self._fates[fate]
+            yield "tweetscore_run_files", (fate,), self._results[fate]
         yield "tweetscore_run_drifted_files", (), self._outside
         yield "tweetscore_run_peak_memory_bytes", (), peak_memory()
         yield "tweetscore_run_blank_rows", (), self._counters["blank"]
@@ -163,7 +163,7 @@ class RunMetrics:
             yield from self._of_the_model()
 
     def _of_the_model(self) -> _Samples:
-        """Yield what only a run that has scored a file knows."""
+        """Yield the metrics that only a run that has scored a file has."""
         for label, rows in self._labels.items():
             yield "tweetscore_run_rows", (label,), rows
         for stage, seconds in self._seconds.items():
@@ -177,7 +177,7 @@ class RunMetrics:
 
 
 def _last_success(path: Path) -> float | None:
-    """Return what the last run's file says of it; None where it says nothing that can be read."""
+    """Return the time of the last success in the last run's file; None where it has none."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:

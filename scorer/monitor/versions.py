@@ -46,4 +46,4 @@ def library_versions() -> Mapping[str, str]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue  # one of the two ONNX Runtimes is always absent, OpenVINO may be
-    return MappingProxyType(versions)  # all who ask get the same one: nobody may change it
+    return MappingProxyType(versions)  # all callers get the same object

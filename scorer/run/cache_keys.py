@@ -63,9 +63,9 @@ def _result_key(
 
 
 def is_up_to_date(report: Mapping[str, Any], key: str | None, options: "RunOptions") -> bool:
-    """Tell whether an output is what a run would write, from its report and the run's key."""
+    """Return whether an output is what a run would write, by its report and the run's key."""
     if options.fail_on_drift is not None and not is_measured(report):
-        return False  # an older version wrote it: what was asked for is not known
+        return False  # an older version wrote it: its drift is not known
     match report:
         case {"result_key": str(found), "counters": {"rejected": int(rejected)}}:
             return found == key and rejected <= options.max_rejects
@@ -103,7 +103,7 @@ def score_key(digest: str, runtime: "RuntimeInfo", libraries: Mapping[str, str])
 
 
 def recorded_score_key(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decided every bit of an output's answers, as its report tells."""
+    """Return what decided every bit of an output's answers, as its report has it."""
     computing = _computing(report["runtime"], report["tool"]["version"], report["libraries"])
     return {"bundle": report["model"]["digest"], **computing}
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
     from scorer.inference.classifier import Classifier
 
-_REJECTS_SHOWN = 1000  # of which the error tells
+_REJECTS_SHOWN = 1000  # in the error
 PROBE_ROWS = 512  # scored for the estimate: 0.4 s of the embedded model on two cores
 
 Action = Literal["score", "go on", "leave", "fail"]
@@ -107,7 +107,7 @@ def preview(
 
 
 def expected_rows(options: RunOptions, files: Iterable[Path]) -> dict[Path, int]:
-    """Return about how many rows each file has; none where it cannot be read, as the run says."""
+    """Return about how many rows each file has; none for files that cannot be read."""
     expected = {}
     for path in files:
         with suppress(TweetscoreError):

@@ -23,7 +23,7 @@ from scorer.monitor.drift import outside
 from scorer.monitor.run_report import RunRecord
 from scorer.monitor.versions import library_versions
 from scorer.options import Outcome, RunOptions, called, window_rows
-from scorer.os_errors import WITH_SMALLER_WINDOWS, told, writing
+from scorer.os_errors import WITH_SMALLER_WINDOWS, as_out_of_memory, writing
 from scorer.run import cache_keys
 from scorer.run.preflight import Preflight, describe, preflight, resolve_schema, validate
 from scorer.store.commit import FileIdentity, Inodes, check_owner, replacing, write_json
@@ -76,7 +76,7 @@ class FileRun:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Keep an error of this file; let an error in the call, a bug or an interrupt pass.
+        """Keep an error of this file; raise an error in the call, a bug or an interrupt.
 
         Of several files, one that does not fit the call does not keep the others from their turn.
         After the commit nothing is an error any more: the next run tidies up.
@@ -85,7 +85,7 @@ class FileRun:
             with called(self._options.names), writing(self._output):
                 yield
         except BaseException as caught:
-            error = told(caught, WITH_SMALLER_WINDOWS)
+            error = as_out_of_memory(caught, WITH_SMALLER_WINDOWS)
             if self._is_published():
                 words = "interrupted" if isinstance(error, KeyboardInterrupt) else error
                 self._record.warnings.append(
@@ -267,7 +267,7 @@ class FileRun:
             self._report = record.succeeded(
                 {"path": str(target.absolute()), "rows": rows, **identity.as_json()}
             )
-            # Hours may have passed: somebody else's file may have come there meanwhile.
+            # Hours may have passed: another program may have put a file there meanwhile.
             check_owner(target, overwrite=options.overwrite)
             lock.check()
             write_commit_record(target, self._report)

@@ -21,7 +21,7 @@ from scorer.store.paths import plan_outputs
 
 
 def discover(options: RunOptions) -> Inputs:
-    """Return the files that a run is asked to score; nothing is opened."""
+    """Return the files that a run scores; nothing is opened."""
     return find_inputs(options.inputs, options.input_spec.format)
 
 

@@ -1,4 +1,4 @@
-"""What is checked before the model works: where an output may go, how an input is opened.
+"""The checks before the model works: place of the output, input, output schema, result key.
 
 The kernel's attributes of a file and of its directory (append-only, immutable, a mount point) are
 read first, so that a run does not fail after hours of work.
@@ -37,7 +37,7 @@ _IMMUTABLE, _APPEND, _MOUNT_ROOT = 0x10, 0x20, 0x2000
 
 
 def check_place(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
-    """Check that a file can be written there; whose it is, is asked under the lock.
+    """Check that a file can be written there; its owner is checked under the lock.
 
     Args:
         output: The file to be written.
@@ -123,7 +123,7 @@ def _is_of_another(path: Path) -> bool:
 
 
 def _attributes(path: Path) -> int:
-    """Return what Linux says of a file beyond `os.stat`; 0 where it says nothing."""
+    """Return the attributes of a file by Linux's statx; 0 where there is no statx."""
     statx = _statx()
     found = ctypes.create_string_buffer(_STATX_SIZE)
     if statx is None or statx(_AT_FDCWD, os.fsencode(path), _NOFOLLOW, _BASIC, found):

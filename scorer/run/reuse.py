@@ -32,7 +32,7 @@ def find_earlier(
 
     Args:
         output: The file that is about to be replaced, if it is there.
-        options: What this run is asked for.
+        options: The options of this run.
         digest: Of the bundle.
         classifier: What would score the rows.
     """

@@ -52,7 +52,7 @@ class Windows:
 
     @property
     def are_large(self) -> bool:
-        """Whether what is wrong with the model would be told late if one were read before."""
+        """Whether reading one window first would delay an error of the model."""
         return self.rows > CPU_WINDOW
 
     def prove(self, model: ModelHandle, max_rejects: int) -> "Classifier":
@@ -103,7 +103,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class FirstPass:
-    """What takes part."""
+    """The first pass over one input."""
 
     windows: Windows
     classifier: "Classifier"

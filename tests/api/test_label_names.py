@@ -42,7 +42,7 @@ def test_a_language_names_each_label(names: Any) -> None:
 
 
 @pytest.mark.parametrize("names", ["abc", "fr", "ES", "", ["spanish"]])
-def test_what_is_no_language_is_told_the_languages_and_the_count(names: Any) -> None:
+def test_the_error_for_no_language_has_the_languages_and_the_count(names: Any) -> None:
     with pytest.raises(UsageError) as caught:
         renamed(CLASSES, names)
     assert "3 labels; take one of en, es, or give 3 names, one each for negative, neutral" in str(

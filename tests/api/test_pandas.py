@@ -124,7 +124,7 @@ def test_what_is_advised_leads_on(tiny: Scorer, advice: str) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_what_is_no_frame_is_told(tiny: Scorer, given: Any, is_: str) -> None:
+def test_what_is_no_frame_is_refused(tiny: Scorer, given: Any, is_: str) -> None:
     with pytest.raises(UsageError) as caught:
         tiny.score_frame(given)
     assert str(caught.value).startswith(f"the frame is {is_}, none of polars, pandas or pyarrow; ")
@@ -216,7 +216,7 @@ def test_whatever_is_a_stream_of_rows_is_scored_in_batches(tiny: Scorer, given: 
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_what_has_no_batches_is_told(tiny: Scorer, given: Any, says: str) -> None:
+def test_what_has_no_batches_is_refused(tiny: Scorer, given: Any, says: str) -> None:
     with pytest.raises(TweetscoreError) as caught:
         list(tiny.score_batches(given))
     assert str(caught.value).startswith(says)

@@ -204,7 +204,7 @@ def test_a_lone_surrogate_is_named_with_its_cure(tiny: Scorer, text: str) -> Non
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_has_no_texts_is_told_what_to_call(tiny: Scorer, texts: Any, says: str) -> None:
+def test_the_error_without_texts_says_what_to_call(tiny: Scorer, texts: Any, says: str) -> None:
     with pytest.raises(TweetscoreError) as caught:
         tiny.score(texts)
     assert str(caught.value).startswith(says)

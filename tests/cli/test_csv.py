@@ -9,7 +9,7 @@ from tests.cli.conftest import Invoke
 from tests.cli.test_again import pasted
 
 
-def test_what_was_chosen_is_told_and_recorded(invoke: Invoke, tmp_path: Path) -> None:
+def test_what_was_chosen_is_printed_and_recorded(invoke: Invoke, tmp_path: Path) -> None:
     """In the line, in the report, and verify reads the output in the same way."""
     (path := tmp_path / "in.csv").write_text('id;text\n1;"a, b"\n', "utf-8")
     result = invoke("run", path, "--device", "builtin")

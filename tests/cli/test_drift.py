@@ -74,7 +74,7 @@ def test_of_many_files_those_that_drifted_are_counted(
     assert result.exit_code == 3
 
 
-def test_programs_are_told_the_indices(invoke: Invoke, unlike: Path, baseline_bundle: Path) -> None:
+def test_the_json_log_has_the_indices(invoke: Invoke, unlike: Path, baseline_bundle: Path) -> None:
     """A warning, or an error with the exit code; the file's own line has that code too."""
     call = ("run", unlike, "--model", baseline_bundle, "--log-format", "json")
     file, drift, total = map(json.loads, invoke(*call, env=CPU).stderr.splitlines())

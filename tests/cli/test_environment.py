@@ -47,7 +47,7 @@ def test_a_variable_like_no_option_is_a_warning_too(invoke: Invoke) -> None:
     """Each gets one warning; a variable that only begins alike gets none."""
     env = {"TWEETSCORE_FROBNICATE": "", "TWEETSCORES_DB": "x", "TWEETSCORE": "x"}
     result = invoke("doctor", "--device", "cpu", "--threads", "0", env=env)
-    assert result.exit_code == 2  # nothing is told of a call that does nothing
+    assert result.exit_code == 2  # a call that does nothing has no warning
     result = invoke("config", env=env)
     line = "TWEETSCORE_FROBNICATE in the environment has no effect; no option has that name"
     assert result.stderr == f"tweetscore: warning: {line}\n"
@@ -63,10 +63,10 @@ def test_every_variable_of_every_command_is_known(invoke: Invoke) -> None:
     }
     env = dict.fromkeys(names - {"TWEETSCORE_CONFIG", "TWEETSCORE_DEBUG"}, "1")
     env |= {"_TWEETSCORE_COMPLETE": "", "TWEETSCORE_VERSION": "2"}
-    told = invoke("model", "info", "/missing", env=env).stderr.splitlines()
+    lines = invoke("model", "info", "/missing", env=env).stderr.splitlines()
     # Arguments are typed: no variable stands for them.
     arguments = {"DATABASE", "TEXTS", "INPUTS", "OUTPUTS", "BUNDLE", "CHECKPOINT", "COMMAND"}
-    of_options = [line for line in told if not any(f"_{name} " in line for name in arguments)]
+    of_options = [line for line in lines if not any(f"_{name} " in line for name in arguments)]
     assert len(of_options) == 1
     assert "/missing" in of_options[0]
 

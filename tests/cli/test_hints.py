@@ -86,7 +86,7 @@ def test_a_hint_is_typed_and_leads_on(
         assert Path(f"{output}.run.json").exists()
 
 
-def test_a_misspelt_option_is_told_the_nearest(invoke: Invoke, tmp_path: Path) -> None:
+def test_the_error_for_a_misspelt_option_names_the_nearest(invoke: Invoke, tmp_path: Path) -> None:
     """The one that it is the beginning of, or the one spelled most alike."""
     path = tmp_path / "x.csv"
     for typed, meant in (("--out", "'--output'"), ("--zzz", ""), ("--quit", "'--quiet'")):
@@ -96,12 +96,12 @@ def test_a_misspelt_option_is_told_the_nearest(invoke: Invoke, tmp_path: Path) -
         assert said.endswith(f"Did you mean {meant}?" if meant else f"No such option '{typed}'.")
 
 
-def test_a_command_that_is_none_is_told_one_that_is(
+def test_the_error_for_an_unknown_command_names_the_nearest(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A misspelt one, or a file without the `run` before it."""
     monkeypatch.chdir(tmp_path)
     Path("my x.csv").write_bytes(CSV)
     assert invoke("rum", "my x.csv").stderr.rstrip().endswith("Try: tweetscore run 'my x.csv'")
-    told = invoke("my x.csv", "-q").stderr.rstrip()
-    assert told.endswith("Try: tweetscore run 'my x.csv' -q")
+    stderr = invoke("my x.csv", "-q").stderr.rstrip()
+    assert stderr.endswith("Try: tweetscore run 'my x.csv' -q")

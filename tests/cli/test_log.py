@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from scorer.cli.log import say
+from scorer.cli.log import log_message
 from scorer.run import pipeline
 
 Invoke = Callable[..., Result]
@@ -218,7 +218,7 @@ def test_a_name_ends_no_line_and_moves_no_cursor(
     capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """Whoever names a file or an object does not write on the terminal."""
-    say("info", "file", f"{name}.csv: 1 row")
+    log_message("info", "file", f"{name}.csv: 1 row")
     line = capsys.readouterr().err
     assert line == f"tweetscore: {name.encode('unicode_escape').decode()}.csv: 1 row\n"
     assert line[:-1].isprintable()

@@ -18,7 +18,7 @@ from scorer.errors import DataError, DeviceUnavailable, InvalidBundle, OutOfMemo
 from scorer.formats.columnar import damage
 from scorer.inference import loading
 from scorer.inference.runtime import gpu_worker
-from scorer.os_errors import is_shortage, model_needs, told
+from scorer.os_errors import as_out_of_memory, is_shortage, model_needs
 
 Invoke = Callable[..., Result]
 
@@ -54,26 +54,26 @@ OTHERS = [
 @pytest.mark.parametrize("error", SHORTAGES, ids=repr)
 def test_every_way_of_saying_that_memory_is_used_up_is_one_error(error: BaseException) -> None:
     """It is 71, a line with a remedy, and the library's error stays behind it."""
-    shortage = told(error)
+    shortage = as_out_of_memory(error)
     assert isinstance(shortage, OutOfMemory)
     assert str(shortage).startswith("not enough memory (")
     assert str(shortage).endswith("run again")
     assert shortage.__cause__ is error
-    assert told(shortage) is shortage
+    assert as_out_of_memory(shortage) is shortage
 
 
 def test_a_worker_process_tells_it_as_it_is() -> None:
     """A process that serves one of several devices has memory of its own to run out of."""
-    told_here = gpu_worker.error_of(gpu_worker.error_words(MemoryError("64 bytes")), "GPU 1")
-    assert isinstance(told_here, OutOfMemory)
-    assert str(told_here).startswith("GPU 1: not enough memory (64 bytes); ")
+    shortage_here = gpu_worker.error_of(gpu_worker.error_words(MemoryError("64 bytes")), "GPU 1")
+    assert isinstance(shortage_here, OutOfMemory)
+    assert str(shortage_here).startswith("GPU 1: not enough memory (64 bytes); ")
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=repr)
-def test_nothing_else_is_told_as_memory(error: BaseException) -> None:
+def test_no_other_error_is_reported_as_memory(error: BaseException) -> None:
     """A damaged file, a bug and a device's own memory keep their codes."""
     assert not is_shortage(error)
-    assert told(error) is error
+    assert as_out_of_memory(error) is error
 
 
 def test_a_file_that_asks_for_more_than_the_machine_has_is_damaged(tmp_path: Path) -> None:

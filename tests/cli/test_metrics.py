@@ -33,7 +33,7 @@ def test_a_run_leaves_its_metrics(
     assert "tweetscore_run_rows" not in samples(prom)
 
 
-def test_a_drift_that_exits_3_is_told(
+def test_a_drift_that_exits_3_is_counted(
     invoke: Invoke, unlike: Path, baseline_bundle: Path, prom: Path
 ) -> None:
     """The outputs are complete; that one of them drifted is another figure."""

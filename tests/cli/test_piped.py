@@ -117,7 +117,7 @@ def test_a_failure_writes_nothing(piped: Piped) -> None:
     assert "standard input has no column 'text'" in other.stderr
 
 
-def test_rejects_that_are_allowed_are_told(piped: Piped) -> None:
+def test_rejects_that_are_allowed_are_reported(piped: Piped) -> None:
     """Their list has no place beside standard output."""
     result = piped(NDJSON + b"x\n", "-", "--format", "ndjson", "--max-rejects", "1")
     assert result.exit_code == 0

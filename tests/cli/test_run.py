@@ -174,7 +174,7 @@ def test_a_crash_does_not_hide_the_first_failure(
     assert lines[-1].startswith(("tweetscore: a bug of ours: ValueError", "tweetscore: interrupt"))
 
 
-def test_failures_are_told_though_the_model_does_not_load(invoke: Invoke, tweets: Path) -> None:
+def test_failures_are_reported_though_the_model_does_not_load(invoke: Invoke, tweets: Path) -> None:
     """A missing file is named beside the model that is none, and comes first."""
     missing = tweets.parent / "missing.csv"
     result = invoke("run", tweets, missing, "--model", tweets.parent)
@@ -282,7 +282,7 @@ def test_nothing_to_score_is_one_line(invoke: Invoke, tmp_path: Path) -> None:
     assert result.stderr.startswith(f"tweetscore: no file to score in {tmp_path / 'in'}; check")
 
 
-def test_nan_that_passes_through_is_told(invoke: Invoke, tmp_path: Path) -> None:
+def test_nan_that_passes_through_is_reported(invoke: Invoke, tmp_path: Path) -> None:
     """Another reader of the output may refuse it."""
     (path := tmp_path / "in.ndjson").write_text('{"text": "I love this song", "x": NaN}\n')
     result = invoke("run", path, "--device", "builtin")

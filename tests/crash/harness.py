@@ -175,7 +175,7 @@ class Running:
         return _calls(path.read_text()) if path.exists() else []
 
     def wait_until(self, condition: Callable[["Running"], bool]) -> bool:
-        """Wait until something is the case, or the run is over; tell which."""
+        """Wait until a condition holds, or the run is over; return whether it holds."""
         deadline = time.monotonic() + WATCHDOG
         while not condition(self):
             if self.is_over(0.002):
@@ -184,7 +184,7 @@ class Running:
         return True
 
     def end(self) -> Ended:
-        """Wait for the end, and tell how it went; the files about it are removed."""
+        """Wait for the end, and return how the run ended; remove its notes."""
         if not self.is_over(WATCHDOG):
             self._kill()
             self._ended = True

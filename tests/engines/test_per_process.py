@@ -68,7 +68,7 @@ def test_an_adapter_loads_neither_its_engine_nor_the_model(engine: str) -> None:
     assert heavy & set(done.stdout.split()) == set()
 
 
-def test_what_cannot_work_is_told_where_it_is_planned(task: Task, tmp_path: Path) -> None:
+def test_what_cannot_work_is_refused_where_it_is_planned(task: Task, tmp_path: Path) -> None:
     """A missing bundle, wrong names and columns that do not fit never reach a worker."""
     with pytest.raises(InvalidBundle, match="is not a model bundle"):
         Task.of("text", {"model": tmp_path / "none"})

@@ -178,7 +178,7 @@ def test_a_killed_driver_is_taken_up(
     assert len(manifest(target)["files"]) == FILES  # type: ignore[arg-type]  # it is a list
 
 
-def test_a_driver_that_is_told_to_stop_says_so(lake: Path, tmp_path: Path) -> None:
+def test_a_driver_that_gets_sigterm_reports_it(lake: Path, tmp_path: Path) -> None:
     """SIGTERM ends the run with 143, although Ray has a handler of its own."""
     program = Path(sys.executable).with_name("tweetscore")
     words = ["run", str(lake), "-o", str(tmp_path / "scored"), "--engine", "ray", "-v"]

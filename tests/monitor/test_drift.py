@@ -77,7 +77,7 @@ def test_rows_like_the_baseline_have_not_drifted() -> None:
                                   np.tile(3 + np.arange(20), 30), 3_000)),
     ],
 )  # fmt: skip
-def test_what_moved_is_told_apart_from_what_did_not(subject: str, rows: Scores) -> None:
+def test_only_the_subject_that_moved_has_a_large_index(subject: str, rows: Scores) -> None:
     """Other labels, other scores, longer texts, tokens that the tokenizer does not know."""
     assert list(outside(figures(rows), 0.25)) == [subject]
 
@@ -109,7 +109,7 @@ def test_each_bin_holds_a_share_of_the_baseline() -> None:
         assert len(subjects[name]["bins"]) >= 5
 
 
-def test_without_a_baseline_the_reason_is_told() -> None:
+def test_without_a_baseline_the_report_has_the_reason() -> None:
     found = figures(like_the_baseline(), baseline=None)
     assert found["drift"] == {
         "reason": "the model has no baseline", "baseline_rows": None,

@@ -112,10 +112,10 @@ def test_the_page_tells_of_every_metric(written: Path) -> None:
     page = (ROOT / "docs/metrics.md").read_text("utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `tweetscore_")]
     assert rows == [
-        f"| `{name}` | {', '.join(f'`{label}`' for label in labels)} | {told} |".replace(
+        f"| `{name}` | {', '.join(f'`{label}`' for label in labels)} | {description} |".replace(
             "|  |", "| |"
         )
-        for name, (told, labels) in METRICS.items()
+        for name, (description, labels) in METRICS.items()
     ]
     for family in text_string_to_metric_families(written.read_text("utf-8")):
         assert (family.type, family.documentation) == ("gauge", METRICS[family.name][0])

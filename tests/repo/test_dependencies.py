@@ -170,10 +170,10 @@ def test_what_builds_tweetscore_is_locked() -> None:
     assert PYPROJECT["dependency-groups"]["build"] == PYPROJECT["build-system"]["requires"]
 
 
-def test_what_the_lock_is_told_of_a_package_is_of_its_version() -> None:
+def test_the_metadata_that_overrides_a_package_is_of_its_version() -> None:
     """After an upgrade of torch or Daft their requirements have to be checked again."""
-    told = PYPROJECT["tool"]["uv"]["dependency-metadata"]
+    overrides = PYPROJECT["tool"]["uv"]["dependency-metadata"]
     pinned = pins("constraints")
-    assert {each["name"]: Version(each["version"]) for each in told} == {
+    assert {each["name"]: Version(each["version"]) for each in overrides} == {
         name: version(pinned[name]) for name in ("torch", "daft")
     }

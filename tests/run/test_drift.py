@@ -145,7 +145,7 @@ def test_what_is_up_to_date_is_judged_again(stub: StubClassifier, unlike: Path) 
     assert len(stub.windows) == 2
 
 
-def test_a_bundle_without_a_baseline_is_told_of(stub: StubClassifier, unlike: Path) -> None:
+def test_a_bundle_without_a_baseline_is_reported(stub: StubClassifier, unlike: Path) -> None:
     """The report says why nothing was compared; it is as published."""
     report = run_one(without_baseline(stub), unlike).report
     assert report["drift"]["reason"] == "the model has no baseline"

@@ -300,7 +300,7 @@ def test_who_asks_for_all_gets_all_scored(tmp_path: Path) -> None:
     nothing_reused(path, why, incremental=False)
 
 
-def test_two_classes_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
+def test_two_classes_of_one_name_cannot_be_distinguished(tmp_path: Path) -> None:
     """A label of such an output stands for either."""
     path = write(tmp_path / "in.csv", OLD)
     run(path, Counting(), label_names=("no", "no", "yes"))
@@ -510,7 +510,7 @@ def test_a_killed_run_is_not_mixed_with_another_output(tmp_path: Path) -> None:
     assert len(stub.asked) == report["counters"]["scored"]
 
 
-def test_many_rows_are_found_in_bounded_pieces(
+def test_many_rows_are_found_in_bounded_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Partitions, blocks of lookups and windows that end anywhere."""

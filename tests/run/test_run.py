@@ -339,16 +339,16 @@ def test_a_model_that_does_not_load_is_reported(stub: Any, tweets: Path) -> None
     assert report_of(tweets.parent / "tweets.scored.csv", "run.failed")["exit_code"] == 69
 
 
-def test_what_was_wrong_before_the_model_failed_is_told(stub: Any, tweets: Path) -> None:
+def test_what_was_wrong_before_the_model_failed_is_reported(stub: Any, tweets: Path) -> None:
     """A model that does not load hides no file's own failure, and has the code of all such."""
     model = FailingModel(stub.bundle, PermissionError(errno.EACCES, "Permission denied"))
     late = tweets.parent / "late.csv"
-    told = pipeline.run(RunOptions.of((tweets, late)), model=handle_of(model))
-    outcome = next(told)
+    outcomes = pipeline.run(RunOptions.of((tweets, late)), model=handle_of(model))
+    outcome = next(outcomes)
     assert outcome.input == late
     assert isinstance(outcome.error, InputMissing)
     with pytest.raises(PermissionError) as caught:
-        next(told)
+        next(outcomes)
     report = report_of(tweets.parent / "tweets.scored.csv", "run.failed")
     assert report["exit_code"] == exit_code(caught.value) == 74
 
@@ -579,10 +579,10 @@ def test_an_interrupt_after_one_commit_ends_the_run_before_the_next_file(
     later = tweets.parent / "later.csv"
     later.write_text(CSV, "utf-8")
     monkeypatch.setattr(os, "replace", replace_then(Terminated()))
-    told = pipeline.run(RunOptions.of((tweets, later)), model=handle_of(stub))
-    assert next(told).error is None
+    outcomes = pipeline.run(RunOptions.of((tweets, later)), model=handle_of(stub))
+    assert next(outcomes).error is None
     with pytest.raises(Terminated):
-        next(told)
+        next(outcomes)
     assert not (tweets.parent / "later.scored.csv").exists()
 
 

@@ -89,9 +89,9 @@ def computing(report: dict[str, Any]) -> dict[str, Any]:
 
 def adapt(night: Box, here: dict[str, Any]) -> None:
     """Write this box's processor and libraries into reports and plans."""
-    told = {name: here[name] for name in ("tool", "runtime", "libraries")}
+    facts = {name: here[name] for name in ("tool", "runtime", "libraries")}
     for path in night.directory.glob("*.run.json"):
-        change_json(path, lambda report: report.update(told))
+        change_json(path, lambda report: report.update(facts))
     for path in night.directory.glob(".*/plan.json"):
         change_json(path, lambda found: found["plan"].update(computing(here)))
 
@@ -115,8 +115,8 @@ def box(tmp_path: Path) -> Callable[..., Box]:
         directory = tmp_path / (copy or name)
         shutil.copytree(FIXTURES / name, directory)
         for path in (*directory.rglob("*.run.json"), *directory.glob(".*/report.json")):
-            told = path.read_text("ascii")
-            path.write_text(told.replace(f"{MADE_IN}/{name}", str(directory)), "ascii")
+            text = path.read_text("ascii")
+            path.write_text(text.replace(f"{MADE_IN}/{name}", str(directory)), "ascii")
         for path in directory.rglob("*"):
             if time := times.get(f"{name}/{path.relative_to(directory)}"):
                 os.utime(path, ns=(time, time))

@@ -67,8 +67,8 @@ def test_an_output_that_was_moved_is_up_to_date(box: Boxes) -> None:
     """The paths in a report decide nothing."""
     night = box("csv")
     report = night.directory / "tweets.scored.csv.run.json"
-    change_json(report, lambda told: told["input"].update(path="/elsewhere/tweets.csv"))
-    change_json(report, lambda told: told["output"].update(path="/elsewhere/tweets.scored.csv"))
+    change_json(report, lambda old: old["input"].update(path="/elsewhere/tweets.csv"))
+    change_json(report, lambda old: old["output"].update(path="/elsewhere/tweets.scored.csv"))
     before = night.files()
     (line,) = night.run(*case_of("csv").command)
     assert line == "tweetscore: tweets.scored.csv is up to date: 6 rows"

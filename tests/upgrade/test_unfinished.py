@@ -22,16 +22,16 @@ unpublished = pytest.mark.parametrize(
 
 def undisturbed(box: Boxes, left: Unfinished, here: dict[str, Any] | None = None) -> Box:
     """Return the result of an undisturbed run of this version over the same input."""
-    quiet = box(left.name, "undisturbed")
+    expected = box(left.name, "undisturbed")
     if here:
-        adapt(quiet, here)
-    for path in quiet.directory.glob(".*.tweetscore"):
+        adapt(expected, here)
+    for path in expected.directory.glob(".*.tweetscore"):
         shutil.rmtree(path)
-    for path in quiet.directory.glob("out.*"):
+    for path in expected.directory.glob("out.*"):
         if not left.options:
             path.unlink()
-    quiet.run(*left.command)
-    return quiet
+    expected.run(*left.command)
+    return expected
 
 
 def plan_of(night: Box, left: Unfinished) -> dict[str, Any]:
@@ -39,12 +39,12 @@ def plan_of(night: Box, left: Unfinished) -> dict[str, Any]:
     return plan
 
 
-def check_complete(night: Box, quiet: Box, left: Unfinished) -> None:
+def check_complete(night: Box, expected: Box, left: Unfinished) -> None:
     """Hold a box against the undisturbed one: equal bytes, equal figures, nothing left over."""
-    assert night.bytes_of(left.output) == quiet.bytes_of(left.output)
-    assert night.names() == quiet.names()
+    assert night.bytes_of(left.output) == expected.bytes_of(left.output)
+    assert night.names() == expected.names()
     for name in ("counters", "labels", "model", "result_key"):
-        assert night.report(left.output)[name] == quiet.report(left.output)[name]
+        assert night.report(left.output)[name] == expected.report(left.output)[name]
 
 
 @every_state
@@ -52,11 +52,11 @@ def test_a_killed_run_of_before_comes_to_its_end(
     box: Boxes, left: Unfinished, here: dict[str, Any]
 ) -> None:
     """The output is an undisturbed run's, byte for byte; its lock file locks no run out."""
-    night, quiet = box(left.name), undisturbed(box, left)
+    night, expected = box(left.name), undisturbed(box, left)
     assert (night.directory / f".{left.output}.tweetscore.lock").exists()
     plan, now = plan_of(night, left), computing(here)
     said = night.run(*left.command)
-    check_complete(night, quiet, left)
+    check_complete(night, expected, left)
     resumed = night.report(left.output)["resumed"]
     discarded = [line for line in said if NOT_TAKEN_UP in line]
     if left.moment == "published":
@@ -76,14 +76,14 @@ def test_it_is_taken_up_on_the_box_that_it_was_made_on(
     box: Boxes, left: Unfinished, here: dict[str, Any]
 ) -> None:
     """With this box's processor and libraries in its plan, its windows are not scored again."""
-    night, quiet = box(left.name), undisturbed(box, left, here)
+    night, expected = box(left.name), undisturbed(box, left, here)
     adapt(night, here)
     shown = night.call(*left.command, "--dry-run")
     assert "would go on where the run of 2" in shown.stdout
     (line,) = night.run(*left.command, "--resume", "require")
     assert f"; {WINDOW * left.windows} were done already" in line
     assert night.report(left.output)["resumed"]["windows"] == left.windows
-    assert night.names() == quiet.names()
+    assert night.names() == expected.names()
     if left.kind in {"csv", "ndjson"}:  # the very answers that were stored, on whatever box
         stored = WINDOW * left.windows + (left.kind == "csv")
         before, now = (each.bytes_of(left.output) for each in (box(left.complete), night))
@@ -97,12 +97,12 @@ def test_it_is_discarded_with_one_line(
     box: Boxes, left: Unfinished, here: dict[str, Any], change: str
 ) -> None:
     """On a box with other libraries or another processor: all is scored again, and why is said."""
-    night, quiet = box(left.name), undisturbed(box, left, here)
+    night, expected = box(left.name), undisturbed(box, left, here)
     adapt(night, here)
 
-    def spoil(told: dict[str, Any]) -> None:
+    def spoil(state: dict[str, Any]) -> None:
         *place, name = change.split(".")
-        where = told["plan"][place[0]] if place else told["plan"]
+        where = state["plan"][place[0]] if place else state["plan"]
         where[name] = "another"
 
     change_json(night.directory / left.state / "plan.json", spoil)
@@ -110,7 +110,7 @@ def test_it_is_discarded_with_one_line(
     (line,) = (line for line in said if NOT_TAKEN_UP in line)
     assert line.endswith(f"{NOT_TAKEN_UP}{change} changed since")
     assert len(said) == 2
-    check_complete(night, quiet, left)
+    check_complete(night, expected, left)
     assert night.report(left.output)["resumed"] is None
 
 

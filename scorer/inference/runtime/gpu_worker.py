@@ -28,7 +28,7 @@ from scorer.errors import (
 )
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.session import RuntimeInfo, Session
-from scorer.os_errors import told
+from scorer.os_errors import as_out_of_memory
 
 #: Opens a bundle on the device with that ordinal.
 Opener = Callable[[Bundle, RuntimeInfo, int], Session]
@@ -92,7 +92,9 @@ def read(pipe: IO[bytes]) -> Frame | None:
 
 def error_words(error: Exception) -> dict[str, str]:
     """Return an error as plain JSON."""
-    known = error if isinstance(error, DeviceFull) else told(error)  # a smaller batch may fit
+    known = (
+        error if isinstance(error, DeviceFull) else as_out_of_memory(error)
+    )  # a smaller batch may fit
     if isinstance(known, TweetscoreError):
         return {"kind": type(known).__name__, "problem": known.problem, "remedy": known.remedy}
     return {"kind": "bug", "problem": repr(error), "remedy": ""}

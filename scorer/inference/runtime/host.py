@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scorer.errors import DeviceFull, DeviceUnavailable, InvalidBundle
 from scorer.hints import counted
 from scorer.inference.session import RuntimeInfo
-from scorer.os_errors import is_shortage, told
+from scorer.os_errors import as_out_of_memory, is_shortage
 
 OUTPUT = "logits"
 # The inputs that a graph may have besides the ids, and the value of all their elements. Batches
@@ -136,7 +136,7 @@ def explained(info: RuntimeInfo, ids: NDArray[np.int64]) -> Iterator[None]:
         rows, length = ids.shape
         full = any(words in str(error) for words in _FULL)
         if info.exact and not full and is_shortage(error):
-            raise told(error) from error  # the CPU's memory is the process's own
+            raise as_out_of_memory(error) from error  # the CPU's memory is the process's own
         raise (DeviceFull if full else DeviceUnavailable)(
             f"{info.provider} in {info.precision} fails on a batch of "
             f"{counted(rows, 'text')} of {counted(length, 'token')} ({one_line(error)})",

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def look(stub: Any, *inputs: Path, **options: Any) -> Preview:
+def preview_of(stub: Any, *inputs: Path, **options: Any) -> Preview:
     return preview(RunOptions.of(inputs, **options), model=handle_of(stub))
 
 
@@ -39,7 +39,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def test_nothing_is_written_locked_or_made(stub: Any, folder: Path, tmp_path: Path) -> None:
     before = everything(tmp_path)
-    found = look(stub, folder, output=tmp_path / "out")
+    found = preview_of(stub, folder, output=tmp_path / "out")
     assert [each.action for each in found.files] == ["score", "score"]
     assert found.files[0].output == tmp_path / "out" / "a.scored.csv"
     assert everything(tmp_path) == before
@@ -47,7 +47,7 @@ def test_nothing_is_written_locked_or_made(stub: Any, folder: Path, tmp_path: Pa
 
 
 def test_it_says_rows_columns_and_what_is_appended(stub: Any, folder: Path) -> None:
-    found = look(stub, folder, scores="all")
+    found = preview_of(stub, folder, scores="all")
     assert found.files[0].columns == ("id", "text")
     assert found.rows == RowCount(6, exact=True)
     assert found.appended[2:] == ("score_negative", "score_neutral", "score_positive")
@@ -55,7 +55,7 @@ def test_it_says_rows_columns_and_what_is_appended(stub: Any, folder: Path) -> N
 
 def test_the_probe_scores_rows_of_the_largest_file(stub: Any, folder: Path) -> None:
     (folder / "c.csv").write_text("text\n" + "good+\n" * 2_000)
-    found = look(stub, folder)
+    found = preview_of(stub, folder)
     assert stub.windows == [512]
     assert found.probe is not None
     assert found.probe.rows == 512
@@ -69,11 +69,11 @@ def test_an_estimate_is_loading_and_the_probes_rate(stub: Any) -> None:
 def test_an_output_that_is_up_to_date_is_left_and_no_model_loaded(stub: Any, folder: Path) -> None:
     list(pipeline.run(RunOptions.of((folder,)), model=handle_of(stub)))
     assert stub.loads == 1
-    found = look(stub, folder)
+    found = preview_of(stub, folder)
     assert [each.action for each in found.files] == ["leave", "leave"]
     assert [each.rows.rows for each in found.files] == [3, 3]
     assert (found.probe, found.rows.rows, stub.loads) == (None, 0, 1)
-    again = look(stub, folder, incremental=False)
+    again = preview_of(stub, folder, incremental=False)
     assert [each.action for each in again.files] == ["score", "score"]
 
 
@@ -83,11 +83,11 @@ def test_a_bound_on_drift_needs_a_baseline(stub: Any, folder: Path) -> None:
     path = folder / "a.scored.csv.run.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"drift": None}))
-    actions = [each.action for each in look(stub, folder, fail_on_drift=0.25).files]
+    actions = [each.action for each in preview_of(stub, folder, fail_on_drift=0.25).files]
     assert actions == ["score", "leave"]
     stub.bundle = replace(stub.bundle, metadata=stub_metadata())
     with pytest.raises(InvalidBundle, match="has no baseline"):
-        look(stub, folder, fail_on_drift=0.25)
+        preview_of(stub, folder, fail_on_drift=0.25)
 
 
 def test_an_interrupted_run_would_go_on(stub: Any, folder: Path) -> None:
@@ -102,10 +102,10 @@ def test_an_interrupted_run_would_go_on(stub: Any, folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         list(pipeline.run(options, model=handle_of(stub)))
     stub.before_scoring = lambda: None
-    (file,) = look(stub, path).files
+    (file,) = preview_of(stub, path).files
     assert (file.action, file.since[:2]) == ("go on", "20")
-    assert look(stub, path, resume="never").files[0].action == "score"
-    assert look(stub, path, scores="all").files[0].action == "score"
+    assert preview_of(stub, path, resume="never").files[0].action == "score"
+    assert preview_of(stub, path, scores="all").files[0].action == "score"
 
 
 def test_what_a_run_would_refuse_is_found(stub: Any, folder: Path) -> None:
@@ -114,14 +114,14 @@ def test_what_a_run_would_refuse_is_found(stub: Any, folder: Path) -> None:
     (folder / "broken.csv").write_text("id,text\n1,one,too,many\n")
     (folder / "taken.csv").write_text("text,label\nx,y\n")
     (folder / "z.csv").symlink_to("nowhere.csv")
-    found = look(stub, folder)
+    found = preview_of(stub, folder)
     errors = {each.input.name: each.error for each in found.files if each.action == "fail"}
     assert list(errors) == ["a.csv", "broken.csv", "taken.csv", "z.csv"]
     assert isinstance(errors["a.csv"], OutputRefused)
     assert isinstance(errors["broken.csv"], DataError)
     assert "1 record is no row" in str(errors["broken.csv"])
     assert isinstance(errors["taken.csv"], UsageError)
-    allowed = look(stub, folder / "broken.csv", max_rejects=1)
+    allowed = preview_of(stub, folder / "broken.csv", max_rejects=1)
     assert [each.action for each in allowed.files] == ["score"]
 
 
@@ -137,15 +137,15 @@ def test_a_directory_that_cannot_be_read_is_among_the_failures(stub: Any, folder
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "scandir", scandir)
-        found = look(stub, folder)
+        found = preview_of(stub, folder)
     assert (found.files[0].input.name, found.files[0].action) == ("closed", "fail")
 
 
 def test_a_call_that_makes_no_sense_is_refused_as_a_run_refuses_it(stub: Any, folder: Path) -> None:
     with pytest.raises(UsageError, match="already"):
-        look(stub, folder / "a.csv", label_column="id")
+        preview_of(stub, folder / "a.csv", label_column="id")
     with pytest.raises(UsageError, match="label names"):
-        look(stub, folder / "a.csv", label_names=("one",))
+        preview_of(stub, folder / "a.csv", label_names=("one",))
 
 
 def test_expected_rows_leave_out_what_cannot_be_read(folder: Path) -> None:
