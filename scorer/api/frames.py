@@ -14,7 +14,7 @@ from scorer.formats.text.columns import find_column
 from scorer.records import Answers
 
 #: Frames to the same frames with their answers, in order.
-Scoring = Callable[[Iterable[pl.DataFrame]], Iterator[pl.DataFrame]]
+ScoreFrames = Callable[[Iterable[pl.DataFrame]], Iterator[pl.DataFrame]]
 
 _FLAT = "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
 _NAMES = "label_column and score_column"
@@ -149,7 +149,7 @@ def added_schema(columns: OutputColumns) -> dict[str, pl.DataType]:
 
 
 def scored_lazily(
-    frame: pl.LazyFrame, text_column: str, columns: OutputColumns, score: Scoring, rows: int
+    frame: pl.LazyFrame, text_column: str, columns: OutputColumns, score: ScoreFrames, rows: int
 ) -> pl.LazyFrame:
     """Return a lazy frame that reads and scores its rows in batches when it is collected.
 

@@ -38,7 +38,7 @@ class FilePath(click.Path):
         return super().convert(value, param, ctx)
 
 
-class Place(FilePath):
+class PathOrUrl(FilePath):
     """A path, or the URL of an object."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from scorer.cli.common_options import CONTEXT, Place, answer_options, debug_option, model_options
+from scorer.cli.common_options import (
+    CONTEXT,
+    PathOrUrl,
+    answer_options,
+    debug_option,
+    model_options,
+)
 from scorer.cli.config_file import config_option
 from scorer.cli.console import ConsoleReporter, collect_metrics
 from scorer.cli.exit_codes import print_error
@@ -91,7 +97,7 @@ _ORIGINS = {
 
 
 @click.command(cls=LoggedCommand, context_settings=CONTEXT)
-@click.argument("inputs", nargs=-1, required=True, type=Place(), metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, type=PathOrUrl(), metavar="INPUT...")
 @file_options
 @answer_options
 @output_options

@@ -8,7 +8,7 @@ from scorer.cli.common_options import (
     Delimiter,
     FilePath,
     Names,
-    Place,
+    PathOrUrl,
     all_of,
     column_options,
     number_option,
@@ -22,7 +22,7 @@ file_options = all_of(
     click.option(
         "-o",
         "--output",
-        type=Place(),
+        type=PathOrUrl(),
         metavar="PATH|URL",
         help="File, or directory for several inputs, or - for standard output.  [default: "
         "NAME.scored.EXT beside each]",

@@ -54,12 +54,12 @@ def score(
         def score(self, texts: "Series") -> Any:
             return scoring(texts)
 
-    scoring = Scoring(task, processes)
+    scoring = DaftScoring(task, processes)
     return frame.select(*frame.column_names, Model().score(frame[text_column]))
 
 
 @dataclass(frozen=True, slots=True)
-class Scoring:
+class DaftScoring:
     """The function that Daft calls with some rows' texts."""
 
     task: Task

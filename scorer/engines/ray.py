@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from scorer.api.scorer_config import ScorerConfig
-from scorer.engines.ray_cluster import Answer, ClusterPlan, FileScorer, Job, connected, versions
+from scorer.engines.ray_cluster import ClusterPlan, FileAnswer, FileScorer, Job, connected, versions
 from scorer.errors import EngineFailed, UsageError
 from scorer.monitor.versions import tweetscore_version
 from scorer.options import Outcome, RunOptions
@@ -160,7 +160,7 @@ def _score(ray: Any, pairs: Pairs, job: Job, plan: ClusterPlan) -> Generator[Out
     listed: Any = iter(answers.iter_rows())
     try:
         for row in listed:
-            answer: Answer = pickle.loads(row["answer"])  # noqa: S301 - from our own actor
+            answer: FileAnswer = pickle.loads(row["answer"])  # noqa: S301 - from our own actor
             if answer.error:
                 raise answer.error
             path, output = pairs[answer.number]

@@ -104,7 +104,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FileAnswer:
     """The outcome of one file, or an error of the model, which concerns all files."""
 
     number: int
@@ -127,10 +127,10 @@ class FileScorer:
         self._model = _model(self._job)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Score the file of a row; the pickled `Answer` is what travels back."""
+        """Score the file of a row; the pickled `FileAnswer` is what travels back."""
         path, output = (Path(os.fsdecode(row[name])) for name in ("input", "output"))
         outcome, error = self._score(path, output), self._model.error
-        answer = Answer(row["number"], None if error else outcome, error)
+        answer = FileAnswer(row["number"], None if error else outcome, error)
         return {"answer": pickle.dumps(answer)}
 
     def _score(self, path: Path, output: Path) -> "Outcome":

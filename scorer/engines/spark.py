@@ -52,7 +52,7 @@ def score(
         shipped = f"tweetscore-{task.config.digest}"
         archive = _packed(task.config.spec.model, shipped)
         frame.sparkSession.sparkContext.addArchive(f"{archive}#{shipped}")
-    return frame.mapInArrow(Scoring(task, shipped), schema)
+    return frame.mapInArrow(SparkScoring(task, shipped), schema)
 
 
 def _check(frame: "DataFrame", task: Task) -> None:
@@ -68,7 +68,7 @@ def _check(frame: "DataFrame", task: Task) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Scoring:
+class SparkScoring:
     """The function that `mapInArrow` calls, once for each partition."""
 
     task: Task

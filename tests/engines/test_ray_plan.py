@@ -18,7 +18,7 @@ from scorer.api.scorer_config import ScorerConfig
 from scorer.cli import tweetscore
 from scorer.engines import ray, ray_cluster
 from scorer.engines.ray import Manifest
-from scorer.engines.ray_cluster import Answer, ClusterPlan, FileScorer, Job, versions
+from scorer.engines.ray_cluster import ClusterPlan, FileAnswer, FileScorer, Job, versions
 from scorer.hints import install
 from scorer.options import ModelSpec, Outcome, RunOptions
 from scorer.threads import POOLS
@@ -146,9 +146,9 @@ def job(tiny_bert_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Job(options, config, versions(), tmp_path / "out" / "_tweetscore.json")
 
 
-def answer(actor: FileScorer, path: Path, output: Path) -> Answer:
+def answer(actor: FileScorer, path: Path, output: Path) -> FileAnswer:
     row = {"number": 7, "input": os.fsencode(path), "output": os.fsencode(output)}
-    given: Answer = pickle.loads(actor(row)["answer"])  # noqa: S301 - made in this line
+    given: FileAnswer = pickle.loads(actor(row)["answer"])  # noqa: S301 - made in this line
     return given
 
 

@@ -129,11 +129,11 @@ def test_a_worker_without_the_bundle_says_so(spark: "SparkSession", tiny_bert_bu
     """What goes wrong in a worker reaches the driver in our words."""
     from pyspark.errors import PythonException
 
-    from scorer.engines.spark import Scoring
+    from scorer.engines.spark import SparkScoring
 
     task = Task.of("text", {"model": tiny_bert_bundle})
     frame = spark.createDataFrame([("hello",)], "text string").repartition(1)
     schema = "text string, label string, score float"
-    lost = frame.mapInArrow(Scoring(task, "never-shipped"), schema)
+    lost = frame.mapInArrow(SparkScoring(task, "never-shipped"), schema)
     with pytest.raises(PythonException, match="never-shipped is not a model bundle; name a bundle"):
         lost.collect()
