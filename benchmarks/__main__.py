@@ -43,7 +43,7 @@ MEDIUM = 10_000  # rows: between the start's and the table's
 
 
 class Bench:
-    """What is measured, part by part."""
+    """The parts of the benchmark."""
 
     def __init__(self, folder: Path, *, quick: bool) -> None:
         self.folder = folder
@@ -60,7 +60,7 @@ class Bench:
         self._rounds(cold_cells(model, self.threads), 1)
 
     def limits(self) -> None:
-        """Measure what the box could do."""
+        """Measure the upper bounds of this box."""
         for model in MODELS:
             arguments = (self.prepared(model), self.rows(model), self.threads, model.width)
             self._ask(f"limits/{model.name}", "limits", *arguments)

@@ -19,7 +19,7 @@ LONG_RUNS = (100_000, 1_000_000, 10_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A claim, what was measured, and the verdict; None where it is only reported or missing."""
+    """A target, the figure, and the verdict; None where it is only reported or missing."""
 
     claim: str
     measured: str
@@ -51,7 +51,7 @@ def as_times(spread: Spread) -> str:
 
 
 def _faster_within_the_gate(results: Results, model: Model) -> Bar:
-    """Only report: what the best peer of those is whose answers ours would be allowed to give."""
+    """Only report the best peer among those whose answers are within our gate."""
     claim = f"{model.name}, {option(AUTO)}: times the best peer whose answers are within our gate"
     bar = _faster(results, model, AUTO, results.best_peer(model, within=GATES[AUTO]), 1.1)
     return replace(bar, claim=claim, met=None)

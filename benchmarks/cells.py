@@ -49,7 +49,7 @@ MODELS = (MINILM, GPT2)
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """An engine as somebody would use it; `module` is its script in this folder."""
+    """An engine in common use; `module` is its script in this folder."""
 
     name: str
     title: str
@@ -64,7 +64,7 @@ class Contender:
 
     @property
     def is_tuned(self) -> bool:
-        """Tell who is asked for its best size of a batch first."""
+        """Tell whether a contender's batch size is tuned first."""
         return self.module.endswith("_sorted")
 
 
@@ -139,14 +139,14 @@ def main_cells(model: Model, rows: int, threads: int) -> list[Cell]:
 
 
 def cold_cells(model: Model, threads: int) -> list[Cell]:
-    """Return what shows the start: a whole run over a single row."""
+    """Return the cells that measure the start: a whole run over a single row."""
     return [Cell(model, each, 1, threads) for each in CONTENDERS.values()]
 
 
 def in_alternation(
     cells: Sequence[Cell], seconds: Callable[[Cell], float | None], rounds: int = ROUNDS
 ) -> Iterator[tuple[Cell, int]]:
-    """Yield cells and the number of the round, from 1; `seconds` is asked when a round begins.
+    """Yield cells and the number of the round, from 1; `seconds` is called when a round begins.
 
     Args:
         cells: In the order of each round.

@@ -87,7 +87,7 @@ class Results:
     def best_peer(
         self, model: Model, arithmetic: str | None = None, *, within: Gate | None = None
     ) -> Contender | None:
-        """Return the peer with the highest median, of those that fit what is asked."""
+        """Return the peer with the highest median, among those that match."""
         medians = {
             peer: median(rates)
             for peer in PEERS

@@ -64,7 +64,7 @@ class StubClassifier:
         return texts.str.len_bytes().fill_null(0)
 
     def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
-        """Label by length; what is known would be the same."""
+        """Label by length; known answers would be the same."""
         lengths = prepared.to_numpy()
         ids = np.where(lengths == 0, -1, lengths % 3).astype(np.int16)
         probabilities = np.full((len(ids), 3), 0.25, np.float32)
@@ -140,7 +140,7 @@ def slope(samples: list[tuple[int, int]], rows: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a run over a long file took."""
+    """Time and memory of a run over a long file."""
 
     rows: int
     seconds: float
@@ -157,7 +157,7 @@ class Measured:
 
 
 def measure(path: Path, rows: int, id_column: str | None = None) -> Measured:
-    """Run the pipeline over a file, and say what it took."""
+    """Run the pipeline over a file, and return its time and memory."""
     sampler = Sampler()
 
     def progress(done: int) -> None:

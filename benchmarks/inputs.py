@@ -163,7 +163,7 @@ def _tweets(data: Path) -> pl.Series:
 
 
 def describe(folder: Path, rows: int) -> dict[str, Any]:
-    """Return what the table's heading says of an input."""
+    """Return the heading of an input's table."""
     texts = pl.read_parquet(folder / f"normalised-{rows}.parquet")["text"]
     tokens = int(reference.kept(folder)["lengths"][:rows].sum())
     return {"rows": len(texts), "tokens": tokens, "distinct": texts.n_unique()}

@@ -36,7 +36,7 @@ _UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 
 
 class ProcessFailed(Exception):
-    """A process ended with another code than 0; the message is the last thing it said."""
+    """A process ended with another code than 0; the message is its last line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def answer_of(module: str, *arguments: object, threads: int) -> dict[str, Any]:
 
 
 def last_line(finished: Finished) -> dict[str, Any]:
-    """Return the JSON of the last line that was said."""
+    """Return the JSON of the last line of output."""
     found: dict[str, Any] = json.loads(finished.said.splitlines()[-1])
     return found
 

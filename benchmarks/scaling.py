@@ -1,4 +1,4 @@
-"""A long file through a stub model, so that what is measured is ours: cost and memory per row.
+"""Measures cost and memory per row of our own code: a long file through a stub model.
 
 python -m benchmarks.scaling write FILE ROWS
 python -m benchmarks.scaling run FILE ROWS

@@ -53,7 +53,7 @@ def our_rate(results: Results) -> float:
 
 
 def costs(results: Results) -> Iterator[str]:
-    """Yield the table of what tweets cost."""
+    """Yield the table of costs per tweet."""
     h100 = H100_SHARE * H100_PEAK / _operations(results)
     devices = [
         Device(
@@ -84,7 +84,7 @@ def costs(results: Results) -> Iterator[str]:
 
 
 def limits(results: Results) -> Iterator[str]:
-    """Yield the table of what else a node needs at each rate."""
+    """Yield the table of a node's other resources at each rate."""
     runs = results.cell(results.main(MINILM, bars.AUTO))
     prepared = median(run["rows"] / run["phases"]["prepare"] for run in runs)
     per_core = prepared / results.threads

@@ -36,7 +36,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What became of it."""
+    """The outcome of a simulated night."""
 
     seconds: float
     ideal: float  # seconds, if every node were busy from the first to the last

@@ -15,7 +15,7 @@ FILES = 16
 
 
 def command(parts: Path, output: Path, layout: str) -> list[str]:
-    """Return the command that scores a folder; `layout` is what follows --engine."""
+    """Return the command that scores a folder; `layout` is the value of --engine."""
     program = str(Path(sys.executable).with_name("tweetscore"))
     words = [program, "run", str(parts), "-o", str(output), "--device", "cpu", "--quiet"]
     return [*words, "--engine", *layout.split()]

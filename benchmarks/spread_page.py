@@ -36,7 +36,7 @@ def section(results: Results) -> Iterator[str]:
     yield (
         f"{local[0]['rows']:,} tweets in {local[0]['files']} Parquet files, `--precision auto`, on "
         "the same CPUs. The steady state is from the start of the first file, when its model is "
-        "loaded, to the end of the last; what the process takes beyond that is told apart: with "
+        "loaded, to the end of the last; what the process takes beyond that is listed apart: with "
         "Ray it includes starting a cluster on this box, and ending it."
     )
     yield ""

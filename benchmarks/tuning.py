@@ -3,7 +3,7 @@
     python -m benchmarks.tuning MODULE JOB
 
 Each budget is tried on the same texts in turn, the whole list twice, and the quickest try counts:
-a peer is to be as good as somebody who cared would make it.
+a peer is tuned as its authors would tune it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What happens before the nightly runs: training, export to ONNX, and the parity gate."""
+"""The steps before the nightly runs: training, export to ONNX, and the parity gate."""
 
 import os
 

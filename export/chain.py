@@ -51,8 +51,7 @@ def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Expo
     """
     checkpoint = read_checkpoint(directory, options.label_names)
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
-    from export import parity
-    from export.bundle import publish
+    from export import parity, publish
     from export.parity import pytorch
     from export.parity.pytorch import Reference
 
@@ -113,10 +112,10 @@ def _save_graphs(
         What the metadata says of them: their names, and whether the last layer is pruned.
     """
     from export import int8
-    from export.bundle.publish import GRAPHS
     from export.graph import precision, prune, to_onnx
     from export.int8 import streams
     from export.parity.pytorch import load_model
+    from export.publish import GRAPHS
 
     whole = load_model(stage, attention=to_onnx.ATTENTION[model_type])
     model = prune.prune(whole)

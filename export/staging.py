@@ -1,4 +1,4 @@
-"""A directory that is there whole or not at all."""
+"""Writes a directory as a whole or not at all."""
 
 import os
 import shutil
@@ -33,11 +33,11 @@ def staged(destination: Path, *, marker: str, overwrite: bool) -> Iterator[Path]
             f"{destination} cannot be created ({error.strerror})", "choose another directory"
         ) from error
     try:
-        stage.chmod(0o755)  # mkdtemp lets nobody else in
+        stage.chmod(0o755)  # mkdtemp admits the owner only
         yield stage
         for path in stage.iterdir():
             path.chmod(0o644)  # safetensors writes for the owner alone
-        keep_attributes(destination, stage)  # who may enter the old one may enter the new one
+        keep_attributes(destination, stage)  # the same users may enter the new one
         _swap(stage, destination)
     finally:
         shutil.rmtree(stage, ignore_errors=True)  # gone already if it was published

@@ -1,4 +1,4 @@
-"""What the peers' scripts share: texts in, answers out, and a clock for each phase.
+"""Code that the peers' scripts share: reads texts, writes answers, and times each phase.
 
 A script is a process of its own, and what it imports is on its clock. So this file imports only
 what all of them need.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a script is asked for, as JSON on its command line."""
+    """The job of a script, as JSON on its command line."""
 
     prepared: Path  # the model in every form that a peer wants
     texts: Path  # Parquet; the column text is normalised
@@ -31,7 +31,7 @@ class Job:
 
     @classmethod
     def from_json(cls, text: str) -> "Job":
-        """Read what the runner writes."""
+        """Read a job that the runner has written."""
         said = json.loads(text)
         said |= {name: Path(said[name]) for name in ("prepared", "texts", "output")}
         return cls(**said)
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """What a model said, in the order of the texts."""
+    """The answers of a model, in the order of the texts."""
 
     probabilities: NDArray[np.float32]  # [texts, classes], at temperature 1
     tokens: int  # real ones, special tokens included

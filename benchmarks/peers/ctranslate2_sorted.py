@@ -16,7 +16,7 @@ from benchmarks.peers.common import Answers, Batches, Clock, Job, main, score_so
 
 
 def load(job: Job) -> Callable[[Batches, NDArray[np.float32]], None]:
-    """Return what fills in the logits."""
+    """Return the function that fills in the logits."""
     arithmetic = "int8" if job.arithmetic == "int8" else "float32"
     settings = {"compute_type": arithmetic, "inter_threads": job.threads, "intra_threads": 1}
     converted = str(job.prepared / f"ctranslate2-{arithmetic}")

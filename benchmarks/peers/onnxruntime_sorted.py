@@ -14,7 +14,7 @@ from benchmarks.peers.common import Answers, Batches, Clock, Job, main, score_so
 
 
 def load(job: Job) -> Callable[[Batches, NDArray[np.float32]], None]:
-    """Return what fills in the logits."""
+    """Return the function that fills in the logits."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.enable_mem_pattern = False  # planned per shape, and there are many

@@ -16,7 +16,7 @@ _kept: list[ov.CompiledModel] = []  # until the process ends
 
 
 def load(job: Job) -> Callable[[Batches, NDArray[np.float32]], None]:
-    """Return what fills in the logits."""
+    """Return the function that fills in the logits."""
     settings = {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "NUM_STREAMS": str(job.threads),

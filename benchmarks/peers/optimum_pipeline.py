@@ -1,4 +1,4 @@
-"""Optimum's ONNX Runtime model in transformers' pipeline: what Optimum's manual shows."""
+"""Optimum's ONNX Runtime model in transformers' pipeline, as in Optimum's manual."""
 
 import onnxruntime
 from optimum.onnxruntime import ORTModelForSequenceClassification

@@ -12,7 +12,7 @@ from benchmarks.peers.common import Answers, Batches, Clock, Job, main, score_so
 
 
 def load(job: Job) -> Callable[[Batches, NDArray[np.float32]], None]:
-    """Return what fills in the logits."""
+    """Return the function that fills in the logits."""
     torch.set_num_threads(job.threads)
     checkpoint = job.prepared / "checkpoint"
     model: Any = AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()

@@ -1,4 +1,4 @@
-"""transformers' own pipeline: what most people run."""
+"""transformers' own pipeline, the most common way."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""tweetscore itself: the command that cron calls, and its run report. Imports nothing of it."""
+"""tweetscore itself: the command that cron calls, and its run report."""
 
 import sys
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def command(bundle: Path, texts: Path, output: Path, precision: str, threads: in
 
 
 def figures(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return from a run report what the peers print; batches of one length have no padding."""
+    """Return the figures of a run report as the peers print them; our batches have no padding."""
     tokens = report["counters"]["tokens"]
     return {
         "phases": report["seconds"],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.train.recipes import DEFAULT_DATA, RECIPES, TrainingConfig
+from export.train import DEFAULT_DATA, RECIPES, TrainingConfig
 from scorer import threads
 from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option, number_option
 from scorer.cli.log import Command

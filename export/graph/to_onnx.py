@@ -45,7 +45,7 @@ def export_graph(model: PreTrainedModel, output: Path) -> None:
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
-    """Read a graph with its weights, without what differs between two exports of one model."""
+    """Read a graph with its weights, without the fields that differ between two exports."""
     model = onnx.load(path)
     del model.graph.value_info[:]
     model.ClearField("doc_string")

@@ -1,11 +1,11 @@
-"""The parity gate: what is served is what was trained, or nothing is published.
+"""The parity gate: a bundle is published only if it answers as the trained model does.
 
-The serving side is the scorer itself: its normaliser, tokenizer, batches and sessions. The
-other side is transformers, from the bundle's own safetensors. In order:
+It compares the scorer itself (its normaliser, tokenizer, batches and sessions) with transformers,
+which loads the bundle's own safetensors. In order:
 
 1. the reference answers with every class and spreads its probabilities, because parity on a
    constant model proves nothing;
-2. the reference gives the same answers in padded batches as alone, so that there is one truth;
+2. the reference gives the same answers in padded batches as alone, so that there is one reference;
 3. the token ids are the same;
 4. every provider and precision of this box answers within the gate;
 5. on every provider a row gets the same answer alone as in batches of 7 and 32.
@@ -68,7 +68,7 @@ class ParityReport:
 
     measured: tuple[Measured, ...]
     graph_check: Measured | None  # the fp16 graph on the CPU: says nothing about a GPU
-    passed_over: tuple[str, ...]  # sessions that are here but not usable, and why
+    passed_over: tuple[str, ...]  # sessions of this box that cannot be used, and why
     outside: tuple[dict[str, str], ...]  # of these, what is outside the gate: for the bundle
 
 
@@ -82,12 +82,12 @@ class Truth:
 
 
 def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> ParityReport:
-    """Hold every session of this box against PyTorch.
+    """Compare every session of this box with PyTorch.
 
-    On the canary's texts, as they were before they were cut, too, and on `texts`.
+    The texts are those of the canary, cut and whole, and `texts`.
 
     Raises:
-        GateFailed: With the figure that lies outside.
+        GateFailed: With the figure that is outside the gate.
     """
     truth = _truth(bundle, reference, [*bundle.canary().texts, *whole_texts(), *texts])
     require_spread(truth.probabilities, bundle.labels)
@@ -152,7 +152,7 @@ def require_spread(probabilities: NDArray[np.float32], names: Sequence[str]) -> 
 
 
 def measure(bundle: Bundle, session: Session, truth: Truth) -> Figures:
-    """Hold one session against PyTorch, through the scorer's own stages.
+    """Compare one session with PyTorch, through the scorer's own stages.
 
     Raises:
         GateFailed: It is outside the gate.

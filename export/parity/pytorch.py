@@ -1,4 +1,4 @@
-"""PyTorch's answers: the reference model, and the known texts that are measured with it."""
+"""PyTorch's answers: the reference model, and the canary that is made with it."""
 
 import contextlib
 import json
@@ -60,7 +60,7 @@ class Reference:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute the same bits whatever the number of cores: a bundle is reproducible."""
+    """Compute with one thread: the same bits on any number of cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -124,7 +124,7 @@ def make_canary(reference: Reference, normalizer: Normalizer) -> dict[str, Any]:
 
 
 def calibration(reference: Reference, normalizer: Normalizer) -> list[list[int]]:
-    """Return token ids of the whole texts, from which int8 learns how large its features are."""
+    """Return token ids of the whole texts, on which int8 is calibrated."""
     return _token_ids(whole_texts(), reference, normalizer)
 
 
@@ -133,7 +133,7 @@ def _token_ids(texts: list[str], reference: Reference, normalizer: Normalizer) -
 
 
 def whole_texts() -> list[str]:
-    """Return the texts before they are cut: what an export is held against, too."""
+    """Return the canary's texts before they are cut; an export is compared on them too."""
     texts: list[str] = json.loads(_TEXTS.read_text(encoding="utf-8"))
     return texts
 
@@ -171,8 +171,8 @@ def _starts(
     the text; what fills the model is there whole: the proof of each must not be cut off.
     """
     starts: dict[int, str] = {}
-    for piece in (r"\S+", r"."):
-        cut = [text[: found.end()] for found in re.finditer(piece, text)]
+    for unit in (r"\S+", r"."):
+        cut = [text[: found.end()] for found in re.finditer(unit, text)]
         *normalized, whole = normalizer(pl.Series([*cut, text], dtype=pl.String)).to_list()
         lost = [text[len(start) :] for start in cut]
         cut = [

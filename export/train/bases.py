@@ -1,4 +1,4 @@
-"""The base model of a training: its files, checked, and its tokenizer."""
+"""Checks the files of a base model, and loads its tokenizer."""
 
 import hashlib
 import json
@@ -183,7 +183,7 @@ def open_encoder(base: Base, max_length: int) -> TextEncoder:
     """Load the tokenizer of a base, and cut texts where the base can read no further.
 
     Raises:
-        InvalidBundle: It is none that serving can use, or has no token to pad with.
+        InvalidBundle: Serving cannot use it, or it has no token to pad with.
     """
     import transformers
 

@@ -1,4 +1,4 @@
-"""Reads a checkpoint directory: what `model train` wrote, or any classifier in its layout.
+"""Reads a checkpoint directory: one of `model train`, or any classifier in its layout.
 
 A bundle is such a directory too: it can be exported again, with the graphs of a newer release.
 
@@ -25,7 +25,7 @@ _GENERIC_LABEL = re.compile(r"LABEL_\d+")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A fine-tuned classifier on disk, with what is known about its making."""
+    """A fine-tuned classifier on disk, with the record of its training."""
 
     base: Base  # as `bases` judged it
     config: dict[str, Any] = field(repr=False)

@@ -1,4 +1,4 @@
-"""Labelled tweets from a CSV or Parquet file, or from a data set on the hub."""
+"""Reads labelled tweets from a CSV or Parquet file, or from a data set on the hub."""
 
 import difflib
 import hashlib
@@ -22,7 +22,7 @@ _READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
     ".tsv": lambda path: pl.read_csv(path, infer_schema=False, separator="\t"),
     ".parquet": pl.read_parquet,
 }
-# What other data sets call the two columns, the usual names first.
+# The names of the two columns in other data sets, the usual ones first.
 _TEXT_SYNONYMS = ("text", "tweet", "content", "sentence", "message", "full_text", "body")
 _LABEL_SYNONYMS = ("label", "sentiment", "airline_sentiment", "target", "class", "polarity")
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0+)?")
@@ -30,7 +30,7 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0+)?")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """One split as it was read."""
+    """One split of a data set, or one file."""
 
     name: str
     sha256: str  # of the file; of a hub's split, of its rows
@@ -40,7 +40,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where a table keeps its texts and labels, and what the classes are called."""
+    """The columns of texts and labels, and the names of the classes."""
 
     text: str = "text"
     label: str = "label"

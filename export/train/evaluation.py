@@ -1,4 +1,4 @@
-"""How good a checkpoint is on held-out texts: metrics, calibration and plots."""
+"""Evaluates a checkpoint on held-out texts: metrics, calibration and plots."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,10 +111,9 @@ def baseline(
     temperature: float,
     unknown_id: int | None,
 ) -> dict[str, Any]:
-    """Return what tomorrow's tweets are compared with to notice a drift.
+    """Return the baseline that drift is measured against.
 
-    The counts are of rows that the model was not trained on: what it says about tweets that it
-    has learnt by heart is no baseline.
+    The counts are of rows that the model was not trained on: it is too sure of its training rows.
     """
     calibrated = probabilities(logits, temperature)
     shares = np.bincount(predicted_ids(calibrated), minlength=len(labels)) / len(logits)

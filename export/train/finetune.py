@@ -17,8 +17,8 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
+from export.train import TrainingConfig
 from export.train.bases import Base, lengths
-from export.train.recipes import TrainingConfig
 from scorer.errors import InvalidBundle
 from scorer.inference.session import plan_batches
 
@@ -56,8 +56,8 @@ def finetune(
         base: The model to start from.
         tokenizer: Its tokenizer, with a pad token.
         labels: Names of the classes, in id order.
-        rows: What to learn.
-        recipe: How to learn it.
+        rows: The training rows.
+        recipe: The training configuration.
         description: What the progress bar calls this run.
     """
     transformers.set_seed(recipe.seed)  # the classification head is drawn at random

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.train import dataset
+from export.train import TrainingConfig, dataset
 from export.train.bases import Base, TextEncoder
 from export.train.dataset import EncodedRows
 from export.train.evaluation import fit_temperature
 from export.train.finetune import TrainingRows, finetune, predict
-from export.train.recipes import TrainingConfig
 from scorer.inference.labels import probabilities
 
 
@@ -30,7 +29,7 @@ def blend(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A model, and what it (or its first fit) says about rows that it has not seen."""
+    """A model, and the logits of it (or of its first fit) for held-out rows."""
 
     model: Any
     temperature: float  # 1 if nothing was held out
@@ -47,16 +46,16 @@ def fit(
     spare: EncodedRows | None,
     recipe: TrainingConfig,
 ) -> Fitted:
-    """Train a model, fit its temperature on held-out rows, and train again if asked to.
+    """Train a model, fit its temperature on held-out rows, and train again where `refit` says so.
 
     Args:
         base: The model to start from.
         encoder: Its tokenizer.
         labels: Names of the classes, in id order.
-        rows: What to learn.
+        rows: The training rows.
         spare: Rows that the recipe leaves over; if they are enough, the held-out rows come
             from them, and all of `rows` are learnt at once.
-        recipe: How to learn it.
+        recipe: The training configuration.
     """
     learn = _Learner(base, encoder, labels, recipe)
     learnt, held_out = _hold_out(rows, spare, recipe)
@@ -94,7 +93,7 @@ class _Learner:
         )
 
     def targets(self, rows: EncodedRows) -> NDArray[np.float32]:
-        """Return what to learn about rows: their labels, or with folds a blend."""
+        """Return the targets of rows: their labels, or with folds a blend."""
         if not self.recipe.distill_folds:
             return self.certain(rows)
         return self.blended(rows, self._unseen_logits(rows))

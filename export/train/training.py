@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.staging import staged
-from export.train import dataset
+from export.train import DEFAULT_DATA, RECIPES, TrainingConfig, dataset
 from export.train.bases import Base, TextEncoder, open_base, open_encoder
 from export.train.dataset import Columns, EncodedRows, LabelledTexts
 from export.train.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
-from export.train.recipes import DEFAULT_DATA, RECIPES, TrainingConfig
 from scorer.errors import DataError, StorageError
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def _fit(
 def _test_rows(
     test: LabelledTexts | None, encoder: TextEncoder, recipe: TrainingConfig
 ) -> tuple[EncodedRows, dict[str, Any]] | None:
-    """Return the rows to test on and what to record about them."""
+    """Return the test rows, and their record for ``evaluation.json``."""
     if test is None:
         return None
     rows, dropped = _encode(choose(test, recipe.test_rows, recipe.seed)[0], encoder)

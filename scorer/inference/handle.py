@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # what is up to date needs neither
 
 
 class ModelHandle:
-    """A model that works for all inputs, or fails once for all of them; `error` says why."""
+    """A model that works for all inputs, or fails for all of them; `error` has the reason."""
 
     def __init__(
         self,

@@ -30,13 +30,13 @@ class Candidate:
     """A bundle with the session that is tried first, which has not proven itself yet."""
 
     bundle: Bundle
-    choices: tuple[Choice, ...]  # what is to be tried, in this order
+    choices: tuple[Choice, ...]  # in the order in which they are tried
     session: Callable[[Choice], Session]  # loads one of them, or returns what is loaded already
     prepare: "Preparation"  # the bundle's normaliser and tokenizer
 
     @property
     def device(self) -> str:
-        """What is tried first; what is tried later is of the same kind, GPU or CPU."""
+        """The device of the first choice; later choices are of the same kind, GPU or CPU."""
         return self.choices[0].device
 
     def prove(self, first: "Prepared | None" = None) -> "Classifier":
@@ -46,7 +46,7 @@ class Candidate:
             first: The window that will be scored first, see `Classifier`.
 
         Raises:
-            DeviceUnavailable: What was asked for is not there.
+            DeviceUnavailable: The requested device or precision is not there.
             GateFailed: The answers differ from PyTorch's, and nothing slower is left to try.
             InvalidBundle: The graph cannot be loaded, or the weights are not those that were
                 verified.
@@ -69,12 +69,12 @@ class Candidate:
 
 
 def load(bundle: Bundle, spec: ModelSpec) -> Candidate:
-    """Load the fastest provider and precision of this box, and what prepares texts for it.
+    """Load the fastest provider and precision of this box, and the bundle's tokenizer.
 
     Sessions that were skipped, and why, are in the classifier's `warnings`.
 
     Raises:
-        DeviceUnavailable: What was asked for is not there.
+        DeviceUnavailable: The requested device or precision is not there.
         GateFailed: A canary text gets other token ids than in training.
         InvalidBundle: The tokenizer cannot be loaded.
         OutOfMemory: The process may not have the address space that this takes.
@@ -111,7 +111,7 @@ def foreseen(bundle: Bundle, spec: ModelSpec) -> dict[str, str]:
     """Return the session that `load` tries first: it decides the last bits of an answer.
 
     Raises:
-        DeviceUnavailable: What was asked for is not there.
+        DeviceUnavailable: The requested device or precision is not there.
     """
     machine = inspect()
     first = _choices(bundle, spec, machine)[0]
@@ -120,7 +120,7 @@ def foreseen(bundle: Bundle, spec: ModelSpec) -> dict[str, str]:
 
 
 def _choices(bundle: Bundle, spec: ModelSpec, machine: Machine) -> tuple[Choice, ...]:
-    """Return what to try; `auto` skips what the bundle is known to fail in, to save time."""
+    """Return the choices; with `auto` without those that fail the bundle's gate, to save time."""
     proven = is_proven(bundle.metadata, "int8")
     tried = choices(spec.device, spec.precision, machine, int8_proven=proven)
     if spec.precision != "auto":

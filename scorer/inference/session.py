@@ -18,7 +18,7 @@ _EXACT = ("builtin", "openvino")  # the CPU's
 
 @dataclass(frozen=True, slots=True)
 class RuntimeInfo:
-    """What really runs: reported, and part of what decides whether old results may be kept."""
+    """The session that runs: it is reported, and decides whether old results may be reused."""
 
     provider: str  # ONNX Runtime's name for it
     device: str  # cuda, openvino or builtin

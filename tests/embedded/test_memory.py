@@ -41,7 +41,7 @@ print((opened - resident()) >> 20)
 def test_opening_a_session_leaves_little_that_is_free_and_kept(
     module: str, opener: str, precision: str
 ) -> None:
-    """60 to 200 MiB of folded constants' forerunners otherwise, for as long as the run lasts."""
+    """Otherwise the originals of folded constants stay for the whole run, 60 to 200 MiB."""
     program = _PROGRAM.format(module=module, opener=opener, precision=precision)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

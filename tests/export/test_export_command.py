@@ -1,3 +1,5 @@
+"""`tweetscore model export`, `check` and `info`, from the call to the files."""
+
 import json
 import shutil
 from collections.abc import Callable

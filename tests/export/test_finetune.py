@@ -15,11 +15,10 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from export.train import bases, finetune, fitting
+from export.train import RECIPES, TrainingConfig, bases, finetune, fitting
 from export.train.bases import Base, TextEncoder, open_base, open_encoder
 from export.train.dataset import EncodedRows
 from export.train.fitting import blend, one_hot
-from export.train.recipes import RECIPES, TrainingConfig
 from scorer.errors import InputMissing, InvalidBundle
 
 MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")

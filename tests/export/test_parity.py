@@ -1,3 +1,5 @@
+"""The parity gate: what it measures, and what it refuses."""
+
 import json
 import shutil
 import statistics
@@ -10,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from export import parity
-from export.bundle import publish
+from export import parity, publish
 from export.parity.pytorch import Reference, whole_texts
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference.bundle import Bundle, open_bundle
+from scorer.inference.bundle.metadata import METADATA_NAME, read_metadata
 from scorer.inference.gate import Figures
 from scorer.inference.runtime.machine import inspect
 from scorer.inference.session import RuntimeInfo, Session
@@ -32,8 +34,8 @@ def copy(bundles: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path
 
 def reopened(directory: Path) -> tuple[Bundle, Reference]:
     """Hash a bundle that a test has changed, as its maker would, and open both sides."""
-    metadata = json.loads((directory / "tweetscore.json").read_text("utf-8"))
-    publish.write_metadata(directory, metadata)
+    path = directory / METADATA_NAME
+    publish.write_metadata(directory, read_metadata(path, path.read_bytes()))
     bundle = open_bundle(directory)
     return bundle, Reference(directory, bundle.max_length)
 
@@ -142,7 +144,7 @@ def test_the_reference_must_use_every_class_with_a_spread(
         parity.require_spread(np.array(probabilities, np.float32), ["no", "yes"])
 
 
-def test_what_is_outside_the_gate_is_told_to_the_bundle(
+def test_what_is_outside_the_gate_is_recorded_in_the_bundle(
     copy: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it is not fp32: no start on such a box tries it again. Other troubles are not of it."""

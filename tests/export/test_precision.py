@@ -1,3 +1,5 @@
+"""Weights are stored once, in fp16, and graphs refer to them."""
+
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""The pruned last layer gives the same answers."""
+
 from typing import Any
 
 import pytest

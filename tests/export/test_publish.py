@@ -1,3 +1,5 @@
+"""The published bundle: its files, its metadata and its model card."""
+
 import hashlib
 import json
 import shutil
@@ -13,10 +15,10 @@ from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
 from export import parity
-from export.bundle.card import model_card
 from export.chain import ExportOptions, export_bundle
 from export.parity import pytorch as canary_maker
 from export.parity.pytorch import Reference
+from export.publish import model_card
 from export.train.checkpoint import read_checkpoint
 from scorer.errors import GateFailed, InputMissing, InvalidBundle, OutputRefused, UsageError
 from scorer.inference.bundle import open_bundle
@@ -185,7 +187,7 @@ def test_the_baseline_has_the_names_that_the_labels_get(
 def test_the_bundle_reads_texts_as_text_for_transformers_too(
     bundles: Callable[[str], Path],
 ) -> None:
-    """A literal <|endoftext|> is words, also for whoever opens the bundle with transformers."""
+    """A literal <|endoftext|> is words, also when transformers opens the bundle."""
     tokenizer = AutoTokenizer.from_pretrained(bundles("gpt2"))
     assert tokenizer.pad_token_id not in tokenizer("so <|endoftext|> it is")["input_ids"]
     assert tokenizer.padding_side == "right"

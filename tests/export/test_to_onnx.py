@@ -1,3 +1,5 @@
+"""The exported ONNX graph: its inputs, outputs and initializers."""
+
 from collections.abc import Callable
 from pathlib import Path
 

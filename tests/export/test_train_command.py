@@ -18,8 +18,8 @@ from transformers import (
 )
 
 from export.staging import staged
+from export.train import RECIPES
 from export.train.dataset import read_table
-from export.train.recipes import RECIPES
 from export.train.training import choose
 from scorer.cli import tweetscore
 from scorer.errors import OutputRefused

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 Change = Callable[[Path], object]
 
-OUTSIDE = "outside.bin"  # beside the bundles; nobody may open it
+OUTSIDE = "outside.bin"  # beside the bundles; no loader may open it
 HUGE = 10**9
 
 

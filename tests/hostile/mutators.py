@@ -29,8 +29,8 @@ def truncate(chance: random.Random, content: bytes) -> bytes:
 def move_bytes(chance: random.Random, content: bytes) -> bytes:
     size = chance.randrange(1, 200)
     source, target = (chance.randrange(4, len(content) - 8) for _ in range(2))
-    piece = content[source : source + size]
-    return content[:target] + piece + content[target + chance.choice([0, len(piece)]) :]
+    part = content[source : source + size]
+    return content[:target] + part + content[target + chance.choice([0, len(part)]) :]
 
 
 def mutants(

@@ -56,7 +56,7 @@ def test_a_batch_of_too_many_rows_is_refused(worker: Worker, tmp_path: Path) -> 
 
 
 def test_a_text_that_is_no_tweet_is_refused(worker: Worker, tmp_path: Path) -> None:
-    """A dictionary of hundreds of megabytes unpacks, but nobody normalises it."""
+    """A dictionary of hundreds of megabytes unpacks, but is not normalised."""
     answer = worker.score(repeated(tmp_path / "in.arrow", "x" * (257 * MiB), 9))
     assert answer["outcome"] == "refused", answer
     assert "a text of" in answer["message"]

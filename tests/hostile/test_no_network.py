@@ -160,7 +160,7 @@ def test_the_audit_hook_sees_an_attempt(tmp_path: Path, attempt: str) -> None:
 
 
 def test_the_kernel_counts_an_attempt(tmp_path: Path) -> None:
-    """In a namespace even what no hook sees is counted; where there are none, nobody can know."""
+    """In a namespace even what no hook sees is counted; without one, the hooks."""
     attempt = "socket.socket(type=socket.SOCK_DGRAM).connect(('192.0.2.1', 9))"
     prefix = ISOLATIONS.get("network namespace")
     done, seen = isolated(prefix or (), tmp_path, code=attempt)

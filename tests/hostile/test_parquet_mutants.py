@@ -1,3 +1,5 @@
+"""Thousands of damaged Parquet files: each is read right or refused."""
+
 import datetime as dt
 import random
 import shutil

@@ -1,3 +1,5 @@
+"""The baseline of a bundle is read where it is usable."""
+
 import copy
 from collections.abc import Callable
 from dataclasses import replace

@@ -225,7 +225,7 @@ def test_code_and_pickles_are_refused(bundle: Path, name: str, listed: bool) -> 
 
 
 def test_a_directory_is_refused_and_a_notice_is_not(bundle: Path) -> None:
-    """A bundle is flat; a stray text file or a .gitattributes harms nobody."""
+    """A bundle is flat; a stray text file or a .gitattributes is harmless."""
     (bundle / "NOTES.txt").write_text("mine")
     (bundle / ".gitattributes").write_text("* binary")
     open_bundle(bundle)
@@ -348,7 +348,7 @@ def test_a_file_that_cannot_be_read_is_named(bundle: Path, monkeypatch: pytest.M
 
 
 def test_a_file_that_is_replaced_after_verifying_is_noticed(bundle: Path) -> None:
-    """Even by one with the same content: whoever replaces files is not done yet."""
+    """Even by one with the same content: more files may be replaced later."""
     opened = open_bundle(bundle)
     opened.verify_unchanged()
     shutil.copy2(bundle / "model.safetensors", bundle / "copy.safetensors")

@@ -116,7 +116,7 @@ def test_an_input_that_is_no_tensor_has_no_type() -> None:
 
 @pytest.mark.parametrize("domain", ["com.microsoft", "com.example", "ai.onnx.ml", "\n"])
 def test_operators_of_other_domains_are_refused(domain: str) -> None:
-    """What ONNX itself does not define may be code of somebody's own."""
+    """An operator that ONNX does not define may be foreign code."""
     with pytest.raises(UnfitGraphError, match="operator of the domain"):
         read(model(helper.make_node("Gelu", ["x"], ["y"], domain=domain)))
 

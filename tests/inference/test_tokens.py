@@ -108,7 +108,7 @@ def test_rows_can_be_taken(bundle: Bundle) -> None:
 
 
 def test_unknown_tokens_are_counted_in_each_text(tiny_bert_bundle: Path) -> None:
-    """What the vocabulary has no piece for; not its name, which is text like any other."""
+    """Text that the vocabulary does not cover; not the token's name, which is text."""
     tokenizer = TextTokenizer(open_bundle(tiny_bert_bundle))
     tokens = tokenizer(["I love", "☃ love ☃", "", "☃", "[UNK]"])
     assert tokens.count(tokenizer.unknown_id).tolist() == [0, 2, 0, 1, 0]

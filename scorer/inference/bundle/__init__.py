@@ -1,8 +1,8 @@
 """Opens and verifies a model bundle, and reads the baseline that drift is measured against.
 
-A bundle may come from anywhere, so nothing in it is believed before it has been checked:
-every file is a regular file of the directory itself, has the hash that ``tweetscore.json``
-records, and is of a kind that cannot run code.
+A bundle may come from anywhere, so everything in it is checked before it is used: every file is a
+regular file of the directory itself, has the hash that ``tweetscore.json`` records, and is of a
+kind that cannot run code.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ _MAX_CANARY_TEXTS = 4_096  # ours has 256, and every run scores them
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canary:
-    """Texts with PyTorch's answers, to hold every session against before it is used."""
+    """Texts with PyTorch's answers: every session is compared with them before it is used."""
 
     texts: tuple[str, ...]  # as they come in, not normalised
     token_ids: tuple[tuple[int, ...], ...]
@@ -72,9 +72,9 @@ class Bundle:
     def verify_unchanged(self) -> None:
         """Check after loading that no file was replaced or written since it was verified.
 
-        ONNX Runtime opens graph and weights by their paths, the weights as a memory map. So who
-        may write in the directory can still change them, forging a file's time of change: a
-        bundle is as trustworthy as the people who may write there.
+        ONNX Runtime opens graph and weights by their paths, the weights as a memory map. So a user
+        who may write in the directory can still change them, with a forged time of change: a
+        bundle is as trustworthy as the users who may write there.
 
         Raises:
             InvalidBundle: A file was.
@@ -98,7 +98,7 @@ class Bundle:
         """Read the canary.
 
         Raises:
-            InvalidBundle: Its three lists do not belong together.
+            InvalidBundle: Its three lists do not match.
         """
         path = self.directory / "canary.json"
         content = untrusted.parse_json(path, self.read(path.name))
@@ -131,7 +131,7 @@ def open_bundle(path: Path | None = None) -> Bundle:
     Raises:
         InvalidBundle: With the file and what is wrong with it.
     """
-    # Resolved once: a link to the directory may move on ("current" -> next version) while
+    # Resolved once: a link to the directory may change ("current" -> next version) while
     # this run still reads.
     directory = _resolved(path or EMBEDDED)
     try:
@@ -176,7 +176,7 @@ def _verified(directory: Path) -> Bundle:
 
 
 def _checked(directory: Path, metadata: Metadata, digest: str) -> Bundle:
-    """Check what the files say; small ones are held against their hashes as they are read.
+    """Check the content of the files; small ones are checked against their hashes as they are read.
 
     Returns:
         The bundle with the stamp of its weights, of which only the header was read.

@@ -79,7 +79,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
 
 
 class BaseModel(Struct, frozen=True):
-    """What the model was fine-tuned from."""
+    """The base model of the fine-tuning."""
 
     name: str
     sha256: str = ""
@@ -109,7 +109,7 @@ class ClassMetrics(Struct, frozen=True):
 
 
 class Metrics(Struct, frozen=True):
-    """What was measured on labelled rows."""
+    """The metrics on labelled rows."""
 
     accuracy: float
     macro_f1: float
@@ -182,7 +182,7 @@ def summary_of(path: Path, metadata: Metadata) -> Summary:
 
 
 def read_metadata(path: Path, raw: bytes) -> Metadata:
-    """Decode ``tweetscore.json`` and check what decides an answer.
+    """Decode ``tweetscore.json`` and check the fields that decide an answer.
 
     Raises:
         InvalidBundle: With the field and what is wrong with it.

@@ -5,7 +5,7 @@ module walks the graph as protobuf: numbered fields, of which a few contain tens
 are those of onnx.proto.
 
 What our exporter never writes (functions, subgraphs, training graphs, sparse tensors) is not
-walked but refused: it could hide references, or loop for ever.
+walked but refused: it could hide references, or recurse without end.
 """
 
 import math
@@ -45,7 +45,7 @@ _Field = tuple[int, bytes | int]
 
 
 class UnfitGraphError(ValueError):
-    """A clause that says what is wrong with a graph, to follow its name."""
+    """The problem of a graph, as a clause that follows its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ExternalData:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What a graph refers to, takes and gives."""
+    """The external data, the inputs and the outputs of a graph."""
 
     places: list[ExternalData] = field(default_factory=list)
     inputs: dict[str, int] = field(default_factory=dict)  # name -> ONNX's number of the type
@@ -114,7 +114,7 @@ def _enter(message: bytes, kind: str, graph: Graph) -> None:
 
 
 def _signature(message: bytes) -> dict[str, int]:
-    """Return the name and the element type of an input or output; 0 for what is no tensor."""
+    """Return the name and the element type of an input or output; 0 where it is no tensor."""
     fields = list(_fields(message))
     name = _last(fields, _NAME)
     kind = _last(fields, _TYPE)
@@ -160,7 +160,7 @@ def _place(entries: list[bytes | int]) -> ExternalData:
 
 
 def _last(fields: "Iterator[_Field] | list[_Field]", number: int) -> bytes | int:
-    """Return what a field holds that can be there once; protobuf's readers take the last."""
+    """Return the value of a field, the last one where it is repeated, as protobuf's readers do."""
     result: bytes | int = 0
     for each, value in fields:
         result = value if each == number else result

@@ -1,6 +1,6 @@
 """Checks of files that may come from anywhere, made before a library opens one of them.
 
-Every check raises `InvalidBundle` with the file's path and what is wrong with it.
+Every check raises `InvalidBundle` with the file's path and the problem.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ def shown(value: object) -> str:
 def invalid(
     path: Path, problem: str, remedy: str = "export or fetch the bundle again"
 ) -> InvalidBundle:
-    """Return the error that names a file and what is wrong with it."""
+    """Return an error with a file's path and its problem."""
     return InvalidBundle(f"{path} {problem}", remedy)
 
 
@@ -114,7 +114,7 @@ def verify_hashes(directory: Path, hashes: Mapping[str, str]) -> dict[str, Stamp
     """Check that the files are as they were hashed.
 
     Returns:
-        What tells each file from one that takes its place.
+        The stamps of the files: a file that replaces one of them has another.
     """
     return {name: _check_hash(directory / name, digest) for name, digest in hashes.items()}
 
@@ -132,7 +132,7 @@ def _check_hash(path: Path, digest: str) -> Stamp:
 
 
 def read_hashed(path: Path, digest: str) -> bytes:
-    """Read a file again and make sure that it still is what was verified."""
+    """Read a file again, and check its hash again."""
     content = read_bytes(path)
     if hashlib.sha256(content).hexdigest() != digest:
         raise _unlike_its_hash(path)
@@ -171,7 +171,7 @@ def is_unicode(value: object) -> TypeGuard[str]:
 
 
 def _check_entry(entry: Path, *, listed: bool) -> None:
-    """Refuse what does not belong in a bundle; hidden files (.gitattributes) are never read."""
+    """Refuse an entry that no bundle has; hidden files (.gitattributes) are never read."""
     if entry.name.startswith(".") and not listed:
         return
     if entry.is_symlink():
@@ -224,7 +224,7 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Read the header of a safetensors file and check that the file is as it says."""
+    """Read the header of a safetensors file and check that the file matches it."""
     with _open(path) as file:
         status = os.fstat(file.fileno())
         size = status.st_size

@@ -42,17 +42,17 @@ class Choice:
 def choices(
     device: Device, precision: Precision, machine: Machine, *, int8_proven: bool = False
 ) -> tuple[Choice, ...]:
-    """Return what to try, fastest first; all that follow are slower and more exact.
+    """Return the choices, fastest first; later ones are slower and more exact.
 
     Args:
-        device: What the user asks for.
-        precision: What the user asks for.
-        machine: What the box has.
+        device: The user's.
+        precision: The user's.
+        machine: The hardware.
         int8_proven: Whether the model's int8 graph has been measured and found within the gate;
             `auto` takes no other.
 
     Raises:
-        DeviceUnavailable: This box cannot run what was asked for by name.
+        DeviceUnavailable: This box cannot run a device or precision that was requested by name.
     """
     if device == "cuda" or (device == "auto" and machine.gpus):
         return _cuda(precision, machine)
@@ -65,7 +65,7 @@ def choices(
 
 
 def without(tried: Collection[Choice], outside: Collection[Choice]) -> tuple[Choice, ...]:
-    """Leave out what the model's export found outside the gate on such a box, and say so."""
+    """Drop the choices that were outside the gate at the model's export; the reasons say so."""
     said = "".join(
         f"; {choice.device} in {choice.precision} was outside the gate at the model's export"
         for choice in outside
@@ -212,7 +212,7 @@ def prepared(device: str) -> Iterator[None]:
 
 
 def _provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session]]:
-    """Import a device's module, and with it ONNX Runtime; return its provider and what opens it."""
+    """Import a device's module, and with it ONNX Runtime; return its provider and its opener."""
     if device == "cuda":
         from scorer.inference.runtime import cuda
 
@@ -227,6 +227,6 @@ def _provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session
 
 
 def _left_out(machine: Machine) -> str:
-    """Say how many GPUs do not take part, if there are such."""
+    """Return a clause about GPUs that do not take part; empty where all do."""
     others = len(machine.gpus) - len(same_model(machine.gpus))
     return f"; {others} more of another model would not give the same bits" if others else ""

@@ -124,7 +124,7 @@ class WorkerPool:
         self._workers: list[Worker] = []
 
     def start(self, name: str, setup: dict[str, Any]) -> "Worker":
-        """Start a process, and let it open what `setup` says; see `Worker.ready`."""
+        """Start a process that opens the session of `setup`; see `Worker.ready`."""
         worker = Worker(name)
         self._workers.append(worker)
         threading.Thread(target=self._listen, args=(worker,), name=name, daemon=True).start()

@@ -42,7 +42,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The parts of a box that decide what can run on it."""
+    """The hardware that decides which sessions can run."""
 
     cpus: int
     instruction_set: str
@@ -51,7 +51,7 @@ class Machine:
     no_gpu_reason: str  # empty if there is one
 
     def architecture(self, device: str) -> str:
-        """Return what decides which kernels run: the GPU's, or the CPU's instruction set."""
+        """Return the GPU's architecture or the CPU's instruction set, which decides the kernels."""
         return self.gpus[0].architecture if device == "cuda" else self.instruction_set
 
 

@@ -1,1 +1,0 @@
-"""A bundle on disk: metadata, card and files."""
