@@ -147,7 +147,7 @@ def _postgresql(url: str) -> Address:
     if not slashes:
         raise _malformed()
     # As libpq does: the login ends before the first slash. It holds the last @, as a password may
-    # hold one that somebody forgot to write as %40.
+    # hold one that was not written as %40.
     authority, slash, tail = rest.partition("/")
     login, at, host = authority.rpartition("@")
     if not at and "@" in tail.partition("?")[0]:  # what was cut in two may be a password

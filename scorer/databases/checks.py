@@ -119,7 +119,7 @@ def has_runs(session: Session, target: Target) -> bool:
     """Tell whether the table of runs is there.
 
     Raises:
-        OutputRefused: A table of its name is, and is somebody else's.
+        OutputRefused: A table of its name is there, and is not ours.
     """
     fold = target.work.dialect.folded
     there = [column.name for column in session.columns(target.runs)]

@@ -76,7 +76,7 @@ _KINDS: tuple[tuple[type[duckdb.Error], Kind], ...] = (
 
 
 class DuckDB:
-    """One file, closed while nobody needs it: nobody else can open it meanwhile."""
+    """One file, open only while it is used: no other process can open it then."""
 
     dialect = Dialect(
         work=_WORK,

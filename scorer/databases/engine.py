@@ -30,7 +30,7 @@ class Kind(Enum):
     NAME = auto()  # no such column, function or type, or one that does not fit
     VALUE = auto()  # a value that cannot be computed or stored: constraints and triggers, too
     DENIED = auto()  # a privilege
-    READ_ONLY = auto()  # nobody may write here
+    READ_ONLY = auto()  # the database may not be written
     BLOCKED = auto()  # another object stands in the way
     LOCKED = auto()
     TIMEOUT = auto()  # a time limit of the server

@@ -59,7 +59,7 @@ _READS = """
 # Of a login that failed there is no code, only libpq's words, or the server's.
 _BUSY = re.compile("too many (clients|connections)|connection slots|starting up|shutting down")
 _NO_URL = re.compile("(invalid|missing|unexpected|extra|forbidden|end of string) ")
-_TIMEOUT = 60  # seconds for a login, unless somebody says otherwise; libpq's own is none
+_TIMEOUT = 60  # seconds for a login, unless the address has another; libpq's default is none
 _TABLES = {"r": "table", "p": "table"}
 _OTHERS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
 _SERVERS_OWN = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.*)")

@@ -50,7 +50,7 @@ _KINDS = tuple(
 
 
 class SQLite:
-    """One file, closed while nobody needs it."""
+    """One file, open only while it is used."""
 
     dialect = Dialect(
         work=_WORK,

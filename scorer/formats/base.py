@@ -152,7 +152,7 @@ def input_changed(path: Path) -> DataError:
 
 @contextmanager
 def blaming_changes(path: Path, has_changed: Callable[[], bool]) -> Iterator[None]:
-    """Report an input as changed where it seems damaged because somebody is writing it."""
+    """Report an input as changed where it seems damaged because another program is writing it."""
     try:
         yield
     except DataError as error:

@@ -143,7 +143,7 @@ def check_stream(path: Path) -> None:
         format_of(path)
         return
     mode = 0
-    with suppress(OSError):  # whoever opens it says why that cannot be done
+    with suppress(OSError):  # opening it raises the error
         mode = path.stat().st_mode
     kind = kind_of(mode)
     if kind and not stat.S_ISDIR(mode):

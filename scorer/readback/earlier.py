@@ -2,7 +2,7 @@
 
 A row is known by its id and its text. Two hashes of 64 bits stand for them: one of both, by which
 rows are found, and one of the text alone, which must be the same too. Their seed is drawn for
-each run: nobody can write two texts that are sure to be taken for one.
+each run: two texts with equal keys cannot be prepared in advance.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from scorer.errors import DataError
 from scorer.formats.base import OutputColumns, Rebatcher, Source, input_changed
 from scorer.options import InputSpec
 from scorer.os_errors import reading
-from scorer.readback.comparison import Comparison
+from scorer.readback import Comparison
 from scorer.readback.findings import Compared
 from scorer.readback.join import ASKED, Found, Join, Rows, known_type
 from scorer.records import Answers, TextWindow

@@ -1,7 +1,7 @@
 """What a server's refusal means: one table for all places, and the errors that they share.
 
-A fault that stays is 66 for a reader and 73 for a writer, whoever runs again; one that may pass is
-74. Only the second kind is an error of the network.
+A permanent fault is 66 for a reader and 73 for a writer; one that may pass is 74.
+Only the second kind is an error of the network.
 """
 
 from typing import Literal

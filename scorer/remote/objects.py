@@ -248,7 +248,7 @@ def _mode(replaces: Object | None) -> Any:
 
 
 def _blocks(path: Path, size: int, stop: Event) -> Iterator[bytes]:
-    """Yield a file's content until somebody says stop: then the upload fails, and is taken back."""
+    """Yield a file's content until `stop` is set: then the upload fails and is taken back."""
     with reading(path), path.open("rb") as file:
         while block := file.read(size):
             if stop.is_set():

@@ -1,6 +1,6 @@
 """Which files and objects the INPUTs of a call mean, and which output each has.
 
-The rules are those of local files (`scorer.store.inputs`, `patterns` and `discover`).
+The rules are those of local files (`scorer.store.inputs`).
 """
 
 from collections import Counter
@@ -15,9 +15,18 @@ from scorer.options import Kind
 from scorer.remote.faults import unusable
 from scorer.remote.store import Stores, check_writable
 from scorer.remote.urls import AROUND_OUTPUT, HUB, STORES, Object, Url, why_unusable
-from scorer.store.inputs import Found, Input, find_inputs, nothing_found
+from scorer.store.inputs import (
+    ALL,
+    OURS,
+    Found,
+    Input,
+    Patterns,
+    above_partitions,
+    find_inputs,
+    nothing_found,
+    split,
+)
 from scorer.store.paths import check_pairs, mirrored, outputs_of
-from scorer.store.patterns import ALL, OURS, Patterns, above_partitions, split
 
 Place = Path | Url
 Pair = tuple[Input[Place], Place]

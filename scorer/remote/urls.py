@@ -102,7 +102,7 @@ def why_unusable(url: Url, around: int = AROUND_INPUT) -> str:
     """Return what is wrong with an object's name; nothing if a client and a file can have it.
 
     A store takes any name. Its client takes no empty part, no dot and no control character, and a
-    part that leads elsewhere must not be mirrored: whoever fills a bucket does not choose where
+    part that leads elsewhere must not be mirrored: the owner of a bucket does not choose where
     we write.
 
     Args:

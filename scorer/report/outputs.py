@@ -15,7 +15,7 @@ from scorer.hints import path_word
 from scorer.monitor.report_check import contradictions
 from scorer.options import InputSpec
 from scorer.os_errors import reading
-from scorer.readback.comparison import ScoredRows, scored_rows
+from scorer.readback import ScoredRows, scored_rows
 from scorer.readback.output_report import report_of
 from scorer.report.statistics import Ids, ids_of
 from scorer.store.commit import FileIdentity

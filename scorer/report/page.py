@@ -43,7 +43,7 @@ def render(findings: Findings) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        autoescape=True,  # names, labels and texts are anybody's
+        autoescape=True,  # names, labels and texts are not trusted
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(_template),
         trim_blocks=True,

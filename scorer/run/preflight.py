@@ -24,8 +24,8 @@ from scorer.options import OutputSpec, RunOptions
 from scorer.os_errors import reading, writing
 from scorer.run import cache_keys
 from scorer.store.commit import Inodes, inodes, report_on
+from scorer.store.inputs import partition_keys
 from scorer.store.paths import rejects_path, report_path, resolved, state_directory
-from scorer.store.patterns import partition_keys
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle

@@ -60,7 +60,7 @@ def inodes(paths: Iterable[Path]) -> Inodes:
     """Return which file each path leads to; what is not there has none."""
     found = {}
     for path in paths:
-        with suppress(OSError):  # whoever opens it says why that cannot be done
+        with suppress(OSError):  # opening it raises the error
             status = path.stat()
             found[status.st_dev, status.st_ino] = path
     return found

@@ -25,7 +25,7 @@ class Lock:
         self._descriptor = descriptor
 
     def check(self) -> None:
-        """Raise OutputLocked if somebody deleted the lock file: then another run may be writing."""
+        """Raise OutputLocked if the lock file was deleted: then another run may be writing."""
         if not _is_named(self._descriptor, self._path):
             raise OutputLocked(
                 f"{self._path} was deleted while this run held it",

@@ -17,7 +17,7 @@ from scorer.os_errors import kind_of
 SMALL = 16 << 20  # bytes; a report, a plan or a note has some kilobytes
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_THERE = os.O_NONBLOCK | os.O_CLOEXEC  # nobody waits for who writes into a pipe
+_THERE = os.O_NONBLOCK | os.O_CLOEXEC  # opening a pipe does not wait for its writer
 
 
 def create_own(path: Path, mode: int = 0o666) -> BufferedWriter:
@@ -51,8 +51,8 @@ def append_own(path: Path) -> FileIO:
 def _new(path: Path, flags: int, mode: int) -> int:
     try:
         return os.open(path, flags | _NEW, mode)
-    except FileExistsError:  # left by a run that was killed, or put there by somebody
-        if kind_of(path.lstat().st_mode) == "a device":  # which nobody gets back
+    except FileExistsError:  # left by a run that was killed, or made by another user
+        if kind_of(path.lstat().st_mode) == "a device":  # which cannot be made again
             raise
         path.unlink()
         return os.open(path, flags | _NEW, mode)
@@ -190,7 +190,7 @@ def _keep(old: Path, status: os.stat_result, new: int) -> tuple[str, ...]:
     for name, value in labels.items():
         if name != _ACL:
             _done(os.setxattr, new, name, value)
-    # The last step: whoever is not the owner any more may do none of these.
+    # The last step: a process that is no longer the owner may do none of these.
     if made.st_uid != status.st_uid and not _done(os.fchown, new, status.st_uid, -1):
         lost.insert(0, "owner")
     return (_warning(old, status, lost),) if lost else ()
@@ -218,7 +218,7 @@ def _labels(path: Path) -> dict[str, bytes]:
 
 
 def _done(call: Callable[..., Any], *arguments: Any) -> bool:
-    """Do something that a user or a file system may not allow; tell whether it was done."""
+    """Do something that a user or a file system may not allow; return whether it was done."""
     try:
         call(*arguments)
     except OSError as error:

@@ -143,7 +143,7 @@ def recover(output: Path) -> tuple[str, ...]:
         A line on why the state of an earlier run was thrown away; none if it was not.
     """
     directory = state_directory(output)
-    with suppress(OSError):  # whoever needs the name says why it cannot be had
+    with suppress(OSError):  # the use of the name raises the error
         temporary_sibling(failed_report_path(output)).unlink(missing_ok=True)
     if why_not_private(directory):
         return ()

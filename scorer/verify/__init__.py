@@ -14,7 +14,7 @@ from scorer.monitor.report_check import contradictions
 from scorer.monitor.run_report import describe_input
 from scorer.options import STDIN, Device, InputSpec, ModelSpec, Precision
 from scorer.os_errors import reading
-from scorer.readback.comparison import Comparison
+from scorer.readback import Comparison
 from scorer.readback.output_report import report_of
 from scorer.store.commit import FileIdentity
 from scorer.store.paths import rejects_path, resolved

@@ -23,14 +23,14 @@ LINES = [
 @pytest.mark.parametrize("line", LINES)
 def test_a_forked_command_is_the_real_one(programs: Path, tmp_path: Path, line: str) -> None:
     """Its output, but for seconds, its exit code, and every byte that it writes."""
-    told, left = [], []
+    printed, left = [], []
     for name, path in (("real", ""), ("forked", f"{programs}:")):
         (folder := tmp_path / name / "x").mkdir(parents=True)
         words = run(f"{line}; echo $?", bench(folder), path)
-        told.append(re.sub(r"\d+\.\d s", "N s", words).replace(str(folder), "FOLDER"))
+        printed.append(re.sub(r"\d+\.\d s", "N s", words).replace(str(folder), "FOLDER"))
         outputs = [*folder.rglob("*.scored.*")]
         left.append(
             {each.name: each.read_bytes() for each in outputs if not each.name.endswith(".json")}
         )
-    assert told[0] == told[1]
+    assert printed[0] == printed[1]
     assert left[0] == left[1]

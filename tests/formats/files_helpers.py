@@ -10,7 +10,7 @@ from scorer.formats.open import open_source
 from scorer.options import CsvOptions, InputSpec
 from scorer.records import TextWindow
 
-PLAN = OutputColumns("label", "score", ("neg", "neutral", "po,s"))
+SCHEMA = OutputColumns("label", "score", ("neg", "neutral", "po,s"))
 _SCORES = np.array([[0.5, 0.3, 0.2], [0.9, 1.2e-7, 0.1], [0.4, 0.35, 0.25]], np.float32)
 _ANSWERS = [",neg,0.5", ",neutral,0.00000012", ',"po,s",0.25']
 
@@ -47,12 +47,12 @@ def write_scored(
     path: Path,
     out: Path,
     rows: int = 2,
-    plan: OutputColumns = PLAN,
+    schema: OutputColumns = SCHEMA,
     *,
     csv: CsvOptions | None = None,
     limit: int | None = None,
 ) -> Path:
     """Score with the stub and return the output."""
     source = open_source(path, InputSpec(csv=csv or CsvOptions(), limit=limit))
-    source.write_scored(out, plan, slices(source, rows))
+    source.write_scored(out, schema, slices(source, rows))
     return out

@@ -14,7 +14,7 @@ from scorer.formats.guards import arrow_messages
 from scorer.formats.guards.arrow_messages import Batch, batches_of
 from scorer.formats.open import open_source
 from scorer.options import CsvOptions, InputSpec
-from tests.formats.files_helpers import PLAN, answers, slices, write_scored
+from tests.formats.files_helpers import SCHEMA, answers, slices, write_scored
 
 TEXTS = ["ok", None, "", "last", "other", "ok"]
 SUFFIXES = [".arrow", ".arrows"]
@@ -84,7 +84,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_texts_of_every_type_are_read(tmp_path: Path, kind: pa.DataType) -> None:
-    """Null and '' are told apart; a dictionary may have no values."""
+    """Null and '' are different; a dictionary may have no values."""
     path = write(tmp_path / "in.arrows", batch(TEXTS, kind), batch([None, None], kind))
     windows = list(open_source(path).windows(4))
     assert [list(window.texts) for window in windows] == [TEXTS[:4], [*TEXTS[4:], None, None]]
@@ -138,7 +138,7 @@ def test_a_name_that_exists_is_an_error(tmp_path: Path) -> None:
     """Before any work; so is one that no Arrow file can hold."""
     source = open_source(write(tmp_path / "in.arrow", batch(label=pa.array([1] * 6))))
     with pytest.raises(UsageError, match="'label' exists already"):
-        source.check_output_schema(PLAN)
+        source.check_output_schema(SCHEMA)
     with pytest.raises(UsageError, match="cannot be written in the encoding utf-8"):
         source.check_output_schema(OutputColumns("\ud800", "s", ()))
 
@@ -167,7 +167,7 @@ def test_a_change_between_the_passes_is_noticed(tmp_path: Path, name: str) -> No
     results = slices(source, 4)
     write(path, *CHANGED[name])
     with pytest.raises(DataError, match="changed while it was scored"):
-        source.write_scored(tmp_path / "out.arrow", PLAN, results)
+        source.write_scored(tmp_path / "out.arrow", SCHEMA, results)
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(
@@ -191,7 +191,7 @@ def test_an_output_that_lacks_rows_is_not_published(
     stub = lambda path: iter([Batch(rows[path.name], None)])  # noqa: E731 - a stub of one line
     monkeypatch.setattr(arrow_source, "batches_of", stub)
     with pytest.raises(StorageError, match="holds 5 rows instead of 6"):
-        source.write_scored(tmp_path / "out.arrow", PLAN, results)
+        source.write_scored(tmp_path / "out.arrow", SCHEMA, results)
 
 
 @pytest.mark.parametrize("column", ["text", "other"])
@@ -205,7 +205,7 @@ def test_offsets_that_lead_out_of_a_column_are_bad_data(tmp_path: Path, column: 
     good.write_bytes(content.replace(offsets, struct.pack("<iii", 0, 1 << 30, 6)))
     source = open_source(good)
     with pytest.raises(DataError, match=r"record batch 1 of .* is damaged"):
-        source.write_scored(tmp_path / "out.arrow", PLAN, slices(source, 9))
+        source.write_scored(tmp_path / "out.arrow", SCHEMA, slices(source, 9))
 
 
 def test_text_that_is_not_utf8_is_bad_data(tmp_path: Path) -> None:
@@ -354,5 +354,5 @@ def test_a_file_without_batches_has_no_rows(tmp_path: Path) -> None:
     source = open_source(path)
     windows = list(source.windows(5))
     assert windows == []
-    assert source.write_scored(tmp_path / "out.arrows", PLAN, answers(windows)) == 0
+    assert source.write_scored(tmp_path / "out.arrows", SCHEMA, answers(windows)) == 0
     assert read(tmp_path / "out.arrows") == []

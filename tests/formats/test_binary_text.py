@@ -11,7 +11,7 @@ from scorer.formats import record_batches
 from scorer.formats.base import OutputColumns, Source
 from scorer.formats.open import open_source
 from scorer.options import InputSpec
-from tests.formats.files_helpers import PLAN, slices
+from tests.formats.files_helpers import SCHEMA, slices
 
 WORDS = [b"ok", None, "caf\xe9 \U0001f642".encode(), b"", b"last"]
 TEXTS = ["ok", None, "caf\xe9 \U0001f642", "", "last"]
@@ -59,7 +59,7 @@ def test_bytes_that_are_utf8_are_a_text(suffix: str, kind: pa.DataType, tmp_path
     assert texts == TEXTS
     ids = source.values("id.text" if pa.types.is_struct(kind) else "id")
     assert [value for piece in ids for value in piece] == TEXTS
-    source.write_scored(out := tmp_path / f"out.{suffix}", PLAN, slices(source, 2))
+    source.write_scored(out := tmp_path / f"out.{suffix}", SCHEMA, slices(source, 2))
     before, after = read(source.path), read(out)
     assert after.select(["text", "id"]).equals(before, check_metadata=True)
     assert after["label"].to_pylist() == ["neutral", None, "neg", None, "neutral"]
@@ -91,7 +91,7 @@ def test_bytes_of_one_length_are_no_text(suffix: str, tmp_path: Path) -> None:
 
 
 def test_record_batches_of_bytes_have_texts() -> None:
-    """And a caller's batch is told where it has none."""
+    """The error names the place in a caller's batch that has none."""
     columns = OutputColumns("label", "score", ("a",))
     batch = pa.record_batch({"text": pa.array(WORDS)})
     assert record_batches.texts_of(batch, "text", columns).to_list() == TEXTS

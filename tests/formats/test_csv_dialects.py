@@ -18,8 +18,8 @@ from scorer.formats.csv.splitter import RecordSplitter
 from scorer.formats.open import open_source
 from scorer.formats.text.dialects import Dialect, quoted_if_needed, unquoted
 from scorer.options import CsvOptions, InputSpec
-from scorer.readback.comparison import Comparison
-from tests.formats.files_helpers import PLAN, scored, write_scored
+from scorer.readback import Comparison
+from tests.formats.files_helpers import SCHEMA, scored, write_scored
 
 UNQUOTED = CsvOptions(quote="none")
 USUAL = CsvOptions()
@@ -37,10 +37,10 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
-def agrees(path: Path, out: Path, csv: CsvOptions, plan: OutputColumns = PLAN) -> None:
+def agrees(path: Path, out: Path, csv: CsvOptions, schema: OutputColumns = SCHEMA) -> None:
     """Hold an output against its input, as verify does."""
     source = open_source(path, InputSpec(csv=csv))
-    comparison = Comparison(source, out, plan, InputSpec(csv=csv))
+    comparison = Comparison(source, out, schema, InputSpec(csv=csv))
     assert list(comparison.columns()) == []
     assert [finding for block in comparison.rows() for finding in block.findings] == []
 
@@ -51,7 +51,7 @@ def test_quotes_are_data_where_there_is_no_quoting(tmp_path: Path) -> None:
     path = write(tmp_path / "in.tsv", content)
     found = ['"what a day', "I hate", 'she "said" so"', '""', None, '"']
     assert texts(path, UNQUOTED) == found
-    out = write_scored(path, tmp_path / "out.tsv", csv=UNQUOTED, plan=PLAN)
+    out = write_scored(path, tmp_path / "out.tsv", csv=UNQUOTED, schema=SCHEMA)
     lines = content.decode().splitlines()
     cells = ["\tlabel\tscore", *(cell.replace(",", "\t").replace('"po\ts"', "po,s")
                                  for cell in scored(found))]  # fmt: skip
@@ -66,9 +66,9 @@ def test_a_name_that_needs_quotes_is_refused_where_there_are_none(
     """Before any work."""
     path = write(tmp_path / "in.tsv", b"id\ttext\n1\ta\n")
     source = open_source(path, InputSpec(csv=UNQUOTED))
-    for plan in (OutputColumns("label", "score", (name,)), OutputColumns(name, "score", ())):
+    for schema in (OutputColumns("label", "score", (name,)), OutputColumns(name, "score", ())):
         with pytest.raises(UsageError, match="cannot be written without quotes"):
-            source.check_output_schema(plan)
+            source.check_output_schema(schema)
 
 
 PIECES = ['"', "\\", ",", "a", "é", '\\"', "\\\\", '""', "\n", "\r\n", ' "', "\\n"]

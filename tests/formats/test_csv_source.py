@@ -14,7 +14,7 @@ from scorer.formats.base import RECORD_CAP, OutputColumns
 from scorer.formats.open import open_source
 from scorer.formats.text import cells as file_cells
 from scorer.options import CsvOptions, InputSpec
-from tests.formats.files_helpers import PLAN, scored, slices, write_scored
+from tests.formats.files_helpers import SCHEMA, scored, slices, write_scored
 
 
 def texts(path: Path, rows: int = 1000, **options: object) -> list[str | None]:
@@ -250,7 +250,7 @@ def test_a_changed_input_is_noticed(tmp_path: Path) -> None:
         parts = slices(source, 10)
         path.write_bytes(changed)
         with pytest.raises(DataError, match="changed while it was scored"):
-            source.write_scored(tmp_path / f"out{number}.csv", PLAN, parts)
+            source.write_scored(tmp_path / f"out{number}.csv", SCHEMA, parts)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_unusable_arguments_are_usage_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="limit"):
         open_source(path, InputSpec(limit=-1))
     with pytest.raises(UsageError, match="'label' exists already"):
-        PLAN.check_against(open_source(path).columns)
+        SCHEMA.check_against(open_source(path).columns)
     with pytest.raises(UsageError, match="'x' exists already"):
         OutputColumns("x", "x", ()).check_against([])
 

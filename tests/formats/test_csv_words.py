@@ -11,7 +11,7 @@ from scorer.formats.csv.splitter import RecordSplitter
 from scorer.formats.open import open_source
 from scorer.formats.text.dialects import Dialect
 from scorer.options import CsvOptions, InputSpec
-from tests.formats.files_helpers import PLAN, slices
+from tests.formats.files_helpers import SCHEMA, slices
 
 CAP = 8
 REASONS = [
@@ -139,5 +139,5 @@ def test_a_changed_input_is_named(tmp_path: Path, changed: bytes) -> None:
     parts = slices(source, 10)
     path.write_bytes(changed)
     with pytest.raises(DataError) as caught:
-        source.write_scored(tmp_path / "out.csv", PLAN, parts)
+        source.write_scored(tmp_path / "out.csv", SCHEMA, parts)
     assert caught.value.problem == f"{path} changed while it was scored"

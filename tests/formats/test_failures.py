@@ -15,7 +15,7 @@ from scorer.os_errors import reading, writing
 from scorer.store.commit import replacing
 from scorer.store.inputs import find_inputs
 from scorer.store.paths import plan_outputs
-from tests.formats.files_helpers import PLAN, slices
+from tests.formats.files_helpers import SCHEMA, slices
 from tests.store.disk_helpers import file_size_limit
 
 EXTENSIONS = ["csv", "csv.gz", "csv.zst", "parquet"]
@@ -45,7 +45,7 @@ def test_a_write_that_fails_leaves_nothing_behind(source: Path) -> None:
     def publish() -> None:
         temporary = output.with_name("temporary")
         with replacing(output, temporary):
-            opened.write_scored(temporary, PLAN, parts)
+            opened.write_scored(temporary, SCHEMA, parts)
 
     with file_size_limit(20_000), pytest.raises(StorageError, match="file too large"):
         publish()
@@ -137,7 +137,7 @@ def test_a_name_that_cannot_be_had_is_a_refused_output(
 def test_memory_that_is_short_is_no_fault_of_a_device(
     tmp_path: Path, step: Callable[[Path], AbstractContextManager[None]]
 ) -> None:
-    """The system's error goes on as it is, to be told with the code for memory."""
+    """The system's error is raised as it is, and ends with the code for memory."""
     with pytest.raises(OSError, match="Cannot allocate memory") as caught, step(tmp_path / "x"):
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     assert caught.value.errno == errno.ENOMEM
@@ -148,7 +148,7 @@ def test_results_of_other_rows_are_not_written(source: Path, tmp_path: Path) -> 
     opened = open_source(source)
     _, *later = slices(opened, 3000)
     with pytest.raises(StorageError, match="go on at row 3000 instead of 0; run again"):
-        opened.write_scored(tmp_path / f"out{source.suffix}", PLAN, later)
+        opened.write_scored(tmp_path / f"out{source.suffix}", SCHEMA, later)
 
 
 def test_an_input_that_vanishes_is_missing(source: Path) -> None:
@@ -159,11 +159,11 @@ def test_an_input_that_vanishes_is_missing(source: Path) -> None:
     with pytest.raises(InputMissing):
         list(opened.windows(10))
     with pytest.raises(InputMissing):
-        opened.write_scored(source.with_name("out"), PLAN, parts)
+        opened.write_scored(source.with_name("out"), SCHEMA, parts)
 
 
 def test_results_that_end_early_are_noticed(source: Path) -> None:
     """A lost window does not become a short output."""
     opened = open_source(source)
     with pytest.raises(DataError, match="changed while it was scored"):
-        opened.write_scored(source.with_name("out"), PLAN, slices(opened, 3000)[:-1])
+        opened.write_scored(source.with_name("out"), SCHEMA, slices(opened, 3000)[:-1])

@@ -1,4 +1,4 @@
-"""Content that is not what the name says, and names that say nothing: told, with what helps."""
+"""Content that is not what the name says, and names that say nothing: errors with a remedy."""
 
 import bz2
 import json
@@ -32,8 +32,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def told(name: str, content: bytes, **options: Any) -> TweetscoreError:
-    """Return the error that a file is told of with."""
+def error_of(name: str, content: bytes, **options: Any) -> TweetscoreError:
+    """Return the error that a file raises."""
     path = Path(name)
     path.write_bytes(content)
     try:
@@ -90,19 +90,19 @@ def told(name: str, content: bytes, **options: Any) -> TweetscoreError:
 def test_content_is_named_whatever_the_name_says(
     here: Path, name: str, content: bytes, line: str
 ) -> None:
-    """Before a fault of its encoding, its delimiter or its header is told of."""
-    error = told(name, content)
+    """Before a fault of its encoding, its delimiter or its header is reported."""
+    error = error_of(name, content)
     assert isinstance(error, DataError)
     assert str(error).startswith(line)
     if name == "x.csv":
-        assert str(told(name, content, csv=CsvOptions(encoding="latin-1"))).startswith(line)
+        assert str(error_of(name, content, csv=CsvOptions(encoding="latin-1"))).startswith(line)
 
 
 def test_a_rename_replaces_nothing(here: Path) -> None:
     """Where the other name is taken, the command does without."""
     for name in ("x.csv.gz", "x.parquet"):
         Path(name).touch()
-    gz, parquet = told("x.csv", gzipped(CSV)), told("x.csv", PARQUET)
+    gz, parquet = error_of("x.csv", gzipped(CSV)), error_of("x.csv", PARQUET)
     assert gz.remedy == "try: gzip -dc < x.csv | tweetscore run - -o x.scored.csv"
     assert parquet.remedy == "try: tweetscore run x.csv --format parquet"
 
@@ -150,7 +150,7 @@ def test_json_with_an_object_a_line_is_ndjson(here: Path, name: str) -> None:
 )
 def test_other_json_is_named_with_a_command(here: Path, content: bytes, words: str) -> None:
     """One that needs nothing but the Python that runs this."""
-    error = told("x.json", content)
+    error = error_of("x.json", content)
     assert error.problem.startswith(f"x.json is {words}")
     assert error.step is not None
     assert (error.step.joint, error.step.output) == ("|", "x.scored.ndjson")
@@ -188,7 +188,7 @@ def test_a_name_that_says_nothing_is_told_by_its_content(
     here: Path, name: str, content: bytes, line: str
 ) -> None:
     """Exit code 2, as nothing was asked for that can be done."""
-    error = told(name, content)
+    error = error_of(name, content)
     assert isinstance(error, UsageError)
     assert str(error).startswith(line)
 
@@ -197,9 +197,9 @@ def test_a_tar_archive_is_unpacked_into_a_directory_of_its_own(here: Path) -> No
     """Whatever is there already."""
     content = tarred("a.csv", b"")
     line = "mkdir x && tar -xf x.tgz -C x && tweetscore run x"
-    assert told("x.tgz", content).remedy == f"try: {line}"
+    assert error_of("x.tgz", content).remedy == f"try: {line}"
     Path("x").mkdir()
-    assert "mkdir x-unpacked && " in told("x.tar.gz", content).remedy
+    assert "mkdir x-unpacked && " in error_of("x.tar.gz", content).remedy
 
 
 def test_a_database_has_a_command_of_its_own(here: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_database_has_a_command_of_its_own(here: Path) -> None:
     database.execute('CREATE TABLE "my tweets" (id, text)')
     database.close()
     line = "try: tweetscore table sqlite:///x.db --table 'my tweets' --into scored"
-    assert told("x.db", Path("x.db").read_bytes()).remedy == line
+    assert error_of("x.db", Path("x.db").read_bytes()).remedy == line
 
 
 @pytest.mark.parametrize(
@@ -223,13 +223,13 @@ def test_a_database_that_is_not_read_here_has_a_name_in_the_place_of_its_tables(
 ) -> None:
     """Whoever has it knows the table's name."""
     line = f"try: tweetscore table {address} --table tweets --into scored"
-    assert told(name, content).remedy == line
+    assert error_of(name, content).remedy == line
 
 
 def test_no_sheet_takes_the_place_of_a_file(here: Path) -> None:
     """LibreOffice would write over it."""
     Path("x.csv").touch()
-    remedy = told("x.xlsx", zipped("[Content_Types].xml", CSV)).remedy
+    remedy = error_of("x.xlsx", zipped("[Content_Types].xml", CSV)).remedy
     assert remedy == "save it as CSV UTF-8 where it was made, and name that file"
 
 
@@ -270,7 +270,7 @@ def test_a_file_that_is_not_there_is_missing(here: Path) -> None:
 
 
 def test_a_file_of_no_format_keeps_no_other_from_its_turn(here: Path) -> None:
-    """Whether it is there or not; its error is told beside theirs."""
+    """Whether it is there or not; its error is reported beside theirs."""
     Path("a.csv").write_bytes(CSV)
     Path("b").write_bytes(CSV)
     inputs = find_inputs([Path("a.csv"), Path("b"), Path("c.txt")])

@@ -21,7 +21,7 @@ from scorer.formats.ndjson.strict import Row, TextKeys, depth, read_line
 from scorer.formats.open import open_source
 from scorer.formats.text.columns import Keys
 from scorer.options import CsvOptions, InputSpec
-from tests.formats.files_helpers import PLAN, answers, slices, write_scored
+from tests.formats.files_helpers import SCHEMA, answers, slices, write_scored
 from tests.formats.ndjson_reference import nesting
 
 BLANK = b'"label":null,"score":null'
@@ -90,8 +90,8 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
 
 def test_names_and_labels_are_spelled_as_json(tmp_path: Path) -> None:
     """Quotes in names cannot break a line."""
-    plan = OutputColumns('la"bel', "sc\\ore", ('n"o', "é", "\n"), ("a", "b", "c"))
-    line = scored(tmp_path, b'{"text":"ok"}\n{"text":"two\\r\\nlines"}\n{}\n', plan=plan)
+    schema = OutputColumns('la"bel', "sc\\ore", ('n"o', "é", "\n"), ("a", "b", "c"))
+    line = scored(tmp_path, b'{"text":"ok"}\n{"text":"two\\r\\nlines"}\n{}\n', schema=schema)
     first, second, third = map(json.loads, line.splitlines())
     assert list(first) == ["text", 'la"bel', "sc\\ore", "a", "b", "c"]
     assert (first['la"bel'], second['la"bel'], third["a"]) == ("é", "\n", None)
@@ -213,7 +213,7 @@ def test_a_key_that_the_first_lines_have_is_an_error(tmp_path: Path) -> None:
     """Before any work, as for columns; names can be chosen."""
     (path := tmp_path / "in.ndjson").write_bytes(b'{"text":"ok"}\n{"score":1}\n')
     with pytest.raises(UsageError, match="'score' exists already"):
-        open_source(path).check_output_schema(PLAN)
+        open_source(path).check_output_schema(SCHEMA)
 
 
 def test_a_text_that_no_object_has_is_an_error(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_options_of_csv_are_refused(tmp_path: Path, option: str) -> None:
 
 @pytest.mark.parametrize(("limit", "rows"), [(0, 0), (1, 1), (2, 2), (3, 3), (9, 3)])
 def test_a_limit_counts_rows(tmp_path: Path, limit: int, rows: int) -> None:
-    """Rejects among the first rows are told, those after them are not read."""
+    """Rejects among the first rows are reported, those after them are not read."""
     content = b'{"text":"ok"}\nx\n{"text":"ok"}\n{"text":"ok"}\nx\n'
     (path := tmp_path / "in.ndjson").write_bytes(content)
     windows = list(open_source(path, InputSpec(limit=limit)).windows(2))
@@ -282,7 +282,7 @@ def test_a_change_between_the_passes_is_noticed(tmp_path: Path, content: bytes) 
     results = slices(source, 2)
     path.write_bytes(content)
     with pytest.raises(DataError, match="changed while it was scored"):
-        source.write_scored(tmp_path / "out.ndjson", PLAN, results)
+        source.write_scored(tmp_path / "out.ndjson", SCHEMA, results)
 
 
 @given(st.lists(st.binary(max_size=12) | st.sampled_from([b"\n", b"\r\n", b"x" * 30])), st.data())

@@ -15,8 +15,8 @@ from scorer.formats.base import OutputColumns, Source
 from scorer.formats.open import open_source
 from scorer.formats.text.columns import Inside, find_keys
 from scorer.options import InputSpec
-from scorer.readback.comparison import open_pair
-from tests.formats.files_helpers import PLAN, slices
+from scorer.readback import open_pair
+from tests.formats.files_helpers import SCHEMA, slices
 
 FORMATS = ["ndjson", "parquet", "arrow"]
 ROWS: list[dict[str, Any]] = [
@@ -50,7 +50,7 @@ def test_a_text_in_an_object_is_read_and_its_row_is_written(kind: str, tmp_path:
     """What is missing or null on the way to it is a null text; the object stays as it is."""
     source = open_source(write(tmp_path / f"in.{kind}", ROWS), InputSpec("data.text"))
     assert texts(source) == ["ok", None, None, "last"]
-    source.write_scored(out := tmp_path / f"out.{kind}", PLAN, slices(source, 3))
+    source.write_scored(out := tmp_path / f"out.{kind}", SCHEMA, slices(source, 3))
     scored = open_source(out, InputSpec("data.text"))
     assert texts(scored) == ["ok", None, None, "last"]
     assert next(scored.values("label")).to_list() == ["neutral", None, None, "neutral"]
@@ -147,7 +147,7 @@ def test_the_same_keys_elsewhere_do_not_matter(row: dict[str, Any], tmp_path: Pa
     """Only those on the way to the text do."""
     path = write(tmp_path / "in.ndjson", [ROWS[0], row])
     source = open_source(path, InputSpec("data.text"))
-    source.check_output_schema(PLAN)
+    source.check_output_schema(SCHEMA)
     assert texts(source) == ["ok", "ok"]
 
 
@@ -252,8 +252,8 @@ def test_a_column_that_an_output_has_not_is_told_without_an_option(
 ) -> None:
     """The page of a report asks for columns by several options."""
     source = open_source(write(tmp_path / f"in.{kind}", ROWS[:1]), InputSpec("data.text"))
-    source.write_scored(output := tmp_path / f"out.{kind}", PLAN, slices(source, 3))
-    pair = open_pair(None, output, PLAN, InputSpec("data.text"))
+    source.write_scored(output := tmp_path / f"out.{kind}", SCHEMA, slices(source, 3))
+    pair = open_pair(None, output, SCHEMA, InputSpec("data.text"))
     (piece,) = pair.output_batches()
     for each in (piece, pair.cut(piece, 0, 1)):
         assert pair.column(each, "data.text").to_list() == ["ok"]

@@ -146,7 +146,7 @@ def test_lists_far_larger_than_the_file_are_refused(
 
 
 def test_numbers_that_contradict_each_other_are_refused(path: Path) -> None:
-    """Values for rows that are not there, and a dictionary without room for its values."""
+    """Values for rows that are not there, and a dictionary too small for its values."""
     assert "has 9 values for 8 rows" in refusal(path, Forged([coded(b"x")], 8))
     pages = [Page(plain(b"x"), 9, kind=DICTIONARY), Page(run_of(0, 9), 9, RLE_DICTIONARY)]
     assert "is too short" in refusal(path, Forged([Column("text", pages)], 9))

@@ -15,7 +15,7 @@ from scorer.formats import parquet as parquet_source
 from scorer.formats.guards import parquet_memory as parquet_check
 from scorer.formats.open import open_source
 from scorer.options import CsvOptions, InputSpec
-from tests.formats.files_helpers import PLAN, slices, write_scored
+from tests.formats.files_helpers import SCHEMA, slices, write_scored
 
 TEXTS = ["a", None, "", "ok", "last"]
 
@@ -275,7 +275,7 @@ def test_a_changed_input_is_noticed(tmp_path: Path) -> None:
         parts = slices(source, 10)
         pq.write_table(pa.table(changed), path)
         with pytest.raises(DataError, match="changed while it was scored"):
-            source.write_scored(tmp_path / f"{number}.parquet", PLAN, parts)
+            source.write_scored(tmp_path / f"{number}.parquet", SCHEMA, parts)
 
 
 def test_text_that_is_not_utf8_is_bad_data(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_answers_are_appended_and_all_else_is_kept() -> None:
 
 
 def test_names_are_checked_before_anything_is_scored() -> None:
-    """A missing text column and a taken name are told in the words of the Python API."""
+    """A missing text column and a taken name are errors in the words of the Python API."""
     batch = pa.record_batch({"tweet": ["a"], "score_no": [1]})
     with pytest.raises(DataError, match=r"the record batch has no column.*text_column='tweet'"):
         record_batches.texts_of(batch, "text", COLUMNS)
@@ -43,7 +43,7 @@ def test_names_are_checked_before_anything_is_scored() -> None:
 
 
 def test_a_table_of_several_chunks_gets_columns_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the texts of none are more than offsets of 32 bits can tell."""
+    """So that the texts of none are more than offsets of 32 bits can count."""
     monkeypatch.setattr(record_batches, "_CHUNK", 2)
     table = pa.Table.from_batches(
         [pa.record_batch({"text": texts}) for texts in (["a"], ["", "b"])]
@@ -108,7 +108,7 @@ def test_a_stream_of_no_rows_is_told_in_the_words_of_its_library() -> None:
 
 
 def test_what_gives_itself_as_arrow_is_an_array() -> None:
-    """A stream of texts, or one array of them; what is none is told with a way."""
+    """A stream of texts, or one array of them; anything else is an error with a remedy."""
     chunks = pa.chunked_array([["a"], ["b"]])
     for given in (chunks, pa.array(["a", "b"])):
         column = record_batches.array_of(given, "the texts")
@@ -139,7 +139,7 @@ def test_values_that_are_all_missing_are_texts() -> None:
         ),
     ],
 )
-def test_what_is_no_column_of_texts_is_told(
+def test_what_is_no_column_of_texts_is_an_error(
     column: pa.Array | pa.ChunkedArray, error: type[Exception], words: str
 ) -> None:
     """Numbers, records, bytes that are no UTF-8, and memory that is no array at all."""

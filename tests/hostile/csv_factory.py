@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from scorer.formats.base import Source
 from tests.formats.csv_reference import Lost, Row, is_utf8, parse, split, value
-from tests.formats.files_helpers import PLAN, answers, label_of
+from tests.formats.files_helpers import SCHEMA, answers, label_of
 
 CAP = 1 << 20
 LABELS = ("neg", "neutral", "po,s")
@@ -194,7 +194,7 @@ def _expected(
 def outcome(source: Source, out: Path, extension: str) -> Expected:
     """Return what became of a file."""
     windows = list(source.windows(7))
-    source.write_scored(out, PLAN, answers(windows))
+    source.write_scored(out, SCHEMA, answers(windows))
     written = decompressed(out.read_bytes(), extension)
     assert written is not None
     return Expected(

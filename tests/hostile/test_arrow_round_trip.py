@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scorer.formats.arrow import ArrowSource
 from scorer.options import InputSpec
 from scorer.readback.batch_pair import BatchPair
-from tests.formats.files_helpers import PLAN, write_scored
+from tests.formats.files_helpers import SCHEMA, write_scored
 from tests.hostile.parquet_compare import difference
 from tests.hostile.test_parquet_round_trip import tables
 
@@ -123,7 +123,7 @@ def test_types_that_parquet_lacks_pass_through(tmp_path: Path, name: str, suffix
     write(pa.table({"other": ARRAYS[name], "text": texts}), source, 3, {})
     output = write_scored(source, tmp_path / f"out{suffix}", 4)
     assert not compare(source, output)
-    pair = BatchPair(open_arrow(source), open_arrow(output), PLAN)
+    pair = BatchPair(open_arrow(source), open_arrow(output), SCHEMA)
     rows = zip(pair.output_batches(), pair.input_batches(), strict=True)
     assert [found for a, b in rows for found in (*pair.columns(), *pair.differences(a, b, 0))] == []
 

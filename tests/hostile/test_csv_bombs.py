@@ -49,8 +49,8 @@ def stub(window):
 try:
     source = open_source(Path(sys.argv[1]))
     parts = map(stub, open_source(Path(sys.argv[1])).windows(16_384))
-    plan = OutputColumns("label", "score", ("negative", "positive"))
-    seen["written"] = source.write_scored(Path(sys.argv[2]), plan, parts)
+    schema = OutputColumns("label", "score", ("negative", "positive"))
+    seen["written"] = source.write_scored(Path(sys.argv[2]), schema, parts)
 except TweetscoreError as error:
     seen["error"] = str(error)
 status = Path("/proc/self/status").read_text()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scorer.formats.open import open_source
 from scorer.options import CsvOptions, InputSpec
-from tests.formats.files_helpers import PLAN, answers, label_of
+from tests.formats.files_helpers import SCHEMA, answers, label_of
 from tests.hostile.csv_factory import LABELS, SCORES, compressed, decompressed
 
 BOMS = {"utf-8": b"\xef\xbb\xbf", "utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
@@ -109,7 +109,7 @@ def check(table: Table, directory: Path) -> None:
     assert not any(window.rejects for window in windows)
     found = [text for window in windows for text in window.texts]
     assert [text or "" for text in found] == table.texts()
-    source.write_scored(out, PLAN, answers(windows))
+    source.write_scored(out, SCHEMA, answers(windows))
     header, *lines = table.lines()
     added = ["label", "score"]
     scored = [table.delimiter.join([header, *added])]

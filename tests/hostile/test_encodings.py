@@ -12,7 +12,7 @@ from scorer.errors import DataError, TweetscoreError, UsageError
 from scorer.formats.open import open_source
 from scorer.formats.text.encodings import find_encoding
 from scorer.options import CsvOptions, InputSpec
-from tests.formats.files_helpers import PLAN, answers, scored
+from tests.formats.files_helpers import SCHEMA, answers, scored
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def test_text_is_right_and_bytes_come_back(case: Case, tmp_path: Path) -> None:
     path.write_bytes(case.content)
     source = open_source(path, InputSpec(csv=CsvOptions(encoding=case.named)))
     windows = list(source.windows(2))
-    source.write_scored(out, PLAN, answers(windows))
+    source.write_scored(out, SCHEMA, answers(windows))
     assert [text for window in windows for text in window.texts] == list(case.texts)
     rejects = [reject for window in windows for reject in window.rejects]
     assert [(r.line, r.kind) for r in rejects] == [(line, "encoding") for line in case.rejects]

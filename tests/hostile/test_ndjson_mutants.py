@@ -10,7 +10,7 @@ from scorer.errors import TweetscoreError
 from scorer.formats.open import open_source
 from scorer.options import RunOptions
 from scorer.run import pipeline
-from tests.formats.files_helpers import PLAN
+from tests.formats.files_helpers import SCHEMA
 from tests.handles import handle_of
 from tests.hostile.csv_factory import compressed, outcome, watchdog
 from tests.hostile.mutators import CODES
@@ -28,7 +28,7 @@ def check(path: Path, kind: Kind, content: bytes) -> bool:
     try:
         with watchdog(1.0):
             source = open_source(path)
-            source.check_output_schema(PLAN)
+            source.check_output_schema(SCHEMA)
             got = outcome(source, out, kind.extension)
     except TweetscoreError as raised:
         error = raised

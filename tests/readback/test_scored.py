@@ -12,10 +12,10 @@ import pytest
 from scorer.errors import DataError
 from scorer.formats.base import OutputColumns
 from scorer.options import InputSpec
-from scorer.readback.comparison import ScoredRows, scored_rows
+from scorer.readback import ScoredRows, scored_rows
 from scorer.store.rejects import rejects_by_kind
 
-PLAN = OutputColumns("label", "score", ("neg", "pos"))
+SCHEMA = OutputColumns("label", "score", ("neg", "pos"))
 OPTIONS = InputSpec()
 ROWS = [
     {"id": "007", "text": "one, two", "label": "pos", "score": 0.75},
@@ -25,7 +25,7 @@ ROWS = [
 
 
 def read(path: Path, *columns: str) -> list[ScoredRows]:
-    return list(scored_rows(path, PLAN, OPTIONS, columns))
+    return list(scored_rows(path, SCHEMA, OPTIONS, columns))
 
 
 def cells(path: Path, column: str) -> list[str | None]:

@@ -1,4 +1,4 @@
-"""What stays is not told as the network's: a refusal has the code and the remedy of its kind."""
+"""A permanent failure is no error of the network: it has the code and the remedy of its kind."""
 
 import subprocess
 import sys
@@ -144,8 +144,8 @@ def test_a_refusal_has_the_code_and_the_remedy_of_its_kind(
     for error, stays in answers:
         assert type(error) is (stays if remedy else StorageError)
         assert error.remedy == (remedy or "run again when the network is well")
-        told = (code or str(status), "there is no bucket", "the bucket is in another region")
-        assert any(words in str(error) for words in told)
+        reasons = (code or str(status), "there is no bucket", "the bucket is in another region")
+        assert any(words in str(error) for words in reasons)
         assert "127.0.0.1" not in str(error)
 
 
@@ -184,7 +184,7 @@ def test_a_look_at_an_object_has_no_words_and_still_its_kind(
     ],
 )
 def test_credentials_are_those_of_the_place(text: str, remedy: str) -> None:
-    """Nobody is told to set another cloud's variables."""
+    """No remedy names another cloud's variables."""
     url = parse_url(text)
     assert url is not None
     assert fault("reading", url, "401 Unauthorized", status=401).remedy == remedy

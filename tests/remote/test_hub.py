@@ -132,7 +132,7 @@ def test_a_status_is_of_its_kind(
     status: int,
     kind: type[Exception],
 ) -> None:
-    """Only what may pass is told as the network's."""
+    """Only a failure that may pass is an error of the network."""
 
     def refuse(self: StubHub) -> None:
         self.answer({}, status)

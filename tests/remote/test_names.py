@@ -1,4 +1,4 @@
-"""Names that a store takes and a client or a file system does not: passed over, told, counted."""
+"""Names that a store takes and a client or a file system does not: skipped, reported, counted."""
 
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def test_an_unusable_name_that_is_named_is_its_own_error(
 
 
 def test_a_directory_of_unusable_names_alone_is_an_error_that_names_one(odd: Bucket) -> None:
-    """There is nothing to score, and the reason is told."""
+    """There is nothing to score, and the error says why."""
     put_as_it_is("in//x.csv")
     with pytest.raises(InputMissing) as caught:
         found("s3://lake/in/")

@@ -173,7 +173,7 @@ def test_what_is_not_there_is_one_line(
 def test_a_status_is_of_its_kind(
     stub: Any, site: str, tmp_path: Path, status: int, kind: type[Exception]
 ) -> None:
-    """Only what may pass is told as the network's."""
+    """Only a failure that may pass is an error of the network."""
     with pytest.raises(kind) as caught:
         run(stub, f"http://{site}/status/{status}.csv", output=tmp_path / "x.csv")
     assert ("run again when the network is well" in str(caught.value)) is (kind is StorageError)

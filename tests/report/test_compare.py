@@ -115,7 +115,7 @@ def test_without_ids_other_inputs_are_compared_as_a_whole(tmp_path: Path) -> Non
     ("positive", "verdict"),
     [(50, "stable"), (60, "stable"), (67, "moderate shift"), (80, "large shift")],
 )
-def test_the_usual_marks_are_put_in_words(tmp_path: Path, positive: int, verdict: str) -> None:
+def test_the_usual_thresholds_are_put_in_words(tmp_path: Path, positive: int, verdict: str) -> None:
     """Below 0.1, from 0.1 and from 0.25 on."""
     before = scored(tmp_path / "a.csv", _mixed(50))
     page = page_of(scored(tmp_path / "b.csv", _mixed(positive)), compare=before)
@@ -126,7 +126,7 @@ def _mixed(positive: int) -> list[tuple[str, str]]:
     return [(str(i), "positive" if i < positive else "negative") for i in range(100)]
 
 
-def test_what_chance_alone_does_is_told() -> None:
+def test_what_chance_alone_does_is_shown() -> None:
     """The mean index of many pairs of samples from one distribution."""
     draw = np.random.default_rng(5)
     shares = np.array([0.3, 0.4, 0.2, 0.1])

@@ -188,7 +188,7 @@ def test_without_true_labels_the_page_says_so(tmp_path: Path) -> None:
     assert "How well this model's scores fit true labels is not known here" in page.words
 
 
-def test_what_the_export_measured_is_told(tmp_path: Path) -> None:
+def test_what_the_export_measured_is_shown(tmp_path: Path) -> None:
     """When the model of the report is still where the run found it."""
     output = score(tweets(tmp_path / "t.csv"))
     bundle = open_bundle()

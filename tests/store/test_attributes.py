@@ -113,7 +113,7 @@ def test_an_access_list_that_cannot_be_set_opens_nothing(
     assert line.startswith(f"{old} could not keep its access control list (")
 
 
-def test_who_may_not_give_files_away_is_told(
+def test_who_may_not_give_files_away_is_warned(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nobody may read the new file who could not read the old one."""

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from scorer.errors import InputMissing, StorageError
-from scorer.store.inputs import Inputs, find_inputs
-from scorer.store.patterns import partition_keys
+from scorer.store.inputs import Inputs, find_inputs, partition_keys
 
 
 @pytest.fixture
@@ -145,7 +144,7 @@ def test_a_link_to_a_file_is_a_file_though_it_leads_nowhere(here: Path) -> None:
     ],
 )
 def test_no_file_at_all_is_an_error(here: Path, arguments: list[str], words: str) -> None:
-    """A night without input is told to cron, with what was passed over."""
+    """A night without input is an error for cron, with what was skipped."""
     Path("empty").mkdir()
     touch("in/notes.txt", "in/x.scored.csv")
     with pytest.raises(InputMissing) as caught:

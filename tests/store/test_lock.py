@@ -21,7 +21,7 @@ def hold(output: Path, ready: Connection) -> None:
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    """A second one is told who writes what, and what to do."""
+    """A second run ends with an error that names the output and a remedy."""
     output = tmp_path / "out.csv"
     with (
         locked(output),
@@ -113,7 +113,7 @@ def test_a_descriptor_is_not_left_open(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_was_deleted_in_the_meantime_is_noticed(tmp_path: Path) -> None:
-    """Whoever asks before publishing hears of it."""
+    """The check before publishing finds it."""
     output = tmp_path / "out.csv"
     with locked(output) as lock:
         lock.check()

@@ -1,4 +1,4 @@
-"""More rejects than are allowed: what is told first is what makes rows of them."""
+"""More rejects than are allowed: the error begins with what makes rows of them."""
 
 from itertools import chain
 from pathlib import Path

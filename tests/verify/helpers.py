@@ -41,7 +41,7 @@ def edit_report(output: Path, change: Callable[[dict[str, Any]], object]) -> Non
 
 
 def forge(output: Path, content: bytes) -> None:
-    """Replace the output, and its size and hash in the report too: only the rows can tell."""
+    """Replace the output, and its size and hash in the report too: only the rows can show it."""
     output.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     edit_report(output, lambda r: r["output"].update(size=len(content), sha256=digest))

@@ -110,7 +110,7 @@ def test_each_attack_on_rows_is_found(output: Path) -> None:
 
 
 def test_answers_that_fit_all_totals_are_found_by_scoring_again(output: Path) -> None:
-    """With a forged hash nothing else can tell: which is why they are named as not checked."""
+    """With a forged hash nothing else can show it, which is why they are named as not checked."""
     frame = read(output)
     for name, change in ANSWERS.items():
         forge(output, written(change(frame), output))

@@ -46,7 +46,7 @@ def labels(output: Path) -> list[str | None]:
 
 @pytest.mark.parametrize("kind", ["ndjson", "parquet", "arrow"])
 def test_all_that_names_a_column_reaches_into_objects(kind: str, tmp_path: Path) -> None:
-    """Scored, verified, scored again in samples, taken over by id, and shown on a page."""
+    """Scored, verified, scored again in samples, reused by id, and shown on a page."""
     path = write(tmp_path / f"in.{kind}", *ROWS)
     output = score(path, **NAMES)
     assert labels(output) == ["positive", None, None, "negative"]

@@ -58,7 +58,7 @@ TAMPERED: list[tuple[Change, str]] = [
 
 @pytest.mark.parametrize(("change", "line"), TAMPERED, ids=[line for _, line in TAMPERED])
 def test_a_change_in_the_output_is_found_and_named(tweets: Path, change: Change, line: str) -> None:
-    """The rows themselves tell, even where size and hash were made to fit."""
+    """The rows themselves show it, even where size and hash were made to fit."""
     output = score(tweets)
     good = output.read_bytes()
     assert change(good) != good

@@ -70,7 +70,7 @@ TAMPERED: list[tuple[Change, str]] = [
 
 @pytest.mark.parametrize(("change", "line"), TAMPERED, ids=[line for _, line in TAMPERED])
 def test_a_change_in_the_output_is_found_and_named(table: Path, change: Change, line: str) -> None:
-    """Values, types and metadata tell, even where size and hash were made to fit."""
+    """Values, types and metadata show it, even where size and hash were made to fit."""
     output = score(table)
     sink = pa.BufferOutputStream()
     pq.write_table(change(pq.read_table(output)), sink)

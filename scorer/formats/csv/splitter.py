@@ -1,7 +1,7 @@
 """Splits a stream of UTF-8 CSV into records: vectorised where all is well, strict everywhere.
 
 What a reject costs: a wrong number of cells or a byte that is not the encoding costs the record.
-Where quotes are broken or the cap is passed, nobody knows where the record should have ended: that
+Where quotes are broken or the cap is passed, the end of the record is unknown: that
 costs its first physical line, and the lines behind it that had been read already are taken one
 line each (a quoted cell must close on its line there). So an open quote swallows nothing, and no
 byte is read more than a fixed number of times.

@@ -78,7 +78,7 @@ def or_rather(problem: str, option: str, likely: str | None) -> DataError:
 
 
 def visible(name: str) -> str:
-    """Return a name without blanks and byte-order marks around it: nobody sees them."""
+    """Return a name without blanks and byte-order marks around it, which are invisible."""
     return name.strip(" \t\r\n\v\f\u00a0\u200b\ufeff")
 
 
