@@ -47,7 +47,7 @@ def finetune(
     tokenizer: Any,
     labels: Sequence[str],
     rows: TrainingRows,
-    recipe: TrainingConfig,
+    config: TrainingConfig,
     description: str = "training",
 ) -> Any:
     """Train a classifier on top of a base, and return it in evaluation mode, in fp32.
@@ -57,22 +57,22 @@ def finetune(
         tokenizer: Its tokenizer, with a pad token.
         labels: Names of the classes, in id order.
         rows: The training rows.
-        recipe: The training configuration.
+        config: The training configuration.
         description: What the progress bar calls this run.
     """
-    transformers.set_seed(recipe.seed)  # the classification head is drawn at random
+    transformers.set_seed(config.seed)  # the classification head is drawn at random
     model = load_classifier(base, tokenizer, labels)
     callbacks: list[TrainerCallback] = [_Progress(description)]
-    if recipe.average_last > 0:
-        callbacks.append(AverageLast(recipe.average_last))
+    if config.average_last > 0:
+        callbacks.append(AverageLast(config.average_last))
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         trainer = transformers.Trainer(
             model=model,
-            args=arguments(recipe, Path(scratch)),
+            args=arguments(config, Path(scratch)),
             train_dataset=rows,
             processing_class=tokenizer,
             data_collator=transformers.DataCollatorWithPadding(tokenizer),
-            compute_loss_func=soft_cross_entropy(recipe.label_smoothing),
+            compute_loss_func=soft_cross_entropy(config.label_smoothing),
             callbacks=callbacks,
         )
         trainer.remove_callback(transformers.PrinterCallback)  # it prints to stdout
@@ -144,19 +144,19 @@ def _require_weights(base: Base, model: Any, report: dict[str, Any]) -> None:
         )
 
 
-def arguments(recipe: TrainingConfig, scratch: Path) -> transformers.TrainingArguments:
+def arguments(config: TrainingConfig, scratch: Path) -> transformers.TrainingArguments:
     """Return a training configuration as the Trainer's arguments; the rest are its defaults."""
     return transformers.TrainingArguments(
         output_dir=str(scratch),
-        num_train_epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.accumulation,
-        warmup_ratio=recipe.warmup,
-        weight_decay=recipe.weight_decay,
-        group_by_length=recipe.group_by_length,
-        seed=recipe.seed,
-        bf16=uses_bf16(recipe),
+        num_train_epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation,
+        warmup_ratio=config.warmup,
+        weight_decay=config.weight_decay,
+        group_by_length=config.group_by_length,
+        seed=config.seed,
+        bf16=uses_bf16(config),
         # Said outright: otherwise the Trainer takes bf16 for a GPU's, and refuses it on a CPU.
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -167,10 +167,10 @@ def arguments(recipe: TrainingConfig, scratch: Path) -> transformers.TrainingArg
     )
 
 
-def uses_bf16(recipe: TrainingConfig) -> bool:
+def uses_bf16(config: TrainingConfig) -> bool:
     """Return whether training computes in bf16; ``auto`` does where the hardware is fast at it."""
-    if recipe.precision != "auto":
-        return recipe.precision == "bf16"
+    if config.precision != "auto":
+        return config.precision == "bf16"
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cpu = Path("/proc/cpuinfo")

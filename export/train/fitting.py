@@ -44,7 +44,7 @@ def fit(
     labels: tuple[str, ...],
     rows: EncodedRows,
     spare: EncodedRows | None,
-    recipe: TrainingConfig,
+    config: TrainingConfig,
 ) -> Fitted:
     """Train a model, fit its temperature on held-out rows, and train again where `refit` says so.
 
@@ -55,19 +55,19 @@ def fit(
         rows: The training rows.
         spare: Rows that the recipe leaves over; if they are enough, the held-out rows come
             from them, and all of `rows` are learnt at once.
-        recipe: The training configuration.
+        config: The training configuration.
     """
-    learn = _Learner(base, encoder, labels, recipe)
-    learnt, held_out = _hold_out(rows, spare, recipe)
+    learn = _Learner(base, encoder, labels, config)
+    learnt, held_out = _hold_out(rows, spare, config)
     targets = learn.targets(learnt)
     model = learn(learnt, targets, "training")
     if held_out is None:
         return Fitted(model, 1.0, None, None, len(learnt))
     logits = predict(model, held_out.input_ids)
     temperature = fit_temperature(logits, held_out.label_ids)
-    if recipe.refit and len(learnt) < len(rows):
+    if config.refit and len(learnt) < len(rows):
         # To the first model, the held-out rows are what one more fold would be.
-        more = learn.blended(held_out, logits) if recipe.distill_folds else learn.certain(held_out)
+        more = learn.blended(held_out, logits) if config.distill_folds else learn.certain(held_out)
         learnt, targets = learnt + held_out, np.concatenate((targets, more))
         model = learn(learnt, targets, "training on all rows")
     return Fitted(model, temperature, held_out, logits, len(learnt))
@@ -80,7 +80,7 @@ class _Learner:
     base: Base
     encoder: TextEncoder
     labels: tuple[str, ...]
-    recipe: TrainingConfig
+    config: TrainingConfig
 
     def __call__(self, rows: EncodedRows, targets: NDArray[np.float32], description: str) -> Any:
         return finetune(
@@ -88,13 +88,13 @@ class _Learner:
             self.encoder.tokenizer,
             self.labels,
             TrainingRows(rows.input_ids, targets),
-            self.recipe,
+            self.config,
             description,
         )
 
     def targets(self, rows: EncodedRows) -> NDArray[np.float32]:
         """Return the targets of rows: their labels, or with folds a blend."""
-        if not self.recipe.distill_folds:
+        if not self.config.distill_folds:
             return self.certain(rows)
         return self.blended(rows, self._unseen_logits(rows))
 
@@ -102,12 +102,12 @@ class _Learner:
         return one_hot(rows.label_ids, len(self.labels))
 
     def blended(self, rows: EncodedRows, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        return blend(rows.label_ids, logits, self.recipe.distill_weight)
+        return blend(rows.label_ids, logits, self.config.distill_weight)
 
     def _unseen_logits(self, rows: EncodedRows) -> NDArray[np.float32]:
         """Return for every row the logits of a model that was trained on the other folds."""
         logits = np.empty((len(rows), len(self.labels)), dtype=np.float32)
-        folds = dataset.folds(rows.label_ids, self.recipe.distill_folds, self.recipe.seed)
+        folds = dataset.folds(rows.label_ids, self.config.distill_folds, self.config.seed)
         for i, held_out in enumerate(folds, start=1):
             others = rows.take(np.setdiff1d(np.arange(len(rows)), held_out))
             model = self(others, self.certain(others), f"fold {i} of {len(folds)}")
@@ -116,13 +116,13 @@ class _Learner:
 
 
 def _hold_out(
-    rows: EncodedRows, spare: EncodedRows | None, recipe: TrainingConfig
+    rows: EncodedRows, spare: EncodedRows | None, config: TrainingConfig
 ) -> tuple[EncodedRows, EncodedRows | None]:
     """Return the rows to learn and those for the temperature."""
-    count = round(len(rows) * recipe.validation)
-    if recipe.validation == 0:
+    count = round(len(rows) * config.validation)
+    if config.validation == 0:
         return rows, None
     if spare is not None and len(spare) > count:
-        return rows, spare.take(dataset.stratified(spare.label_ids, count, recipe.seed)[1])
-    others, held_out = dataset.stratified(rows.label_ids, count, recipe.seed)
+        return rows, spare.take(dataset.stratified(spare.label_ids, count, config.seed)[1])
+    others, held_out = dataset.stratified(rows.label_ids, count, config.seed)
     return rows.take(others), rows.take(held_out)

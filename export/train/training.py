@@ -58,16 +58,16 @@ def train(output: Path, options: TrainOptions) -> Trained:
         InvalidBundle: The base is not allowed.
         OutputRefused: `output` is there already.
     """
-    recipe = options.recipe
+    config = options.recipe
     with staged(output, marker=TRAINING_NAME, overwrite=options.overwrite) as stage:
-        base = open_base(recipe.base)
+        base = open_base(config.base)
         data, test = _read(options)
-        encoder = open_encoder(base, recipe.max_length)
-        chosen, spare = choose(data, recipe.train_rows, recipe.seed)
+        encoder = open_encoder(base, config.max_length)
+        chosen, spare = choose(data, config.train_rows, config.seed)
         rows, dropped = _encode(chosen, encoder)
         _require_two_classes(rows, data)
-        tested = _test_rows(test, encoder, recipe)
-        fitted = _fit(base, encoder, data.labels, rows, spare, recipe)
+        tested = _test_rows(test, encoder, config)
+        fitted = _fit(base, encoder, data.labels, rows, spare, config)
         evaluation = _evaluate(stage, fitted, data, tested)
         training = {
             "schema_version": SCHEMA_VERSION,
@@ -135,22 +135,22 @@ def _fit(
     labels: tuple[str, ...],
     rows: EncodedRows,
     spare: LabelledTexts,
-    recipe: TrainingConfig,
+    config: TrainingConfig,
 ) -> "Fitted":
     """Import torch and train: only now, when base and data are known to be good."""
     from export.train.fitting import fit
 
     spare_rows, _ = _encode(spare, encoder)
-    return fit(base, encoder, labels, rows, spare_rows, recipe)
+    return fit(base, encoder, labels, rows, spare_rows, config)
 
 
 def _test_rows(
-    test: LabelledTexts | None, encoder: TextEncoder, recipe: TrainingConfig
+    test: LabelledTexts | None, encoder: TextEncoder, config: TrainingConfig
 ) -> tuple[EncodedRows, dict[str, Any]] | None:
     """Return the test rows, and their record for ``evaluation.json``."""
     if test is None:
         return None
-    rows, dropped = _encode(choose(test, recipe.test_rows, recipe.seed)[0], encoder)
+    rows, dropped = _encode(choose(test, config.test_rows, config.seed)[0], encoder)
     if len(rows) == 0:
         raise DataError(f"{test.name} has no row with a text", "give test data, or leave them out")
     return rows, {"name": test.name, "sha256": test.sha256, "rows": len(rows), "dropped": dropped}
