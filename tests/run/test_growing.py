@@ -515,7 +515,7 @@ def test_many_rows_are_found_in_bounded_batches(
 ) -> None:
     """Partitions, blocks of lookups and windows that end anywhere."""
     monkeypatch.setattr("scorer.readback.join._PARTITION", 100)
-    monkeypatch.setattr("scorer.readback.join._HELD", 7)
+    monkeypatch.setattr("scorer.readback.join._FOUND_AT_ONCE", 7)
     monkeypatch.setattr("scorer.readback.join._LOOKED_UP", 11)
     monkeypatch.setattr("scorer.readback.earlier._ASKED_AT_ONCE", 50)
     before: list[Row] = [(i, f"t{i % 500}") for i in range(3000)]
