@@ -98,6 +98,7 @@ lint: $(DEV)
 
 docs: $(DEV)
 	$(BIN)/python tests/docs/test_pages.py docs/cli.md
+	$(BIN)/python -m tests.monitor.test_report_schema
 
 $(BIN)/python:
 	@$(PYTHON) -c "import sys; sys.exit('tweetscore needs Python 3.11 or newer, this is ' + sys.version.split()[0] if sys.version_info < (3, 11) else 0)"

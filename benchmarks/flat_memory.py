@@ -30,6 +30,7 @@ from scorer.options import RunOptions
 from scorer.records import Answers, Counters, Scores
 from scorer.run import pipeline
 from tests.handles import handle_of
+from tests.reports import report_json
 from tests.stub_metadata import stub_metadata
 
 PIECE = 500_000  # rows generated at once
@@ -172,7 +173,7 @@ def measure(path: Path, rows: int, id_column: str | None = None) -> Measured:
     if outcome.error:
         raise outcome.error
     if id_column:
-        assert outcome.report["taken_over"]["rows"], outcome.report["taken_over"]
+        assert report_json(outcome)["taken_over"]["rows"], report_json(outcome)["taken_over"]
     first_pass = [s for s in sampler.samples if s[0] < rows]
     peak = max(memory for _, memory in sampler.samples)
     return Measured(rows, seconds, slope(first_pass, rows), before, peak)

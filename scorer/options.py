@@ -1,4 +1,4 @@
-"""The options of a call as frozen specs, and the outcome of one input."""
+"""The options of a call as frozen specs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,22 +76,6 @@ class InputSpec:
     limit: int | None = None  # read the first so many rows only
     format: Kind | None = None  # None: by the extension
 
-    @classmethod
-    def recorded(cls, report: Mapping[str, Any]) -> Self:
-        """Return how a run read its input, and so how its output is read."""
-        options = report["options"]
-        found = (report["input"] or {}).get("delimiter") or {}
-        # Reports of older versions have no quote, escape, columns and format.
-        columns = options.get("columns")
-        csv = CsvOptions(
-            options["encoding"],
-            options["delimiter"] or found.get("character"),
-            options.get("quote", "double"),
-            options.get("escape", "quote"),
-            columns and tuple(columns),
-        )
-        return cls(options["text_column"], csv, options["limit"], options.get("format"))
-
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
@@ -162,33 +146,6 @@ class RunOptions:
         for name in ("label_names", "columns"):
             values[name] = values[name] and list(values[name])
         return {name: values[name] for name in _RECORDED}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The outcome of one input."""
-
-    input: Path
-    output: Path
-    report: dict[str, Any]
-    warnings: tuple[str, ...] = ()
-    error: TweetscoreError | None = None
-    up_to_date: bool = False  # the output held already what this run would have written
-    #: What has drifted too far for `fail_on_drift`, with its index; the output is complete.
-    outside: Mapping[str, float] = field(default_factory=dict)
-    url: str = ""  # of the output, where it is no file; without secrets
-    input_url: str = ""  # likewise
-    was_checked: bool = False  # call and input were in order: a failure after that is reported
-
-    @property
-    def named_input(self) -> str:
-        """The input as people know it."""
-        return self.input_url or str(self.input)
-
-    @property
-    def named_output(self) -> str:
-        """The output as people know it."""
-        return self.url or str(self.output)
 
 
 def window_rows(device: str) -> int:

@@ -11,13 +11,13 @@ which loads the bundle's own safetensors. In order:
 5. on every provider a row gets the same answer alone as in batches of 7 and 32.
 """
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
+from msgspec import structs
 from numpy.typing import NDArray
 
 from export.parity.pytorch import Reference, whole_texts
@@ -58,7 +58,7 @@ class Measured:
             "provider": self.runtime.provider,
             "precision": self.runtime.precision,
             "architecture": self.runtime.instruction_set,
-            **dataclasses.asdict(self.figures),
+            **structs.asdict(self.figures),
         }
 
 

@@ -16,7 +16,7 @@ from scorer.hints import counted
 
 if TYPE_CHECKING:
     from scorer.errors import TweetscoreError
-    from scorer.options import Outcome
+    from scorer.monitor.report_types import CompleteReport, Outcome
 
 
 _FEW = 10  # files that have a line each
@@ -64,7 +64,7 @@ class ConsoleReporter:
             self.failed = self.failed or code
             return
         if result == "scored":
-            self._rows += outcome.report["counters"]["rows"]
+            self._rows += outcome.complete.counters.rows
         if self._each and not self._quiet:
             code = OUTSIDE_BOUND if outcome.outside else 0
             log_message(
@@ -98,7 +98,7 @@ class ConsoleReporter:
             what = _drift(outcome, moved, ", outside --fail-on-drift")
             log_message("error", "drift", what, **facts, drift=moved, exit_code=OUTSIDE_BOUND)
         elif not outcome.up_to_date:
-            moved = outside(outcome.report, LARGE)
+            moved = outside(outcome.complete.drift, LARGE)
             if moved and self._each and not self._quiet:
                 log_message("warning", "drift", _drift(outcome, moved), **facts, drift=moved)
         self._drifted += bool(moved)
@@ -119,62 +119,58 @@ class ConsoleReporter:
 
 def _figures(outcome: "Outcome") -> dict[str, Any]:
     """Return the figures of a good output for the JSON log; the speed is that of this run."""
-    report = outcome.report
-    counters = report["counters"]
+    report, counters = outcome.complete, outcome.complete.counters
     labels = Counter[str]()
-    for label in report["labels"]:
-        labels[label["written_as"]] += label["rows"]  # two labels may be written alike
+    for label in report.labels:
+        labels[label.written_as] += label.rows  # two labels may be written alike
     figures = {
-        "rows": counters["rows"],
+        "rows": counters.rows,
         "labels": labels,
-        "blank": counters["blank"],
-        "rejected": counters["rejected"],
+        "blank": counters.blank,
+        "rejected": counters.rejected,
     }
     if outcome.up_to_date:
         return figures
-    if odd := counters.get("not_finite"):
+    if odd := counters.not_finite:
         figures["not_finite"] = odd
-    if report["taken_over"]:
-        figures["taken_over"] = report["taken_over"]["rows"]
-    runtime = report["runtime"]
+    if report.taken_over:
+        figures["taken_over"] = report.taken_over.rows
     return figures | {
-        "seconds": round(report["seconds"]["total"], 3),
-        "device": runtime["device"],
-        "precision": runtime["precision"],
+        "seconds": round(report.seconds["total"], 3),
+        "device": report.runtime.device,
+        "precision": report.runtime.precision,
     }
 
 
 def _summary(outcome: "Outcome") -> str:
     """Return one line: output, rows, rows by label, seconds, device and precision."""
-    report, output = outcome.report, outcome.named_output
+    report, output = outcome.complete, outcome.named_output
+    counters, runtime = report.counters, report.runtime
+    rows = counted(counters.rows, "row")
     if outcome.up_to_date:
-        return f"{output} is up to date: {counted(report['counters']['rows'], 'row')}"
-    counters, runtime = report["counters"], report["runtime"]
-    counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
-    counts += [f"{name} {counters[name]:,}" for name in ("blank", "rejected") if counters[name]]
+        return f"{output} is up to date: {rows}"
+    counts = [f"{label.written_as} {label.rows:,}" for label in report.labels]
+    counts += [f"blank {counters.blank:,}"] if counters.blank else []
+    counts += [f"rejected {counters.rejected:,}"] if counters.rejected else []
     line = (
-        f"{output}: {counted(counters['rows'], 'row')} ({', '.join(counts)}) in "
-        f"{report['seconds']['total']:.1f} s on {runtime['device']} {runtime['precision']}"
+        f"{output}: {rows} ({', '.join(counts)}) in "
+        f"{report.seconds['total']:.1f} s on {runtime.device} {runtime.precision}"
     )
-    line += _delimiter(report["input"])
-    if odd := counters.get("not_finite"):
-        line += f"; {odd:,} with NaN or Infinity, which other readers of JSON may refuse"
-    if taken_up := report["resumed"]:
-        line += f"; {taken_up['rows']:,} were done already"
-    match report["taken_over"]:
-        case {"why_none": str(why)}:
-            line += f"; none taken over: {why}"
-        case {"rows": int(rows)}:
-            line += f"; {rows:,} taken over"
-    return line
+    return "; ".join((line, *_remarks(report)))
 
 
-def _delimiter(described: Mapping[str, Any]) -> str:
-    """Return a clause about the delimiter where the file itself decided it."""
-    match described:
-        case {"delimiter": {"character": str(delimiter), "from": "header" | "sep line" as origin}}:
-            return f"; delimiter {typed(delimiter)} by the file's {origin}"
-    return ""
+def _remarks(report: "CompleteReport") -> Iterator[str]:
+    """Yield what is not usual."""
+    # What separates the cells, where neither the call nor the extension says it.
+    if (found := report.input.delimiter) and found.origin in {"header", "sep line"}:
+        yield f"delimiter {typed(found.character)} by the file's {found.origin}"
+    if odd := report.counters.not_finite:
+        yield f"{odd:,} with NaN or Infinity, which other readers of JSON may refuse"
+    if report.resumed:
+        yield f"{report.resumed.rows:,} were done already"
+    if taken := report.taken_over:
+        why = taken.why_none
+        yield f"{taken.rows:,} taken over" if why is None else f"none taken over: {why}"
 
 
 def _drift(outcome: "Outcome", moved: Mapping[str, float], verdict: str = "") -> str:

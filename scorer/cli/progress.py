@@ -16,7 +16,8 @@ from scorer.hints import counted
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from scorer.options import Outcome, RunOptions
+    from scorer.monitor.report_types import Outcome
+    from scorer.options import RunOptions
     from scorer.run.dry_run import FilePreview, Preview, Probe
 
 

@@ -26,7 +26,8 @@ from scorer.errors import UsageError
 
 if TYPE_CHECKING:
     from scorer.cli.stdio import Files
-    from scorer.options import Outcome, RunOptions
+    from scorer.monitor.report_types import Outcome
+    from scorer.options import RunOptions
     from scorer.remote.urls import Url
 
 

@@ -10,15 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from scorer.errors import DataError, OutputRefused, UsageError
 from scorer.formats.foreign import check_content, known_format
 from scorer.formats.registry import EXTENSIONS, NAMES, format_of
-from scorer.options import STDIN, STDOUT, Kind, Outcome, called
+from scorer.options import STDIN, STDOUT, Kind, called
 from scorer.os_errors import is_directory, reading, writing
 from scorer.remote.urls import Url
 from scorer.store.paths import rejects_path
+
+if TYPE_CHECKING:
+    from scorer.monitor.report_types import Outcome
 
 DASH = Path("-")
 
@@ -36,7 +39,7 @@ class Files:
     from_stdin: bool = False
     names: Mapping[Path, str] = field(default_factory=dict)  # of the temporary files
 
-    def deliver(self, outcome: Outcome) -> Outcome:
+    def deliver(self, outcome: "Outcome") -> "Outcome":
         """Send a good output to standard output, if it goes there; return the outcome to report."""
         if self.from_stdin:
             outcome = replace(outcome, input_url=STDIN)
@@ -147,7 +150,7 @@ def _block(stdin: IO[bytes]) -> bytes:
         return stdin.read(_BLOCK)
 
 
-def _without_the_list(outcome: Outcome, rejects: Path) -> Outcome:
+def _without_the_list(outcome: "Outcome", rejects: Path) -> "Outcome":
     """Name another way to what was rejected: its list goes with the temporary files."""
     if not rejects.exists():
         return outcome
@@ -157,6 +160,6 @@ def _without_the_list(outcome: Outcome, rejects: Path) -> Outcome:
             return outcome
         error = DataError(outcome.error.problem, f"allow for it with --max-rejects, or {remedy}")
         return replace(outcome, error=error)
-    rejected = outcome.report["counters"]["rejected"]
+    rejected = outcome.complete.counters.rejected
     warning = f"records that are no rows were left out: {rejected:,}; {remedy}"
     return replace(outcome, warnings=(*outcome.warnings, warning))

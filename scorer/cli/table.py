@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scorer.databases.address import Address
     from scorer.databases.checks import TableOptions
     from scorer.databases.table_run import TableOutcome
+    from scorer.monitor.report_types import CompleteReport
 
 _source_options = all_of(
     click.option("--table", metavar="NAME", help="Score all rows of a table or view."),
@@ -128,18 +129,18 @@ def _print_summary(done: "TableOutcome", where: str, *, quiet: bool) -> None:
         return
     line = f"{where}: {counted(done.rows, 'row')}"
     if done.outcome:
-        line += f", {_scored(done.outcome.report, done)}"
+        line += f", {_scored(done.outcome.complete, done)}"
     elif done.rows:
         line += ", none of them new"
     log_message("info", "table", line, rows=done.rows, scored=done.scored)
 
 
-def _scored(report: dict[str, Any], done: "TableOutcome") -> str:
-    counters, runtime = report["counters"], report["runtime"]
-    counts = [f"{label['written_as']} {label['rows']:,}" for label in report["labels"]]
-    counts += [f"blank {counters['blank']:,}"] if counters["blank"] else []
+def _scored(report: "CompleteReport", done: "TableOutcome") -> str:
+    counters, runtime = report.counters, report.runtime
+    counts = [f"{label.written_as} {label.rows:,}" for label in report.labels]
+    counts += [f"blank {counters.blank:,}"] if counters.blank else []
     which = "all" if done.scored == done.rows else f"{done.scored:,}"
     return (
-        f"{which} of them scored ({', '.join(counts)}) in {report['seconds']['total']:.1f} s "
-        f"on {runtime['device']} {runtime['precision']}"
+        f"{which} of them scored ({', '.join(counts)}) in {report.seconds['total']:.1f} s "
+        f"on {runtime.device} {runtime.precision}"
     )

@@ -23,8 +23,9 @@ from scorer.errors import OutputRefused, StorageError, TweetscoreError
 from scorer.formats.base import OutputColumns
 from scorer.formats.record_batches import answers, keep_texts
 from scorer.inference.handle import ModelHandle
+from scorer.monitor.report_types import Outcome
 from scorer.monitor.versions import library_versions, tweetscore_version
-from scorer.options import LABEL_COLUMN, SCORE_COLUMN, Outcome, RunOptions
+from scorer.options import LABEL_COLUMN, SCORE_COLUMN, RunOptions
 from scorer.run import pipeline
 from scorer.run.cache_keys import digest
 from scorer.run.preflight import check_place, output_columns
@@ -244,7 +245,7 @@ class _TableRun:
             "rows": rows,
             "scored": scored,
             "taken_over": rows - scored,
-            "run": outcome and {**outcome.report, "input": None, "output": None},
+            "run": outcome and {**outcome.complete.as_json(), "input": None, "output": None},
         }
 
     def _write(self, report: dict[str, Any]) -> Iterator[str]:

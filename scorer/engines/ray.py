@@ -24,8 +24,9 @@ from typing import Any
 from scorer.api.scorer_config import ScorerConfig
 from scorer.engines.ray_cluster import ClusterPlan, FileAnswer, FileScorer, Job, connected, versions
 from scorer.errors import EngineFailed, UsageError
+from scorer.monitor.report_types import Outcome
 from scorer.monitor.versions import tweetscore_version
-from scorer.options import Outcome, RunOptions
+from scorer.options import RunOptions
 from scorer.os_errors import writing
 from scorer.store.commit import inodes, read_report, write_json
 from scorer.store.inputs import Inputs, find_inputs
@@ -94,12 +95,12 @@ def run(
         manifest.engine = {"name": "ray", "version": ray.__version__, **plan.as_json()}
         for path, error in found.unreadable:
             manifest.failed += 1
-            yield Outcome(path, path, {}, error=error)
+            yield Outcome(path, path, None, error=error)
         job = Job(_for_actors(options, folder, plan), config, versions(), folder / NAME)
         with closing(_score(ray, pairs, job, plan)) as outcomes:
             for outcome in outcomes:
                 manifest.add(outcome)
-                progress(0 if outcome.error else outcome.report["counters"]["rows"])
+                progress(0 if outcome.error else outcome.complete.counters.rows)
                 yield outcome
         if not manifest.failed:
             lock.check()
@@ -230,19 +231,21 @@ class Manifest:
         if outcome.error:
             self.failed += 1
             return
-        report = outcome.report
-        output = report["output"]
+        report = outcome.complete
+        output, counters = report.output, report.counters.as_json()
         self._files.append(
             {
                 "output": os.path.relpath(outcome.output, self.folder),
-                "input": report["input"]["path"],
-                "result_key": report["result_key"],
-                **{name: output[name] for name in ("rows", "size", "sha256")},
+                "input": report.input.path,
+                "result_key": report.result_key,
+                "rows": output.rows,
+                "size": output.size,
+                "sha256": output.sha256,
             }
         )
-        self._counters.update({name: report["counters"][name] for name in _COUNTED})
-        for label in report["labels"]:
-            self._labels[label["written_as"]] += label["rows"]
+        self._counters.update({name: counters[name] for name in _COUNTED})
+        for label in report.labels:
+            self._labels[label.written_as] += label.rows
 
     def publish(self) -> None:
         """Write it durably, unless a manifest that names the same files is there already."""

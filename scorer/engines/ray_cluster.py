@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
     from scorer.inference.handle import ModelHandle
     from scorer.inference.loading import Candidate
-    from scorer.options import Outcome, RunOptions
+    from scorer.monitor.report_types import Outcome
+    from scorer.options import RunOptions
 
 _CONNECT_TIMEOUT_S = 10.0
 # No usage statistics for Ray's makers. Its log files are enough; errors come as exceptions.

@@ -53,18 +53,6 @@ class OutputColumns:
         each = tuple(f"score_{name}" for name in classes) if spec.scores == "all" else ()
         return cls(spec.label_column, spec.score_column, tuple(written_as), each)
 
-    @classmethod
-    def recorded(cls, report: Mapping[str, Any]) -> Self:
-        """Return the columns that a run appended, by its report."""
-        options, labels = report["options"], report["labels"]
-        spec = OutputSpec(
-            options["scores"],
-            label_column=options["label_column"],
-            score_column=options["score_column"],
-        )
-        names = (label["name"] for label in labels)
-        return cls.of(spec, names, (label["written_as"] for label in labels))
-
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names in the order in which they are appended."""

@@ -1,15 +1,16 @@
 """The gate: how far answers may differ from PyTorch's, and low margins decided by fp32."""
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from scorer.errors import GateFailed
 from scorer.hints import counted
 from scorer.inference import labels
 from scorer.inference.bundle import Bundle, Canary
-from scorer.inference.bundle.metadata import Metadata, Parity, decoded
+from scorer.inference.bundle.metadata import Metadata, Parity, Share, decoded
 from scorer.inference.session import RuntimeInfo, Session
 
 MIN_LABEL_AGREEMENT = 0.998
@@ -18,14 +19,13 @@ FP32_MIN_LABEL_AGREEMENT = 1.0
 FP32_MAX_DIFFERENCE = 1e-5
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True, forbid_unknown_fields=True):
     """How two sets of probabilities for the same texts compare."""
 
-    texts: int
-    label_agreement: float  # share of texts whose most probable class is the same
-    largest_difference: float  # of any probability of any text; NaN if one is NaN
-    mean_difference: float
+    texts: Annotated[int, Meta(ge=0)]
+    label_agreement: Share  # of texts whose most probable class is the same
+    largest_difference: Share  # of any probability of any text; NaN if one is NaN
+    mean_difference: Share
 
     def within_gate(self, precision: str) -> bool:
         """Return whether the figures keep the promise of that precision."""

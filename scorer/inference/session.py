@@ -6,9 +6,10 @@ not depend on the other rows.
 
 import threading
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from scorer.errors import DeviceFull
@@ -16,17 +17,16 @@ from scorer.errors import DeviceFull
 _EXACT = ("builtin", "openvino")  # the CPU's
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeInfo:
+class RuntimeInfo(Struct, frozen=True, forbid_unknown_fields=True):
     """The session that runs: it is reported, and decides whether old results may be reused."""
 
     provider: str  # ONNX Runtime's name for it
-    device: str  # cuda, openvino or builtin
-    precision: str  # of the arithmetic: fp32, bf16, fp16 or int8
+    device: Literal["cuda", "openvino", "builtin"]
+    precision: Literal["fp32", "bf16", "fp16", "int8"]  # of the arithmetic
     instruction_set: str  # of the CPU, or the GPU's architecture
-    threads: int
+    threads: Annotated[int, Meta(ge=1)]
     reason: str  # why this one
-    devices: int = 1  # how many share the batches
+    devices: Annotated[int, Meta(ge=1)] = 1  # how many share the batches
 
     @property
     def exact(self) -> bool:

@@ -1,11 +1,12 @@
 """Drift of a run's answers from the model's baseline, as the population stability index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scorer.monitor.report_types import ReportedComparison, ReportedDrift, Subject
 from scorer.records import Baseline, Counters, Scores
 
 #: Of fewer rows chance alone moves the index. Samples of the 27,481 training tweets, 2,000 of each
@@ -72,18 +73,14 @@ class Drift:
         self._lengths[-1] += scores.lengths[most:].sum()
         self._counters += scores.counters
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> ReportedDrift:
         """Return the report's section `drift`."""
-        baseline, rows = self._baseline, self._counters.scored
-        found = {
-            "reason": NO_BASELINE if baseline is None else None,
-            "baseline_rows": None if baseline is None else baseline.rows,
-            "min_rows": MIN_ROWS,
-            "judged": baseline is not None and rows >= MIN_ROWS,
-        }
-        return found | {"subjects": {} if baseline is None else self._subjects(baseline)}
+        if (baseline := self._baseline) is None:
+            return ReportedDrift(NO_BASELINE, min_rows=MIN_ROWS)
+        judged = self._counters.scored >= MIN_ROWS
+        return ReportedDrift(None, baseline.rows, MIN_ROWS, judged, self._subjects(baseline))
 
-    def _subjects(self, baseline: Baseline) -> dict[str, Any]:
+    def _subjects(self, baseline: Baseline) -> dict[Subject, ReportedComparison]:
         edges, lengths = baseline.score_edges, np.arange(len(baseline.lengths))
         tokens = np.array([int((lengths * baseline.lengths).sum()), self._counters.tokens])
         unknown = np.array(
@@ -99,26 +96,19 @@ class Drift:
         }
 
 
-def outside(report: Mapping[str, Any], bound: float | None) -> dict[str, float]:
+def outside(drift: ReportedDrift | None, bound: float | None) -> dict[str, float]:
     """Return the subjects whose index is not below a bound, with their indices.
 
     None of them where the rows were too few, nothing was compared, or there is no bound.
     """
-    drift = report.get("drift")
-    if bound is None or not drift or not drift["judged"]:
+    if bound is None or not drift or not drift.judged:
         return {}
-    indices = {name: float(subject["psi"]) for name, subject in drift["subjects"].items()}
-    return {name: index for name, index in indices.items() if index >= bound}
-
-
-def is_measured(report: Mapping[str, Any]) -> bool:
-    """Return whether a report has the drift of its rows."""
-    return bool((report.get("drift") or {}).get("subjects"))
+    return {name: found.psi for name, found in drift.subjects.items() if found.psi >= bound}
 
 
 def _in_bins(
     starts: NDArray[Any], before: NDArray[np.int64], now: NDArray[np.int64]
-) -> dict[str, Any]:
+) -> ReportedComparison:
     """Compare two histograms after neighbouring bins were joined until each holds its share."""
     first = _joined(before)
     return _compared(
@@ -141,10 +131,6 @@ def _joined(counts: NDArray[np.int64]) -> list[int]:
 
 def _compared(
     bins: Sequence[Any], before: NDArray[np.int64], now: NDArray[np.int64]
-) -> dict[str, Any]:
-    return {
-        "psi": round(psi(before, now), 6),
-        "bins": list(bins),
-        "baseline": before.tolist(),
-        "now": now.tolist(),
-    }
+) -> ReportedComparison:
+    index = round(psi(before, now), 6)
+    return ReportedComparison(index, list(bins), before.tolist(), now.tolist())

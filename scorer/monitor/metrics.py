@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from scorer.errors import OUTSIDE_BOUND, DataError, OutputRefused, UsageError
 from scorer.hints import missing
 from scorer.monitor.drift import MIN_ROWS, psi
+from scorer.monitor.report_types import CompleteReport, RunReport
 from scorer.monitor.run_report import peak_memory
 from scorer.monitor.versions import tweetscore_version
 from scorer.store.commit import replace_bytes
@@ -97,29 +97,29 @@ class RunMetrics:
         self._info: dict[str, str] = {}
 
     def add(
-        self, report: Mapping[str, Any], *, failed: bool, up_to_date: bool, outside: bool
+        self, report: RunReport | None, *, failed: bool, up_to_date: bool, outside: bool
     ) -> None:
         """Count one file; of one that failed or was up to date, only that it did or was."""
         self._outside += outside
         fate = "failed" if failed else "up_to_date" if up_to_date else "scored"
         self._results[fate] += 1
-        if fate != "scored":
+        if fate != "scored" or not isinstance(report, CompleteReport):
             return
-        self._counters.update(report["counters"])
-        self._own_rows += report["counters"]["rows"] - (report["resumed"] or {"rows": 0})["rows"]
-        self._labels.update({label["name"]: label["rows"] for label in report["labels"]})
-        for stage, seconds in report["seconds"].items():
+        self._counters.update(report.counters.as_json())
+        self._own_rows += report.counters.rows - (report.resumed.rows if report.resumed else 0)
+        self._labels.update({label.name: label.rows for label in report.labels})
+        for stage, seconds in report.seconds.items():
             self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
-        for name, subject in report["drift"]["subjects"].items():
-            before, now = np.array([subject["baseline"], subject["now"]])
+        for name, subject in report.drift.subjects.items():
+            before, now = np.array([subject.baseline, subject.now])
             self._drift[name] = (before, now + (self._drift[name][1] if name in self._drift else 0))
-        self._canary = max(self._canary, report["canary"]["largest_difference"])
+        self._canary = max(self._canary, report.canary.largest_difference)
         self._info = {
             "version": tweetscore_version(),
-            "model": report["model"]["name"],
-            "model_version": report["model"]["version"],
-            "provider": report["runtime"]["provider"],
-            "precision": report["runtime"]["precision"],
+            "model": report.model.name,
+            "model_version": report.model.version,
+            "provider": report.runtime.provider,
+            "precision": report.runtime.precision,
         }
 
     def write(self, exit_code: int) -> None:

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import convert
 
 from scorer.errors import OUTSIDE_BOUND, exit_code
 from scorer.monitor.drift import Drift, outside
+from scorer.monitor.report_types import CompleteReport, FailedReport
 from scorer.monitor.versions import library_versions, tweetscore_version
 from scorer.records import Baseline, Counters, Scores
 
-SCHEMA_VERSION = 1
 _ENDS = 1 << 16  # bytes hashed at either end of the input
 
 
@@ -60,9 +61,9 @@ class RunRecord:
         self._started = datetime.now(UTC)
         self._clock = time.monotonic()
 
-    def note(self, **facts: Mapping[str, Any]) -> None:
+    def note(self, **facts: object) -> None:
         """Keep facts under their names: input, model, runtime, canary."""
-        self._facts |= {name: dict(fact) for name, fact in facts.items()}
+        self._facts |= facts
 
     def expect_labels(
         self, names: Sequence[str], written_as: Sequence[str], baseline: Baseline | None = None
@@ -109,23 +110,22 @@ class RunRecord:
         finally:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - start
 
-    def succeeded(self, output: Mapping[str, Any]) -> dict[str, Any]:
+    def succeeded(self, output: Mapping[str, Any]) -> CompleteReport:
         """Return the report of a run whose output has this path, size, mtime_ns and sha256."""
-        report = self._report(exit_code=0, error=None, output=dict(output))
-        report["drift"] = self._drift.figures()
-        if outside(report, self._facts["options"].get("fail_on_drift")):
-            report["exit_code"] = OUTSIDE_BOUND
-        return report
+        drift = self._drift.figures()  # of all rows; after a failure of none
+        code = OUTSIDE_BOUND if outside(drift, self._facts["options"].get("fail_on_drift")) else 0
+        found = self._report(exit_code=code, error=None, output=dict(output), drift=drift)
+        return convert(found, CompleteReport)
 
-    def failed(self, error: BaseException) -> dict[str, Any]:
+    def failed(self, error: BaseException) -> FailedReport:
         """Return the report of a run that ended with an error."""
         words = {"kind": type(error).__name__, "message": str(error)}
-        return self._report(exit_code=exit_code(error), error=words, output=None)
+        return convert(self._report(exit_code=exit_code(error), error=words), FailedReport)
 
     def _report(self, **ending: Any) -> dict[str, Any]:
         total = time.monotonic() - self._clock
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": 1,
             "tool": {"name": "tweetscore", "version": tweetscore_version()},
             "started": self._started.isoformat(timespec="milliseconds"),
             "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -143,7 +143,6 @@ class RunRecord:
             "remembered": self._remembered,
             "taken_over": self._taken_over,
             "labels": self._label_figures(),
-            "drift": None,  # of all rows or of none
             "seconds": {k: round(v, 3) for k, v in {**self._seconds, "total": total}.items()},
             "tweets_per_second": round(self._own_rows / total, 1) if total else None,
             "peak_memory_bytes": peak_memory(),

@@ -4,10 +4,12 @@ import platform
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
+from typing import Literal, get_args
 
 from scorer.errors import InvalidBundle
 
-_LIBRARIES = (
+Library = Literal[
+    "python",
     "emoji",
     "numpy",
     "onnxruntime",
@@ -16,7 +18,7 @@ _LIBRARIES = (
     "polars",
     "pyarrow",
     "tokenizers",
-)
+]
 
 
 @cache
@@ -41,7 +43,7 @@ def library_versions() -> Mapping[str, str]:
     from importlib import metadata
 
     versions = {"python": platform.python_version()}
-    for name in _LIBRARIES:
+    for name in get_args(Library)[1:]:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -6,22 +6,22 @@ each run: two texts with equal keys cannot be prepared in advance.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from scorer.errors import DataError
-from scorer.formats.base import OutputColumns, Rebatcher, Source, input_changed
-from scorer.options import InputSpec
+from scorer.formats.base import Rebatcher, Source, input_changed
+from scorer.monitor.report_types import CompleteReport
 from scorer.os_errors import reading
 from scorer.readback import Comparison
 from scorer.readback.findings import Compared
 from scorer.readback.join import ASKED, Found, Join, Rows, known_type
+from scorer.readback.output_report import input_spec, output_columns
 from scorer.records import Answers, TextWindow
 from scorer.store.commit import FileIdentity
 
@@ -49,18 +49,18 @@ class _Hashes:
 class Earlier:
     """An output that is as its report says."""
 
-    def __init__(self, path: Path, report: Mapping[str, Any], id_column: str) -> None:
+    def __init__(self, path: Path, report: CompleteReport, id_column: str) -> None:
         self.path = path
         self._report = report
         self._id_column = id_column
-        self._output_schema = OutputColumns.recorded(report)
+        self._output_schema = output_columns(report)
         self._scores = max(1, len(self._output_schema.score_columns))
         self._hashes = _Hashes()
 
     @property
     def sha256(self) -> str:
         """Return its content hash."""
-        return str(self._report["output"]["sha256"])
+        return self._report.output.sha256
 
     def read(self, directory: Path) -> "EarlierAnswers":
         """Read it, and keep what is needed of it in a directory until the answers are closed.
@@ -68,7 +68,7 @@ class Earlier:
         Raises:
             DataError: It is not readable, or has no such ids, or is not what was written.
         """
-        join = Join(directory, self._report["counters"]["rows"], self._scores)
+        join = Join(directory, self._report.counters.rows, self._scores)
         try:
             join.add_known(self._known())
         except BaseException:
@@ -79,7 +79,7 @@ class Earlier:
 
     def _known(self) -> Iterator[Rows]:
         """Yield the rows that have an id and an answer."""
-        spec = InputSpec.recorded(self._report)
+        spec = input_spec(self._report)
         comparison = Comparison(None, self.path, self._output_schema, spec)
         ids = _Column(comparison.values(self._id_column))
         texts = _Column(comparison.values(spec.text_column))
@@ -88,8 +88,8 @@ class Earlier:
             count += len(block)
             yield self._records(block, ids.take(len(block)), texts.take(len(block)))
         with reading(self.path):
-            same = FileIdentity.recorded(self._report, self.path)
-        if count != self._report["counters"]["rows"] or not same:
+            same = FileIdentity.recorded(self._report.as_json(), self.path)
+        if count != self._report.counters.rows or not same:
             raise DataError(f"{self.path} is not what was written there")
 
     def _records(self, block: Compared, ids: pl.Series, texts: pl.Series) -> Rows:

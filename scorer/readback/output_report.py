@@ -1,4 +1,4 @@
-"""An output's run report, read and held against the schema."""
+"""An output's run report, read again, and what it says of how the output is read."""
 
 import json
 import stat
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from scorer.errors import DataError, InputMissing, UsageError
+from scorer.formats.base import OutputColumns
 from scorer.hints import path_word
-from scorer.monitor.report_check import malformed
+from scorer.monitor.report_types import CompleteReport, strictly_decoded
+from scorer.options import CsvOptions, InputSpec, OutputSpec
 from scorer.os_errors import reading
 from scorer.store.own_files import read_own
 from scorer.store.paths import default_output, failed_report_path, report_path
@@ -16,7 +18,7 @@ from scorer.store.paths import default_output, failed_report_path, report_path
 _REPORT = ".run.json"
 
 
-def report_of(output: Path) -> dict[str, Any]:
+def report_of(output: Path) -> CompleteReport:
     """Read an output's run report.
 
     Raises:
@@ -35,15 +37,39 @@ def report_of(output: Path) -> dict[str, Any]:
             raise
         raise InputMissing(error.problem, _its_output(output)) from error
     try:
-        report = json.loads(content, object_pairs_hook=_members)
+        found = json.loads(content, object_pairs_hook=_members)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON", "run again") from error
-    if problem := malformed(report):
-        raise DataError(f"{path} is no run report: {problem}", "run again")
-    if report["output"] is None:
+    try:
+        report = strictly_decoded(found)
+    except ValueError as error:
+        raise DataError(f"{path} is no run report: {error}", "run again") from error
+    if not isinstance(report, CompleteReport):
         raise DataError(f"{path} tells of a run that failed", "run again")
-    found: dict[str, Any] = report
-    return found
+    return report
+
+
+def input_spec(report: CompleteReport) -> InputSpec:
+    """Return how a run read its input, and so how its output is read."""
+    options, found = report.options, report.input.delimiter
+    csv = CsvOptions(
+        options.encoding,
+        options.delimiter or (found.character if found else None),
+        options.quote or "double",
+        options.escape or "quote",
+        tuple(options.columns) if options.columns else None,
+    )
+    return InputSpec(options.text_column, csv, options.limit, options.format)
+
+
+def output_columns(report: CompleteReport) -> OutputColumns:
+    """Return the columns that a run appended."""
+    options, labels = report.options, report.labels
+    spec = OutputSpec(
+        options.scores, label_column=options.label_column, score_column=options.score_column
+    )
+    names = [label.name for label in labels]
+    return OutputColumns.of(spec, names, (label.written_as for label in labels))
 
 
 def _an_output_in(directory: Path) -> str:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import UNSET, structs
 
 from scorer.errors import (
     DeviceUnavailable,
@@ -23,8 +25,16 @@ from scorer.errors import (
 )
 from scorer.inference.handle import ModelHandle
 from scorer.monitor.drift import outside
+from scorer.monitor.report_types import (
+    CompleteReport,
+    Outcome,
+    ReportedFailure,
+    ReportedInput,
+    RunReport,
+    decoded,
+)
 from scorer.monitor.run_report import RunRecord, describe_input
-from scorer.options import Outcome, RunOptions
+from scorer.options import RunOptions
 from scorer.os_errors import reading
 from scorer.remote.search import ListedObject, Place
 from scorer.remote.store import Stores
@@ -42,6 +52,7 @@ if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
 
 
+AnyReport = TypeVar("AnyReport", bound=RunReport)
 _OF_ALL = (DeviceUnavailable, GateFailed, InvalidBundle, MissingExtra)
 
 
@@ -86,7 +97,9 @@ class ObjectRun:
             output=self._work_dir.output,
             url=_shown(self._output),
             input_url=_shown(self._source.place),
-            outside=outside(outcome.report, self._options.fail_on_drift),
+            outside=outside(
+                outcome.report.drift if outcome.report else None, self._options.fail_on_drift
+            ),
         )
 
     def _run(self, model: ModelHandle, progress: Callable[[int], object]) -> Outcome:
@@ -110,20 +123,20 @@ class ObjectRun:
         outcome = replace(outcome, warnings=warnings, up_to_date=False)
         if outcome.error:
             return self._failed(outcome.error, outcome)
-        report = self._localize_report(outcome.report)
+        report = self._localize_report(outcome.complete)
         if self._delivery:
             report = self._delivery.send(self._work_dir.output, report)
         return replace(outcome, report=report, warnings=(*warnings, *self._finish(report)))
 
-    def _finish(self, report: dict[str, Any]) -> Iterator[str]:
+    def _finish(self, report: CompleteReport) -> Iterator[str]:
         """Do what comes after the commit, so that what fails is a warning, and done next time."""
         output = self._work_dir.output
         try:
             if self._delivery:
                 tag = self._delivery.send_report(output, report)
-                self._work_dir.remember(report, tag)
+                self._work_dir.remember(report.as_json(), tag)
             else:  # it names places, not the work directory
-                write_json(report_path(output), report, beside=output)
+                write_json(report_path(output), report.as_json(), beside=output)
             self._work_dir.clear()
             if self._delivery:
                 self._delivery.forget_failure()
@@ -133,32 +146,31 @@ class ObjectRun:
                 f"{self._output} is complete, but not all is tidy ({why}); the next run sees to it"
             )
 
-    def _localize_report(self, report: dict[str, Any]) -> dict[str, Any]:
-        source = report["input"]
+    def _localize_report(self, report: AnyReport) -> AnyReport:
+        source = report.input
         if source and isinstance(self._source.place, Url):
             tag = self._work_dir.tag
-            source = source | {"path": str(self._source.place)} | ({"etag": tag} if tag else {})
-        warnings = [self._work_dir.localize(warning) for warning in report["warnings"]]
-        return report | {"input": source, "warnings": warnings}
+            source = structs.replace(source, path=str(self._source.place), etag=tag or UNSET)
+        warnings = [self._work_dir.localize(warning) for warning in report.warnings]
+        return structs.replace(report, input=source, warnings=warnings)
 
-    def _up_to_date(self, bundle: "Bundle") -> dict[str, Any] | None:
+    def _up_to_date(self, bundle: "Bundle") -> CompleteReport | None:
         """Return the report of an output that holds what this run would write."""
-        report = (self._report_there() if self._options.incremental else None) or {}
-        match report:
-            case {"input": dict(source)} if source := self._as_now(source):
-                key = cache_keys.digest(cache_keys.result_key(source, bundle, self._options))
-                return report if cache_keys.is_up_to_date(report, key, self._options) else None
-        return None
+        report = decoded(self._report_there()) if self._options.incremental else None
+        if not report or not (source := self._as_now(report.input)):
+            return None
+        key = cache_keys.digest(cache_keys.result_key(source, bundle, self._options))
+        return report if cache_keys.is_up_to_date(report, key, self._options) else None
 
-    def _as_now(self, source: dict[str, Any]) -> dict[str, Any]:
+    def _as_now(self, source: ReportedInput) -> dict[str, Any]:
         """Return what a report says of its input, as it is now; {} where it is another one."""
         match self._source:
             case ListedObject(place=url, seen=seen):
-                known = seen.tag and (seen.size, seen.tag) == (source["size"], source.get("etag"))
-                return source if known and source["path"] == str(url) else {}
+                known = seen.tag and (seen.size, seen.tag) == (source.size, source.etag)
+                return source.as_json() if known and source.path == str(url) else {}
             case Input(place=Path() as path):
                 with reading(path):
-                    return describe_input(path, format=source["format"])
+                    return describe_input(path, format=source.format)
         return {}
 
     def _forget_failure(self) -> None:
@@ -192,22 +204,21 @@ class ObjectRun:
         """Report a failure, also beside the good output, which stays as it is."""
         error = self._work_dir.localize_error(error)
         too_early = outcome is not None and not outcome.was_checked
-        if outcome is None:
-            report = RunRecord(self._options.as_json(), self._options.options_from).failed(error)
-            outcome = Outcome(self._work_dir.input, self._work_dir.output, report)
-        report = self._localize_report(outcome.report)
-        words = {"kind": type(error).__name__, "message": str(error)}
-        report |= {"error": words, "exit_code": error.exit_code}
+        record = RunRecord(self._options.as_json(), self._options.options_from)
+        outcome = outcome or Outcome(self._work_dir.input, self._work_dir.output, None)
+        words = ReportedFailure(type(error).__name__, str(error))
+        report = self._localize_report(outcome.report or record.failed(error))
+        report = structs.replace(report, error=words, exit_code=error.exit_code)
         # The error itself matters more than that it cannot be reported, for whatever reason.
         with suppress(Exception):
             if too_early or isinstance(error, (UsageError, OutputLocked)):
                 pass  # as for files: what was wrong before any work touches nothing
             elif self._delivery:
                 self._delivery.send_failure(report)
-                if report["counters"]["rejected"]:
+                if report.counters.rejected:
                     self._delivery.send_rejects(self._work_dir.output)
             else:
-                write_json(failed_report_path(self._work_dir.output), report)
+                write_json(failed_report_path(self._work_dir.output), report.as_json())
         return replace(outcome, report=report, error=error)
 
 

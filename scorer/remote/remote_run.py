@@ -9,7 +9,8 @@ from pathlib import Path
 
 from scorer.errors import OutputRefused, TweetscoreError
 from scorer.inference.handle import ModelHandle
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.os_errors import writing
 from scorer.remote.object_run import ObjectRun
 from scorer.remote.search import Pair, Place, find, plan
@@ -91,7 +92,7 @@ def _make(directory: Path) -> None:
 
 def _unreadable(place: Place, error: TweetscoreError) -> Outcome:
     name = str(place)
-    return Outcome(Path(name), Path(name), {}, error=error, input_url=name, url=name)
+    return Outcome(Path(name), Path(name), None, error=error, input_url=name, url=name)
 
 
 def _tops(urls: list[Url]) -> list[Url]:

@@ -10,7 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from scorer.errors import InputMissing, OutputLocked, OutputRefused, StorageError, TweetscoreError
+from scorer.monitor.report_types import CompleteReport, RunReport
 from scorer.os_errors import writing
 from scorer.remote.faults import changed_meanwhile
 from scorer.remote.search import Place
@@ -171,9 +174,9 @@ class Delivery:
             "remove it, choose another output, or use --overwrite",
         )
 
-    def send(self, output: Path, report: dict[str, Any]) -> dict[str, Any]:
+    def send(self, output: Path, report: CompleteReport) -> CompleteReport:
         """Upload the output, which is the commit, and return the report that tells where it is."""
-        sha256 = report["output"]["sha256"]
+        sha256 = report.output.sha256
         there = self.check_owner()
         if there is None or there.sha256 != sha256 or there.size != output.stat().st_size:
             self._store.upload(output, self.url, sha256, there)
@@ -181,12 +184,12 @@ class Delivery:
             with suppress(TweetscoreError):  # a report without a tag is sent again the next time
                 there = self.head()
         tag = there.tag if there and there.sha256 == sha256 else ""
-        return report | {"output": report["output"] | {"path": str(self.url), "etag": tag}}
+        return replace(report, output=replace(report.output, path=str(self.url), etag=tag))
 
-    def send_report(self, output: Path, report: dict[str, Any]) -> str:
+    def send_report(self, output: Path, report: CompleteReport) -> str:
         """Upload the list of rejects, then the report, and return the tag of that."""
         self.send_rejects(output)
-        return self._store.write(json_text(report).encode("ascii"), self.report_url)
+        return self._store.write(json_text(report.as_json()).encode("ascii"), self.report_url)
 
     def send_rejects(self, output: Path) -> None:
         """Upload the list of rejects, or remove last night's where there are none."""
@@ -196,9 +199,9 @@ class Delivery:
         else:
             self._remove(url)
 
-    def send_failure(self, report: dict[str, Any]) -> None:
+    def send_failure(self, report: RunReport) -> None:
         """Upload the report of a failure beside the good output, which stays as it is."""
-        self._store.write(json_text(report).encode("ascii"), self.failed_url)
+        self._store.write(json_text(report.as_json()).encode("ascii"), self.failed_url)
 
     def forget_failure(self) -> None:
         """Remove the report of an earlier failure."""

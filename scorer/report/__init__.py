@@ -97,7 +97,7 @@ def _findings(options: ReportOptions) -> Findings:
     for number, output in enumerate(outputs):
         count.read(number, output)
     earlier = options.compare and open_output(options.compare)
-    texts = outputs[0].report["options"]["text_column"] if options.show_text else None
+    texts = outputs[0].report.options.text_column if options.show_text else None
     moved = earlier and compare(
         earlier, outputs[0], count.statistics, id_column=options.id_column, texts=texts
     )
@@ -131,7 +131,7 @@ class _Count:
         """Count an output's rows."""
         options, statistics = self._options, self.statistics
         before, blank = statistics.per_label, statistics.blank
-        text = output.report["options"]["text_column"] if options.show_text else None
+        text = output.report.options.text_column if options.show_text else None
         named = (text, options.date_column, options.true_label_column, options.id_column)
         for rows in output.rows([*dict.fromkeys(name for name in named if name is not None)]):
             statistics.add(rows.ids, rows.scores)
@@ -171,19 +171,19 @@ class _Count:
 def _known_labels(output: Opened) -> dict[str, int]:
     """Return the number of each label by its spellings in lower case, written and the model's."""
     numbers = {label: i for i, label in enumerate(output.labels)}
-    classes = output.report["labels"]
-    known = {each["name"].lower(): numbers[each["written_as"]] for each in classes}
+    classes = output.report.labels
+    known = {each.name.lower(): numbers[each.written_as] for each in classes}
     return known | {label.lower(): i for label, i in numbers.items()}
 
 
 def _metrics(outputs: Sequence[Opened]) -> Metrics | None:
     """Return what was measured of the model, if all outputs are of one that is still there."""
-    models = {each.report["model"]["digest"]: each.report["options"]["model"] for each in outputs}
+    models = {each.report.model.digest: each.report.options.model for each in outputs}
     if len(models) > 1:
         return None
     ((digest, recorded),) = models.items()
     try:
-        bundle = open_bundle(recorded and Path(recorded))
+        bundle = open_bundle(Path(recorded) if recorded else None)
     except TweetscoreError:
         return None  # moved or gone: the page says that it is not known
     return decoded(bundle.metadata.metrics, Metrics) if bundle.digest == digest else None

@@ -124,7 +124,7 @@ def by_chance(before: Counts, now: Counts) -> float:
 
 def _renamed(earlier: Opened, later: Opened) -> tuple[str, ...]:
     """Return the earlier labels as the later run writes them, where the classes are the same."""
-    mine, its = ({e["name"]: e["written_as"] for e in o.report["labels"]} for o in (later, earlier))
+    mine, its = ({e.name: e.written_as for e in o.report.labels} for o in (later, earlier))
     one_to_one = len(set(mine.values())) == len(mine) == len(set(its.values()))
     if mine.keys() != its.keys() or not one_to_one:
         return earlier.labels

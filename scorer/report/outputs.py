@@ -1,22 +1,20 @@
 """Outputs of runs, opened for a page, and the examples that it shows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from scorer.errors import DataError, UsageError
-from scorer.formats.base import OutputColumns
 from scorer.hints import path_word
 from scorer.monitor.report_check import contradictions
-from scorer.options import InputSpec
+from scorer.monitor.report_types import CompleteReport
 from scorer.os_errors import reading
 from scorer.readback import ScoredRows, scored_rows
-from scorer.readback.output_report import report_of
+from scorer.readback.output_report import input_spec, output_columns, report_of
 from scorer.report.statistics import Ids, ids_of
 from scorer.store.commit import FileIdentity
 from scorer.store.paths import resolved
@@ -27,16 +25,16 @@ class Opened:
     """An output of ours that has not changed since it was written."""
 
     path: Path
-    report: Mapping[str, Any]
+    report: CompleteReport
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels as they are written, in class order, each once."""
-        return tuple(dict.fromkeys(each["written_as"] for each in self.report["labels"]))
+        return tuple(dict.fromkeys(each.written_as for each in self.report.labels))
 
     def rows(self, columns: Sequence[str] = ()) -> Iterator["Rows"]:
         """Yield the rows in batches, with other columns that are wanted."""
-        output_schema, spec = OutputColumns.recorded(self.report), InputSpec.recorded(self.report)
+        output_schema, spec = output_columns(self.report), input_spec(self.report)
         numbers = {label: i for i, label in enumerate(self.labels)}
         for batch in scored_rows(self.path, output_schema, spec, columns):
             ids = ids_of(batch.labels, numbers)
@@ -52,9 +50,9 @@ class Opened:
     def check_counts(self, per_label: Sequence[int], blank: int) -> None:
         """Raise DataError unless the rows were as many as the report counts."""
         reported = dict.fromkeys(self.labels, 0)
-        for each in self.report["labels"]:
-            reported[each["written_as"]] += each["rows"]
-        wanted = [*reported.values(), self.report["counters"]["blank"]]
+        for each in self.report.labels:
+            reported[each.written_as] += each.rows
+        wanted = [*reported.values(), self.report.counters.blank]
         if [*map(int, per_label), blank] != wanted:
             raise self._contradicted("its rows are not as many as the report counts")
 
@@ -95,7 +93,7 @@ def open_output(output: Path) -> Opened:
     report = report_of(path)
     with reading(path):
         found = FileIdentity.of(path)
-    if found.sha256 != report["output"]["sha256"]:
+    if found.sha256 != report.output.sha256:
         raise DataError(
             f"{path} has changed since its run report was written", "score it again, or restore it"
         )

@@ -77,13 +77,13 @@ def _words(found: Findings) -> dict[str, Any]:
         "periods": periods,
         "edges": {"scores": BINS, "reliability": RELIABILITY_BINS},
         "most_changes": MOST_CHANGES,
-        "warnings": [text for each in found.outputs for text in each.report["warnings"]],
+        "warnings": [text for each in found.outputs for text in each.report.warnings],
         "charts": _charts(found),
     }
 
 
 def _sums(outputs: Sequence[Opened]) -> dict[str, int]:
-    counters = [each.report["counters"] for each in outputs]
+    counters = [each.report.counters.as_json() for each in outputs]
     return {name: sum(each[name] for each in counters) for name in counters[0]}
 
 
@@ -91,7 +91,7 @@ def _seconds(outputs: Sequence[Opened]) -> dict[str, float]:
     """Add up the stages of all runs, `total` last."""
     sums: dict[str, float] = {}
     for output in outputs:
-        for stage, seconds in output.report["seconds"].items():
+        for stage, seconds in output.report.seconds.items():
             sums[stage] = sums.get(stage, 0.0) + seconds
     return {**{k: v for k, v in sums.items() if k != "total"}, "total": sums.get("total", 0.0)}
 

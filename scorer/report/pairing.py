@@ -71,7 +71,7 @@ class Pairing:
                 yield Pairs(numbers, old.ids, new.ids, old.scores, new.scores)
 
     def _by_id(self, name: str) -> Iterator[Pairs]:
-        rows = sum(each.report["counters"]["rows"] for each in (self.earlier, self.later))
+        rows = sum(each.report.counters.rows for each in (self.earlier, self.later))
         with TemporaryDirectory(prefix="tweetscore-") as folder:
             parts = Partitions(Path(folder), rows)
             parts.split("before", self._records(self.earlier, name))
@@ -92,7 +92,7 @@ class Pairing:
             missing += len(rows) - int(there.sum())
             yield records[there]
         self.unpaired.no_id += missing
-        if missing == output.report["counters"]["rows"] > 0:
+        if missing == output.report.counters.rows > 0:
             raise DataError(
                 f"column {name!r} of {output.path} is empty", "name another --id-column"
             )
@@ -117,8 +117,8 @@ class Pairing:
 def same_input(one: Opened, other: Opened) -> bool:
     """Tell whether two outputs have the same rows in the same order."""
     known_by = ("size", "ends_sha256", "format")
-    inputs = [[each.report["input"][name] for name in known_by] for each in (one, other)]
-    rows = [each.report["counters"]["rows"] for each in (one, other)]
+    inputs = [[getattr(each.report.input, name) for name in known_by] for each in (one, other)]
+    rows = [each.report.counters.rows for each in (one, other)]
     return inputs[0] == inputs[1] and rows[0] == rows[1]
 
 

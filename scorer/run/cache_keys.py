@@ -9,16 +9,15 @@ versions of a library. The score key decides whether the answers of an earlier o
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from scorer.monitor.drift import is_measured
 from scorer.monitor.versions import tweetscore_version
 from scorer.store.checkpoints import VERSION as CHECKPOINT_VERSION
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
     from scorer.inference.session import RuntimeInfo
+    from scorer.monitor.report_types import CompleteReport
     from scorer.options import RunOptions
 
 # What an input is known by; its path is not among them: a file may move.
@@ -45,9 +44,10 @@ def result_key(
     return _result_key(source, bundle.digest, options.as_json())
 
 
-def recorded_result_key(report: Mapping[str, Any]) -> str:
+def recorded_result_key(report: "CompleteReport") -> str:
     """Return the result key that a report's own words give, as 64 hexadecimal digits."""
-    return digest(_result_key(report["input"], report["model"]["digest"], report["options"]))
+    source, options = report.input.as_json(), report.options.as_json()
+    return digest(_result_key(source, report.model.digest, options))
 
 
 def _result_key(
@@ -62,14 +62,11 @@ def _result_key(
     }
 
 
-def is_up_to_date(report: Mapping[str, Any], key: str | None, options: "RunOptions") -> bool:
+def is_up_to_date(report: "CompleteReport", key: str | None, options: "RunOptions") -> bool:
     """Return whether an output is what a run would write, by its report and the run's key."""
-    if options.fail_on_drift is not None and not is_measured(report):
+    if options.fail_on_drift is not None and not report.drift.subjects:
         return False  # an older version wrote it: its drift is not known
-    match report:
-        case {"result_key": str(found), "counters": {"rejected": int(rejected)}}:
-            return found == key and rejected <= options.max_rejects
-    return False
+    return report.result_key == key and report.counters.rejected <= options.max_rejects
 
 
 def resume_key(
@@ -90,7 +87,7 @@ def resume_key(
     """
     return {
         **result,
-        **_computing(asdict(runtime), tweetscore_version(), libraries),
+        **_computing(runtime, tweetscore_version(), libraries),
         "window_rows": window_rows,
         "parts": CHECKPOINT_VERSION,
         "earlier": earlier,
@@ -99,20 +96,20 @@ def resume_key(
 
 def score_key(digest: str, runtime: "RuntimeInfo", libraries: Mapping[str, str]) -> dict[str, Any]:
     """Return what decides every bit of a text's answer."""
-    return {"bundle": digest, **_computing(asdict(runtime), tweetscore_version(), libraries)}
+    return {"bundle": digest, **_computing(runtime, tweetscore_version(), libraries)}
 
 
-def recorded_score_key(report: Mapping[str, Any]) -> dict[str, Any]:
+def recorded_score_key(report: "CompleteReport") -> dict[str, Any]:
     """Return what decided every bit of an output's answers, as its report has it."""
-    computing = _computing(report["runtime"], report["tool"]["version"], report["libraries"])
-    return {"bundle": report["model"]["digest"], **computing}
+    computing = _computing(report.runtime, report.tool.version, report.libraries)
+    return {"bundle": report.model.digest, **computing}
 
 
 def _computing(
-    runtime: Mapping[str, Any], version: str, libraries: Mapping[str, str]
+    runtime: "RuntimeInfo", version: str, libraries: Mapping[Any, str]
 ) -> dict[str, Any]:
     return {
-        "runtime": {name: runtime[name] for name in _RUNTIME},
+        "runtime": {name: getattr(runtime, name) for name in _RUNTIME},
         "libraries": {"tweetscore": version, **libraries},
     }
 

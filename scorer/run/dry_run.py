@@ -132,7 +132,7 @@ def _checked(
     source = validate(path, output, options, taken, dry_run=True)
     found = preflight(source, output, options, bundle)
     if found.current:
-        rows = RowCount(found.current["counters"]["rows"], exact=True)
+        rows = RowCount(found.current.counters.rows, exact=True)
         return FilePreview(path, output, "leave", source.columns, rows)
     check_owner(found.target, overwrite=options.overwrite)
     rows = count_rows(source, limit=options.input_spec.limit)

@@ -10,19 +10,19 @@ nothing after it can make the run fail.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scorer.errors import OutputLocked, TweetscoreError, UsageError
 from scorer.formats.base import Source, blaming_changes, input_changed
 from scorer.inference.bundle import baseline_of
 from scorer.inference.handle import ModelHandle
 from scorer.monitor.drift import outside
+from scorer.monitor.report_types import CompleteReport, Outcome, RunReport
 from scorer.monitor.run_report import RunRecord
 from scorer.monitor.versions import library_versions
-from scorer.options import Outcome, RunOptions, called, window_rows
+from scorer.options import RunOptions, called, window_rows
 from scorer.os_errors import WITH_SMALLER_WINDOWS, as_out_of_memory, writing
 from scorer.run import cache_keys
 from scorer.run.preflight import Preflight, describe, preflight, resolve_schema, validate
@@ -69,7 +69,7 @@ class FileRun:
         self._several = several  # whether others have their turn too
         self._outdated = outdated  # whether an output that is there is known to be out of date
         self._record = RunRecord(options.as_json(), options.options_from)
-        self._report: dict[str, Any] = {}
+        self._report: RunReport | None = None
         self._up_to_date = False
         self._was_checked = False  # whether the call and the input were found in order
         self._inode: os.stat_result | None = None  # of the complete file, before it has its name
@@ -117,7 +117,8 @@ class FileRun:
         with suppress(Exception):
             self._report = self._record.failed(error)
             if self._was_checked and not isinstance(error, (UsageError, OutputLocked)):
-                write_json(failed_report_path(self._target), self._report, beside=self._target)
+                report, path = self._report.as_json(), failed_report_path(self._target)
+                write_json(path, report, beside=self._target)
 
     def outcome(self) -> Outcome:
         """Return the outcome of the file."""
@@ -128,7 +129,7 @@ class FileRun:
             tuple(self._record.warnings),
             self.error,
             self._up_to_date,
-            outside(self._report, self._options.fail_on_drift),
+            outside(self._report.drift if self._report else None, self._options.fail_on_drift),
             was_checked=self._was_checked,
         )
 
@@ -188,7 +189,7 @@ class FileRun:
         rows = self._options.chunk_rows or window_rows(loaded.device)
         windows = Windows(found.source, loaded, self._record, rows)
         classifier = self._proven(found, model, windows)
-        self._record.note(runtime=asdict(classifier.runtime), canary=asdict(classifier.canary))
+        self._record.note(runtime=classifier.runtime, canary=classifier.canary)
         self._collect_warnings(found, classifier)
         self._both_passes(found, classifier, windows, lock, progress)
 
@@ -238,9 +239,9 @@ class FileRun:
 
                     publish_rejects(self._target, record.rejected)  # what is to be mended
                     raise too_many_rejects(found.source, too_many, record.rejected, self._target)
-                self._publish(found, state, lock)
+                report = self._publish(found, state, lock)
             lock.check()  # the state of a run that came after a deleted lock is not ours to remove
-            finish(self._target, self._report)
+            finish(self._target, report.as_json())
 
     def _collect_warnings(self, found: Preflight, classifier: "Classifier") -> None:
         """Keep the warnings of the model and the input that are new."""
@@ -251,7 +252,7 @@ class FileRun:
     def _has_changed(self, found: Preflight) -> bool:
         return describe(found.source, self._options) != found.described
 
-    def _publish(self, found: Preflight, state: State, lock: Lock) -> None:
+    def _publish(self, found: Preflight, state: State, lock: Lock) -> CompleteReport:
         """Write the output under a temporary name, record the commit, and let it take its place."""
         record, target, options = self._record, self._target, self._options
         temporary = scratch(target)
@@ -264,11 +265,12 @@ class FileRun:
                     raise input_changed(self._input)
                 identity = FileIdentity.of(temporary)
             record.warnings.extend(keep_attributes(target, temporary))
-            self._report = record.succeeded(
+            self._report = report = record.succeeded(
                 {"path": str(target.absolute()), "rows": rows, **identity.as_json()}
             )
             # Hours may have passed: another program may have put a file there meanwhile.
             check_owner(target, overwrite=options.overwrite)
             lock.check()
-            write_commit_record(target, self._report)
+            write_commit_record(target, report.as_json())
             self._inode = temporary.stat()
+        return report

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from scorer.formats.base import Source
 from scorer.inference.handle import ModelHandle
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.run.one_file import FileRun
 from scorer.store.commit import inodes
 from scorer.store.inputs import Inputs, find_inputs
@@ -53,7 +54,7 @@ def run(
     )
     taken = inodes(inputs.files)
     model = model or ModelHandle.of(options.model_spec)
-    yield from (Outcome(path, path, {}, error=error) for path, error in inputs.unreadable)
+    yield from (Outcome(path, path, None, error=error) for path, error in inputs.unreadable)
     try:
         valid: dict[FileRun, Source] = {}
         for each in runs:

@@ -19,6 +19,7 @@ from scorer.errors import OutputRefused, UsageError
 from scorer.formats.base import OutputColumns, Source
 from scorer.formats.open import open_source
 from scorer.inference.label_names import renamed
+from scorer.monitor.report_types import CompleteReport, decoded
 from scorer.monitor.run_report import describe_input
 from scorer.options import OutputSpec, RunOptions
 from scorer.os_errors import reading, writing
@@ -150,7 +151,7 @@ class Preflight:
     output_schema: OutputColumns
     described: Mapping[str, Any]  # what identifies the input, for the report
     key: dict[str, Any]  # what decides the output's rows: the result key
-    current: dict[str, Any] | None  # the report of an output that is up to date
+    current: CompleteReport | None  # the report of an output that is up to date
 
 
 def preflight(source: Source, output: Path, options: RunOptions, bundle: "Bundle") -> Preflight:
@@ -170,8 +171,9 @@ def preflight(source: Source, output: Path, options: RunOptions, bundle: "Bundle
     described = describe(source, options)
     key = cache_keys.result_key(described, bundle, options)
     target = resolved(output)
-    report = (report_on(target) if options.incremental else None) or {}
-    current = report if cache_keys.is_up_to_date(report, cache_keys.digest(key), options) else None
+    current = decoded(report_on(target)) if options.incremental else None
+    if current and not cache_keys.is_up_to_date(current, cache_keys.digest(key), options):
+        current = None
     return Preflight(source, target, schema, described, key, current)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorer.errors import DataError, InputMissing
 from scorer.formats.base import Source
-from scorer.monitor.report_check import malformed
+from scorer.monitor.report_types import CompleteReport, strictly_decoded
 from scorer.monitor.run_report import RunRecord
 from scorer.monitor.versions import library_versions
 from scorer.options import RunOptions
@@ -38,13 +38,19 @@ def find_earlier(
     """
     if options.id_column is None:
         return None
-    report = report_on(output)
-    if report is None:
+    content = report_on(output)
+    if content is None:
         return "there is no earlier output of ours"
-    reason = _unwanted(options, classifier.runtime) or _unusable(
-        report, cache_keys.score_key(digest, classifier.runtime, library_versions()), options
-    )
-    return reason or Earlier(output, report, options.id_column)
+    if reason := _unwanted(options, classifier.runtime):
+        return reason
+    try:
+        report = strictly_decoded(content)
+    except ValueError:
+        report = None
+    if not isinstance(report, CompleteReport):
+        return "the earlier output's report is not as this version writes it"
+    key = cache_keys.score_key(digest, classifier.runtime, library_versions())
+    return _unusable(report, key, options) or Earlier(output, report, options.id_column)
 
 
 def _unwanted(options: RunOptions, runtime: "RuntimeInfo") -> str:
@@ -54,16 +60,14 @@ def _unwanted(options: RunOptions, runtime: "RuntimeInfo") -> str:
     return "" if runtime.exact else "on a GPU a score may depend on its batch"
 
 
-def _unusable(report: dict[str, Any], key: dict[str, Any], options: RunOptions) -> str:
+def _unusable(report: CompleteReport, key: dict[str, Any], options: RunOptions) -> str:
     """Return why the answers of an earlier output cannot be reused; nothing where they can."""
-    if malformed(report):
-        return "the earlier output's report is not as this version writes it"
     changed = ", ".join(differences(cache_keys.recorded_score_key(report), key))
     if changed:
         return f"{changed} changed since the earlier output"
-    if options.output_spec.scores == "all" and report["options"]["scores"] != "all":
+    if options.output_spec.scores == "all" and report.options.scores != "all":
         return "the earlier output has no score for each class"
-    names = [label["written_as"] for label in report["labels"]]
+    names = [label.written_as for label in report.labels]
     return "two classes have one name in the earlier output" if len({*names}) < len(names) else ""
 
 

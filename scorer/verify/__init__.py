@@ -1,21 +1,21 @@
 """`tweetscore verify`: an output held against its input, its run report and the model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from scorer.errors import DataError, InputMissing, TweetscoreError
-from scorer.formats.base import OutputColumns, Source
+from scorer.formats.base import Source
 from scorer.formats.open import open_source
 from scorer.hints import counted
 from scorer.inference.handle import ModelHandle
 from scorer.monitor.report_check import contradictions
+from scorer.monitor.report_types import CompleteReport
 from scorer.monitor.run_report import describe_input
-from scorer.options import STDIN, Device, InputSpec, ModelSpec, Precision
+from scorer.options import STDIN, Device, ModelSpec, Precision
 from scorer.os_errors import reading
 from scorer.readback import Comparison
-from scorer.readback.output_report import report_of
+from scorer.readback.output_report import input_spec, output_columns, report_of
 from scorer.store.commit import FileIdentity
 from scorer.store.paths import rejects_path, resolved
 from scorer.verify.answers import AnswerCheck, reject_findings
@@ -62,7 +62,7 @@ class _Check:
         self._no_model = ""
         self.report = report_of(output)
         self._answers = AnswerCheck(self.report)
-        self._sample = Sample(self.report["counters"]["rows"], rescore)
+        self._sample = Sample(self.report.counters.rows, rescore)
 
     def run(self, model: ModelHandle) -> Verdict:
         """Go through the steps."""
@@ -84,20 +84,21 @@ class _Check:
     def _check_bytes(self) -> None:
         """Hold the output's size and hash against the report."""
         with reading(self._output):
-            found = FileIdentity.of(self._output).as_json()
+            found = FileIdentity.of(self._output)
+        reported = self.report.output
         for name in ("size", "sha256"):
-            if found[name] != (reported := self.report["output"][name]):
-                self._tally.say(f"the output's {name} is {found[name]}, the report says {reported}")
+            if (now := getattr(found, name)) != (said := getattr(reported, name)):
+                self._tally.say(f"the output's {name} is {now}, the report says {said}")
 
     def _input(self) -> Source | None:
         """Open the input, if it is still what was scored."""
-        described, spec = self.report["input"], InputSpec.recorded(self.report)
-        if described["path"] == STDIN:
+        described, spec = self.report.input, input_spec(self.report)
+        if described.path == STDIN:
             self._missing = True
             self._tally.say(f"the input was {STDIN}: only the output and its report were checked")
             return None
-        path = Path(described["path"])
-        asked = replace(spec.csv, delimiter=self.report["options"]["delimiter"])
+        path = Path(described.path)
+        asked = replace(spec.csv, delimiter=self.report.options.delimiter)
         try:
             source, as_asked = (
                 open_source(path, replace(spec, csv=csv)) for csv in (spec.csv, asked)
@@ -108,21 +109,22 @@ class _Check:
             self._missing = isinstance(error, InputMissing)
             self._tally.say(f"the input cannot be compared: {error}")
             return None
-        if changed := [name for name in _KNOWN_BY if now[name] != described[name]]:
+        if changed := [name for name in _KNOWN_BY if now[name] != getattr(described, name)]:
             self._tally.say(
                 f"the input {path} has changed since it was scored ({', '.join(changed)}): "
                 "only the output and its report were checked"
             )
             return None
+        reported = described.as_json()
         for name, found in as_asked.found.items():  # reports of older versions have none of it
-            if described.get(name, found) != found:
-                self._tally.say(f"the input's {name} is {found}, the report says {described[name]}")
+            if reported.get(name, found) != found:
+                self._tally.say(f"the input's {name} is {found}, the report says {reported[name]}")
         return source
 
     def _check_rows(self, source: Source | None) -> None:
         """Read both files side by side."""
-        tally, counters = self._tally, self.report["counters"]
-        output_schema, spec = OutputColumns.recorded(self.report), InputSpec.recorded(self.report)
+        tally, counters = self._tally, self.report.counters.as_json()
+        output_schema, spec = output_columns(self.report), input_spec(self.report)
         comparison = Comparison(source, self._output, output_schema, spec)
         tally.add(comparison.columns())
         for block in comparison.rows():
@@ -143,12 +145,12 @@ class _Check:
 
     def _check_rejects(self, source: Source | None) -> None:
         """Hold the file of rejects, which is there when there are any, against the input."""
-        path, reported = rejects_path(self._output), self.report["counters"]["rejected"]
+        path, reported = rejects_path(self._output), self.report.counters.rejected
         self._tally.add(reject_findings(path, source, reported))
 
     def _check_model(self, model: ModelHandle) -> None:
         """Hold what the report says of its model against the bundle, if that is here."""
-        digest = self.report["model"]["digest"]
+        digest = self.report.model.digest
         try:
             bundle = model.bundle
         except TweetscoreError as error:
@@ -169,9 +171,9 @@ class _Check:
         return Verdict(self._answers.rows, rescored, lines, code, unchecked)
 
 
-def _model_spec(report: Mapping[str, Any], model: Path | None, device: Device | None) -> ModelSpec:
+def _model_spec(report: CompleteReport, model: Path | None, device: Device | None) -> ModelSpec:
     """Return how to open the model: as the run did, and in its precision where each box has it."""
-    options = report["options"]
-    recorded = options["model"] and Path(options["model"])
-    precision: Precision = "fp32" if report["runtime"]["precision"] == "fp32" else "auto"
-    return ModelSpec(model or recorded, device or options["device"], precision, options["threads"])
+    options = report.options
+    recorded = Path(options.model) if options.model else None
+    precision: Precision = "fp32" if report.runtime.precision == "fp32" else "auto"
+    return ModelSpec(model or recorded, device or options.device, precision, options.threads)

@@ -1,9 +1,8 @@
 """What `verify` sums up: rows compared, answers in range, rejects as the report counts them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from scorer.formats.base import Source
 from scorer.hints import counted
 from scorer.monitor.report_check import ROUNDED
+from scorer.monitor.report_types import CompleteReport
 from scorer.os_errors import reading
 from scorer.readback.findings import Compared, Finding
 from scorer.store.own_files import open_own
@@ -27,11 +27,11 @@ Flags = NDArray[np.bool_]
 class AnswerCheck:
     """The appended columns as they go by."""
 
-    def __init__(self, report: Mapping[str, Any]) -> None:
+    def __init__(self, report: CompleteReport) -> None:
         self.rows = 0
-        self._classes: list[dict[str, Any]] = report["labels"]
-        self._counters: Mapping[str, int] = report["counters"]
-        self._names = [each["written_as"] for each in self._classes]
+        self._classes = report.labels
+        self._counters = report.counters
+        self._names = [each.written_as for each in self._classes]
         self._blank = 0
         self._rows_per_label: dict[str, int] = dict.fromkeys(self._names, 0)
         self._sums = dict.fromkeys(self._names, 0.0)
@@ -79,21 +79,22 @@ class AnswerCheck:
 
     def totals(self) -> Iterator[Finding]:
         """Yield which of the report's counts and means are not those of the rows."""
-        for name, words, found in (
-            ("rows", "rows in the output", self.rows),
-            ("scored", "rows with a label", self.rows - self._blank),
-            ("blank", "blank rows", self._blank),
+        counters = self._counters
+        for reported, words, found in (
+            (counters.rows, "rows in the output", self.rows),
+            (counters.scored, "rows with a label", self.rows - self._blank),
+            (counters.blank, "blank rows", self._blank),
         ):
-            if found != self._counters[name]:
-                yield _total(f"{found:,} {words}", self._counters[name])
+            if found != reported:
+                yield _total(f"{found:,} {words}", reported)
         for name in dict.fromkeys(self._names):  # two classes may be written as one
-            classes = [each for each in self._classes if each["written_as"] == name]
-            rows = sum(each["rows"] for each in classes)
+            classes = [each for each in self._classes if each.written_as == name]
+            rows = sum(each.rows for each in classes)
             if (found := self._rows_per_label[name]) != rows:
                 yield _total(f"{counted(found, 'row')} labelled {name!r}", rows)
             elif rows and not self._odd:
-                reported = sum(e["rows"] * (e["mean_probability"] or 0) for e in classes) / rows
-                yield from self._mean_findings(name, self._sums[name] / rows, reported)
+                mean = sum(e.rows * (e.mean_probability or 0) for e in classes) / rows
+                yield from self._mean_findings(name, self._sums[name] / rows, mean)
         if not self._odd:
             yield from self._drift.findings()
 
@@ -122,11 +123,10 @@ def _found(block: Compared, what: str, wrong: Flags) -> Iterator[Finding]:
 class ScoreDrift:
     """The scores in the bins of the report's drift."""
 
-    def __init__(self, report: Mapping[str, Any]) -> None:
-        subjects = (report["drift"] or {"subjects": {}})["subjects"]
-        found = subjects.get("scores", {"bins": [], "now": []})
-        self._reported: list[int] = found["now"]
-        self._edges = np.array([*found["bins"], np.inf], np.float64)
+    def __init__(self, report: CompleteReport) -> None:
+        found = report.drift.subjects.get("scores")
+        self._reported = found.now if found else []
+        self._edges = np.array([*(found.bins if found else ()), np.inf], np.float64)
         self._rising = bool((np.diff(self._edges) > 0).all())
         self._counts = np.zeros(max(len(self._edges) - 1, 1), np.int64)
 

@@ -1,20 +1,23 @@
 """A sample of the rows scored again, by the same model on this box."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from msgspec import structs
 from numpy.typing import NDArray
 
 from scorer.errors import InvalidBundle
 from scorer.formats.base import Source
 from scorer.inference.bundle import baseline_of
-from scorer.inference.gate import bounds
+from scorer.inference.gate import Figures, bounds
 from scorer.inference.handle import ModelHandle
+from scorer.inference.session import RuntimeInfo
 from scorer.monitor.drift import Drift
+from scorer.monitor.report_types import CompleteReport, Subject
 from scorer.options import window_rows
 from scorer.readback.findings import Compared, Finding
 from scorer.records import Answers, Counters, Scores
@@ -74,7 +77,7 @@ class _Bounds:
 
 
 def rescored(
-    sample: Sample, source: Source, report: Mapping[str, Any], model: ModelHandle
+    sample: Sample, source: Source, report: CompleteReport, model: ModelHandle
 ) -> "Iterator[Finding]":
     """Score the sample's texts and yield where the output says something else.
 
@@ -82,64 +85,63 @@ def rescored(
         InvalidBundle: the model is not the one that wrote the output.
     """
     bundle = model.bundle
-    if bundle.digest != report["model"]["digest"]:
+    if bundle.digest != report.model.digest:
         raise InvalidBundle(
             f"{bundle.name} {bundle.version} in {bundle.directory} is not the model that wrote the "
-            f"output, {report['model']['name']} {report['model']['version']}",
+            f"output, {report.model.name} {report.model.version}",
             "name that one with --model",
         )
     classifier = model.prove()
-    limits = _bounds(classifier, report["runtime"])
-    options, runtime = report["options"], report["runtime"]
-    rows = options["chunk_rows"] or window_rows(runtime["device"])  # as the run's: see `equal`
+    limits = _bounds(classifier, report.runtime)
+    options, runtime = report.options, report.runtime
+    rows = options.chunk_rows or window_rows(runtime.device)  # as the run's: see `equal`
     windows = [classifier.score(classifier.prepare(texts)) for texts in sample.texts(source, rows)]
     yield from _differences(sample, windows, report, limits)
-    yield from _canary(classifier, report["canary"], exactly=limits.difference == _SAME)
-    if len(sample.rows) == report["counters"]["rows"]:
+    yield from _canary(classifier, report.canary, exactly=limits.difference == _SAME)
+    if len(sample.rows) == report.counters.rows:
         drift = Drift(baseline_of(bundle), bundle.labels)
         for window in windows:
             drift.add(window)
         yield from _counted(Counters.total(w.counters for w in windows), drift, report)
 
 
-def _canary(
-    classifier: "Classifier", reported: Mapping[str, Any], *, exactly: bool
-) -> "Iterator[Finding]":
+def _canary(classifier: "Classifier", reported: Figures, *, exactly: bool) -> "Iterator[Finding]":
     """Yield which figures of the canary are others now."""
-    found = asdict(classifier.canary)
+    found = structs.asdict(classifier.canary)
     for name in found if exactly else ("texts",):
-        if abs(found[name] - reported[name]) > _SAME:
-            text = f"the canary's {name} is {found[name]:.3g}, the report says {reported[name]:.3g}"
+        if abs(found[name] - (said := getattr(reported, name))) > _SAME:
+            text = f"the canary's {name} is {found[name]:.3g}, the report says {said:.3g}"
             yield Finding(text, text)
 
 
-def _counted(counters: Counters, drift: Drift, report: Mapping[str, Any]) -> "Iterator[Finding]":
+def _counted(counters: Counters, drift: Drift, report: CompleteReport) -> "Iterator[Finding]":
     """Yield what the model counts otherwise, now that it has seen all rows."""
     for name, found in asdict(counters).items():
-        if found != (reported := report["counters"][name]):
+        if found != (reported := getattr(report.counters, name)):
             text = f"the model counts {found:,} {name}, the report says {reported:,}"
             yield Finding(text, text)
-    subjects = drift.figures()["subjects"]
-    for name in ("lengths", "unknown_tokens"):
-        if name in subjects and subjects[name] != report["drift"]["subjects"].get(name):
+    subjects = drift.figures().subjects
+    names: tuple[Subject, ...] = ("lengths", "unknown_tokens")
+    for name in names:
+        if name in subjects and subjects[name] != report.drift.subjects.get(name):
             text = f"the drift of {name} is not that of the input"
             yield Finding(text, text)
 
 
-def _bounds(classifier: "Classifier", runtime: Mapping[str, Any]) -> _Bounds:
+def _bounds(classifier: "Classifier", runtime: RuntimeInfo) -> _Bounds:
     """Return what two runs promise each other: the weaker of their promises, twice its distance."""
     ours = classifier.runtime
-    here, there = (ours.provider, ours.precision), (runtime["provider"], runtime["precision"])
+    here, there = (ours.provider, ours.precision), (runtime.provider, runtime.precision)
     if here == there and ours.precision == "fp32" and ours.device in _CPU:
         return _Bounds(1.0, _SAME)
-    agreement, difference = min(bounds(ours.precision), bounds(runtime["precision"]))
+    agreement, difference = min(bounds(ours.precision), bounds(runtime.precision))
     return _Bounds(agreement, 2 * difference)
 
 
 def _differences(
-    sample: Sample, windows: Sequence[Scores], report: Mapping[str, Any], bounds: _Bounds
+    sample: Sample, windows: Sequence[Scores], report: CompleteReport, bounds: _Bounds
 ) -> "Iterator[Finding]":
-    names = pl.Series([each["written_as"] for each in report["labels"]], dtype=pl.String)
+    names = pl.Series([each.written_as for each in report.labels], dtype=pl.String)
     found = Answers.concatenated(windows)
     ids, probabilities = found.label_ids, found.probabilities
     blank = ids < 0

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from scorer.monitor.report_types import CompleteReport
 from scorer.readback.findings import Finding
 
 MOST_LINES = 10  # a file that differs everywhere makes no endless list
@@ -69,7 +69,7 @@ class Tally:
 class Unchecked:
     """What was not checked, in words and in fields."""
 
-    def __init__(self, report: Mapping[str, Any], rescored: int, no_model: str) -> None:
+    def __init__(self, report: CompleteReport, rescored: int, no_model: str) -> None:
         """Find it out.
 
         Args:
@@ -77,7 +77,7 @@ class Unchecked:
             rescored: Rows that were scored again.
             no_model: Why the bundle was not there; '' where it was.
         """
-        rows = report["counters"]["rows"]
+        rows = report.counters.rows
         self._rest: dict[str, Sequence[str]] = {}
         if not rescored:
             self._rest[f"each row's answer and the canary ({_HUNDRED})"] = _CANARY

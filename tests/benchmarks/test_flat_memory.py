@@ -8,6 +8,7 @@ from benchmarks import flat_memory
 from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.handles import handle_of
+from tests.reports import report_json
 
 ROWS = 5_000
 
@@ -20,4 +21,4 @@ def test_the_stub_scores_a_file_through_the_whole_pipeline(tmp_path: Path, name:
     stub = flat_memory.StubClassifier()
     (outcome,) = pipeline.run(RunOptions.of((path,)), model=handle_of(stub))
     assert outcome.error is None
-    assert outcome.report["counters"]["rows"] == ROWS
+    assert report_json(outcome)["counters"]["rows"] == ROWS

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 
 from scorer.errors import DataError
-from scorer.options import Outcome
+from scorer.monitor.report_types import Outcome
 from scorer.run import pipeline
 
 Invoke = Callable[..., Result]
@@ -159,7 +159,7 @@ def test_a_crash_does_not_hide_the_first_failure(
     code: int,
 ) -> None:
     """The lines come in order, and the exit code is the first failed file's."""
-    bad = Outcome(Path("bad.csv"), Path("bad.scored.csv"), {}, (), DataError("bad.csv is empty"))
+    bad = Outcome(Path("bad.csv"), Path("bad.scored.csv"), None, (), DataError("bad.csv is empty"))
 
     def stub_run(*_: Any, **__: Any) -> Iterator[Outcome]:
         if failed_before:

@@ -6,8 +6,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.run import pipeline
+from tests.reports import report_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,9 +33,9 @@ def test_a_growing_file_costs_its_new_rows(tmp_path: Path, suffix: str) -> None:
         write(tweets[50:250])
         run(path, output, overwrite=True, **options)
         write(pl.concat([tweets[250:], tweets[:250]]))
-        grown = run(path, output, id_column="id", **options).report
-        whole = run(path, tmp_path / f"whole.{suffix}", overwrite=True, **options).report
-        assert grown["taken_over"] == {"rows": 200, "why_none": None}
+        grown = run(path, output, id_column="id", **options)
+        whole = run(path, tmp_path / f"whole.{suffix}", overwrite=True, **options)
+        assert report_json(grown)["taken_over"] == {"rows": 200, "why_none": None}
         assert output.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
         for name in ("counters", "labels", "drift"):
-            assert grown[name] == whole[name]
+            assert report_json(grown)[name] == report_json(whole)[name]

@@ -21,6 +21,7 @@ from scorer.options import RunOptions
 from scorer.records import Scores
 from scorer.run import pipeline
 from tests.handles import handle_of, open_classifier
+from tests.reports import report_json
 
 ROOT = Path(__file__).parents[2]
 MACHINE = inspect()
@@ -158,7 +159,7 @@ def test_what_was_remembered_shows_in_no_counter(
         model = Opened(opened(way, 1), memory=True)
         options = RunOptions.of((path,), output=tmp_path / name, chunk_rows=12)
         (outcome,) = pipeline.run(options, model=handle_of(model))
-        return outcome.report
+        return report_json(outcome)
 
     whole = report("whole.parquet")
     with monkeypatch.context() as patch:

@@ -16,9 +16,11 @@ import pytest
 
 from scorer.engines import ray
 from scorer.errors import EngineFailed, GateFailed
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.engines.bundles import with_wrong_canary
+from tests.reports import report_json
 
 pytestmark = [
     pytest.mark.ci,
@@ -124,10 +126,10 @@ def test_two_actors_write_what_one_box_writes(tmp_path: Path) -> None:
     assert (
         TWEETS
         == sum(file["rows"] for file in files)
-        == sum(o.report["counters"]["rows"] for o in outcomes)
+        == sum(report_json(o)["counters"]["rows"] for o in outcomes)
     )
-    assert {outcome.report["canary"]["label_agreement"] for outcome in outcomes} == {1.0}
-    assert {outcome.report["runtime"]["threads"] for outcome in outcomes} == {1}
+    assert {report_json(outcome)["canary"]["label_agreement"] for outcome in outcomes} == {1.0}
+    assert {report_json(outcome)["runtime"]["threads"] for outcome in outcomes} == {1}
 
 
 def test_killed_workers_lose_and_double_nothing(

@@ -20,9 +20,13 @@ from scorer.engines import ray, ray_cluster
 from scorer.engines.ray import Manifest
 from scorer.engines.ray_cluster import ClusterPlan, FileAnswer, FileScorer, Job, versions
 from scorer.hints import install
-from scorer.options import ModelSpec, Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import ModelSpec, RunOptions
+from scorer.run import pipeline
 from scorer.threads import POOLS
 from tests.engines.bundles import with_wrong_canary
+from tests.handles import handle_of
+from tests.stubs import StubClassifier
 
 
 def node(cpus: int, gpus: int = 0, *, alive: bool = True) -> dict[str, Any]:
@@ -202,28 +206,24 @@ def test_an_actor_refuses_another_library_or_bundle(job: Job, tmp_path: Path) ->
 
 
 def outcome(folder: Path, name: str, rows: int) -> Outcome:
-    counters = dict.fromkeys(("read", "rows", "scored"), rows)
-    counters |= dict.fromkeys(("blank", "truncated", "rejected"), 0)
-    report = {
-        "input": {"path": f"/in/{name}"},
-        "output": {"rows": rows, "size": 10, "sha256": "0"},
-        "result_key": "1",
-        "counters": counters,
-        "labels": [{"written_as": "P", "rows": rows}],
-    }
-    return Outcome(Path(f"/in/{name}"), folder / "sub" / name, report)
+    path = folder / name
+    path.write_text("text\n" + "good+\n" * rows)
+    options = RunOptions.of((path,), folder / "sub" / name)
+    (found,) = pipeline.run(options, model=handle_of(StubClassifier()))
+    return found
 
 
 def test_a_manifest_adds_up(tmp_path: Path) -> None:
     """Outputs by their names below the folder, and the sums of what their reports say."""
     manifest = Manifest(tmp_path)
-    for name, rows in (("b", 2), ("a", 3)):
+    (tmp_path / "sub").mkdir()
+    for name, rows in (("b.csv", 2), ("a.csv", 3)):
         manifest.add(outcome(tmp_path, name, rows))
     manifest.publish()
     path = tmp_path / "_tweetscore.json"
     said = json.loads(path.read_text("ascii"))
-    assert [file["output"] for file in said["files"]] == ["sub/a", "sub/b"]
-    assert said["counters"]["rows"] == said["labels"]["P"] == 5
+    assert [file["output"] for file in said["files"]] == ["sub/a.csv", "sub/b.csv"]
+    assert said["counters"]["rows"] == said["labels"]["positive"] == 5
     before = path.stat()
     manifest.publish()
     assert path.stat() == before  # it names the same files: nobody has to read it again

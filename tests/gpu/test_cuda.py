@@ -6,7 +6,6 @@ full memory is noticed, that several GPUs give the same bits, and how fast it is
 it prints are what the budget and the number of lanes in `cuda.py` are to be chosen by.
 """
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 import onnxruntime
 import polars as pl
 import pytest
+from msgspec import structs
 from numpy.typing import NDArray
 
 from scorer.inference.bundle import open_bundle
@@ -198,7 +198,7 @@ def test_what_crosses_to_the_gpu(show: list[str]) -> None:
 
 def test_what_the_worker_processes_cost(classifier: Classifier, show: list[str]) -> None:
     """Milliseconds per batch through a worker, and in this process; figures."""
-    info = dataclasses.replace(classifier.runtime, devices=1)
+    info = structs.replace(classifier.runtime, devices=1)
     ids = batch(cuda.TOKEN_BUDGET)
     alone = open_gpu(classifier.bundle, info, 0)
     within = seconds(alone, ids, alone.callers)

@@ -21,6 +21,7 @@ from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.handles import handle_of
 from tests.hostile.parquet_compare import difference
+from tests.reports import report_json
 from tests.stubs import StubClassifier
 
 
@@ -66,7 +67,7 @@ def _attempt(path: Path, output: Path) -> dict[str, Any]:
         return {"outcome": f"raised {type(error).__name__}: {error}"}
     if outcome.error:
         return _refused(outcome.error)
-    return {"outcome": "scored", "rows": outcome.report["counters"]}
+    return {"outcome": "scored", "rows": report_json(outcome)["counters"]}
 
 
 def _refused(error: TweetscoreError) -> dict[str, Any]:

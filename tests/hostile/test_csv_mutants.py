@@ -20,6 +20,7 @@ from tests.hostile.csv_factory import (
     outcome,
     watchdog,
 )
+from tests.reports import report_json
 from tests.stubs import StubClassifier
 
 BAD_DATA = 65  # all that a file's content may lead to; never 70, a bug of ours
@@ -99,7 +100,7 @@ def through_the_pipeline(directory: Path, files: list[tuple[Kind, bytes]]) -> No
         exit_codes.append(result.error.exit_code if result.error else 0)
         if wanted is None:
             continue
-        counters = result.report["counters"]
+        counters = report_json(result)["counters"]
         assert counters["rows"] == counters["scored"] + counters["blank"] == len(wanted.texts)
         assert counters["rejected"] == len(wanted.rejects)
         assert counters["read"] == counters["rows"] + counters["rejected"]

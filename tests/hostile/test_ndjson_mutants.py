@@ -15,6 +15,7 @@ from tests.handles import handle_of
 from tests.hostile.csv_factory import compressed, outcome, watchdog
 from tests.hostile.mutators import CODES
 from tests.hostile.ndjson_factory import KINDS, Kind, expected, mutant
+from tests.reports import report_json
 from tests.stubs import StubClassifier
 
 
@@ -97,7 +98,7 @@ def through_the_pipeline(directory: Path, files: list[tuple[Kind, bytes]]) -> No
             assert error.exit_code in CODES
             continue
         scored += 1
-        counters = result.report["counters"]
+        counters = report_json(result)["counters"]
         assert counters["rows"] == counters["scored"] + counters["blank"] == len(wanted.texts)
         assert counters["rejected"] == len(wanted.rejects)
         assert counters["read"] == counters["rows"] + counters["rejected"]

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from scorer.errors import DeviceUnavailable, GateFailed, InvalidBundle
 from scorer.hints import install
@@ -66,7 +67,7 @@ class StubSession:
 
     def __init__(self, bundle: Bundle, shift: float = 0.0, **info: Any) -> None:
         self._inner = open_session(bundle, BUILTIN, MACHINE, threads=2)
-        self.info = dataclasses.replace(self._inner.info, **info)
+        self.info = structs.replace(self._inner.info, **info)
         self.token_budget = 64
         self.callers = 2
         self.warnings: tuple[str, ...] = ()

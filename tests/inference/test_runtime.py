@@ -6,11 +6,12 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
 import pytest
+from msgspec import structs
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.hints import install
@@ -39,9 +40,11 @@ def session(bundle: Bundle, request: pytest.FixtureRequest) -> Session:
     return open_session(bundle, CPU_CHOICES[request.param], MACHINE, threads=2)
 
 
-def bound(bundle: Bundle, precision: str = "fp32", capacity: int = 200) -> cuda.BoundSession:
+def bound(
+    bundle: Bundle, precision: Literal["fp32", "fp16"] = "fp32", capacity: int = 200
+) -> cuda.BoundSession:
     """Open the CUDA path's session on the CPU."""
-    info = dataclasses.replace(INFO, precision=precision)
+    info = structs.replace(INFO, precision=precision)
     graph = bundle.graph(precision)
     buffers = cuda.Buffers("cpu", 0, capacity, len(bundle.labels))
     return cuda.BoundSession(graph, info, [cpu.PROVIDER], buffers)
@@ -102,7 +105,7 @@ def test_the_fp16_graph_gives_fp32_logits_near_those_of_fp32(bundle: Bundle) -> 
 
 def test_another_provider_than_the_wanted_one_is_an_error(bundle: Bundle) -> None:
     """The library may take the CPU without a word; the CUDA path does not."""
-    info = dataclasses.replace(INFO, provider=cuda.PROVIDER)
+    info = structs.replace(INFO, provider=cuda.PROVIDER)
     with pytest.raises(RuntimeError, match="took CPUExecutionProvider instead of CUDA"):
         cuda.BoundSession(bundle.graph("fp32"), info, [cpu.PROVIDER], cuda.Buffers("cpu", 0, 10, 3))
 

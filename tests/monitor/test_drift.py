@@ -1,11 +1,12 @@
-from typing import Any
-
 import numpy as np
 import pytest
+from msgspec import to_builtins
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from scorer.inference.bundle import baseline_of, open_bundle
-from scorer.monitor.drift import MIN_ROWS, MODERATE, Drift, is_measured, outside
+from scorer.monitor.drift import MIN_ROWS, MODERATE, Drift, outside
+from scorer.monitor.report_types import ReportedDrift
 from scorer.records import Baseline, Counters, Scores
 
 LABELS = ("bad", "good")
@@ -45,15 +46,15 @@ def like_the_baseline(rows: int = 1000) -> Scores:
     return scored(labels, best, lengths, unknown=round(int(lengths.sum()) * 0.01))
 
 
-def figures(*windows: Scores, baseline: Baseline | None = BASELINE) -> dict[str, Any]:
+def figures(*windows: Scores, baseline: Baseline | None = BASELINE) -> ReportedDrift:
     drift = Drift(baseline, LABELS)
     for window in windows:
         drift.add(window)
-    return {"drift": drift.figures()}
+    return drift.figures()
 
 
-def index(report: dict[str, Any]) -> dict[str, float]:
-    return outside({"drift": {**report["drift"], "judged": True}}, 0)
+def index(drift: ReportedDrift) -> dict[str, float]:
+    return outside(replace(drift, judged=True), 0)
 
 
 def test_rows_like_the_baseline_have_not_drifted() -> None:
@@ -88,41 +89,40 @@ def test_windows_add_up() -> None:
     one, other = like_the_baseline(500), like_the_baseline(300)
     found = figures(one, blank, other)
     assert found == figures(other, one)
-    assert sum(found["drift"]["subjects"]["lengths"]["now"]) == 800
+    assert sum(found.subjects["lengths"].now) == 800
 
 
 def test_a_score_of_one_and_a_very_long_text_are_counted() -> None:
     """The last bins take all that lies beyond."""
     one = scored(np.array([1]), np.array([1.0]), np.array([4_000]))
-    subjects = figures(one)["drift"]["subjects"]
-    assert subjects["scores"]["now"][-1] == subjects["lengths"]["now"][-1] == 1
+    subjects = figures(one).subjects
+    assert subjects["scores"].now[-1] == subjects["lengths"].now[-1] == 1
 
 
 def test_each_bin_holds_a_share_of_the_baseline() -> None:
     """Bins of a few rows would make noise of chance."""
     baseline = baseline_of(open_bundle())
     assert baseline is not None
-    subjects = Drift(baseline, ("negative", "neutral", "positive")).figures()["subjects"]
-    for name in ("scores", "lengths"):
-        assert min(subjects[name]["baseline"]) >= baseline.rows / 10
-        assert sum(subjects[name]["baseline"]) == baseline.rows
-        assert len(subjects[name]["bins"]) >= 5
+    subjects = Drift(baseline, ("negative", "neutral", "positive")).figures().subjects
+    for each in (subjects["scores"], subjects["lengths"]):
+        assert min(each.baseline) >= baseline.rows / 10
+        assert sum(each.baseline) == baseline.rows
+        assert len(each.bins) >= 5
 
 
 def test_without_a_baseline_the_report_has_the_reason() -> None:
     found = figures(like_the_baseline(), baseline=None)
-    assert found["drift"] == {
+    assert to_builtins(found) == {
         "reason": "the model has no baseline", "baseline_rows": None,
         "min_rows": MIN_ROWS, "judged": False, "subjects": {},
     }  # fmt: skip
-    assert not is_measured(found)
     assert outside(found, 0.001) == {}
 
 
 def test_few_rows_are_compared_and_never_judged() -> None:
     few = scored(np.zeros(499, np.int64), np.full(499, 0.99), np.full(499, 500))
     found = figures(few)
-    assert is_measured(found)
+    assert found.subjects
     assert outside(found, 0.25) == {}
     assert len(outside(figures(few, few), 0.25)) == 3
 
@@ -142,11 +142,10 @@ def test_the_least_rows_keep_chance_below_the_first_mark() -> None:
         labels, lengths = draw(baseline.labels) % 2, draw(baseline.lengths)
         drift = Drift(baseline, ("negative", "neutral", "positive"))
         drift.add(scored(labels, middles[draw(baseline.scores)], lengths))
-        subjects = drift.figures()["subjects"]
-        assert max(subjects[name]["psi"] for name in ("scores", "lengths")) < MODERATE
+        subjects = drift.figures().subjects
+        assert max(subjects["scores"].psi, subjects["lengths"].psi) < MODERATE
 
 
 def test_a_report_of_an_older_version_tells_nothing() -> None:
-    assert not is_measured({})
-    assert not is_measured({"drift": None})
-    assert outside({}, 0.1) == {}
+    assert outside(None, 0.1) == {}
+    assert outside(ReportedDrift(), 0.1) == {}

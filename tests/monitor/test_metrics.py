@@ -5,6 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scorer.monitor.metrics import METRICS, RunMetrics
+from scorer.monitor.report_types import CompleteReport
 from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.handles import handle_of
@@ -14,14 +15,14 @@ from tests.stubs import StubClassifier
 ROOT = Path(__file__).parents[2]
 
 
-def report_of(path: Path, texts: list[str], **options: Any) -> dict[str, Any]:
+def report_of(path: Path, texts: list[str], **options: Any) -> CompleteReport:
     path.write_text("text\n" + "".join(f"{text}\n" for text in texts))
     run = pipeline.run(RunOptions.of((path,), **options), model=handle_of(StubClassifier()))
     (outcome,) = run
-    return outcome.report
+    return outcome.complete
 
 
-def add(metrics: RunMetrics, report: dict[str, Any], fate: str = "scored") -> None:
+def add(metrics: RunMetrics, report: CompleteReport, fate: str = "scored") -> None:
     metrics.add(report, failed=fate == "failed", up_to_date=fate == "up_to_date", outside=False)
 
 

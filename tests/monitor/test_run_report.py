@@ -9,11 +9,16 @@ import pytest
 
 from scorer import __version__
 from scorer.errors import DataError
+from scorer.inference.gate import Figures
+from scorer.inference.session import RuntimeInfo
 from scorer.monitor import run_report
 from scorer.monitor.run_report import RunRecord, describe_input
+from scorer.options import RunOptions
 from scorer.records import Counters, Scores
 
 LABELS = ("negative", "neutral", "positive")
+DIGEST = "0" * 64
+OUTPUT = {"path": "/out.csv", "rows": 4, "size": 9, "mtime_ns": 1, "sha256": DIGEST}
 
 
 def window(*ids: int) -> Scores:
@@ -29,8 +34,17 @@ def window(*ids: int) -> Scores:
 
 @pytest.fixture
 def record() -> RunRecord:
-    record = RunRecord({"limit": None})
+    """A record that knows all but the rows and the output."""
+    record = RunRecord(RunOptions().as_json())
     record.expect_labels(LABELS, ("N", "0", "P"))
+    record.result_key = DIGEST
+    identity = {"size": 9, "mtime_ns": 1}
+    record.note(
+        input={"path": "/in.csv", **identity, "ends_sha256": DIGEST, "format": "csv"},
+        model={"name": "stub", "version": "1", "digest": DIGEST},
+        runtime=RuntimeInfo("StubProvider", "builtin", "fp32", "none", 1, "a stub"),
+        canary=Figures(256, 1.0, 0.0, 0.0),
+    )
     return record
 
 
@@ -39,7 +53,7 @@ def test_windows_add_up(record: RunRecord) -> None:
     for scores in (window(0, 2, -1), window(), window(2)):
         record.add(scores)
     record.rejected = 4
-    report = record.succeeded({"path": "/out.csv"})
+    report = record.succeeded(OUTPUT).as_json()
     assert report["counters"]["read"] == 8
     assert report["counters"]["rows"] == 4
     assert report["counters"]["blank"] == 1
@@ -52,7 +66,7 @@ def test_windows_add_up(record: RunRecord) -> None:
 
 def test_a_failure_says_what_failed(record: RunRecord) -> None:
     """The report of a failure has the exit code and the line that the user saw."""
-    report = record.failed(DataError("/in.csv is empty", "write it again"))
+    report = record.failed(DataError("/in.csv is empty", "write it again")).as_json()
     assert report["exit_code"] == 65
     assert report["error"] == {
         "kind": "DataError", "message": "/in.csv is empty; write it again",
@@ -61,7 +75,7 @@ def test_a_failure_says_what_failed(record: RunRecord) -> None:
 
 def test_a_failure_before_the_model_has_a_report_too() -> None:
     """A report can be written before anything is known but the options."""
-    report = RunRecord({}).failed(KeyboardInterrupt())
+    report = RunRecord(RunOptions().as_json()).failed(KeyboardInterrupt()).as_json()
     assert report["model"] is None
     assert report["labels"] == []
     json.dumps(report, allow_nan=False)
@@ -69,7 +83,7 @@ def test_a_failure_before_the_model_has_a_report_too() -> None:
 
 def test_a_report_is_plain_json(record: RunRecord) -> None:
     """Every JSON reader can read it: plain types, and no NaN."""
-    content = json.loads(json.dumps(record.succeeded({"path": "/out.csv"}), allow_nan=False))
+    content = json.loads(json.dumps(record.succeeded(OUTPUT).as_json(), allow_nan=False))
     assert content["tool"] == {"name": "tweetscore", "version": __version__}
     assert content["libraries"]["polars"]
     assert content["started"].endswith("+00:00")
@@ -79,18 +93,19 @@ def test_a_stage_that_fails_is_timed_too(record: RunRecord) -> None:
     """Seconds are kept for a stage that ended with an error."""
     with pytest.raises(DataError), record.stage("read"):
         raise DataError("broken")
-    assert "read" in record.failed(DataError("broken"))["seconds"]
+    assert "read" in record.failed(DataError("broken")).seconds
 
 
-def test_the_total_is_the_files_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_is_the_files_own_time(
+    monkeypatch: pytest.MonkeyPatch, record: RunRecord
+) -> None:
     """A file that waited for others is timed from when its turn came."""
     now = [100.0]
     monkeypatch.setattr(run_report, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    record = RunRecord({})
     now[0] += 1000
     record.begin()
     now[0] += 5
-    assert record.succeeded({"path": "/out.csv"})["seconds"]["total"] == 5
+    assert record.succeeded(OUTPUT).seconds["total"] == 5
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 131_072, 131_073, 500_000])

@@ -9,7 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.remote.remote_run import Remote
 from scorer.remote.search import Place
 from scorer.remote.urls import parse_url

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from scorer.errors import DataError, InputMissing, OutputRefused, StorageError, UsageError
-from scorer.monitor.report_check import malformed
 from scorer.remote import objects
 from scorer.remote.urls import Url
 from tests.remote.conftest import Bucket, run, scored
+from tests.reports import malformed, report_json
 
 CSV = b"id,text\n007,good+\n2,bad-\n"
 SCORED = b"id,text,label,score\n007,good+,positive,0.8\n2,bad-,negative,0.8\n"
@@ -27,7 +27,7 @@ def test_csv_comes_back_with_two_cells(stub: Any, bucket: Bucket) -> None:
     assert bucket.get("out/a.scored.csv") == SCORED
     assert bucket.names("out/") == ["out/a.scored.csv", "out/a.scored.csv.run.json"]
     report = json.loads(bucket.get("out/a.scored.csv.run.json"))
-    assert report == outcome.report
+    assert report == report_json(outcome)
     assert (report["input"]["path"], report["output"]["path"]) == (
         "s3://lake/in/a.csv", "s3://lake/out/a.scored.csv",
     )  # fmt: skip

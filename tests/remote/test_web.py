@@ -16,6 +16,7 @@ import pytest
 from scorer.errors import InputMissing, StorageError, UsageError
 from scorer.remote import web
 from tests.remote.conftest import run
+from tests.reports import report_json
 
 CSV = "id,text\n1,good+\n"
 PASSWORD = "Basic " + "dXNlcjpwdw=="  # user:pw
@@ -93,8 +94,8 @@ def test_a_file_that_grew_keeps_the_answers_of_an_output_here(
     run(stub, f"http://{site}/a.csv", output=output)
     (tmp_path / "site/a.csv").write_text(CSV + "2,bad-\n")
     (outcome,) = run(stub, f"http://{site}/a.csv", output=output, id_column="id")
-    assert outcome.report["taken_over"] == {"rows": 1, "why_none": None}
-    assert outcome.report["options"]["incremental"]
+    assert report_json(outcome)["taken_over"] == {"rows": 1, "why_none": None}
+    assert report_json(outcome)["options"]["incremental"]
     lines = ["id,text,label,score", "1,good+,positive,0.8", "2,bad-,negative,0.8"]
     assert output.read_text().splitlines() == lines
 
@@ -105,7 +106,7 @@ def test_secrets_are_in_no_line_and_no_report(stub: Any, site: str, tmp_path: Pa
     source = f"http://user:pw@{site}/closed/a.csv?token=SECRET"
     (outcome,) = run(stub, source, output=output)
     assert outcome.error is None
-    assert outcome.report["input"]["path"] == f"http://***@{site}/closed/a.csv?***"
+    assert report_json(outcome)["input"]["path"] == f"http://***@{site}/closed/a.csv?***"
     (outcome,) = run(stub, source, output=tmp_path / "other.csv", text_column="tweet")
     assert f"http://***@{site}/closed/a.csv?*** has no column 'tweet'" in str(outcome.error)
     with pytest.raises(InputMissing) as caught:

@@ -1,10 +1,11 @@
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scorer.inference.session import RuntimeInfo
 from scorer.options import CsvOptions, InputSpec, ModelSpec, OutputSpec, RunOptions

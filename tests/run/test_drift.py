@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from scorer.errors import GateFailed, InvalidBundle
-from scorer.monitor.report_check import contradictions, malformed
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_check import contradictions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.run import cache_keys, pipeline
 from scorer.store.checkpoints import VERSION
 from tests.handles import handle_of
+from tests.reports import complete, malformed, report_json
 from tests.stub_metadata import stub_metadata
 from tests.stubs import StubClassifier
 
@@ -63,12 +65,12 @@ def test_the_report_compares_rows_with_the_baseline(stub: StubClassifier, alike:
     }  # fmt: skip
     assert (report["exit_code"], outcome.outside) == (0, {})
     assert malformed(report) == ""
-    assert list(contradictions(report)) == []
+    assert list(contradictions(complete(report))) == []
 
 
 def test_equal_texts_count_by_rows(stub: StubClassifier, unlike: Path) -> None:
     """Six hundred times the same text is six hundred rows of one label."""
-    labels = run_one(stub, unlike).report["drift"]["subjects"]["labels"]
+    labels = report_json(run_one(stub, unlike))["drift"]["subjects"]["labels"]
     assert (labels["bins"], labels["now"]) == (["negative", "neutral", "positive"], [0, 0, 600])
 
 
@@ -82,22 +84,22 @@ def test_a_file_that_drifted_too_far_is_published_and_said_to_be_outside(
     report = report_at(outcome.output)
     assert (report["exit_code"], report["error"], report["output"]["rows"]) == (3, None, 600)
     assert malformed(report) == ""
-    assert list(contradictions(report)) == []
+    assert list(contradictions(complete(report))) == []
     assert len(outcome.output.read_text().splitlines()) == 601
 
 
 def test_without_a_bound_nothing_is_outside(stub: StubClassifier, unlike: Path) -> None:
     outcome = run_one(stub, unlike)
-    assert (outcome.report["exit_code"], outcome.outside) == (0, {})
-    assert outcome.report["drift"]["subjects"]["labels"]["psi"] > BOUND
+    assert (report_json(outcome)["exit_code"], outcome.outside) == (0, {})
+    assert report_json(outcome)["drift"]["subjects"]["labels"]["psi"] > BOUND
 
 
 def test_few_rows_never_fail(stub: StubClassifier, tmp_path: Path) -> None:
     """Of 499 rows the drift is reported, and not judged."""
     outcome = run_one(stub, written(tmp_path, ["a+"] * 499), fail_on_drift=BOUND)
-    assert (outcome.report["exit_code"], outcome.outside) == (0, {})
-    assert outcome.report["drift"]["judged"] is False
-    assert outcome.report["drift"]["subjects"]["labels"]["psi"] > BOUND
+    assert (report_json(outcome)["exit_code"], outcome.outside) == (0, {})
+    assert report_json(outcome)["drift"]["judged"] is False
+    assert report_json(outcome)["drift"]["subjects"]["labels"]["psi"] > BOUND
 
 
 @pytest.mark.parametrize("fails_in", [2, 3, 7])
@@ -117,15 +119,15 @@ def test_a_resumed_run_reports_the_drift_of_an_uninterrupted_one(
     path = written(tmp_path, texts)
     assert run_one(killed, path, chunk_rows=90).error is not None
     resumed = run_one(StubClassifier(), path, chunk_rows=90, resume="require")
-    assert resumed.report["resumed"]["windows"] == fails_in - 1
-    assert resumed.report["drift"] == whole.report["drift"]
-    assert resumed.report["counters"] == whole.report["counters"]
+    assert report_json(resumed)["resumed"]["windows"] == fails_in - 1
+    assert report_json(resumed)["drift"] == report_json(whole)["drift"]
+    assert report_json(resumed)["counters"] == report_json(whole)["counters"]
 
 
 def test_a_failed_run_reports_no_drift(stub: StubClassifier, tmp_path: Path) -> None:
     """Of half the rows it would be another one."""
     outcome = run_one(stub, written(tmp_path, ["a+", "b,c"]), fail_on_drift=BOUND)
-    assert (outcome.report["exit_code"], outcome.report["drift"]) == (65, None)
+    assert (report_json(outcome)["exit_code"], report_json(outcome)["drift"]) == (65, None)
     assert outcome.outside == {}
 
 
@@ -147,11 +149,11 @@ def test_what_is_up_to_date_is_judged_again(stub: StubClassifier, unlike: Path) 
 
 def test_a_bundle_without_a_baseline_is_reported(stub: StubClassifier, unlike: Path) -> None:
     """The report says why nothing was compared; it is as published."""
-    report = run_one(without_baseline(stub), unlike).report
+    report = report_json(run_one(without_baseline(stub), unlike))
     assert report["drift"]["reason"] == "the model has no baseline"
     assert report["drift"]["subjects"] == {}
     assert malformed(json.loads(json.dumps(report))) == ""
-    assert list(contradictions(report)) == []
+    assert list(contradictions(complete(report))) == []
 
 
 def test_a_bound_without_a_baseline_is_an_error_before_any_work(
@@ -184,4 +186,4 @@ def test_parts_of_an_older_version_are_not_taken(
     outcome = run_one(StubClassifier(), path, chunk_rows=2)
     (warning,) = outcome.warnings
     assert warning.endswith("is not taken up: parts changed since")
-    assert outcome.report["resumed"] is None
+    assert report_json(outcome)["resumed"] is None

@@ -3,19 +3,20 @@
 import gzip
 import json
 import threading
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from scorer.errors import DataError, GateFailed, NotResumable, StorageError
 from scorer.monitor import run_report
 from scorer.options import CPU_WINDOW
 from scorer.run import one_file
 from scorer.store import state
+from tests.reports import report_json
 from tests.run.test_run import run
 from tests.stubs import StubClassifier
 
@@ -48,7 +49,7 @@ def test_a_new_run_proves_its_model_with_its_first_window(
 
     stub.prepare = kept  # type: ignore[method-assign] # a spy
     (outcome,) = run(stub, tweets, chunk_rows=2)
-    assert outcome.report["exit_code"] == 0
+    assert report_json(outcome)["exit_code"] == 0
     assert proven_with(stub) == [["good+", "bad-"]]
     assert stub.proven_with[0] is prepared[0]
     assert [len(texts) for texts in prepared] == stub.windows == [2, 1]
@@ -84,7 +85,7 @@ def test_a_run_that_is_taken_up_proves_its_model_alone(stub: StubClassifier, twe
     stop_after_a_window(stub, tweets)
     stub.proven_with, stub.windows = [], []
     (outcome,) = run(stub, tweets, chunk_rows=1)
-    assert outcome.report["resumed"]["windows"] == 1
+    assert report_json(outcome)["resumed"]["windows"] == 1
     assert proven_with(stub) == [None]
     assert stub.windows == [1, 1]
 
@@ -97,8 +98,8 @@ def test_a_state_that_comes_meanwhile_is_not_taken_up(
     monkeypatch.setattr(one_file, "state_directory", lambda _: tweets.with_name("not there yet"))
     (outcome,) = run(stub, tweets, chunk_rows=1)
     assert outcome.error is None
-    assert outcome.report["resumed"] is None
-    assert outcome.report["counters"]["rows"] == 3
+    assert report_json(outcome)["resumed"] is None
+    assert report_json(outcome)["counters"]["rows"] == 3
     assert [line.split(",")[2] for line in outcome.output.read_text("utf-8").split()] == [
         "label", "positive", "negative", "neutral",
     ]  # fmt: skip
@@ -183,7 +184,7 @@ def test_an_input_without_rows_proves_its_model_all_the_same(
     tweets.write_text("id,text\n", "utf-8")
     (outcome,) = run(stub, tweets)
     assert proven_with(stub) == [None]
-    assert outcome.report["canary"]["texts"] == 256
+    assert report_json(outcome)["canary"]["texts"] == 256
 
 
 def test_a_new_runs_proof_counts_as_scoring(
@@ -201,7 +202,7 @@ def test_a_new_runs_proof_counts_as_scoring(
     stub.prove = prove  # type: ignore[method-assign] # takes its time
     (fresh,) = run(stub, tweets)
     (known,) = run(stub, tweets, id_column="id", incremental=False)
-    figures = [each.report["seconds"] for each in (fresh, known)]
+    figures = [report_json(each)["seconds"] for each in (fresh, known)]
     assert [(each["load"], each["score"], each["total"]) for each in figures] == [
         (0, 100, 100),
         (100, 0, 0),

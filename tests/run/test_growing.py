@@ -13,15 +13,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec import structs
 
 from scorer.errors import DataError, GateFailed, exit_code
-from scorer.monitor.report_check import contradictions, malformed
+from scorer.monitor.report_check import contradictions
 from scorer.options import RunOptions
 from scorer.readback import earlier
 from scorer.records import Answers, Counters, Scores
 from scorer.run import pipeline
 from scorer.store.commit import FileIdentity
 from tests.handles import handle_of
+from tests.reports import complete, malformed, report_json
 from tests.stubs import StubClassifier, answer
 
 FORMATS = ["csv", "csv.gz", "tsv", "ndjson", "parquet", "arrow"]
@@ -87,7 +89,7 @@ def run(path: Path, stub: Any, **options: Any) -> dict[str, Any]:
     (outcome,) = pipeline.run(RunOptions.of((path,), **options), model=handle_of(stub))
     if outcome.error:
         raise outcome.error
-    return outcome.report
+    return report_json(outcome)
 
 
 def output_of(path: Path) -> Path:
@@ -107,7 +109,7 @@ def check(path: Path, report: dict[str, Any], edition: str = "1", **options: Any
         assert report[name] == expected[name]
     assert expected["taken_over"] is None
     assert not malformed(json.loads(json.dumps(report)))
-    assert list(contradictions(report)) == []
+    assert list(contradictions(complete(report))) == []
     assert not list(path.parent.glob(".*.tweetscore"))
 
 
@@ -269,7 +271,7 @@ def test_another_model_takes_nothing_over(tmp_path: Path) -> None:
     run(path, Counting())
     nothing_reused(path, "bundle changed since the earlier output", Counting("2"))
     other = Counting("2")
-    other.runtime = replace(other.runtime, instruction_set="avx9", precision="int8")
+    other.runtime = structs.replace(other.runtime, instruction_set="avx9", precision="int8")
     write(path, [*OLD, *NEW])
     why = "runtime.precision, runtime.instruction_set changed since the earlier output"
     nothing_reused(path, why, other)
@@ -285,7 +287,7 @@ def test_on_a_gpu_nothing_is_reused(tmp_path: Path) -> None:
     """There the bits of a score may depend on the batch."""
     path = write(tmp_path / "in.csv", OLD)
     stub = Counting()
-    stub.runtime = replace(stub.runtime, device="cuda")
+    stub.runtime = structs.replace(stub.runtime, device="cuda")
     run(path, stub)
     stub.asked.clear()
     write(path, [*OLD, *NEW])

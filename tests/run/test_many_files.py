@@ -11,7 +11,8 @@ import pyarrow.dataset
 import pytest
 
 from scorer.errors import InputMissing, OutputRefused, UsageError
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.handles import handle_of
 

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from scorer.errors import OutputRefused
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.run import pipeline, preflight
 from scorer.store.commit import temporary_sibling
 from scorer.store.paths import failed_report_path, rejects_path, report_path, state_directory
 from tests.handles import handle_of
+from tests.reports import report_json
 from tests.stubs import StubClassifier
 
 
@@ -87,7 +89,7 @@ def test_an_owner_that_cannot_be_kept_is_in_the_report(
     outcome = run(source, output)
     assert outcome.error is None
     assert outcome.warnings == ("sudo chown 1:1",)
-    assert outcome.report["warnings"] == ["sudo chown 1:1"]
+    assert report_json(outcome)["warnings"] == ["sudo chown 1:1"]
 
 
 def test_a_pipe_is_no_report(source: Path, output: Path) -> None:

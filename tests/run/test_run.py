@@ -2,13 +2,13 @@ import errno
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from scorer.errors import (
     DataError,
@@ -26,9 +26,11 @@ from scorer.errors import (
 )
 from scorer.inference.gate import Figures
 from scorer.monitor import run_report
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.handles import handle_of
+from tests.reports import report_json
 
 ROWS = ['1,"so, good+"', "2,bad-", "3,", "4,meh", '5,"two\nlines+"']
 LOCK = ".tweets.scored.csv.tweetscore.lock"
@@ -52,7 +54,7 @@ def run_one(stub: Any, path: Path, **options: Any) -> dict[str, Any]:
     (outcome,) = run(stub, path, **options)
     if outcome.error:
         raise outcome.error
-    return outcome.report
+    return report_json(outcome)
 
 
 def report_of(output: Path, kind: str = "run") -> dict[str, Any]:
@@ -130,7 +132,7 @@ def test_the_report_tells_the_story(stub: Any, tweets: Path) -> None:
     (outcome,) = run(stub, tweets, chunk_rows=2)
     output = tweets.parent / "tweets.scored.csv"
     report = report_of(output)
-    assert report == outcome.report
+    assert report == report_json(outcome)
     counters = report["counters"]
     assert counters["read"] == counters["scored"] + counters["blank"] + counters["rejected"] == 5
     assert [label["rows"] for label in report["labels"]] == [1, 1, 2]
@@ -405,10 +407,10 @@ def test_each_file_has_its_own_time(
     later = tweets.parent / "later.csv"
     later.write_text(CSV, "utf-8")
     outcomes = list(pipeline.run(RunOptions.of((tweets, later)), model=handle_of(stub)))
-    seconds = [outcome.report["seconds"] for outcome in outcomes]
+    seconds = [report_json(outcome)["seconds"] for outcome in outcomes]
     assert [each["total"] for each in seconds] == [10, 10]
     assert [each["load"] for each in seconds] == [1000, 0]
-    assert [outcome.report["tweets_per_second"] for outcome in outcomes] == [0.5, 0.5]
+    assert [report_json(outcome)["tweets_per_second"] for outcome in outcomes] == [0.5, 0.5]
 
 
 def test_a_column_that_the_encoding_cannot_hold_costs_no_scoring(stub: Any, tweets: Path) -> None:
@@ -517,7 +519,7 @@ def test_after_the_rename_nothing_is_an_error(stub: Any, tweets: Path, occupied:
     assert names(tweets.parent) == {
         "tweets.csv", output.name, f"{output.name}.run.json", f"{output.name}.rejects.ndjson", LOCK,
     }  # fmt: skip
-    assert report_of(output) == outcome.report == again.report
+    assert report_of(output) == report_json(outcome) == report_json(again)
 
 
 def replace_then(ending: BaseException) -> Callable[[Path, Path], None]:
@@ -707,7 +709,7 @@ def test_what_another_provider_scored_is_not_used(stub: Any, tweets: Path) -> No
     (outcome,) = run(stub, tweets, chunk_rows=1)
     assert outcome.error is None
     assert sum(stub.windows) == 5
-    assert outcome.report["resumed"] is None
+    assert report_json(outcome)["resumed"] is None
     (warning,) = outcome.warnings
     assert "runtime.provider, runtime.device changed since" in warning
 

@@ -19,10 +19,12 @@ from scorer.inference.loading import Candidate
 from scorer.inference.preparation import Preparation
 from scorer.inference.runtime import Choice, cpu
 from scorer.inference.session import RuntimeInfo, Session
-from scorer.options import Outcome, RunOptions
+from scorer.monitor.report_types import Outcome
+from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.handles import handle_of
 from tests.inference.worker_openers import builtin
+from tests.reports import report_json
 from tests.run.worker_run import open_workers
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +96,7 @@ def test_an_output_of_several_workers_is_that_of_one_session(
     """Byte for byte, however the batches fell to the workers; the report says how many ran."""
     outcome = run(tweets, bundle, open_workers(bundle, opener, workers))
     assert output_of(tweets) == expected
-    assert outcome.report["runtime"]["devices"] == workers
+    assert report_json(outcome)["runtime"]["devices"] == workers
 
 
 def test_a_run_with_little_memory_says_so(tweets: Path, bundle: Bundle, expected: bytes) -> None:
@@ -103,7 +105,7 @@ def test_a_run_with_little_memory_says_so(tweets: Path, bundle: Bundle, expected
     assert output_of(tweets) == expected
     (warning,) = outcome.warnings
     assert warning.startswith("the GPU's memory ran out: batches are now of at most")
-    assert outcome.report["warnings"] == [warning]
+    assert report_json(outcome)["warnings"] == [warning]
 
 
 def test_a_run_whose_worker_is_killed_is_finished_by_the_next(
@@ -129,7 +131,7 @@ def test_a_run_whose_worker_is_killed_is_finished_by_the_next(
     pipe.unlink()
     again = run(tweets, bundle, open_workers(bundle, "stopping", 3))
     assert output_of(tweets) == expected
-    assert again.report["resumed"]["windows"] == 2
+    assert report_json(again)["resumed"]["windows"] == 2
 
 
 class Command:

@@ -1,6 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,9 @@ from tests.verify.helpers import check, forge, many, score
 class Shifted(StubClassifier):
     """A stub whose probabilities have moved, and whose labels may have."""
 
-    def __init__(self, by: float = 0.0, label: int | None = None, precision: str = "fp32") -> None:
+    def __init__(
+        self, by: float = 0.0, label: int | None = None, precision: Literal["fp32", "bf16"] = "fp32"
+    ) -> None:
         super().__init__()
         self.runtime = RuntimeInfo("StubProvider", "builtin", precision, "none", 1, "a stub")
         self._by = np.float32(by)

@@ -8,12 +8,12 @@ import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
 from itertools import count
 from queue import SimpleQueue
 from typing import IO, Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable, GateFailed
@@ -60,7 +60,7 @@ class PoolSession:
         setup = {
             "bundle": str(bundle.directory),
             "digest": bundle.digest,
-            "info": asdict(info),
+            "info": structs.asdict(info),
             "opener": f"{opener.__module__}:{opener.__qualname__}",
         }
         pool = WorkerPool()
