@@ -1,7 +1,8 @@
 """The frozen values that the stages of a run hand to each other."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -51,15 +52,7 @@ class Counters:
 
     def __add__(self, other: Self) -> Self:
         """Return the sums."""
-        return type(self)(
-            rows=self.rows + other.rows,
-            scored=self.scored + other.scored,
-            blank=self.blank + other.blank,
-            equal=self.equal + other.equal,
-            truncated=self.truncated + other.truncated,
-            tokens=self.tokens + other.tokens,
-            unknown=self.unknown + other.unknown,
-        )
+        return type(self)(*map(add, astuple(self), astuple(other)))
 
     @classmethod
     def total(cls, parts: Iterable[Self]) -> Self:
