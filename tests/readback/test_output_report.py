@@ -8,6 +8,8 @@ import pytest
 from scorer.errors import DataError, InputMissing
 from scorer.readback.output_report import report_of
 
+FAILED = Path(__file__).parents[1] / "upgrade/fixtures/failed-since/out.csv.run.failed.json"
+
 
 def test_a_directory_is_answered_with_one_of_its_outputs(tmp_path: Path) -> None:
     """A report without its output is passed over; without one the remedy says what it is."""
@@ -60,3 +62,11 @@ def test_what_is_no_report_says_run_again(tmp_path: Path, content: str) -> None:
     with pytest.raises(DataError, match=r"out\.csv\.run\.json is no ") as error:
         report_of(tmp_path / "out.csv")
     assert error.value.remedy == "run again"
+
+
+def test_the_report_of_a_run_that_failed_is_that_of_no_output(tmp_path: Path) -> None:
+    """Somebody gave it the name of a good one."""
+    (tmp_path / "out.csv").write_text("text\n")
+    (tmp_path / "out.csv.run.json").write_bytes(FAILED.read_bytes())
+    with pytest.raises(DataError, match=r"out\.csv\.run\.json tells of a run that failed"):
+        report_of(tmp_path / "out.csv")
