@@ -75,7 +75,7 @@ def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:
     """Write configuration, fp16 weights and tokenizer; return the normaliser that goes with it."""
     from export.graph.precision import save_weights
     from export.parity.pytorch import load_model
-    from export.train.bases import open_encoder
+    from export.train.text_encoder import open_encoder
 
     names = checkpoint.labels
     changes = {

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.train import TrainingConfig, dataset
-from export.train.bases import Base, TextEncoder
+from export.train.bases import Base
 from export.train.dataset import EncodedRows
 from export.train.evaluation import fit_temperature
 from export.train.finetune import TrainingRows, finetune, predict
+from export.train.text_encoder import TextEncoder
 from scorer.inference.labels import probabilities
 
 

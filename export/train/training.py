@@ -14,9 +14,10 @@ import numpy as np
 
 from export.staging import staged
 from export.train import DEFAULT_DATA, RECIPES, TrainingConfig, dataset
-from export.train.bases import Base, TextEncoder, open_base, open_encoder
+from export.train.bases import Base, open_base
 from export.train.dataset import Columns, EncodedRows, LabelledTexts
 from export.train.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
+from export.train.text_encoder import TextEncoder, open_encoder
 from scorer.errors import DataError, StorageError
 
 if TYPE_CHECKING:

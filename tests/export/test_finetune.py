@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from export.train import RECIPES, TrainingConfig, bases, finetune, fitting
-from export.train.bases import Base, TextEncoder, open_base, open_encoder
+from export.train.bases import Base, open_base
 from export.train.dataset import EncodedRows
 from export.train.fitting import blend, one_hot
+from export.train.text_encoder import TextEncoder, open_encoder
 from scorer.errors import InputMissing, InvalidBundle
 
 MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")
