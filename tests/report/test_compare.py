@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from scorer.monitor.drift import psi
-from scorer.report.changes import by_chance
+from scorer.report.changes import Pairing, by_chance
 from scorer.report.outputs import open_output
-from scorer.report.pairing import Pairing
 from tests.report.helpers import Page, page_of
 from tests.verify.helpers import edit_report, forge, score
 
