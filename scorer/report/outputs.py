@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from scorer.errors import DataError, UsageError
 from scorer.hints import path_word
-from scorer.monitor.report_check import contradictions
 from scorer.monitor.report_types import CompleteReport
+from scorer.monitor.run_report import contradictions
 from scorer.os_errors import reading
 from scorer.readback import ScoredRows, scored_rows
 from scorer.readback.output_report import input_spec, output_columns, report_of

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from scorer.formats.base import Source
 from scorer.hints import counted
-from scorer.monitor.report_check import ROUNDED
 from scorer.monitor.report_types import CompleteReport
+from scorer.monitor.run_report import ROUNDED
 from scorer.os_errors import reading
 from scorer.readback.findings import Compared, Finding
 from scorer.store.own_files import open_own

@@ -18,7 +18,6 @@ from msgspec.structs import fields
 
 import scorer.monitor
 from scorer.errors import GateFailed, TweetscoreError
-from scorer.monitor.report_check import contradictions
 from scorer.monitor.report_types import (
     CompleteReport,
     FailedReport,
@@ -28,6 +27,7 @@ from scorer.monitor.report_types import (
     decoded,
     strictly_decoded,
 )
+from scorer.monitor.run_report import contradictions
 from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.handles import handle_of

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scorer.errors import GateFailed, InvalidBundle
-from scorer.monitor.report_check import contradictions
 from scorer.monitor.report_types import Outcome
+from scorer.monitor.run_report import contradictions
 from scorer.options import RunOptions
 from scorer.run import cache_keys, pipeline
 from scorer.store.checkpoints import VERSION

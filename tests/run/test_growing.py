@@ -16,7 +16,7 @@ import pytest
 from msgspec import structs
 
 from scorer.errors import DataError, GateFailed, exit_code
-from scorer.monitor.report_check import contradictions
+from scorer.monitor.run_report import contradictions
 from scorer.options import RunOptions
 from scorer.readback import earlier
 from scorer.records import Answers, Counters, Scores

@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from scorer.options import RunOptions
 from scorer.run import pipeline
-from scorer.verify import verify
-from scorer.verify.verdict import Verdict
+from scorer.verify import Verdict, verify
 from tests.handles import handle_of
 from tests.stubs import StubClassifier
 
