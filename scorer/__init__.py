@@ -5,7 +5,7 @@ The steps that a text passes through, and their modules::
     discover    store/inputs.py, paths.py     which files, and where their output goes
     read        formats/                      windows of the text column, rejects beside them
     normalise   inference/normalize.py        the rules the model was trained with
-    tokenise    inference/tokens.py           token ids, without padding
+    tokenise    inference/preparation.py      token ids, without padding
     plan        inference/session.py          batches of one token length
     infer       inference/runtime/            ONNX Runtime on CUDA, OpenVINO or the plain CPU
     label       inference/labels.py           calibrated probabilities, the best class

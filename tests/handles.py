@@ -4,8 +4,7 @@ from typing import Any
 
 from scorer.inference.bundle import Bundle
 from scorer.inference.classifier import Classifier
-from scorer.inference.handle import ModelHandle
-from scorer.inference.loading import load
+from scorer.inference.loading import ModelHandle, load
 from scorer.options import ModelSpec
 
 

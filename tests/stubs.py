@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scorer.inference.bundle import Bundle
 from scorer.inference.bundle.metadata import Metadata
 from scorer.inference.gate import Figures
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.inference.normalize import Normalizer
 from scorer.inference.session import RuntimeInfo
 from scorer.records import Answers, Counters, Scores

@@ -187,7 +187,7 @@ def _run(
 ) -> int:
     """Run, report each file, and return the exit code."""
     from scorer.cli.progress import progress
-    from scorer.inference.handle import ModelHandle
+    from scorer.inference.loading import ModelHandle
 
     model = ModelHandle.of(wanted.model_spec)
     keep_until_exit(model)  # OpenVINO needs 70 ms to free it, and the process ends without

@@ -22,7 +22,7 @@ from scorer.databases.statements import ROW, Target, Work, difference
 from scorer.errors import OutputRefused, StorageError, TweetscoreError
 from scorer.formats.base import OutputColumns
 from scorer.formats.record_batches import answers, keep_texts
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import Outcome
 from scorer.monitor.versions import library_versions, tweetscore_version
 from scorer.options import LABEL_COLUMN, SCORE_COLUMN, RunOptions

@@ -20,8 +20,7 @@ from scorer.threads import available_cpus, limit_pools
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
-    from scorer.inference.handle import ModelHandle
-    from scorer.inference.loading import Candidate
+    from scorer.inference.loading import Candidate, ModelHandle
     from scorer.monitor.report_types import Outcome
     from scorer.options import RunOptions
 
@@ -149,7 +148,7 @@ class FileScorer:
 
 def _model(job: Job) -> "ModelHandle":
     """Return the config's model on this node, with the libraries of where the run began."""
-    from scorer.inference.handle import ModelHandle
+    from scorer.inference.loading import ModelHandle
 
     def open_bundle() -> "Bundle":
         _check_libraries(job.libraries)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
+from threading import Lock
 
 import numpy as np
 import polars as pl
@@ -19,15 +21,72 @@ from scorer.hints import counted
 from scorer.inference import labels
 from scorer.inference.bundle import Bundle
 from scorer.inference.gate import Figures, low_margin, measure
-from scorer.inference.preparation import AnswerCache, Preparation, Prepared
+from scorer.inference.preparation import Preparation, Prepared, Tokens
 from scorer.inference.session import Batch, RuntimeInfo, Session, plan_batches
-from scorer.inference.tokens import Tokens
 from scorer.records import Answers, Scores
 
 #: Tokens of a window that the canary goes with: some 1,600 tweets. A session that fails the gate
 #: has computed them for nothing: with AMX up to 1 s of MiniLM, 12 s of GPT-2. A longer run would
 #: hardly notice what it gains.
 _MOST_WITH_CANARY = 1 << 15
+#: Bytes that all cached answers may take together: some 135,000 tweets.
+CAPACITY = 32 << 20
+
+# Bytes that a cached text takes beside its ids and logits: two objects of bytes with 33 each,
+# rounded up to 16, and up to 60 in a dict that has just grown.
+_OVERHEAD = 150
+
+
+class AnswerCache:
+    """Logits of earlier windows by exact token ids; several threads may ask.
+
+    For providers whose answer does not depend on the batch: there a cached answer has the
+    very bits that the model would compute again, and no output depends on the cache.
+
+    New answers go to the younger of two dicts. When it is full it becomes the older one, whose
+    answers are dropped unless a window needs them meanwhile.
+
+    Args:
+        classes: Logits per text.
+        capacity: Bytes that all of it may take.
+    """
+
+    def __init__(self, classes: int, capacity: int = CAPACITY) -> None:
+        self._lock = Lock()
+        self._classes = classes
+        self._limit = capacity // 2
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+        self._size = 0  # bytes that the younger one may take by now
+
+    def lookup(self, tokens: Tokens, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Write the known rows of `logits` [texts, classes], and return which those are."""
+        keys = tokens.keys()
+        with self._lock:
+            young = self._young
+            answers = [young.get(key) or self._old.get(key) for key in keys]
+            known = np.array([answer is not None for answer in answers], np.bool_)
+            pairs = zip(keys, answers, strict=True)
+            self._insert({k: a for k, a in pairs if a is not None and k not in young})
+        content = b"".join(filter(None, answers))
+        logits[known] = np.frombuffer(content, np.float32).reshape(-1, self._classes)
+        return known
+
+    def store(self, tokens: Tokens, logits: NDArray[np.float32]) -> None:
+        """Store texts that `lookup` did not find; if not all fit, the first ones."""
+        size, content = 4 * self._classes, logits.tobytes()
+        answers = (content[at : at + size] for at in range(0, len(content), size))
+        new = dict(zip(tokens.keys(), answers, strict=True))
+        with self._lock:
+            self._insert(new)
+
+    def _insert(self, new: dict[bytes, bytes]) -> None:
+        ends = np.cumsum([len(key) + 4 * self._classes + _OVERHEAD for key in new])
+        if len(ends) and self._size + ends[-1] > self._limit:
+            self._young, self._old, self._size = {}, self._young, 0
+        fitting = int(np.searchsorted(ends, self._limit - self._size, side="right"))
+        self._size += int(ends[fitting - 1]) if fitting else 0
+        self._young.update(islice(new.items(), fitting))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,19 +6,21 @@ imports neither.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 from scorer.errors import DeviceUnavailable, GateFailed
-from scorer.inference.bundle import Bundle
+from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.gate import is_proven, was_outside
 from scorer.inference.runtime import Choice, choices, open_session, prepared, without
 from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.session import Session
 from scorer.options import ModelSpec
-from scorer.os_errors import check_address_space, model_needs
+from scorer.os_errors import WITH_ONE_GRAPH, as_out_of_memory, check_address_space, model_needs
 
 if TYPE_CHECKING:
     from scorer.inference.classifier import Classifier
@@ -134,3 +136,62 @@ def _was_outside(bundle: Bundle, choice: Choice, machine: Machine) -> bool:
     return choice.precision != "fp32" and was_outside(
         bundle.metadata, choice.device, choice.precision, architecture
     )
+
+
+class ModelHandle:
+    """A model that works for all inputs, or fails for all of them; `error` has the reason."""
+
+    def __init__(
+        self,
+        open_bundle: Callable[[], Bundle],
+        load: Callable[[Bundle], Candidate],
+        on_proven: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Keep the functions that open and load the bundle, and the callback of its proof."""
+        self.error: BaseException | None = None
+        self._open_bundle = open_bundle
+        self._load = load
+        self._on_proven = on_proven
+        self._classifier: Classifier | None = None
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Self:
+        """Return the handle of the model that a specification names, on this box."""
+        return cls(lambda: open_bundle(spec.model), lambda bundle: load(bundle, spec))
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The verified bundle."""
+        with self._failing_for_all():
+            return self._open_bundle()
+
+    @cached_property
+    def _candidate(self) -> Candidate:
+        return self._load(self.bundle)
+
+    def load(self) -> Candidate:
+        """Return the loaded model, before it is proven on the canary."""
+        with self._failing_for_all():
+            return self._candidate
+
+    def prove(self, first: "Prepared | None" = None) -> "Classifier":
+        """Return the classifier, proven on the canary.
+
+        Args:
+            first: The window that will be scored first: it may share the canary's batches.
+        """
+        with self._failing_for_all():
+            if self._classifier is None:
+                self._classifier = self._candidate.prove(first)
+                self._on_proven()
+            return self._classifier
+
+    @contextmanager
+    def _failing_for_all(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.error = as_out_of_memory(error, WITH_ONE_GRAPH)
+            if self.error is error:
+                raise
+            raise self.error from error

@@ -23,7 +23,7 @@ from scorer.errors import (
     TweetscoreError,
     UsageError,
 )
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.monitor.drift import outside
 from scorer.monitor.report_types import (
     CompleteReport,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scorer.errors import OutputRefused, TweetscoreError
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
 from scorer.os_errors import writing

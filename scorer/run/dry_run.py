@@ -16,7 +16,7 @@ from scorer.errors import TweetscoreError, UsageError
 from scorer.formats.base import Source
 from scorer.formats.row_count import NO_ROWS, RowCount, count_rows, sum_rows
 from scorer.inference.bundle import baseline_of
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.options import RunOptions
 from scorer.run.preflight import open_input, output_columns, preflight, validate
 from scorer.store.commit import Inodes, check_owner, inodes

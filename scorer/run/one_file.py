@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from scorer.errors import OutputLocked, TweetscoreError, UsageError
 from scorer.formats.base import Source, blaming_changes, input_changed
 from scorer.inference.bundle import baseline_of
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.monitor.drift import outside
 from scorer.monitor.report_types import CompleteReport, Outcome, RunReport
 from scorer.monitor.run_report import RunRecord

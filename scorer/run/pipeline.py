@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 from scorer.formats.base import Source
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
 from scorer.run.one_file import FileRun

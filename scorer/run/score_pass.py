@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from scorer.formats.base import Source, text_digest
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.monitor.run_report import RunRecord
 from scorer.options import CPU_WINDOW
 from scorer.prefetch import one_ahead

@@ -8,7 +8,7 @@ from scorer.errors import DataError, InputMissing, TweetscoreError
 from scorer.formats.base import Source
 from scorer.formats.open import open_source
 from scorer.hints import counted
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import CompleteReport
 from scorer.monitor.run_report import contradictions, describe_input
 from scorer.options import STDIN, Device, ModelSpec, Precision

@@ -14,7 +14,7 @@ from scorer.errors import InvalidBundle
 from scorer.formats.base import Source
 from scorer.inference.bundle import baseline_of
 from scorer.inference.gate import Figures, bounds
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.inference.session import RuntimeInfo
 from scorer.monitor.drift import Drift
 from scorer.monitor.report_types import CompleteReport, Subject

@@ -55,7 +55,7 @@ def test_output_that_cannot_be_written_is_no_success(code: int, expected: int) -
 _RUN = """
 import sys
 from scorer.cli import main
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from tests.stubs import StubThatNotes
 
 class Stub(StubThatNotes):

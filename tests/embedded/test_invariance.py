@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.classifier import Classifier
+from scorer.inference.classifier import AnswerCache, Classifier
 from scorer.inference.loading import Candidate
-from scorer.inference.preparation import AnswerCache, Prepared
+from scorer.inference.preparation import Prepared
 from scorer.inference.runtime import Choice, choices
 from scorer.inference.runtime.machine import inspect
 from scorer.options import RunOptions

@@ -36,7 +36,7 @@ BLANK = {
 def prepare() -> Callable[[list[str]], Any]:
     """The embedded bundle's own normaliser and tokenizer."""
     from scorer.inference.bundle import open_bundle
-    from scorer.inference.tokens import TextTokenizer
+    from scorer.inference.preparation import TextTokenizer
 
     bundle = open_bundle(None)
     tokenizer = TextTokenizer(bundle)

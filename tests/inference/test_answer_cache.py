@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.inference.preparation import AnswerCache
-from scorer.inference.tokens import Tokens
+from scorer.inference.classifier import AnswerCache
+from scorer.inference.preparation import Tokens
 
 Row = tuple[int, ...]
 WINDOWS = st.lists(

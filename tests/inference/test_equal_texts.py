@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer.inference.preparation import unique, unique_tokens
-from scorer.inference.tokens import Tokens
+from scorer.inference.preparation import Tokens, unique, unique_tokens
 
 ROWS = st.lists(st.lists(st.integers(0, 2), max_size=3), max_size=40)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scorer.errors import GateFailed, InvalidBundle, OutOfMemory
-from scorer.inference.handle import ModelHandle
+from scorer.inference.loading import ModelHandle
 from scorer.options import ModelSpec
 from scorer.os_errors import WITH_ONE_GRAPH
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.tokens import TextTokenizer
+from scorer.inference.preparation import TextTokenizer
 from tests.stub_metadata import stub_metadata
 
 SPECIAL = ["<|endoftext|>", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]"]
@@ -58,7 +58,7 @@ def test_texts_are_encoded_in_pieces_as_in_one(
     tokenizer = TextTokenizer(bundle)
     whole = tokenizer(texts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scorer.inference.tokens._ENCODED_AT_ONCE", at_once)
+        patch.setattr("scorer.inference.preparation._ENCODED_AT_ONCE", at_once)
         sliced = tokenizer(texts)
     for field in ("ids", "offsets", "truncated"):
         np.testing.assert_array_equal(getattr(sliced, field), getattr(whole, field))
