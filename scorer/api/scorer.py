@@ -19,7 +19,7 @@ from scorer.api import frames
 from scorer.api.scorer_config import ScorerConfig, require_name
 from scorer.api.texts import one_text, scored, text_series
 from scorer.inference.classifier import Classifier
-from scorer.inference.label_names import renamed
+from scorer.inference.labels import renamed
 from scorer.inference.loading import load
 from scorer.options import LABEL_COLUMN, SCORE_COLUMN, TEXT_COLUMN, window_rows
 from scorer.threads import refuse_a_fork

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 from scorer.errors import InvalidBundle, UsageError, shown
-from scorer.inference.label_names import renamed
+from scorer.inference.labels import renamed
 from scorer.options import Device, ModelSpec, OutputSpec, Precision
 from scorer.threads import THREADS
 

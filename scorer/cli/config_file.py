@@ -15,7 +15,7 @@ import click
 
 from scorer.cli.common_options import FilePath, Names, Number
 from scorer.errors import DataError, InvalidConfig
-from scorer.inference.label_names import LANGUAGES
+from scorer.inference.labels import LANGUAGES
 from scorer.store.own_files import read_own
 
 SETTINGS = "tweetscore.settings"  # in the context's meta

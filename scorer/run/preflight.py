@@ -18,7 +18,7 @@ from scorer import hints
 from scorer.errors import OutputRefused, UsageError
 from scorer.formats.base import OutputColumns, Source
 from scorer.formats.open import open_source
-from scorer.inference.label_names import renamed
+from scorer.inference.labels import renamed
 from scorer.monitor.report_types import CompleteReport, decoded
 from scorer.monitor.run_report import describe_input
 from scorer.options import OutputSpec, RunOptions

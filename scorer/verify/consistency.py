@@ -6,7 +6,7 @@ from pathlib import Path
 from scorer.errors import UsageError
 from scorer.inference.bundle import Bundle, baseline_of
 from scorer.inference.gate import bounds
-from scorer.inference.label_names import renamed
+from scorer.inference.labels import renamed
 from scorer.monitor.drift import MIN_ROWS, Drift
 from scorer.monitor.report_types import CompleteReport
 from scorer.run import cache_keys

@@ -11,7 +11,7 @@ from click.testing import Result
 from scorer import Scorer, UsageError
 from scorer.cli import tweetscore
 from scorer.engines.per_process import Task
-from scorer.inference.label_names import renamed
+from scorer.inference.labels import renamed
 
 CLASSES = ("negative", "neutral", "positive")
 SPANISH = ("Negativo", "Neutro", "Positivo")
