@@ -243,8 +243,7 @@ def _check_fp16_graph(bundle: Bundle, truth: Truth, machine: Machine) -> Measure
     arithmetic, so it is not a parity figure, and a label of low margin that differs is no reason to
     fail.
     """
-    from scorer.inference.runtime.cpu import PROVIDER, TOKEN_BUDGET
-    from scorer.inference.runtime.host import HostSession, load, options
+    from scorer.inference.runtime.host import PROVIDER, TOKEN_BUDGET, HostSession, load, options
 
     if "fp16" not in bundle.metadata.graphs:
         return None

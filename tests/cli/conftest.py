@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from scorer import threads
 from scorer.cli import tweetscore
-from scorer.inference.runtime import cpu
+from scorer.inference.runtime import host
 from tests.forks import embedded_model
 
 Invoke = Callable[..., Result]
@@ -37,7 +37,7 @@ def invoke() -> Invoke:
 @pytest.fixture(scope="session", autouse=True)
 def embedded_model_loads_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu, "load", embedded_model.load)
+        patch.setattr(host, "load", embedded_model.load)
         yield
 
 

@@ -34,7 +34,7 @@ print((opened - resident()) >> 20)
 @pytest.mark.parametrize(
     ("module", "opener", "precision"),
     [
-        ("cpu", "open_builtin", "int8"),
+        ("host", "open_builtin", "int8"),
         pytest.param("openvino", "open_openvino", "fp32", marks=needs_openvino),
     ],
 )

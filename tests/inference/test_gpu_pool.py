@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceFull, DeviceUnavailable, GateFailed, InvalidBundle
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.runtime import cpu, cuda
+from scorer.inference.runtime import cuda, host
 from scorer.inference.runtime.gpu_pool import PoolSession
 from scorer.inference.runtime.gpu_worker import Opener
 from scorer.inference.runtime.machine import Gpu
@@ -29,7 +29,7 @@ from tests.inference import worker_openers
 from tests.inference.worker_openers import StubOfLittleMemory
 
 ROOT = Path(__file__).parents[2]
-INFO = RuntimeInfo(cpu.PROVIDER, "builtin", "fp32", "avx2", 1, "a test", 2)
+INFO = RuntimeInfo(host.PROVIDER, "builtin", "fp32", "avx2", 1, "a test", 2)
 
 
 @pytest.fixture(scope="module")
@@ -188,10 +188,10 @@ def test_a_batch_that_the_device_cannot_hold_is_halved(bundle: Bundle) -> None:
     """It is answered all the same, and the budget is smaller from then on, with a warning."""
     plain = worker_openers.builtin(bundle, INFO, 0)
     session = HalvingSession(StubOfLittleMemory(plain, 100))
-    assert (session.token_budget, session.warnings) == (cpu.TOKEN_BUDGET, ())
+    assert (session.token_budget, session.warnings) == (host.TOKEN_BUDGET, ())
     batch = ids(41, 13)
     assert session.run(batch).tobytes() == plain.run(batch).tobytes()
-    assert session.token_budget == cpu.TOKEN_BUDGET // 16
+    assert session.token_budget == host.TOKEN_BUDGET // 16
     assert session.warnings == (
         "the GPU's memory ran out: batches are now of at most 96 tokens instead of 1,536",
     )

@@ -16,7 +16,7 @@ from msgspec import structs
 from scorer.errors import DeviceUnavailable, InvalidBundle
 from scorer.hints import install
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.runtime import Choice, choices, cpu, cuda, open_session, openvino
+from scorer.inference.runtime import Choice, choices, cuda, host, open_session, openvino
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.session import RuntimeInfo, Session
 
@@ -26,7 +26,7 @@ CPU_CHOICES = {
     choice.device: choice
     for choice in (*choices("cpu", "fp32", MACHINE), *choices("builtin", "fp32", MACHINE))
 }
-INFO = RuntimeInfo(cpu.PROVIDER, "builtin", "fp32", "avx2", 2, "a test")
+INFO = RuntimeInfo(host.PROVIDER, "builtin", "fp32", "avx2", 2, "a test")
 LENGTHS = (1, 2, 3, 17, 48)
 
 
@@ -47,7 +47,7 @@ def bound(
     info = structs.replace(INFO, precision=precision)
     graph = bundle.graph(precision)
     buffers = cuda.Buffers("cpu", 0, capacity, len(bundle.labels))
-    return cuda.BoundSession(graph, info, [cpu.PROVIDER], buffers)
+    return cuda.BoundSession(graph, info, [host.PROVIDER], buffers)
 
 
 def ids(rows: int, length: int, seed: int = 0) -> np.ndarray:
@@ -56,7 +56,7 @@ def ids(rows: int, length: int, seed: int = 0) -> np.ndarray:
 
 def test_a_session_says_what_it_is(session: Session) -> None:
     """`info` says what really runs, for the report and the resume key."""
-    assert session.info.provider in {cpu.PROVIDER, openvino.PROVIDER}
+    assert session.info.provider in {host.PROVIDER, openvino.PROVIDER}
     assert (session.info.precision, session.info.threads) == ("fp32", 2)
     assert session.info.instruction_set == MACHINE.instruction_set
     assert session.callers == 2
@@ -107,7 +107,9 @@ def test_another_provider_than_the_wanted_one_is_an_error(bundle: Bundle) -> Non
     """The library may take the CPU without a word; the CUDA path does not."""
     info = structs.replace(INFO, provider=cuda.PROVIDER)
     with pytest.raises(RuntimeError, match="took CPUExecutionProvider instead of CUDA"):
-        cuda.BoundSession(bundle.graph("fp32"), info, [cpu.PROVIDER], cuda.Buffers("cpu", 0, 10, 3))
+        cuda.BoundSession(
+            bundle.graph("fp32"), info, [host.PROVIDER], cuda.Buffers("cpu", 0, 10, 3)
+        )
 
 
 def open_cuda_with(
@@ -143,7 +145,7 @@ def test_an_onnxruntime_without_cuda_says_so(
 ) -> None:
     """The CPU build of ONNX Runtime on a box with a GPU is named as the reason."""
     with pytest.raises(DeviceUnavailable, match="built without CUDA"):
-        open_cuda_with(bundle, monkeypatch, [cpu.PROVIDER], lambda _: None)
+        open_cuda_with(bundle, monkeypatch, [host.PROVIDER], lambda _: None)
 
 
 def test_cuda_that_cannot_start_is_unavailable(
@@ -212,7 +214,7 @@ def test_openvinos_cpu_is_found_among_devices(monkeypatch: pytest.MonkeyPatch) -
         return SimpleNamespace(ep_name=name, device=SimpleNamespace(type=kind))
 
     wanted = device(openvino.PROVIDER, kinds.CPU)
-    listed = [device(cpu.PROVIDER, kinds.CPU), device(openvino.PROVIDER, kinds.GPU), wanted]
+    listed = [device(host.PROVIDER, kinds.CPU), device(openvino.PROVIDER, kinds.GPU), wanted]
     registered: list[str] = []
     monkeypatch.setattr(
         onnxruntime, "register_execution_provider_library", lambda name, _: registered.append(name)
@@ -277,7 +279,7 @@ def test_weights_are_widened_once_at_load_time(bundle: Bundle, tmp_path: Path) -
 
     settings = options()
     settings.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    load(bundle.graph("fp32"), settings, [cpu.PROVIDER])
+    load(bundle.graph("fp32"), settings, [host.PROVIDER])
     before = onnx.load(bundle.graph("fp32"), load_external_data=False).graph
     after = onnx.load(tmp_path / "optimized.onnx").graph
     weights = {t.name for t in before.initializer if t.external_data}

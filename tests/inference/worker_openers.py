@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable
 from scorer.inference.bundle import Bundle
-from scorer.inference.runtime import cpu, cuda
+from scorer.inference.runtime import cuda, host
 from scorer.inference.runtime.host import HostSession, explained, load, options
 from scorer.inference.session import RuntimeInfo, Session
 
@@ -20,13 +20,13 @@ ROWS_OF_NO_CANARY = 20
 
 def builtin(bundle: Bundle, info: RuntimeInfo, _: int) -> Session:
     """Open the built-in CPU provider."""
-    return cpu.open_builtin(bundle, info)
+    return host.open_builtin(bundle, info)
 
 
 def bound(bundle: Bundle, info: RuntimeInfo, _: int) -> Session:
     """Open the CUDA path's session with its buffers in host memory."""
     buffers = cuda.Buffers("cpu", 0, 2 * bundle.max_length, len(bundle.labels))
-    session = cuda.BoundSession(bundle.graph(info.precision), info, [cpu.PROVIDER], buffers)
+    session = cuda.BoundSession(bundle.graph(info.precision), info, [host.PROVIDER], buffers)
     session.token_budget = 2 * bundle.max_length
     return session
 
@@ -121,7 +121,7 @@ def in_a_small_arena(bundle: Bundle, info: RuntimeInfo, ordinal: int) -> Session
     settings = options()
     settings.add_session_config_entry("session.use_env_allocators", "1")
     settings.intra_op_num_threads = 1
-    return HostSession(load(bundle.graph("fp32"), settings, [cpu.PROVIDER]), info, 10_000)
+    return HostSession(load(bundle.graph("fp32"), settings, [host.PROVIDER]), info, 10_000)
 
 
 class StubOfLittleMemory:

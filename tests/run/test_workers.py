@@ -17,7 +17,7 @@ from scorer.errors import DeviceUnavailable
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.loading import Candidate
 from scorer.inference.preparation import Preparation
-from scorer.inference.runtime import Choice, cpu
+from scorer.inference.runtime import Choice, host
 from scorer.inference.session import RuntimeInfo, Session
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
@@ -81,7 +81,7 @@ def output_of(path: Path) -> bytes:
 @pytest.fixture
 def expected(tweets: Path, bundle: Bundle) -> bytes:
     """Return what one session in one process makes of the tweets."""
-    info = RuntimeInfo(cpu.PROVIDER, "builtin", "fp32", "avx2", 1, "a test")
+    info = RuntimeInfo(host.PROVIDER, "builtin", "fp32", "avx2", 1, "a test")
     assert run(tweets, bundle, builtin(bundle, info, 0)).error is None
     content = output_of(tweets)
     for product in tweets.parent.glob("tweets.scored*"):

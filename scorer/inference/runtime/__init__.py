@@ -221,9 +221,9 @@ def _provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session
         from scorer.inference.runtime import openvino
 
         return openvino.PROVIDER, openvino.open_openvino
-    from scorer.inference.runtime import cpu
+    from scorer.inference.runtime import host
 
-    return cpu.PROVIDER, cpu.open_builtin
+    return host.PROVIDER, host.open_builtin
 
 
 def _left_out(machine: Machine) -> str:
