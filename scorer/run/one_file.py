@@ -215,8 +215,7 @@ class FileRun:
         progress: Callable[[int], object],
     ) -> None:
         from scorer.readback.earlier import Earlier
-        from scorer.run.reuse import answers_of, find_earlier
-        from scorer.run.score_pass import FirstPass
+        from scorer.run.score_pass import FirstPass, answers_of, find_earlier
 
         options, record = self._options, self._record
         earlier = find_earlier(self._target, options, found.key["bundle"], classifier)
