@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import click
 
-from scorer.cli.exit_codes import DEBUG
 from scorer.cli.invocation import PREFIX
+from scorer.cli.process import DEBUG
 from scorer.errors import UsageError
 from scorer.formats.text.dialects import delimiter_of
 from scorer.options import LABEL_COLUMN, SCORE_COLUMN, TEXT_COLUMN, Device, Precision, WhichScores

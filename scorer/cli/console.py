@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scorer.cli.exit_codes import print_error
 from scorer.cli.log import in_json, log_message
+from scorer.cli.process import print_error
 from scorer.errors import OUTSIDE_BOUND, exit_code
 from scorer.formats.text.dialects import typed
 from scorer.hints import counted

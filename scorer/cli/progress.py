@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scorer.cli.exit_codes import print_error
+from scorer.cli.process import print_error
 from scorer.errors import one_line
 from scorer.hints import counted
 

@@ -18,9 +18,8 @@ from scorer.cli.common_options import (
 )
 from scorer.cli.config_file import config_option
 from scorer.cli.console import ConsoleReporter, collect_metrics
-from scorer.cli.exit_codes import print_error
 from scorer.cli.log import LoggedCommand, in_json, log_option
-from scorer.cli.process import keep_until_exit, stdout_for_data
+from scorer.cli.process import keep_until_exit, print_error, stdout_for_data
 from scorer.cli.run_flags import check_names, file_options, output_options, process_options
 from scorer.errors import UsageError
 

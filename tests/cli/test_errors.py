@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from scorer.cli import LazyGroup
 from scorer.cli.common_options import debug_option
-from scorer.cli.group import LazyGroup
 from scorer.errors import (
     DataError,
     DeviceUnavailable,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from scorer.cli.group import check_export_package
+from scorer.cli import check_export_package
 from scorer.errors import InvalidBundle
 from scorer.hints import install
 
