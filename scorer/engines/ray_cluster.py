@@ -140,9 +140,7 @@ class FileScorer:
         taken = inodes([path])
         run = FileRun(path, output, self._job.options, several=True)
         with run.attempt():
-            source = run.validate(taken)
-            run.resolve(source, self._model.bundle)
-            run.score(source, self._model, taken, lambda _: None)
+            run.score(run.validate(taken), self._model, taken, lambda _: None)
         return run.outcome()
 
 

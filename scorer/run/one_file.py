@@ -140,7 +140,10 @@ class FileRun:
         return source
 
     def resolve(self, source: Source, bundle: "Bundle") -> None:
-        """Check the input against the model, and note the model for the report."""
+        """Check the input against the model, and note the model for the report.
+
+        `score` does so itself; called for all inputs first, nothing is scored in vain.
+        """
         schema = resolve_schema(source, self._options, bundle)
         baseline = baseline_of(bundle, required=self._options.fail_on_drift is not None)
         self._record.expect_labels(bundle.labels, schema.label_values, baseline)
@@ -161,7 +164,8 @@ class FileRun:
         inputs: Inodes,
         progress: Callable[[int], object],
     ) -> None:
-        """Bring the output of an input that `resolve` has checked up to date, under its lock."""
+        """Bring the output of a valid input up to date, under its lock."""
+        self.resolve(source, model.bundle)
         with locked(self._target, wait=self._options.lock_wait) as lock:
             self._record.warnings.extend(recover(self._target))
             found = self._preflight(source, model.bundle)

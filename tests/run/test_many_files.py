@@ -14,6 +14,8 @@ from scorer.errors import InputMissing, OutputRefused, UsageError
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
 from scorer.run import pipeline
+from scorer.run.one_file import FileRun
+from scorer.store.commit import inodes
 from tests.handles import handle_of
 
 CSV = "id,text\n1,good+\n2,bad-\n"
@@ -192,3 +194,15 @@ def test_a_night_without_news_loads_no_model(tmp_path: Path) -> None:
         said.append(done.stdout.strip())
     assert "onnxruntime" in said[0]
     assert said[1] == "set()"
+
+
+def test_one_file_is_scored_by_its_run_alone(stub: Any, tmp_path: Path) -> None:
+    """What an engine's actor does: a valid input is scored without a step before that."""
+    path, output = tmp_path / "a.csv", tmp_path / "out.csv"
+    path.write_text(CSV)
+    taken, one = inodes([path]), FileRun(path, output, RunOptions.of((path,)))
+    with one.attempt():
+        one.score(one.validate(taken), handle_of(stub), taken, lambda _: None)
+    report = one.outcome().complete
+    assert [label.rows for label in report.labels] == [1, 0, 1]
+    assert report.model.name == stub.bundle.name
