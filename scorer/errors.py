@@ -27,7 +27,7 @@ SIGTERM. A run that is complete, but outside a bound that the call sets, is no e
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, TypeGuard
 
 OUTSIDE_BOUND = 3
 
@@ -202,6 +202,17 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, OSError):
         return StorageError.exit_code
     return 70
+
+
+def is_unicode(value: object) -> TypeGuard[str]:
+    """Tell whether a value is a text that UTF-8 can write: one without halves of emoji."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _PLAIN = (bool, float, int, str, bytes)  # types whose values are shown beside their names

@@ -48,7 +48,6 @@ class _Stub:
             model_type="bert",
             labels=LABELS,
             max_length=128,
-            pad_token_id=0,
             temperature=1.0,
             normalizer=Normalizer(),
         )

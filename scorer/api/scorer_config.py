@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
-from scorer.errors import InvalidBundle, UsageError, shown
+from scorer.errors import InvalidBundle, UsageError, is_unicode, shown
 from scorer.inference.labels import renamed
 from scorer.options import Device, ModelSpec, OutputSpec, Precision
 from scorer.threads import THREADS
@@ -98,10 +98,8 @@ def require_name(option: str, name: Any) -> None:
     """Raise UsageError unless a column can have that name."""
     if not isinstance(name, str):
         raise UsageError(f"{option} is {shown(name)}, not a string", "name a column by a string")
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{option}, {name!a}, is not valid Unicode", "name another") from error
+    if not is_unicode(name):
+        raise UsageError(f"{option}, {name!a}, is not valid Unicode", "name another")
 
 
 def _require_one_of(name: str, value: Any, known: Sequence[str]) -> None:

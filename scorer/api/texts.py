@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import polars as pl
 
-from scorer.errors import DataError, UsageError, shown
+from scorer.errors import DataError, UsageError, is_unicode, shown
 from scorer.options import window_rows
 from scorer.prefetch import one_ahead
 from scorer.records import Answers, Scores
@@ -80,17 +80,12 @@ def _refuse_what_holds_no_texts(values: object, place: str) -> None:
     if isinstance(values, (str, bytes, bytearray, memoryview)):
         raise UsageError("a single text is no sequence of texts", "put it into a list")
     if isinstance(values, (pl.DataFrame, pl.LazyFrame)) or is_frame_of_pandas(values):
-        raise frame_instead(values)
+        raise UsageError(
+            f"a {type(values).__name__} is no sequence of texts",
+            "call score_frame(frame, 'text'), or score(frame['text'])",
+        )
     if isinstance(values, Mapping):
         raise UsageError(f"{place} are {shown(values)}", "give a list, as with list(D.values())")
-
-
-def frame_instead(value: object) -> UsageError:
-    """Return the error for a frame where texts are wanted."""
-    return UsageError(
-        f"a {type(value).__name__} is no sequence of texts",
-        "call score_frame(frame, 'text'), or score(frame['text'])",
-    )
 
 
 def _is_arrow(values: object) -> bool:
@@ -138,20 +133,12 @@ def _is_missing(item: object) -> bool:
 
 
 def _half(items: list[Any], place: str) -> DataError:
-    number = next(n for n, item in enumerate(items) if item is not None and not _is_unicode(item))
+    number = next(n for n, item in enumerate(items) if item is not None and not is_unicode(item))
     return DataError(
         f"item {number} of {place}, counted from 0, has half an emoji or another letter "
         f"(a lone surrogate): {ascii(items[number])[:60]}",
         f"mend it with {_WHOLE}",
     )
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 T = TypeVar("T")

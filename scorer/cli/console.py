@@ -201,12 +201,7 @@ def collect_metrics(path: Path | None) -> "Iterator[Callable[[Outcome], object]]
     metrics = RunMetrics(path)
     code = 0
     try:
-        yield lambda outcome: metrics.add(
-            outcome.report,
-            failed=outcome.error is not None,
-            up_to_date=outcome.up_to_date,
-            outside=bool(outcome.outside),
-        )
+        yield metrics.add
     except click.exceptions.Exit as done:
         code = done.exit_code
         raise

@@ -8,7 +8,7 @@ import click
 from scorer.cli.common_options import CONTEXT, answer_options, debug_option, model_options
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command
-from scorer.errors import UsageError
+from scorer.errors import UsageError, is_unicode
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -36,10 +36,8 @@ def text(
     from scorer.api.scorer import Scorer
 
     for number, each in enumerate(texts, start=1):
-        try:
-            each.encode()
-        except UnicodeEncodeError as error:
-            raise UsageError(f"text {number} is not valid UTF-8", "put it into a file") from error
+        if not is_unicode(each):
+            raise UsageError(f"text {number} is not valid UTF-8", "put it into a file")
     scorer = Scorer(model, labels=label_names, **choice)
     frame = scorer.score(list(texts), all_scores=scores == "all")
     for warning in scorer.warnings:

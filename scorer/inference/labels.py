@@ -7,7 +7,7 @@ The names are the model's, a language's, or the user's: the one vocabulary for `
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from scorer.errors import UsageError, shown
+from scorer.errors import UsageError, is_unicode, shown
 from scorer.hints import counted
 
 if TYPE_CHECKING:  # the command line knows the languages, and loads no numpy for its help
@@ -46,8 +46,7 @@ def renamed(labels: Sequence[str], names: Iterable[str] | None) -> tuple[str, ..
 def _listed(names: Iterable[object]) -> list[str]:
     if isinstance(names, (bytes, Mapping, set, frozenset)) or not isinstance(names, Iterable):
         raise UsageError(
-            f"the label names are {shown(names)}",
-            f"give a list of names, or one of {_languages()}",
+            f"the label names are {shown(names)}", f"give a list of names, or one of {_languages()}"
         )
     given = list(names)
     for number, name in enumerate(given):
@@ -55,12 +54,10 @@ def _listed(names: Iterable[object]) -> list[str]:
             raise UsageError(
                 f"label name {number + 1} is {shown(name)}", "give each label a name of letters"
             )
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
+        if not is_unicode(name):
             raise UsageError(
                 f"label name {number + 1}, {name!a}, is not valid Unicode", "choose another"
-            ) from error
+            )
     return [str(name) for name in given]
 
 

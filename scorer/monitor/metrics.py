@@ -15,10 +15,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.errors import OUTSIDE_BOUND, DataError, OutputRefused, UsageError
+from scorer.errors import OUTSIDE_BOUND, DataError, OutputRefused, UsageError, is_unicode
 from scorer.hints import missing
 from scorer.monitor.drift import MIN_ROWS, psi
-from scorer.monitor.report_types import CompleteReport, RunReport
+from scorer.monitor.report_types import Outcome
 from scorer.monitor.run_report import peak_memory
 from scorer.monitor.versions import tweetscore_version
 from scorer.store.commit import replace_bytes
@@ -58,9 +58,6 @@ _Samples = Iterator[tuple[str, tuple[str, ...], float]]  # name, values of its l
 class RunMetrics:
     """Sums over the files of one run; nothing grows with their number.
 
-    Args:
-        path: Where to write them.
-
     Raises:
         MissingExtra: The library that writes it is not installed.
         OutputRefused: There is no such directory, or it is not ours to write in.
@@ -70,12 +67,10 @@ class RunMetrics:
     def __init__(self, path: Path) -> None:
         if path.suffix != ".prom":
             raise UsageError(f"{path} is no name for --metrics-file", "let it end in .prom")
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:  # its name is a label in the file, which is UTF-8
+        if not is_unicode(str(path)):  # its name is a label in the file, which is UTF-8
             raise UsageError(
                 f"{path} is no name for --metrics-file: it is not UTF-8", "choose another name"
-            ) from error
+            )
         if find_spec("prometheus_client") is None:
             raise missing("metrics", "--metrics-file needs", "prometheus-client")
         if not path.parent.is_dir():
@@ -96,15 +91,14 @@ class RunMetrics:
         self._canary = 0.0
         self._info: dict[str, str] = {}
 
-    def add(
-        self, report: RunReport | None, *, failed: bool, up_to_date: bool, outside: bool
-    ) -> None:
+    def add(self, outcome: Outcome) -> None:
         """Count one file; of one that failed or was up to date, only that it did or was."""
-        self._outside += outside
-        fate = "failed" if failed else "up_to_date" if up_to_date else "scored"
+        self._outside += bool(outcome.outside)
+        fate = "failed" if outcome.error else "up_to_date" if outcome.up_to_date else "scored"
         self._results[fate] += 1
-        if fate != "scored" or not isinstance(report, CompleteReport):
+        if fate != "scored":
             return
+        report = outcome.complete
         self._counters.update(report.counters.as_json())
         self._own_rows += report.counters.rows - (report.resumed.rows if report.resumed else 0)
         self._labels.update({label.name: label.rows for label in report.labels})

@@ -4,11 +4,11 @@ import json
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from scorer.errors import DataError, InputMissing, UsageError
 from scorer.formats.base import OutputColumns
 from scorer.hints import path_word
+from scorer.inference.bundle.untrusted import no_key_twice
 from scorer.monitor.report_types import CompleteReport, strictly_decoded
 from scorer.options import CsvOptions, InputSpec, OutputSpec
 from scorer.os_errors import reading
@@ -37,7 +37,7 @@ def report_of(output: Path) -> CompleteReport:
             raise
         raise InputMissing(error.problem, _its_output(output)) from error
     try:
-        found = json.loads(content, object_pairs_hook=_members)
+        found = json.loads(content, object_pairs_hook=no_key_twice)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON", "run again") from error
     try:
@@ -94,11 +94,3 @@ def _its_output(path: Path) -> str:
         if report_path(output).exists():
             return f"that is an input: its output is {path_word(output)}"
     return "name an output of tweetscore run, which has its report beside it"
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object's members; of a name that is there twice, nobody knows which one counts."""
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a name is there twice")
-    return members

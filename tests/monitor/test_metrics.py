@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from scorer.errors import DataError
 from scorer.monitor.metrics import METRICS, RunMetrics
-from scorer.monitor.report_types import CompleteReport
+from scorer.monitor.report_types import CompleteReport, Outcome
 from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.handles import handle_of
@@ -23,7 +24,9 @@ def report_of(path: Path, texts: list[str], **options: Any) -> CompleteReport:
 
 
 def add(metrics: RunMetrics, report: CompleteReport, fate: str = "scored") -> None:
-    metrics.add(report, failed=fate == "failed", up_to_date=fate == "up_to_date", outside=False)
+    error = DataError("no table") if fate == "failed" else None
+    path = Path(report.output.path)
+    metrics.add(Outcome(path, path, report, error=error, up_to_date=fate == "up_to_date"))
 
 
 @pytest.fixture

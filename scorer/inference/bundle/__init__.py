@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.errors import DeviceUnavailable, InvalidBundle
+from scorer.errors import DeviceUnavailable, InvalidBundle, is_unicode
 from scorer.inference.bundle import untrusted
 from scorer.inference.bundle.configs import MAX_TOKENS, verify_config, verify_tokenizer
 from scorer.inference.bundle.metadata import (
@@ -26,7 +26,7 @@ from scorer.inference.bundle.metadata import (
     decoded,
     read_metadata,
 )
-from scorer.inference.bundle.untrusted import Stamp, invalid, is_unicode, is_whole, shown
+from scorer.inference.bundle.untrusted import Stamp, invalid, is_whole, shown
 from scorer.inference.normalize import Normalizer
 from scorer.records import Baseline
 
@@ -56,7 +56,6 @@ class Bundle:
     model_type: str
     labels: tuple[str, ...]  # in id order
     max_length: int  # tokens, special ones included
-    pad_token_id: int
     temperature: float
     normalizer: Normalizer
     stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)  # of the verified files
@@ -190,7 +189,6 @@ def _checked(directory: Path, metadata: Metadata, digest: str) -> Bundle:
         model_type=metadata.model_type,
         labels=metadata.labels,
         max_length=metadata.max_length,
-        pad_token_id=metadata.pad_token_id,
         temperature=metadata.temperature,
         normalizer=Normalizer(emoji=metadata.normalizer.emoji),
     )

@@ -38,7 +38,6 @@ _ITEM_BYTES = {"F16": 2, "F32": 4, "I64": 8, "BOOL": 1}
 # A flat directory: no separators, no "..", nothing hidden.
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MAX_NAME = 200  # letters, of a label and the like
-_SURROGATES = re.compile("[\ud800-\udfff]")
 # What a graph may take and must give, with ONNX's numbers for int64 and float.
 _INPUTS = {"input_ids": 7, "attention_mask": 7, "token_type_ids": 7}
 _OUTPUTS = {"logits": 1}
@@ -72,7 +71,7 @@ def parse_json(path: Path, raw: bytes) -> dict[str, Any]:
     """Parse a file's content as one JSON object, as strictly as any reader of it would."""
     try:
         content = json.loads(
-            raw.decode(), object_pairs_hook=_no_key_twice, parse_constant=_no_constant
+            raw.decode(), object_pairs_hook=no_key_twice, parse_constant=_no_constant
         )
     except (ValueError, RecursionError) as error:
         raise invalid(path, f"is not JSON ({error})") from error
@@ -81,7 +80,7 @@ def parse_json(path: Path, raw: bytes) -> dict[str, Any]:
     return content
 
 
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object; of a key that is there twice, each reader would believe another one."""
     content = dict(pairs)
     if len(content) != len(pairs):
@@ -163,11 +162,6 @@ def is_whole(value: object, least: int, most: int) -> TypeGuard[int]:
 def is_name(value: object) -> TypeGuard[str]:
     """Tell whether a value is one line that a terminal and a file can show."""
     return isinstance(value, str) and 0 < len(value) <= _MAX_NAME and value.isprintable()
-
-
-def is_unicode(value: object) -> TypeGuard[str]:
-    """Tell whether a value is a text that UTF-8 can write: JSON can spell halves of letters."""
-    return isinstance(value, str) and not _SURROGATES.search(value)
 
 
 def _check_entry(entry: Path, *, listed: bool) -> None:
