@@ -106,9 +106,13 @@ class NumberOption(click.Option):
         return {**super().get_help_extra(ctx), "range": self._bounds.anywhere}
 
 
-def number_option(*names: str, bounds: Bounds, **attributes: Any) -> Decorator:
-    """Return the decorator of an option for a number within bounds."""
-    return click.option(*names, cls=NumberOption, bounds=bounds, **attributes)
+number_option = partial(click.option, cls=NumberOption)
+
+
+def choice_option(name: str, kind: Any, default: str, words: str) -> Decorator:
+    """Return the decorator of an option that takes one of a literal type's values."""
+    values = click.Choice(get_args(kind))
+    return click.option(name, type=values, default=default, show_default=True, help=words)
 
 
 def _limit_pools(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
@@ -118,62 +122,6 @@ def _limit_pools(_: click.Context, __: click.Parameter, value: int | None) -> in
 
 def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     ctx.meta[DEBUG] = value
-
-
-_MODEL = (
-    click.option(
-        "--model",
-        type=FilePath(),
-        metavar="DIR",
-        help="Model bundle.  [default: the embedded one]",
-    ),
-    click.option(
-        "--device",
-        type=DEVICES,
-        default="auto",
-        show_default=True,
-        help="cpu takes the better of the two CPU providers.",
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(get_args(Precision)),
-        default="auto",
-        show_default=True,
-        help="auto takes the fastest that passes the canary.",
-    ),
-    number_option(
-        "--threads",
-        bounds=THREADS,
-        metavar="N",
-        callback=_limit_pools,  # while options are read no heavy library has been loaded
-        help="CPU threads.  [default: all that this process may use]",
-    ),
-)
-
-_ANSWER = (
-    click.option(
-        "--scores",
-        type=click.Choice(get_args(WhichScores)),
-        default="label",
-        show_default=True,
-        help="all adds one column per class.",
-    ),
-    click.option(
-        "--label-names",
-        type=Names(),
-        metavar="A,B,C",
-        help="Other names for the labels, in the model's order; or es, or en.",
-    ),
-)
-
-_DEBUG = click.option(
-    "--debug",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=_remember_debug,
-    help="Show tracebacks.",
-)
 
 
 def all_of(*options: Decorator) -> Decorator:
@@ -187,12 +135,46 @@ def all_of(*options: Decorator) -> Decorator:
     return decorate
 
 
+model_options = all_of(
+    click.option(
+        "--model", type=FilePath(), metavar="DIR", help="Model bundle.  [default: the embedded one]"
+    ),
+    choice_option("--device", Device, "auto", "cpu takes the better of the two CPU providers."),
+    choice_option(
+        "--precision", Precision, "auto", "auto takes the fastest that passes the canary."
+    ),
+    number_option(
+        "--threads",
+        bounds=THREADS,
+        metavar="N",
+        callback=_limit_pools,  # while options are read no heavy library has been loaded
+        help="CPU threads.  [default: all that this process may use]",
+    ),
+)
+
+answer_options = all_of(
+    choice_option("--scores", WhichScores, "label", "all adds one column per class."),
+    click.option(
+        "--label-names",
+        type=Names(),
+        metavar="A,B,C",
+        help="Other names for the labels, in the model's order; or es, or en.",
+    ),
+)
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_remember_debug,
+    help="Show tracebacks.",
+)
+
+
 _column = partial(click.option, show_default=True, metavar="NAME")
 text_column_option = _column("--text-column", default=TEXT_COLUMN)
 column_options = (
     _column("--label-column", default=LABEL_COLUMN),
     _column("--score-column", default=SCORE_COLUMN),
 )
-model_options = all_of(*_MODEL)
-answer_options = all_of(*_ANSWER)
-debug_option = _DEBUG

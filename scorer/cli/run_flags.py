@@ -1,6 +1,6 @@
 """The options that only `tweetscore run` has, in the groups of its help."""
 
-from typing import get_args
+from typing import Literal, get_args
 
 import click
 
@@ -10,6 +10,7 @@ from scorer.cli.common_options import (
     Names,
     PathOrUrl,
     all_of,
+    choice_option,
     column_options,
     number_option,
     text_column_option,
@@ -72,19 +73,14 @@ output_options = all_of(
         help="Of CSV: a character, or comma, semicolon, tab, pipe.  [default: as the header shows, "
         "or by extension]",
     ),
-    click.option(
-        "--quote",
-        type=click.Choice(get_args(Quote)),
-        default="double",
-        show_default=True,
-        help="Of CSV; none: quotes are data, as in many TSV files.",
+    choice_option(
+        "--quote", Quote, "double", "Of CSV; none: quotes are data, as in many TSV files."
     ),
-    click.option(
+    choice_option(
         "--escape",
-        type=click.Choice(get_args(Escape)),
-        default="quote",
-        show_default=True,
-        help="Of CSV: what stands before a quote in a quoted cell; Spark writes a backslash.",
+        Escape,
+        "quote",
+        "Of CSV: what stands before a quote in a quoted cell; Spark writes a backslash.",
     ),
     click.option(
         "--no-header",
@@ -114,12 +110,11 @@ process_options = all_of(
         show_default=True,
         help="Leave what is up to date alone.",
     ),
-    click.option(
+    choice_option(
         "--resume",
-        type=click.Choice(get_args(Resume)),
-        default="auto",
-        show_default=True,
-        help="Take up an unfinished run: if it fits, or fail; never starts afresh.",
+        Resume,
+        "auto",
+        "Take up an unfinished run: if it fits, or fail; never starts afresh.",
     ),
     number_option(
         "--lock-wait",
@@ -129,12 +124,11 @@ process_options = all_of(
         metavar="SECONDS",
         help="Wait while another run writes the output.",
     ),
-    click.option(
+    choice_option(
         "--engine",
-        type=click.Choice(["local", "ray"]),
-        default="local",
-        show_default=True,
-        help="ray spreads the files over a Ray cluster; -o is then a directory.",
+        Literal["local", "ray"],
+        "local",
+        "ray spreads the files over a Ray cluster; -o is then a directory.",
     ),
     click.option(
         "--ray-address",
