@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -15,90 +15,74 @@ from scorer.records import Answers
 
 #: Frames to the same frames with their answers, in order.
 ScoreFrames = Callable[[Iterable[pl.DataFrame]], Iterator[pl.DataFrame]]
+#: A frame to its texts, String [rows], after its columns have been checked. Raises DataError where
+#: the text column is missing or holds something else, UsageError where an added name is taken.
+TextsOf = Callable[[Any, str, OutputColumns], pl.Series]
+#: A frame to the same frame with the columns that scoring appends.
+WithAnswers = Callable[[Any, Answers, OutputColumns], Any]
 
 _FLAT = "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
 _NAMES = "label_column and score_column"
 
 
-class FrameKind(Protocol):
-    """What a library's frames need to be scored."""
-
-    def texts_of(self, frame: Any, text_column: str, columns: OutputColumns, /) -> pl.Series:
-        """Return the texts of a frame, String [rows], after its columns have been checked.
-
-        Raises:
-            DataError: The text column is missing, or holds something else than texts.
-            UsageError: A name that would be added is taken.
-        """
-
-    def with_answers(self, frame: Any, answers: Answers, columns: OutputColumns, /) -> Any:
-        """Return the frame with the columns that scoring appends."""
-
-
-def kind_of(frame: object) -> FrameKind:
-    """Return the kind of a frame; no library is loaded that the caller has not.
+def functions_for(frame: object) -> tuple[TextsOf, WithAnswers]:
+    """Return the functions for a frame of its kind; no library is loaded that the caller has not.
 
     Raises:
-        UsageError: There is none.
+        UsageError: It is of no kind that can be scored.
     """
     if isinstance(frame, pl.DataFrame):
-        return PolarsFrames()
+        return _texts_of_polars, with_answers_in_polars
     if is_frame_of_pandas(frame):
-        return PandasFrames()
+        return _texts_of_pandas, _with_answers_in_pandas
     if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
         from scorer.formats import record_batches
 
         if isinstance(frame, (record_batches.RecordBatch, record_batches.Table)):
-            return record_batches
+            return record_batches.texts_of, record_batches.with_answers
     raise UsageError(
         f"the frame is {shown(frame)}, none of polars, pandas or pyarrow",
         "make one, as with polars.DataFrame(frame); for texts alone call score",
     )
 
 
-class PolarsFrames:
-    """DataFrames of polars."""
+def _texts_of_polars(frame: pl.DataFrame, text_column: str, columns: OutputColumns) -> pl.Series:
+    check_columns(frame.schema, text_column, columns)
+    return frame[text_column].cast(pl.String)
 
-    def texts_of(self, frame: pl.DataFrame, text_column: str, columns: OutputColumns) -> pl.Series:
-        """Return the texts; raises what the protocol names."""
-        check_columns(frame.schema, text_column, columns)
-        return frame[text_column].cast(pl.String)
 
-    def with_answers(
-        self, frame: pl.DataFrame, answers: Answers, columns: OutputColumns
-    ) -> pl.DataFrame:
-        """Return the frame with the columns that scoring appends."""
-        added = [answers.labels(columns.label_values), *_scores(answers, columns)]
-        return frame.with_columns(
-            column.alias(name) for name, column in zip(columns.names, added, strict=True)
+def with_answers_in_polars(
+    frame: pl.DataFrame, answers: Answers, columns: OutputColumns
+) -> pl.DataFrame:
+    """Return the frame with the columns that scoring appends."""
+    added = [answers.labels(columns.label_values), *_scores(answers, columns)]
+    return frame.with_columns(
+        column.alias(name) for name, column in zip(columns.names, added, strict=True)
+    )
+
+
+def _texts_of_pandas(frame: Any, text_column: str, columns: OutputColumns) -> pl.Series:
+    if frame.columns.nlevels > 1:
+        raise UsageError("the frame's columns have several levels", f"name them anew: {_FLAT}")
+    names = [name if isinstance(name, str) else ascii(name)[:60] for name in frame.columns]
+    if text_column not in frame.columns.tolist() and text_column in names:
+        raise DataError(
+            f"the frame's column {text_column} is named by a value that is no string",
+            "name the columns by strings: frame.columns = frame.columns.map(str)",
         )
+    number = find_column("the frame", names, text_column, "text_column")
+    columns.check_against(names, _NAMES)
+    return text_series(frame.iloc[:, number], f"column {text_column!r} of the frame")
 
 
-class PandasFrames:
-    """DataFrames of pandas, which is loaded where they are, and never imported here."""
-
-    def texts_of(self, frame: Any, text_column: str, columns: OutputColumns) -> pl.Series:
-        """Return the texts; raises what the protocol names."""
-        if frame.columns.nlevels > 1:
-            raise UsageError("the frame's columns have several levels", f"name them anew: {_FLAT}")
-        names = [name if isinstance(name, str) else ascii(name)[:60] for name in frame.columns]
-        if text_column not in frame.columns.tolist() and text_column in names:
-            raise DataError(
-                f"the frame's column {text_column} is named by a value that is no string",
-                "name the columns by strings: frame.columns = frame.columns.map(str)",
-            )
-        number = find_column("the frame", names, text_column, "text_column")
-        columns.check_against(names, _NAMES)
-        return text_series(frame.iloc[:, number], f"column {text_column!r} of the frame")
-
-    def with_answers(self, frame: Any, answers: Answers, columns: OutputColumns) -> Any:
-        """Return the frame with the columns that scoring appends; its index is kept."""
-        pandas = sys.modules["pandas"]
-        kind = pandas.Series(["text"]).dtype  # of texts in this pandas: str, or object before
-        labels = answers.labels(columns.label_values).to_list()
-        scores = [column.to_numpy() for column in _scores(answers, columns)]  # NaN where null
-        added = [pandas.Series(labels, index=frame.index, dtype=kind), *scores]
-        return frame.assign(**dict(zip(columns.names, added, strict=True)))
+def _with_answers_in_pandas(frame: Any, answers: Answers, columns: OutputColumns) -> Any:
+    """Return the frame with the columns that scoring appends; its index is kept."""
+    pandas = sys.modules["pandas"]  # which is loaded where its frames are, and never imported here
+    kind = pandas.Series(["text"]).dtype  # of texts in this pandas: str, or object before
+    labels = answers.labels(columns.label_values).to_list()
+    scores = [column.to_numpy() for column in _scores(answers, columns)]  # NaN where null
+    added = [pandas.Series(labels, index=frame.index, dtype=kind), *scores]
+    return frame.assign(**dict(zip(columns.names, added, strict=True)))
 
 
 def _scores(answers: Answers, columns: OutputColumns) -> list[pl.Series]:
@@ -142,12 +126,6 @@ def schema_of(frame: pl.LazyFrame) -> pl.Schema:
         ) from error
 
 
-def added_schema(columns: OutputColumns) -> dict[str, pl.DataType]:
-    """Return the types of the columns that scoring appends."""
-    label, *scores = columns.names
-    return {label: pl.String(), **dict.fromkeys(scores, pl.Float32())}
-
-
 def scored_lazily(
     frame: pl.LazyFrame, text_column: str, columns: OutputColumns, score: ScoreFrames, rows: int
 ) -> pl.LazyFrame:
@@ -156,14 +134,12 @@ def scored_lazily(
     Selections reach the frame behind it: rows that a condition on the input's own columns drops
     are not scored, and columns that the query does not use are not read.
     """
-    added = added_schema(columns)
+    label, *scores = columns.names
+    added: dict[str, pl.DataType] = {label: pl.String(), **dict.fromkeys(scores, pl.Float32())}
     schema = dict(frame.collect_schema()) | added
 
     def batches(
-        wanted: list[str] | None,
-        condition: pl.Expr | None,
-        limit: int | None,
-        _hint: int | None,
+        wanted: list[str] | None, condition: pl.Expr | None, limit: int | None, _hint: int | None
     ) -> Iterator[pl.DataFrame]:
         source = frame if limit is None else frame.head(limit)
         if condition is not None and added.keys().isdisjoint(condition.meta.root_names()):

@@ -153,21 +153,20 @@ class Scorer:
         given: Any = frame
         if isinstance(given, pl.LazyFrame):
             return cast(Frame, self._scored_lazily(given, text_column, columns))
-        kind = frames.kind_of(given)
-        texts = kind.texts_of(given, text_column, columns)
+        texts_of, with_answers = frames.functions_for(given)
+        texts = texts_of(given, text_column, columns)
         ((_, answers),) = scored(self._classifier, [(None, texts)])
-        return cast(Frame, kind.with_answers(given, answers, columns))
+        return cast(Frame, with_answers(given, answers, columns))
 
     def _scored_lazily(
         self, frame: pl.LazyFrame, text_column: str, columns: "OutputColumns"
     ) -> pl.LazyFrame:
         frames.check_columns(frames.schema_of(frame), text_column, columns)
-        polars_frames = frames.PolarsFrames()
 
         def score(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
             pairs = ((batch, batch[text_column].cast(pl.String)) for batch in batches)
             for batch, answers in scored(self._classifier, pairs):
-                yield polars_frames.with_answers(batch, answers, columns)
+                yield frames.with_answers_in_polars(batch, answers, columns)
 
         rows = window_rows(self._classifier.runtime.device)
         return frames.scored_lazily(frame, text_column, columns, score, rows)
