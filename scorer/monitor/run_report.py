@@ -53,10 +53,7 @@ class RunRecord:
             "input": None, "model": None, "runtime": None, "canary": None,
             "options": dict(options), "options_from": origins,
         }  # fmt: skip
-        self._labels: Sequence[tuple[str, str]] = ()
-        self._drift = Drift(None, ())
-        self._rows_per_label = np.zeros(0, dtype=np.int64)
-        self._probability_sums = np.zeros(0, dtype=np.float64)
+        self.expect_labels((), ())
 
     def begin(self) -> None:
         """Start the clock of the total: the file's turn has come."""
@@ -76,17 +73,14 @@ class RunRecord:
         self._rows_per_label = np.zeros(len(names), dtype=np.int64)
         self._probability_sums = np.zeros(len(names), dtype=np.float64)
 
-    def resumed_from(self, started: str) -> None:
-        """Note that results of an earlier run, begun at this ISO time, are used."""
-        self._resumed = self._resumed or {"started": started, "windows": 0, "rows": 0}
-
     def take_over(self, why_none: str | None) -> None:
         """Note that answers of an earlier output are used, or why they are not."""
         self._taken_over = {"rows": 0, "why_none": why_none}
 
-    def add(self, scores: Scores, *, reused: bool = False) -> None:
-        """Count one window, scored now or by the run that was resumed."""
-        if reused and self._resumed:
+    def add(self, scores: Scores, *, resumed: str | None = None) -> None:
+        """Count one window, scored now or by a resumed run that began at an ISO time."""
+        if resumed:
+            self._resumed = self._resumed or {"started": resumed, "windows": 0, "rows": 0}
             self._resumed["windows"] += 1
             self._resumed["rows"] += scores.counters.rows
         else:
@@ -197,10 +191,7 @@ ROUNDED = 1e-6  # how far a mean in a report may lie from the true one
 def contradictions(report: CompleteReport) -> Iterator[str]:
     """Yield what types cannot say: which numbers of a report do not add up."""
     counters = report.counters.as_json()
-    for whole, *parts in (
-        ("read", "rows", "rejected"),
-        ("rows", "scored", "blank"),
-    ):
+    for whole, *parts in (("read", "rows", "rejected"), ("rows", "scored", "blank")):
         if counters[whole] != sum(counters[part] for part in parts):
             yield f"{whole} is {counters[whole]:,}, but not the sum of {' and '.join(parts)}"
     for part, whole in (

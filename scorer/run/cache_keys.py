@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from scorer.monitor.versions import tweetscore_version
+from scorer.monitor.versions import library_versions, tweetscore_version
 from scorer.store.checkpoints import VERSION as CHECKPOINT_VERSION
 
 if TYPE_CHECKING:
@@ -78,12 +78,7 @@ def resume_key(
 ) -> dict[str, Any]:
     """Return what decides every bit of the stored results, and where they were cut.
 
-    Args:
-        result: The result key.
-        runtime: What runs the model.
-        libraries: The versions of what computes.
-        window_rows: Rows that are stored at a time.
-        earlier: SHA-256 of the output whose answers are reused.
+    `earlier` is the SHA-256 of the output whose answers are reused.
     """
     return {
         **result,
@@ -94,9 +89,9 @@ def resume_key(
     }
 
 
-def score_key(digest: str, runtime: "RuntimeInfo", libraries: Mapping[str, str]) -> dict[str, Any]:
+def score_key(digest: str, runtime: "RuntimeInfo") -> dict[str, Any]:
     """Return what decides every bit of a text's answer."""
-    return {"bundle": digest, **_computing(runtime, tweetscore_version(), libraries)}
+    return {"bundle": digest, **_computing(runtime, tweetscore_version(), library_versions())}
 
 
 def recorded_score_key(report: "CompleteReport") -> dict[str, Any]:

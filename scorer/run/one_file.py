@@ -22,7 +22,7 @@ from scorer.monitor.drift import outside
 from scorer.monitor.report_types import CompleteReport, Outcome, RunReport
 from scorer.monitor.run_report import RunRecord
 from scorer.monitor.versions import library_versions
-from scorer.options import RunOptions, called, window_rows
+from scorer.options import CPU_WINDOW, RunOptions, called, window_rows
 from scorer.os_errors import WITH_SMALLER_WINDOWS, as_out_of_memory, writing
 from scorer.run import cache_keys
 from scorer.run.preflight import Preflight, describe, preflight, resolve_schema, validate
@@ -158,11 +158,7 @@ class FileRun:
         return found
 
     def score(
-        self,
-        source: Source,
-        model: ModelHandle,
-        inputs: Inodes,
-        progress: Callable[[int], object],
+        self, source: Source, model: ModelHandle, inputs: Inodes, progress: Callable[[int], object]
     ) -> None:
         """Bring the output of a valid input up to date, under its lock."""
         self.resolve(source, model.bundle)
@@ -201,7 +197,8 @@ class FileRun:
         """Prove the model; with the first window, if that is read soon and surely to be scored."""
         options, record = self._options, self._record
         may_be_known = options.id_column is not None or state_directory(self._target).exists()
-        if may_be_known or options.resume == "require" or windows.are_large:
+        # Reading a large window first would delay an error of the model.
+        if may_be_known or options.resume == "require" or windows.rows > CPU_WINDOW:
             with record.stage("load"):
                 classifier = model.prove()
             record.begin()
@@ -219,10 +216,10 @@ class FileRun:
         progress: Callable[[int], object],
     ) -> None:
         from scorer.readback.earlier import Earlier
-        from scorer.run.score_pass import FirstPass, answers_of, find_earlier
+        from scorer.run.score_pass import answers_of, find_earlier, score_windows
 
         options, record = self._options, self._record
-        earlier = find_earlier(self._target, options, found.key["bundle"], classifier)
+        earlier = find_earlier(self._target, options, classifier)
         sha256 = earlier.sha256 if isinstance(earlier, Earlier) else None
         plan = cache_keys.resume_key(
             found.key, classifier.runtime, library_versions(), windows.rows, sha256
@@ -232,9 +229,10 @@ class FileRun:
                 record.warnings.append(state.warning)
             with blaming_changes(self._input, partial(self._has_changed, found)):
                 with answers_of(earlier, found.source, state.join, record) as answers:
-                    first_pass = FirstPass(windows, classifier, state, record, answers)
                     try:
-                        too_many = first_pass.run(options.max_rejects, progress)
+                        too_many = score_windows(
+                            windows, classifier, state, answers, options.max_rejects, progress
+                        )
                     finally:
                         self._collect_warnings(found, classifier)
                 if too_many:

@@ -19,8 +19,7 @@ from scorer.formats.base import Source, text_digest
 from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import CompleteReport, strictly_decoded
 from scorer.monitor.run_report import RunRecord
-from scorer.monitor.versions import library_versions
-from scorer.options import CPU_WINDOW, RunOptions
+from scorer.options import RunOptions
 from scorer.prefetch import one_ahead
 from scorer.readback.earlier import Earlier, EarlierAnswers
 from scorer.records import Answers, Reject, Scores, TextWindow
@@ -55,14 +54,9 @@ class Windows:
         self.encoding = source.encoding
         self._source = source
         self._loaded = loaded
-        self._record = record
+        self.record = record
         self._begun: Iterator[Window] | None = None
         self._first: list[Window] = []
-
-    @property
-    def are_large(self) -> bool:
-        """Whether reading one window first would delay an error of the model."""
-        return self.rows > CPU_WINDOW
 
     def prove(self, model: ModelHandle, max_rejects: int) -> "Classifier":
         """Read the first window, for which nothing can be stored, and prove the model with it.
@@ -76,7 +70,7 @@ class Windows:
             first = next(windows, None)
         self._first = [] if first is None else [first]
         scored = first is not None and len(first.texts.rejects) <= max_rejects
-        with self._record.stage("score"):
+        with self.record.stage("score"):
             return model.prove(first.prepared if first is not None and scored else None)
 
     def all(self, checkpoints: "Checkpoints", answers: EarlierAnswers | None) -> Generator[Window]:
@@ -95,11 +89,11 @@ class Windows:
     ) -> Iterator[Window]:
         windows = self._source.windows(self.rows)
         while True:
-            with self._record.stage("read"):
+            with self.record.stage("read"):
                 texts = next(windows, None)
             if texts is None:
                 return
-            with self._record.stage("prepare"):
+            with self.record.stage("prepare"):
                 digest = text_digest(texts.texts)
                 stored = prepared = known = None
                 if checkpoints:
@@ -110,69 +104,57 @@ class Windows:
             yield Window(texts, digest, stored, prepared, known)
 
 
-@dataclass(frozen=True, slots=True)
-class FirstPass:
-    """The first pass over one input."""
+def score_windows(
+    windows: Windows,
+    classifier: "Classifier",
+    state: State,
+    answers: EarlierAnswers | None,
+    max_rejects: int,
+    progress: Callable[[int], object],
+) -> list[Reject]:
+    """Score all windows that no earlier run has scored.
 
-    windows: Windows
-    classifier: "Classifier"
-    state: State
-    record: RunRecord
-    answers: EarlierAnswers | None = None  # of an earlier output
+    Returns:
+        The first reject and those that were met last, if there are more than allowed: then
+        reading stopped there.
+    """
+    first: list[Reject] = []
+    record = windows.record
+    with (
+        reject_log(state.rejects, windows.encoding) as rejects,
+        closing(windows.all(state.checkpoints, answers)) as all_of_them,
+    ):
+        for window in all_of_them:
+            rejects.add(window.texts.rejects)
+            record.rejected = rejects.count
+            record.not_finite += window.texts.not_finite
+            first = first or list(window.texts.rejects[:1])
+            if rejects.count > max_rejects:
+                return [*first, *window.texts.rejects]
+            _save(window, classifier, state, record)
+            progress(len(window.texts.texts))
+    return []
 
-    def run(self, max_rejects: int, progress: Callable[[int], object]) -> list[Reject]:
-        """Score all windows that no earlier run has scored.
 
-        Returns:
-            The first reject and those that were met last, if there are more than allowed: then
-            reading stopped there.
-        """
-        first: list[Reject] = []
-        with (
-            reject_log(self.state.rejects, self.windows.encoding) as rejects,
-            closing(self.windows.all(self.state.checkpoints, self.answers)) as windows,
-        ):
-            for window in windows:
-                rejects.add(window.texts.rejects)
-                self.record.rejected = rejects.count
-                self.record.not_finite += window.texts.not_finite
-                first = first or list(window.texts.rejects[:1])
-                if rejects.count > max_rejects:
-                    return [*first, *window.texts.rejects]
-                self._save(window)
-                progress(len(window.texts.texts))
-        return []
-
-    def _save(self, window: Window) -> None:
-        record = self.record
-        if window.stored is not None:
-            record.resumed_from(self.state.started)
-            record.add(window.stored, reused=True)
-            return
-        with record.stage("score"):
-            scores = self._score(window)
-        with record.stage("keep"):
-            self.state.checkpoints.save(window.texts.offset, window.digest, scores)
-        record.add(scores)
-
-    def _score(self, window: Window) -> Scores:
-        known = window.known
-        if known is None:
-            return self.classifier.score(window.prepared)
-        scores = self.classifier.score(window.prepared, known)
-        return replace(scores, cache_hits=int((known.label_ids >= 0).sum()))
+def _save(window: Window, classifier: "Classifier", state: State, record: RunRecord) -> None:
+    if window.stored is not None:
+        record.add(window.stored, resumed=state.started)
+        return
+    with record.stage("score"):
+        scores = classifier.score(window.prepared, window.known)
+        if window.known is not None:
+            scores = replace(scores, cache_hits=int((window.known.label_ids >= 0).sum()))
+    with record.stage("keep"):
+        state.checkpoints.save(window.texts.offset, window.digest, scores)
+    record.add(scores)
 
 
 def find_earlier(
-    output: Path, options: RunOptions, digest: str, classifier: "Classifier"
+    output: Path, options: RunOptions, classifier: "Classifier"
 ) -> Earlier | str | None:
-    """Return the earlier output, or why nothing can be reused; None without an id column.
+    """Return the output that is about to be replaced, or why nothing of it can be reused.
 
-    Args:
-        output: The file that is about to be replaced, if it is there.
-        options: The options of this run.
-        digest: Of the bundle.
-        classifier: What would score the rows.
+    None without an id column.
     """
     if options.id_column is None:
         return None
@@ -187,7 +169,7 @@ def find_earlier(
         report = None
     if not isinstance(report, CompleteReport):
         return "the earlier output's report is not as this version writes it"
-    key = cache_keys.score_key(digest, classifier.runtime, library_versions())
+    key = cache_keys.score_key(classifier.bundle.digest, classifier.runtime)
     return _unusable(report, key, options) or Earlier(output, report, options.id_column)
 
 
@@ -213,13 +195,9 @@ def _unusable(report: CompleteReport, key: dict[str, Any], options: RunOptions) 
 def answers_of(
     earlier: Earlier | str | None, source: Source, directory: Path, record: RunRecord
 ) -> Iterator[EarlierAnswers | None]:
-    """Yield the earlier answers for an input until the block ends, or None.
+    """Yield the answers for an input from what `find_earlier` found until the block ends, or None.
 
-    Args:
-        earlier: What `find_earlier` found, or None where it was not asked.
-        source: The input.
-        directory: A name for files that are gone when the block ends.
-        record: Notes why nothing was reused.
+    The directory is a name for files that are gone then; the record notes why nothing was reused.
     """
     if not isinstance(earlier, Earlier):
         if earlier is not None:
