@@ -59,10 +59,7 @@ def _spelled(byte: int) -> str:
 def counted(count: int, noun: str, shown: str = "") -> str:
     """Return a number with its noun, which gets an s unless there is exactly one.
 
-    Args:
-        count: How many.
-        noun: For one of them.
-        shown: The number as it is to be read, where it is an estimate, say.
+    `shown` is the number as it is to be read, where it is an estimate, say.
     """
     return f"{shown or f'{count:,}'} {noun if count == 1 else f'{noun}s'}"
 
@@ -111,7 +108,8 @@ def install(extra: str) -> str:
     options = [f"-c {word(str(pins))}"] if place != _NAME and pins.is_file() else []
     if recorded.get("dir_info", {}).get("editable"):
         options.append("-e")
-    return " ".join([command, *options, word(_requirement(place, extra))])
+    wanted = f"{_NAME}[{extra}] @ {place}" if "://" in place else f"{place}[{extra}]"
+    return " ".join([command, *options, word(wanted)])
 
 
 def _recorded() -> dict[str, Any]:
@@ -132,7 +130,3 @@ def _place(recorded: dict[str, Any]) -> str:
         return unquote(urlsplit(url).path)
     system = recorded.get("vcs_info", {}).get("vcs")
     return f"{system}+{url}" if system else url or _NAME
-
-
-def _requirement(place: str, extra: str) -> str:
-    return f"{_NAME}[{extra}] @ {place}" if "://" in place else f"{place}[{extra}]"

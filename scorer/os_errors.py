@@ -164,12 +164,7 @@ def is_shortage(error: BaseException | None) -> bool:
 
 
 def as_out_of_memory(error: BaseException, remedy: str = _FREE_SOME) -> BaseException:
-    """Return OutOfMemory where an error means that memory is used up, or the error itself.
-
-    Args:
-        error: Any error.
-        remedy: The remedy that fits the place.
-    """
+    """Return OutOfMemory where an error means that memory is used up, or the error itself."""
     if isinstance(error, OutOfMemory) or not is_shortage(error):
         return error
     shortage = OutOfMemory(f"not enough memory ({_gist(error)})", remedy)
@@ -188,9 +183,7 @@ def check_address_space(needed: int = LIBRARIES, with_one_graph: int | None = No
 
     Rust's libraries end the process when they get no memory, without a message.
 
-    Args:
-        needed: Bytes.
-        with_one_graph: Bytes that a model needs in fp32 on one thread.
+    Both are in bytes; `with_one_graph` is what a model needs in fp32 on one thread.
     """
     limit = _address_space()
     if limit is not None and limit < needed:

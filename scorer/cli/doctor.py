@@ -13,7 +13,6 @@ from scorer.hints import counted
 from scorer.monitor.versions import library_versions, tweetscore_version
 
 if TYPE_CHECKING:
-    from scorer.inference.bundle import Bundle
     from scorer.inference.classifier import Classifier
     from scorer.inference.runtime.machine import Machine
 
@@ -43,7 +42,8 @@ def doctor(*, model: Path | None, **choice: Any) -> None:
     _say("libraries", ", ".join(f"{name} {version}" for name, version in versions.items()))
     _say_machine(inspect())
     bundle = open_bundle(model)
-    _say_model(bundle)
+    _say("model", f"{bundle.name} {bundle.version}, all hashes right, in {bundle.directory}")
+    _say("labels", ", ".join(bundle.labels))
     _say_choice(load(bundle, ModelSpec(None, **choice)).prove())
 
 
@@ -62,11 +62,6 @@ def _say_machine(machine: "Machine") -> None:
     if not machine.gpus:
         _say("gpu", f"none: {machine.no_gpu_reason}")
     _say("openvino", machine.no_openvino_reason or "installed")
-
-
-def _say_model(bundle: "Bundle") -> None:
-    _say("model", f"{bundle.name} {bundle.version}, all hashes right, in {bundle.directory}")
-    _say("labels", ", ".join(bundle.labels))
 
 
 def _say_choice(classifier: "Classifier") -> None:

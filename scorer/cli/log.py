@@ -21,14 +21,7 @@ _FORMATS = click.Choice(["text", "json"])
 
 
 def log_message(level: Level, event: str, message: str, **facts: Any) -> None:
-    """Print one message.
-
-    Args:
-        level: Its severity.
-        event: Its kind, in a word that programs can rely on.
-        message: One line of text.
-        facts: Further members of the JSON object.
-    """
+    """Print one message; in JSON with its kind, a word that programs can rely on, and facts."""
     if in_json():
         line = _as_json(level, event, message, facts)
     else:

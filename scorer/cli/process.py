@@ -131,19 +131,15 @@ def end_with(error: BaseException) -> int:
 
 
 def print_error(error: BaseException, event: str = "error", **facts: Any) -> int:
-    """Print an error as one line on stderr, after its traceback with --debug.
+    """Print an error as one line on stderr, after its traceback with --debug; return its exit code.
 
-    Args:
-        error: What went wrong.
-        event: The kind of the event in the JSON log.
-        facts: Further members of the JSON object.
-
-    Returns:
-        Its exit code.
+    `event` and `facts` are as of `log_message`.
     """
     error = as_out_of_memory(error)
     code = exit_code(error)
-    trace = "".join(traceback.format_exception(error)) if _debugging() else ""
+    context = click.get_current_context(silent=True)  # none before the command line is parsed
+    debugging = context and context.meta.get(DEBUG)
+    trace = "".join(traceback.format_exception(error)) if debugging else ""
     try:
         if trace and in_json():
             facts["traceback"] = trace
@@ -153,11 +149,6 @@ def print_error(error: BaseException, event: str = "error", **facts: Any) -> int
     except OSError:  # stderr is full or gone: the exit code has to do
         _forget_unwritten()
     return code
-
-
-def _debugging() -> bool:
-    context = click.get_current_context(silent=True)  # none before the command line is parsed
-    return bool(context and context.meta.get(DEBUG))
 
 
 def _line(error: BaseException, facts: Mapping[str, Any]) -> str:

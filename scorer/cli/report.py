@@ -28,9 +28,7 @@ from scorer.hints import counted
 )
 @click.option("--date-column", metavar="NAME", help="Dates: adds a trend by day (UTC).")
 @click.option(
-    "--true-label-column",
-    metavar="NAME",
-    help="True labels: adds accuracy and calibration.",
+    "--true-label-column", metavar="NAME", help="True labels: adds accuracy and calibration."
 )
 @click.option(
     "--id-column",

@@ -41,10 +41,7 @@ class Engine:
 def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> None:
     """Raise UsageError where an engine cannot do what the call asks for.
 
-    Args:
-        engine: local or ray.
-        places: All inputs and the output, as the call names them.
-        dry_run: Whether --dry-run is given.
+    `places` are all inputs and the output, as the call names them.
     """
     if engine == "ray":
         if dry_run:

@@ -29,9 +29,7 @@ from scorer.threads import SOME_ROWS
     help="Where its model is now.  [default: where the run found it]",
 )
 @click.option(
-    "--device",
-    type=DEVICES,
-    help="What to score them on.  [default: what the run was asked for]",
+    "--device", type=DEVICES, help="What to score them on.  [default: what the run was asked for]"
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
 @config_option
@@ -57,9 +55,7 @@ def verify(*, output: Path, quiet: bool, **how: Any) -> None:
         are = "is as it" if verdict.rows == 1 else "are as they"
         again = f", {verdict.rescored:,} of them scored again" if verdict.rescored else ""
         log_message(
-            "info",
-            "verify",
-            f"{output}: {counted(verdict.rows, 'row')} {are} should be{again}",
+            "info", "verify", f"{output}: {counted(verdict.rows, 'row')} {are} should be{again}"
         )
         log_message("info", "unchecked", f"{output}: {verdict.unchecked.line()}")
     click.get_current_context().exit(verdict.exit_code)

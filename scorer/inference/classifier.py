@@ -44,11 +44,7 @@ class AnswerCache:
     very bits that the model would compute again, and no output depends on the cache.
 
     New answers go to the younger of two dicts. When it is full it becomes the older one, whose
-    answers are dropped unless a window needs them meanwhile.
-
-    Args:
-        classes: Logits per text.
-        capacity: Bytes that all of it may take.
+    answers are dropped unless a window needs them meanwhile. The capacity is in bytes.
     """
 
     def __init__(self, classes: int, capacity: int = CAPACITY) -> None:
@@ -182,9 +178,7 @@ class Classifier:
     def score(self, prepared: Prepared, known: Answers | None = None) -> Scores:
         """Run the model on a prepared window.
 
-        Args:
-            prepared: What `prepare` returned.
-            known: Answers for some of the rows. They hold for all rows with the same tokens.
+        Known answers for some of the rows hold for all rows with the same tokens.
 
         Raises:
             DeviceUnavailable: The session fails on a batch.

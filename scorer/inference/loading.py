@@ -44,8 +44,7 @@ class Candidate:
     def prove(self, first: "Prepared | None" = None) -> "Classifier":
         """Return a classifier on the first session that passes the gate.
 
-        Args:
-            first: The window that will be scored first, see `Classifier`.
+        The window that will be scored first may share the canary's batches, see `Classifier`.
 
         Raises:
             DeviceUnavailable: The requested device or precision is not there.
@@ -127,15 +126,15 @@ def _choices(bundle: Bundle, spec: ModelSpec, machine: Machine) -> tuple[Choice,
     tried = choices(spec.device, spec.precision, machine, int8_proven=proven)
     if spec.precision != "auto":
         return tried
-    return without(tried, [each for each in tried if _was_outside(bundle, each, machine)])
-
-
-def _was_outside(bundle: Bundle, choice: Choice, machine: Machine) -> bool:
-    """Tell whether the bundle failed the gate so; never of fp32, which is always tried."""
-    architecture = machine.architecture(choice.device)
-    return choice.precision != "fp32" and was_outside(
-        bundle.metadata, choice.device, choice.precision, architecture
-    )
+    outside = [
+        each
+        for each in tried
+        if each.precision != "fp32"  # which is always tried
+        and was_outside(
+            bundle.metadata, each.device, each.precision, machine.architecture(each.device)
+        )
+    ]
+    return without(tried, outside)
 
 
 class ModelHandle:
@@ -175,11 +174,7 @@ class ModelHandle:
             return self._candidate
 
     def prove(self, first: "Prepared | None" = None) -> "Classifier":
-        """Return the classifier, proven on the canary.
-
-        Args:
-            first: The window that will be scored first: it may share the canary's batches.
-        """
+        """Return the classifier, proven on the canary, as `Candidate.prove` does."""
         with self._failing_for_all():
             if self._classifier is None:
                 self._classifier = self._candidate.prove(first)

@@ -28,12 +28,8 @@ def psi(before: ArrayLike, now: ArrayLike) -> float:
     Each bin gets half a row more than was counted, so that a bin that is empty on one side
     makes the index large, and not infinite.
 
-    Args:
-        before: Rows per bin of the distribution that is compared with, shape [bins].
-        now: Rows per bin of the one in question, shape [bins].
-
-    Returns:
-        0 where nothing moved; not bounded above. 0 too where a side has no rows.
+    Both sides are rows per bin, shape [bins]. The index is 0 where nothing moved, or a side has
+    no rows, and not bounded above.
     """
     counts = np.asarray([before, now], np.float64)  # [2, bins]
     if not counts.sum(axis=1).all():
@@ -44,12 +40,7 @@ def psi(before: ArrayLike, now: ArrayLike) -> float:
 
 
 class Drift:
-    """Counts rows as the baseline counted its own.
-
-    Args:
-        baseline: What to compare with; None where the bundle has nothing.
-        labels: The classes, in id order.
-    """
+    """Counts rows as the baseline, if there is one, counted its own; labels are in id order."""
 
     def __init__(self, baseline: Baseline | None, labels: Sequence[str]) -> None:
         self._baseline = baseline

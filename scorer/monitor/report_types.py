@@ -20,15 +20,7 @@ from scorer.inference.bundle.metadata import Share
 from scorer.inference.gate import Figures
 from scorer.inference.session import RuntimeInfo
 from scorer.monitor.versions import Library
-from scorer.options import (
-    Device,
-    Escape,
-    Kind,
-    Precision,
-    Quote,
-    Resume,
-    WhichScores,
-)
+from scorer.options import Device, Escape, Kind, Precision, Quote, Resume, WhichScores
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]

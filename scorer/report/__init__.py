@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-import polars as pl
-
 from scorer.errors import DataError, OutputRefused, TweetscoreError, UsageError
 from scorer.hints import needed
 from scorer.inference.bundle import open_bundle
@@ -17,7 +15,7 @@ from scorer.os_errors import writing
 from scorer.report.changes import compare
 from scorer.report.outputs import Examples, Opened, Rows, open_output, open_outputs
 from scorer.report.page import MARKER, Findings, render
-from scorer.report.statistics import Ids, Statistics, days_of, ids_of
+from scorer.report.statistics import Statistics, days_of, ids_of
 from scorer.run.preflight import check_place
 from scorer.store.commit import fsync_directory, inodes, replace_bytes
 from scorer.store.own_files import open_own
@@ -58,21 +56,18 @@ def make_page(options: ReportOptions) -> Made:
         OutputRefused: The page cannot be written, or a file of that name is none of our pages.
         MissingExtra: The libraries of the extra `report` are not installed.
     """
-    _check_libraries()
+    with needed("report", "the page needs"):  # before minutes of reading, not after
+        for name in _LIBRARIES:
+            import_module(name)
     if options.compare and len(options.outputs) > 1:
         raise UsageError("--compare is for one output", f"{len(options.outputs)} were named")
     _check_page(options)
     found = _findings(options)
     content = render(found).encode("utf-8", "replace")  # a name may be no Unicode
-    _write(options.page, content)
+    replace_bytes(options.page, content)
+    with suppress(OSError):  # it is there, whole, and may be lost only with the power
+        fsync_directory(options.page.parent)
     return Made(found.statistics.scored + found.statistics.blank, len(content))
-
-
-def _check_libraries() -> None:
-    """Find out before minutes of reading, not after."""
-    with needed("report", "the page needs"):
-        for name in _LIBRARIES:
-            import_module(name)
 
 
 def _check_page(options: ReportOptions) -> None:
@@ -146,11 +141,8 @@ class _Count:
         if (name := self._options.date_column) is not None:
             self.statistics.add_days(rows.ids, days_of(rows.column(name)))
         if (name := self._options.true_label_column) is not None:
-            true = self._true_ids(rows.column(name))
-            self.statistics.add_truth(rows.ids, rows.scores, true)
-
-    def _true_ids(self, words: pl.Series) -> Ids:
-        return ids_of(words.str.strip_chars().str.to_lowercase(), self._known)
+            true = rows.column(name).str.strip_chars().str.to_lowercase()
+            self.statistics.add_truth(rows.ids, rows.scores, ids_of(true, self._known))
 
     def _check_columns(self, output: Opened) -> None:
         """Raise DataError where a column is not what it was named for."""
@@ -187,9 +179,3 @@ def _metrics(outputs: Sequence[Opened]) -> Metrics | None:
     except TweetscoreError:
         return None  # moved or gone: the page says that it is not known
     return decoded(bundle.metadata.metrics, Metrics) if bundle.digest == digest else None
-
-
-def _write(page: Path, content: bytes) -> None:
-    replace_bytes(page, content)
-    with suppress(OSError):  # it is there, whole, and may be lost only with the power
-        fsync_directory(page.parent)

@@ -194,12 +194,8 @@ def compare(
 ) -> Comparison:
     """Compare an output, whose rows have been counted, with an earlier one.
 
-    Args:
-        earlier: The output of the earlier run.
-        later: The one that the page is about.
-        now: Counts of its rows.
-        id_column: What tells rows apart; not needed where both runs had the same input.
-        texts: The column whose texts are shown with the changes, if any.
+    The id column tells rows apart; it is not needed where both runs had the same input. `texts` is
+    the column whose texts are shown with the changes, if any.
     """
     renamed = _renamed(earlier, later)
     labels = tuple(dict.fromkeys([*later.labels, *renamed]))

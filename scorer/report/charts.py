@@ -72,12 +72,7 @@ def _lying_bars(
 
 
 def scores(labels: Sequence[str], histogram: Counts) -> drawing.Chart:
-    """Draw how many rows have a score of each size, label upon label.
-
-    Args:
-        labels: Their names.
-        histogram: Rows, shape [labels, BINS].
-    """
+    """Draw how many rows, [labels, BINS], have a score of each size, label upon label."""
     return drawing.draw(_stacked(labels, histogram, np.arange(BINS + 1) / BINS), _standing_bars)
 
 
@@ -156,10 +151,8 @@ def trend(
 ) -> drawing.Chart:
     """Draw each label's share by day or month, and under it the rows.
 
-    Args:
-        labels: Their names.
-        periods: Rows of each label by the ISO date on which each period begins; two or more.
-        days: How long a period is, about.
+    The two or more periods are rows of each label by the ISO date on which one begins, and last
+    about so many days.
     """
     values = [
         {

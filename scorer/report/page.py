@@ -42,21 +42,18 @@ def render(findings: Findings) -> str:
     """Return the page."""
     import jinja2
 
+    templates = resources.files(__package__).joinpath("templates")
     environment = jinja2.Environment(
         autoescape=True,  # names, labels and texts are not trusted
         undefined=jinja2.StrictUndefined,
-        loader=jinja2.FunctionLoader(_template),
+        loader=jinja2.FunctionLoader(lambda name: templates.joinpath(name).read_text("utf-8")),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"counted": counted}
-    environment.filters |= {"whole": _whole, "percent": _percent, "decimal": _decimal}
-    environment.filters |= {"points": _points, "name": _name, "duration": _duration}
+    environment.filters |= {"counted": counted, "whole": "{:,}".format, "percent": _percent}
+    environment.filters |= {"points": lambda part: f"{100 * part:.1f} percentage points"}
+    environment.filters |= {"decimal": _decimal, "name": _name, "duration": _duration}
     return environment.get_template("page.html").render(_words(findings))
-
-
-def _template(name: str) -> str:
-    return resources.files(__package__).joinpath("templates", name).read_text("utf-8")
 
 
 def _words(found: Findings) -> dict[str, Any]:
@@ -129,16 +126,8 @@ def _charts(found: Findings) -> dict[str, Chart]:
     return drawn
 
 
-def _whole(number: int) -> str:
-    return f"{number:,}"
-
-
 def _percent(part: float, whole: float = 1.0) -> str:
     return f"{part / whole:.1%}" if whole else "\u2013"
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:.1f} percentage points"
 
 
 def _decimal(number: float, digits: int = 3) -> str:

@@ -38,11 +38,8 @@ def bins_of(scores: NDArray[np.float32], bins: int) -> Ids:
 def days_of(dates: pl.Series) -> Ids:
     """Return each row's day in UTC as days since 1970-01-01, NO_DAY where there is none.
 
-    ISO 8601, a day or a time, and Twitter's own spelling are read. A time without a zone is
-    taken as UTC.
-
-    Args:
-        dates: String [rows].
+    Of a String [rows] ISO 8601, a day or a time, and Twitter's own spelling are read. A time
+    without a zone is taken as UTC.
     """
     part = pl.col("date").str.extract_groups(_ISO).struct
     zone = part.field("zone").str.replace("(?i)^z$", "").str.replace(":", "", literal=True)

@@ -78,10 +78,7 @@ class Preview:
 
 
 def preview(
-    options: RunOptions,
-    inputs: Inputs | None = None,
-    *,
-    model: ModelHandle | None = None,
+    options: RunOptions, inputs: Inputs | None = None, *, model: ModelHandle | None = None
 ) -> Preview:
     """Check all inputs and outputs as a run would, load the model, and time it on a few rows.
 

@@ -40,10 +40,6 @@ _IMMUTABLE, _APPEND, _MOUNT_ROOT = 0x10, 0x20, 0x2000
 def check_place(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
     """Check that a file can be written there; its owner is checked under the lock.
 
-    Args:
-        output: The file to be written.
-        inputs: The files to be read, as `inodes` found them.
-
     Raises:
         UsageError: it is one of the inputs, by path, symbolic link or hard link.
         OutputRefused: its directory is missing or closed to us, it is no regular file, or it
@@ -60,12 +56,7 @@ def check_place(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
 
 
 def check_output(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
-    """Check an output's place, and the names beside it: after the commit it would be too late.
-
-    Args:
-        output: The file to be written.
-        inputs: As for `check_place`, which says what is raised.
-    """
+    """Check as `check_place`, the names beside it too: after the commit it would be too late."""
     check_place(output, inputs)
     with writing(output):
         for path in (report_path(output), rejects_path(output), state_directory(output)):
@@ -83,7 +74,7 @@ def _check_directory(directory: Path) -> None:
     if _attributes(directory) & (_IMMUTABLE | _APPEND):
         raise OutputRefused(
             f"nothing in the directory {directory} can be replaced (chattr)",
-            f"sudo chattr -i -a -- {_quoted(directory)}",
+            f"sudo chattr -i -a -- {hints.word(str(directory))}",
         )
 
 
@@ -99,7 +90,7 @@ def _check_replaceable(path: Path) -> None:
         )
     if attributes & (_IMMUTABLE | _APPEND):
         raise OutputRefused(
-            f"{path} cannot be replaced (chattr)", f"sudo chattr -i -a -- {_quoted(path)}"
+            f"{path} cannot be replaced (chattr)", f"sudo chattr -i -a -- {hints.word(str(path))}"
         )
     if _is_of_another(path):
         raise OutputRefused(
@@ -138,10 +129,6 @@ def _statx() -> Callable[..., Any] | None:
     return getattr(ctypes.CDLL(None), "statx", None)
 
 
-def _quoted(path: Path) -> str:
-    return hints.word(str(path))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Preflight:
     """An input that is in order, and what its output is to be."""
@@ -155,13 +142,7 @@ class Preflight:
 
 
 def preflight(source: Source, output: Path, options: RunOptions, bundle: "Bundle") -> Preflight:
-    """Check a valid input, its output and the model against each other; return what was found.
-
-    Args:
-        source: What `validate` opened.
-        output: As it was named.
-        options: What is wanted.
-        bundle: The model.
+    """Check what `validate` opened, its output and the model against each other.
 
     Raises:
         UsageError: The input's format cannot hold the output's columns.
@@ -182,12 +163,7 @@ def validate(
 ) -> Source:
     """Open an input, and check all that can be checked without a model and a lock.
 
-    Args:
-        path: The input.
-        output: As it was named.
-        options: What is wanted.
-        inputs: All inputs of the run, none of which may become an output.
-        dry_run: Make no directory.
+    None of the run's inputs may become an output. A dry run makes no directory.
 
     Raises:
         UsageError: The call does not fit the input, or a column of its name is there already.

@@ -87,13 +87,7 @@ class Unchecked:
     """What was not checked, in words and in fields."""
 
     def __init__(self, report: CompleteReport, rescored: int, no_model: str) -> None:
-        """Find it out.
-
-        Args:
-            report: The run report.
-            rescored: Rows that were scored again.
-            no_model: Why the bundle was not there; '' where it was.
-        """
+        """Find it out; `no_model` is why the bundle was not there, '' where it was."""
         rows = report.counters.rows
         self._rest: dict[str, Sequence[str]] = {}
         if not rescored:

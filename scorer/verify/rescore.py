@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from scorer.inference.classifier import Classifier
 
 _SAME = 1e-6  # how far fp32 scores of one provider on two boxes may lie apart
-_CPU = ("builtin", "openvino")
 
 
 class Sample:
@@ -132,7 +131,7 @@ def _bounds(classifier: "Classifier", runtime: RuntimeInfo) -> _Bounds:
     """Return what two runs promise each other: the weaker of their promises, twice its distance."""
     ours = classifier.runtime
     here, there = (ours.provider, ours.precision), (runtime.provider, runtime.precision)
-    if here == there and ours.precision == "fp32" and ours.device in _CPU:
+    if here == there and ours.precision == "fp32" and ours.exact:
         return _Bounds(1.0, _SAME)
     agreement, difference = min(bounds(ours.precision), bounds(runtime.precision))
     return _Bounds(agreement, 2 * difference)

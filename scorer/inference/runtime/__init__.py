@@ -44,12 +44,7 @@ def choices(
 ) -> tuple[Choice, ...]:
     """Return the choices, fastest first; later ones are slower and more exact.
 
-    Args:
-        device: The user's.
-        precision: The user's.
-        machine: The hardware.
-        int8_proven: Whether the model's int8 graph has been measured and found within the gate;
-            `auto` takes no other.
+    `auto` takes int8 only where the model's graph has been measured and found within the gate.
 
     Raises:
         DeviceUnavailable: This box cannot run a device or precision that was requested by name.
@@ -121,8 +116,7 @@ def _openvino(precision: Precision, machine: Machine, why: str) -> tuple[Choice,
     instructions = machine.instruction_set
     if precision == "bf16" and instructions not in BF16_INSTRUCTION_SETS:
         raise DeviceUnavailable(
-            f"this CPU has no bf16 arithmetic ({instructions}; needs AMX or AVX-512 BF16)",
-            _ON_CPU,
+            f"this CPU has no bf16 arithmetic ({instructions}; needs AMX or AVX-512 BF16)", _ON_CPU
         )
     bf16 = Choice("openvino", "bf16", f"{why}; bf16 is native here ({instructions})")
     fp32 = Choice("openvino", "fp32", f"{why}; fp32 is what {instructions} computes fastest")
@@ -168,13 +162,7 @@ def _refuse_fp16(precision: Precision, machine: Machine) -> None:
 def open_session(
     bundle: Bundle, choice: Choice, machine: Machine, threads: int | None = None
 ) -> Session:
-    """Load the bundle's graph as `choices` decided.
-
-    Args:
-        bundle: A verified bundle.
-        choice: One of `choices`.
-        machine: What `machine.inspect` found.
-        threads: CPU threads to use; by default as many as this process may keep busy.
+    """Load the bundle's graph as `choices` decided; by default with a thread for each CPU.
 
     Raises:
         DeviceUnavailable: The provider cannot be loaded on this box.

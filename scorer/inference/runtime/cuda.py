@@ -103,11 +103,7 @@ class Buffers:
 class BoundSession:
     """A session whose inputs and outputs live in device buffers made once.
 
-    Args:
-        graph: The ONNX file.
-        info: What to report.
-        providers: As ONNX Runtime takes them, the wanted one first.
-        buffers: What to bind.
+    The providers are as ONNX Runtime takes them, the wanted one first.
     """
 
     token_budget = TOKEN_BUDGET
@@ -183,7 +179,8 @@ def _require_provider() -> None:
     """Load the CUDA libraries by hand: only so can a missing one be named."""
     if PROVIDER not in onnxruntime.get_available_providers():
         raise _unusable("this onnxruntime was built without CUDA")
-    with _silent_stdout():
+    # The library's prints must not get into our standard output, which carries data.
+    with contextlib.redirect_stdout(io.StringIO()):
         onnxruntime.preload_dlls()
     for library in _provider_libraries():
         try:
@@ -198,15 +195,9 @@ def _provider_libraries() -> Iterator[Path]:
     yield from directory.glob("*onnxruntime_providers_cuda.*")
 
 
-def _silent_stdout() -> contextlib.redirect_stdout[io.StringIO]:
-    """Keep the library's prints out of our standard output, which carries data."""
-    return contextlib.redirect_stdout(io.StringIO())
-
-
 def _unusable(reason: str) -> DeviceUnavailable:
-    return DeviceUnavailable(f"an NVIDIA GPU is there but CUDA does not run ({reason})", _remedy())
-
-
-def _remedy() -> str:
     brings = f"{install('cuda')} brings CUDA 13 and cuDNN 9, for a driver >= 580"
-    return f"install what it names ({brings}), or use --device cpu"
+    return DeviceUnavailable(
+        f"an NVIDIA GPU is there but CUDA does not run ({reason})",
+        f"install what it names ({brings}), or use --device cpu",
+    )

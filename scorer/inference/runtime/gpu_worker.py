@@ -92,9 +92,8 @@ def read(pipe: IO[bytes]) -> Frame | None:
 
 def error_words(error: Exception) -> dict[str, str]:
     """Return an error as plain JSON."""
-    known = (
-        error if isinstance(error, DeviceFull) else as_out_of_memory(error)
-    )  # a smaller batch may fit
+    # Where a batch does not fit, a smaller one may.
+    known = error if isinstance(error, DeviceFull) else as_out_of_memory(error)
     if isinstance(known, TweetscoreError):
         return {"kind": type(known).__name__, "problem": known.problem, "remedy": known.remedy}
     return {"kind": "bug", "problem": repr(error), "remedy": ""}

@@ -74,10 +74,9 @@ class HostSession:
     def run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the logits [rows, classes] of token ids [rows, length]."""
         feeds = {name: np.full(ids.shape, v, np.int64) for name, v in self._constants.items()}
+        logits: NDArray[np.float32]
         with explained(self.info, ids):
-            logits: NDArray[np.float32] = self._session.run([OUTPUT], {"input_ids": ids, **feeds})[
-                0
-            ]
+            (logits,) = self._session.run([OUTPUT], {"input_ids": ids, **feeds})
         return logits
 
 
@@ -160,11 +159,9 @@ def explained(info: RuntimeInfo, ids: NDArray[np.int64]) -> Iterator[None]:
 def one_line(error: Exception) -> str:
     """Return the gist of a library's error, which may be at either end, for one-line messages."""
     words = " ".join(str(error).split())
-    return (
-        words
-        if len(words) <= _LONGEST
-        else f"{words[: _LONGEST // 2]} ... {words[-_LONGEST // 2 :]}"
-    )
+    if len(words) <= _LONGEST:
+        return words
+    return f"{words[: _LONGEST // 2]} ... {words[-_LONGEST // 2 :]}"
 
 
 def _foreign(graph: Path, what: str) -> InvalidBundle:
