@@ -1,11 +1,24 @@
-"""The commands of `tweetscore model`."""
+"""The commands of `tweetscore model`; `train`, with an option for each setting, has a file."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.commands.check import check
-from export.commands.export import export
-from export.commands.info import info
 from export.commands.train import train
+from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option
+from scorer.cli.log import Command
+from scorer.errors import DataError
+from scorer.hints import counted
+
+if TYPE_CHECKING:
+    from export.parity import ParityReport
+    from scorer.inference.bundle import Bundle
+    from scorer.inference.bundle.metadata import Summary
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -13,5 +26,159 @@ def model() -> None:
     """Train, export, check and describe models."""
 
 
-for command in (train, export, check, info):
-    model.add_command(command)
+model.add_command(train)
+
+
+@model.command("export", cls=Command, context_settings=CONTEXT)
+@click.argument("checkpoint", type=FilePath(), metavar="CHECKPOINT")
+@click.option("-o", "--output", required=True, type=FilePath(), metavar="BUNDLE")
+@click.option("--name", metavar="NAME", help="Of the bundle.  [default: the checkpoint's]")
+@click.option("--version", default="1", show_default=True, metavar="TEXT")
+@click.option(
+    "--label-names",
+    type=Names(),
+    default=(),
+    metavar="A,B,C",
+    help="Names of the classes in id order.  [default: the checkpoint's]",
+)
+@click.option(
+    "--parity-data",
+    type=_FILE,
+    metavar="FILE",
+    help="CSV, TSV or Parquet whose texts join the parity check.",
+)
+@click.option("--text-column", default="text", show_default=True, metavar="NAME")
+@click.option(
+    "--notes",
+    type=_FILE,
+    metavar="FILE",
+    help="Markdown for the model card; a YAML block at its top (license, language, ...) joins "
+    "the card's.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
+@debug_option
+def export(
+    checkpoint: Path,
+    output: Path,
+    *,
+    parity_data: Path | None,
+    text_column: str,
+    notes: Path | None,
+    **others: Any,
+) -> None:
+    """Export a fine-tuned checkpoint to a bundle that `tweetscore run` can serve.
+
+    The bundle is published only if it answers as PyTorch does, on every provider of this box;
+    otherwise the exit code is 76 and BUNDLE is untouched.
+
+    \b
+    tweetscore model export checkpoint/ -o bundle/
+    tweetscore run tweets.parquet --model bundle/
+    """
+    from export.chain import ExportOptions, export_bundle
+
+    options = ExportOptions(
+        parity_texts=_parity_texts(parity_data, text_column),
+        notes=notes.read_text(encoding="utf-8") if notes else "",
+        **others,
+    )
+    exported = export_bundle(checkpoint, output, options)
+    for line in _figures(exported.parity):
+        click.echo(line, err=True)
+    click.echo(f"{exported.metadata.name} {options.version} is in {output}", err=True)
+
+
+@model.command("check", cls=Command, context_settings=CONTEXT)
+@click.argument("bundle", type=FilePath(), required=False, metavar="[BUNDLE]")
+@click.option(
+    "--parity-data",
+    type=_FILE,
+    metavar="FILE",
+    help="CSV, TSV or Parquet whose texts join the canary's.",
+)
+@click.option("--text-column", default="text", show_default=True, metavar="NAME")
+@click.option("--json", "as_json", is_flag=True, help="Print the entries of tweetscore.json.")
+@debug_option
+def check(
+    bundle: Path | None, *, parity_data: Path | None, text_column: str, as_json: bool
+) -> None:
+    """Measure a bundle's parity with PyTorch on every provider of this box.
+
+    PyTorch loads the bundle's own model.safetensors. Without BUNDLE the embedded one is
+    checked. Exits 76 where the fp32 promise does not hold.
+    """
+    from export import parity
+    from export.parity.pytorch import Reference
+    from scorer.inference.bundle import open_bundle
+
+    opened = open_bundle(bundle)
+    reference = Reference(opened.directory, opened.max_length)
+    report = parity.check(opened, reference, _parity_texts(parity_data, text_column))
+    if as_json:
+        entries = [{**entry.record(), "measured": True} for entry in report.measured]
+        click.echo(json.dumps(entries, indent=1, sort_keys=True))
+        return
+    for line in _figures(report):
+        click.echo(line)
+
+
+def _parity_texts(path: Path | None, column: str) -> tuple[str, ...]:
+    """Return the texts of a table's column, without nulls."""
+    from export.train.dataset import read_table
+
+    if path is None:
+        return ()
+    frame = read_table(str(path), "test").frame
+    if column not in frame.columns:
+        raise DataError(
+            f"{path} has no column {column!r}, only {', '.join(frame.columns)}",
+            "name one with --text-column",
+        )
+    return tuple(frame[column].cast(str).drop_nulls())
+
+
+def _figures(report: "ParityReport") -> Iterator[str]:
+    """Yield one line per session."""
+    for entry in report.measured:
+        where = f"{entry.runtime.provider} {entry.runtime.precision}"
+        yield f"{where} on {entry.runtime.instruction_set}: {entry.figures}"
+    if report.graph_check:
+        yield f"fp16 graph, run on the CPU and not measured on a GPU: {report.graph_check.figures}"
+    for reason in report.passed_over:
+        yield f"not measured: {reason}"
+
+
+@model.command("info", cls=Command, context_settings=CONTEXT)
+@click.argument("bundle", type=FilePath(), required=False, metavar="[BUNDLE]")
+@click.option("--json", "as_json", is_flag=True, help="Print tweetscore.json as it is.")
+@debug_option
+def info(bundle: Path | None, *, as_json: bool) -> None:
+    """Verify a bundle and show what it is; without BUNDLE, the embedded one."""
+    from scorer.inference.bundle import open_bundle
+    from scorer.inference.bundle.metadata import METADATA_NAME, summary_of
+
+    opened = open_bundle(bundle)
+    path = opened.directory / METADATA_NAME
+    if as_json:
+        click.echo(path.read_text(encoding="utf-8"), nl=False)
+        return
+    for topic, words in _facts(opened, summary_of(path, opened.metadata)):
+        click.echo(f"{topic + ':':<13} {words}")
+
+
+def _facts(bundle: "Bundle", summary: "Summary") -> Iterator[tuple[str, str]]:
+    yield "bundle", f"{bundle.name} {bundle.version}, all hashes right, in {bundle.directory}"
+    yield "model", f"{bundle.model_type}, fine-tuned from {summary.base_model.name}"
+    yield "labels", ", ".join(bundle.labels)
+    yield "texts", f"{bundle.max_length} tokens, emoji: {bundle.normalizer.emoji}"
+    yield "temperature", f"{bundle.temperature:.4g}"
+    for source in summary.training.data:
+        yield "trained on", f"{counted(source.rows, 'row')} of {source.name}"
+    if metrics := summary.metrics:
+        words = f"accuracy {metrics.accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}, "
+        words += f"ECE {metrics.ece:.4f} on "
+        yield "quality", f"{words}{counted(metrics.data.rows, 'row')} of {metrics.data.name}"
+    for entry in summary.parity:
+        words = f"{entry.provider} {entry.precision} on {entry.architecture}: label agreement "
+        words += f"{entry.label_agreement:.2%}, largest difference {entry.largest_difference:.1e}"
+        yield "parity", words
