@@ -100,7 +100,7 @@ def _onnx(made: Path, target: Path) -> None:
     """Export with Optimum, with the attention that gives the faster graph, as for our own."""
     from optimum.exporters.onnx import onnx_export_from_model
 
-    from export.graph.to_onnx import ATTENTION
+    from export.graph.architectures import ATTENTION
     from export.parity.pytorch import load_model
 
     model_type = json.loads((made / "model.json").read_text("utf-8"))["model_type"]

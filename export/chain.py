@@ -73,7 +73,7 @@ def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Expo
 
 def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:
     """Write configuration, fp16 weights and tokenizer; return the normaliser that goes with it."""
-    from export.graph.precision import save_weights
+    from export.graph import save_weights
     from export.parity.pytorch import load_model
     from export.train.text_encoder import open_encoder
 
@@ -111,24 +111,32 @@ def _save_graphs(
     Returns:
         What the metadata says of them: their names, and whether the last layer is pruned.
     """
-    from export import int8
-    from export.graph import precision, prune, to_onnx
-    from export.int8 import streams
+    from export.graph import (
+        WEIGHTS_NAME,
+        full_precision_graph,
+        half_precision_graph,
+        plain_graph,
+        split_key_transpose,
+        write_graph,
+    )
+    from export.graph.architectures import ATTENTION, drop_attention_mask, prune
+    from export.int8 import int8_graph, streams
     from export.parity.pytorch import load_model
     from export.publish import GRAPHS
 
-    whole = load_model(stage, attention=to_onnx.ATTENTION[model_type])
-    model = prune.prune(whole)
-    plain = to_onnx.split_key_transpose(to_onnx.plain_graph(to_onnx.drop_attention_mask(model)))
-    weights = stage / precision.WEIGHTS_NAME
+    whole = load_model(stage, attention=ATTENTION[model_type])
+    model = prune(whole)
+    plain = split_key_transpose(plain_graph(drop_attention_mask(model)))
+    weights = stage / WEIGHTS_NAME
     graphs = {
-        "fp32": precision.full_precision_graph(plain, weights),
-        "fp16": precision.half_precision_graph(plain, weights),
+        "fp32": full_precision_graph(plain, weights),
+        "fp16": half_precision_graph(plain, weights),
     }
     if two_streams := streams.split(whole, calibration):
-        observed = to_onnx.plain_graph(two_streams.model)  # runs the model, and so its observers
-        quantized = int8.int8_graph(observed, [*two_streams.observers])
-        graphs["int8"] = precision.full_precision_graph(quantized, weights)
+        # Runs the model, and so its observers.
+        observed = plain_graph(two_streams.model)
+        quantized = int8_graph(observed, [*two_streams.observers])
+        graphs["int8"] = full_precision_graph(quantized, weights)
     for kind, graph in graphs.items():
-        precision.write_graph(graph, stage / GRAPHS[kind])
+        write_graph(graph, stage / GRAPHS[kind])
     return {"graphs": {kind: GRAPHS[kind] for kind in graphs}, "pruned": model is not whole}

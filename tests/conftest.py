@@ -133,23 +133,27 @@ def _head(pad_token_id: int) -> dict[str, Any]:
 def _write_bundle(
     directory: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", emoji: str
 ) -> None:
-    from export.graph import precision, to_onnx
+    from export.graph import (
+        WEIGHTS_NAME,
+        export_graph,
+        full_precision_graph,
+        half_precision_graph,
+        load_graph,
+        save_weights,
+        write_graph,
+    )
 
     model.eval()
     tokenizer.save_pretrained(directory)
-    precision.save_weights(model, directory)
+    save_weights(model, directory)
     model.float()
     exported = directory.with_suffix(".onnx")
-    to_onnx.export_graph(model, exported)
-    plain = to_onnx.load_graph(exported)
-    weights = directory / precision.WEIGHTS_NAME
+    export_graph(model, exported)
+    plain = load_graph(exported)
+    weights = directory / WEIGHTS_NAME
     graphs = {"fp32": "model.onnx", "fp16": "model_fp16.onnx"}
-    precision.write_graph(
-        precision.full_precision_graph(plain, weights), directory / graphs["fp32"]
-    )
-    precision.write_graph(
-        precision.half_precision_graph(plain, weights), directory / graphs["fp16"]
-    )
+    write_graph(full_precision_graph(plain, weights), directory / graphs["fp32"])
+    write_graph(half_precision_graph(plain, weights), directory / graphs["fp16"])
     _write_canary(directory, model, tokenizer, emoji)
     metadata = {
         "schema_version": 1,

@@ -14,6 +14,7 @@ the file stay fp16; a session quantises them when it folds its constants.
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,8 +105,7 @@ def int8_graph(observed: onnx.ModelProto, observers: Sequence[Observer]) -> onnx
         ValueError: The graph has another number of points than there are observers, or an operator
             behind a point is no product.
     """
-    graph = onnx.ModelProto()
-    graph.CopyFrom(observed)
+    graph = deepcopy(observed)
     points = [node for node in graph.graph.node if node.op_type == POINT_OPERATOR]
     if len(points) != len(observers):
         raise ValueError(

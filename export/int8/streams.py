@@ -5,7 +5,7 @@ features: in BERT they reach fifty times their usual size. So the model is rewri
 streams that meet only in attention. The pooled token (the first of an encoder, the last of GPT-2)
 attends to all tokens in fp32. The other tokens are its context; their products with the weights get
 quantisation points. In the last layer the context gives keys and values only, as in
-`export.graph.prune`.
+`export.graph.architectures.prune`.
 
 Calibration chooses the smoothing factors of the context's features, and sorts the inner units of
 the feed-forward networks into groups of like size, each with a scale of its own. The bias of the
@@ -30,7 +30,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions as _Encoded
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from export.graph.prune import largest_difference
+from export.graph.architectures import largest_difference
 from export.int8 import Observer, Observers
 from export.int8.layers import (
     Affine,

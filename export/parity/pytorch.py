@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
-from export.graph.to_onnx import quiet
+from export.graph import quiet
 from scorer.errors import InvalidBundle
 from scorer.inference.normalize import Normalizer
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from onnx import ModelProto
 
-from export.graph import prune, to_onnx
+from export.graph import architectures, plain_graph
 from tests.export.test_prune import model
 
 
@@ -19,19 +19,19 @@ def inputs(graph: ModelProto) -> set[str]:
 def test_an_encoder_without_its_mask_answers_as_before(model_type: str) -> None:
     """Bit for bit, pruned or not, and its graph asks for no mask."""
     whole = model(model_type)
-    for masked in (whole, prune.prune(whole)):
-        without_mask = to_onnx.drop_attention_mask(masked)
-        assert prune.largest_difference(without_mask, masked, padded=False) == 0
-        assert prune.largest_difference(without_mask, masked) > prune.TOLERANCE
-        assert "attention_mask" in inputs(to_onnx.plain_graph(masked))
-        assert "attention_mask" not in inputs(to_onnx.plain_graph(without_mask))
+    for masked in (whole, architectures.prune(whole)):
+        without_mask = architectures.drop_attention_mask(masked)
+        assert architectures.largest_difference(without_mask, masked, padded=False) == 0
+        assert architectures.largest_difference(without_mask, masked) > architectures.TOLERANCE
+        assert "attention_mask" in inputs(plain_graph(masked))
+        assert "attention_mask" not in inputs(plain_graph(without_mask))
 
 
 @pytest.mark.parametrize("model_type", ["distilbert", "gpt2"])
 def test_other_models_keep_theirs(model_type: str) -> None:
     """Their attention needs one."""
     whole = model(model_type)
-    assert to_onnx.drop_attention_mask(whole) is whole
+    assert architectures.drop_attention_mask(whole) is whole
 
 
 def test_a_model_that_is_changed_by_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +43,6 @@ def test_a_model_that_is_changed_by_it_is_refused(monkeypatch: pytest.MonkeyPatc
             copied.classifier.bias.add_(0.1)
         return copied
 
-    monkeypatch.setattr(to_onnx, "deepcopy", wrong)
+    monkeypatch.setattr(architectures, "deepcopy", wrong)
     with pytest.raises(ValueError, match=r"without its mask the model's logits differ by 1\.0e-01"):
-        to_onnx.drop_attention_mask(model("bert"))
+        architectures.drop_attention_mask(model("bert"))

@@ -12,7 +12,14 @@ from onnx import numpy_helper
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from export.graph import precision, to_onnx
+from export.graph import (
+    WEIGHTS_NAME,
+    export_graph,
+    full_precision_graph,
+    load_graph,
+    save_weights,
+    write_graph,
+)
 from export.parity.pytorch import load_model
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle.onnx_graph import read_graph
@@ -23,8 +30,8 @@ def plain(
     bundles: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> onnx.ModelProto:
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    to_onnx.export_graph(load_model(bundles("bert"), attention="eager"), path)
-    return to_onnx.load_graph(path)
+    export_graph(load_model(bundles("bert"), attention="eager"), path)
+    return load_graph(path)
 
 
 def _answers(graph: Path) -> np.ndarray:
@@ -43,9 +50,9 @@ def test_a_graph_without_weights_answers_bitwise_as_one_with(
     whole = tmp_path / "whole.onnx"
     onnx.save(plain, whole)
     linked = tmp_path / "model.onnx"
-    weights = tmp_path / precision.WEIGHTS_NAME
+    weights = tmp_path / WEIGHTS_NAME
     weights.write_bytes((bundles("bert") / weights.name).read_bytes())
-    precision.write_graph(precision.full_precision_graph(plain, weights), linked)
+    write_graph(full_precision_graph(plain, weights), linked)
     assert np.array_equal(_answers(linked), _answers(whole))
 
 
@@ -98,7 +105,7 @@ def test_a_weight_that_fp16_cannot_hold_is_an_error(
     with torch.no_grad():
         next(model.parameters())[3, 3] = value
     with pytest.raises(InvalidBundle, match=words):
-        precision.save_weights(model, tmp_path)
+        save_weights(model, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -112,4 +119,4 @@ def test_a_graph_of_other_weights_is_refused(
     changed = numpy_helper.from_array(numpy_helper.to_array(tensor) + 1, tensor.name)
     tensor.CopyFrom(changed)
     with pytest.raises(ValueError, match="differs between graph"):
-        precision.full_precision_graph(other, bundles("bert") / "model.safetensors")
+        full_precision_graph(other, bundles("bert") / "model.safetensors")

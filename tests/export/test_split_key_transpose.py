@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 from onnx.onnx_pb import TensorProto
 
-from export.graph import to_onnx
+from export.graph import architectures, plain_graph, split_key_transpose
 from tests.export.test_prune import model
 
 KEYS, IN_ROWS, SWAPPED = (0, 2, 3, 1), (0, 2, 1, 3), (0, 1, 3, 2)
@@ -34,8 +34,8 @@ def answer(graph: onnx.ModelProto) -> np.ndarray:
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta"])
 def test_the_graph_answers_as_before(model_type: str) -> None:
     """Each layer's keys are transposed in two steps, and no bit changes."""
-    plain = to_onnx.plain_graph(model(model_type, to_onnx.ATTENTION[model_type]))
-    split = to_onnx.split_key_transpose(plain)
+    plain = plain_graph(model(model_type, architectures.ATTENTION[model_type]))
+    split = split_key_transpose(plain)
     onnx.checker.check_model(split)
     assert (steps(plain).count(KEYS), steps(split).count(KEYS)) == (3, 0)
     assert steps(split).count(SWAPPED) == 3 + steps(plain).count(SWAPPED)
@@ -44,9 +44,9 @@ def test_the_graph_answers_as_before(model_type: str) -> None:
 
 def test_scaled_keys_stay() -> None:
     """GPT-2's: what reads them is no matrix product."""
-    plain = to_onnx.plain_graph(model("gpt2", to_onnx.ATTENTION["gpt2"]))
+    plain = plain_graph(model("gpt2", architectures.ATTENTION["gpt2"]))
     assert steps(plain).count(KEYS) == 3
-    assert to_onnx.split_key_transpose(plain) == plain
+    assert split_key_transpose(plain) == plain
 
 
 def product(order: tuple[int, ...], *, second: bool = True) -> onnx.ModelProto:
@@ -68,11 +68,11 @@ def product(order: tuple[int, ...], *, second: bool = True) -> onnx.ModelProto:
 def test_other_steps_stay(order: tuple[int, ...]) -> None:
     """A swap is one already; what leaves whole rows in place, or scatters them anyway, too."""
     plain = product(order)
-    assert to_onnx.split_key_transpose(plain) == plain
+    assert split_key_transpose(plain) == plain
 
 
 def test_a_first_factor_stays() -> None:
     """A product takes only its second one either way."""
     plain = product(KEYS, second=False)
-    assert to_onnx.split_key_transpose(plain) == plain
-    assert steps(to_onnx.split_key_transpose(product(KEYS))) == [IN_ROWS, SWAPPED]
+    assert split_key_transpose(plain) == plain
+    assert steps(split_key_transpose(product(KEYS))) == [IN_ROWS, SWAPPED]

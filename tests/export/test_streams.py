@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from transformers import PreTrainedModel
 
 from export import int8
-from export.graph import to_onnx
+from export.graph import plain_graph
 from export.int8 import streams
 from export.int8.layers import SmoothingFactors
 from tests.export.test_prune import _SIZES, model
@@ -41,7 +41,7 @@ def answers(graph: onnx.ModelProto, ids: NDArray[np.int64]) -> NDArray[np.float3
 
 
 def quantized(split: streams.Split) -> onnx.ModelProto:
-    return int8.int8_graph(to_onnx.plain_graph(split.model), [*split.observers])
+    return int8.int8_graph(plain_graph(split.model), [*split.observers])
 
 
 @pytest.mark.parametrize("model_type", TYPES)
@@ -62,7 +62,7 @@ def test_every_product_of_the_context_has_a_quantisation_point_but_the_first_dow
 ) -> None:
     """Before q, k and v, behind attention, before `up`, and before `down` for each group."""
     split = two_streams(model(model_type))
-    observed = to_onnx.plain_graph(split.model)  # which runs it once
+    observed = plain_graph(split.model)  # which runs it once
     first, second, last = [False] * 3, [*[False] * 3, True, True, True], [False]
     assert [observer.one_sided for observer in split.observers] == first + second + last
     count = [node.op_type for node in observed.graph.node].count(int8.POINT_OPERATOR)
@@ -145,7 +145,7 @@ def test_the_graph_holds_no_weights_but_those_of_the_model() -> None:
 def test_behind_a_quantisation_point_is_a_product() -> None:
     """Another operator behind a point is a bug of ours, and raises."""
     split = two_streams(model("bert"))
-    observed = to_onnx.plain_graph(split.model)
+    observed = plain_graph(split.model)
     (product, *_) = [
         node
         for node in observed.graph.node
@@ -160,4 +160,4 @@ def test_every_quantisation_point_has_an_observer() -> None:
     """Observers of another model are a bug of ours, and raise."""
     split = two_streams(model("bert"))
     with pytest.raises(ValueError, match="10 quantisation points for 9 observers"):
-        int8.int8_graph(to_onnx.plain_graph(split.model), [*split.observers][:-1])
+        int8.int8_graph(plain_graph(split.model), [*split.observers][:-1])

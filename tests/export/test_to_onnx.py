@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from export.graph import to_onnx
+from export.graph import architectures, export_graph, load_graph
 from export.parity.pytorch import load_model
 
 
@@ -17,8 +17,8 @@ def test_the_graph_answers_as_the_model_for_any_batch_and_length(
     checkpoints: Callable[[str], Path], model_type: str, tmp_path: Path
 ) -> None:
     """What was traced at one shape holds at others: nothing of the shape is baked in."""
-    model = load_model(checkpoints(model_type), attention=to_onnx.ATTENTION[model_type])
-    to_onnx.export_graph(model, tmp_path / "plain.onnx")
+    model = load_model(checkpoints(model_type), attention=architectures.ATTENTION[model_type])
+    export_graph(model, tmp_path / "plain.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "plain.onnx")
     for rows, tokens in ((1, 1), (1, 5), (3, 17), (9, 60)):
         ids = torch.randint(5, 90, (rows, tokens), generator=torch.Generator().manual_seed(tokens))
@@ -38,8 +38,8 @@ def test_the_graph_answers_as_the_model_for_any_batch_and_length(
 def test_every_weight_keeps_its_name(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:
     """The graph's initializers are parameters of the checkpoint, not folded copies."""
     model = load_model(checkpoints("bert"), attention="eager")
-    to_onnx.export_graph(model, tmp_path / "plain.onnx")
-    graph = to_onnx.load_graph(tmp_path / "plain.onnx")
+    export_graph(model, tmp_path / "plain.onnx")
+    graph = load_graph(tmp_path / "plain.onnx")
     names = {initializer.name for initializer in graph.graph.initializer}
     assert names <= set(model.state_dict())
 
@@ -49,5 +49,5 @@ def test_the_export_says_nothing(
 ) -> None:
     """The tracer's and Optimum's chatter reaches neither stdout nor stderr."""
     model = load_model(checkpoints("gpt2"), attention="sdpa")
-    to_onnx.export_graph(model, tmp_path / "plain.onnx")
+    export_graph(model, tmp_path / "plain.onnx")
     assert capfd.readouterr() == ("", "")
