@@ -60,7 +60,7 @@ def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Expo
         reference = Reference(stage, checkpoint.max_length)
         publish.write_json(stage / "canary.json", pytorch.make_canary(reference, normalizer))
         texts = pytorch.calibration(reference, normalizer)
-        graphs = _save_graphs(stage, checkpoint.model_type, texts)
+        graphs = _save_graphs(stage, checkpoint.base.model_type, texts)
         metadata = publish.describe(checkpoint, normalizer, options.name, options.version, graphs)
         publish.write_metadata(stage, metadata)
         report = parity.check(open_bundle(stage), reference, options.parity_texts)

@@ -41,7 +41,7 @@ def describe(
     return Metadata(
         name=name or checkpoint.name,
         version=release,
-        model_type=checkpoint.model_type,
+        model_type=checkpoint.base.model_type,
         labels=checkpoint.labels,
         normalizer=Rules(normalizer.version, normalizer.emoji),
         max_length=checkpoint.max_length,

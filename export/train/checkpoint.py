@@ -1,4 +1,4 @@
-"""Reads a checkpoint directory: one of `model train`, or any classifier in its layout.
+"""Checkpoint directories: a base to train, or a fine-tuned classifier to export.
 
 A bundle is such a directory too: it can be exported again, with the graphs of a newer release.
 
@@ -6,38 +6,66 @@ Everything here is decided from JSON files, before transformers is imported: its
 a ``config.json``, and some of what one can ask for is code.
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export.train.bases import Base, open_base
 from scorer.errors import InputMissing, InvalidBundle, UsageError
 from scorer.hints import counted
 from scorer.inference.bundle import untrusted
-from scorer.inference.bundle.metadata import METADATA_NAME
+from scorer.inference.bundle.configs import verify_tokenizer
+from scorer.inference.bundle.metadata import METADATA_NAME, MODEL_TYPES
 from scorer.inference.normalize import Normalizer
 
+# Keys that make transformers fetch or run something that is not in the file.
+_FORBIDDEN_KEYS = (
+    "_attn_implementation",
+    "_attn_implementation_internal",
+    "attn_implementation",
+    "auto_map",
+    "quantization_config",
+)
+_HUB_FILES = (
+    "config.json",
+    "merges.txt",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
 DEFAULT_MAX_LENGTH = 128
 _GENERIC_LABEL = re.compile(r"LABEL_\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model in a directory, judged safe to load."""
+
+    name: str  # as it was asked for; of a directory, its last part
+    directory: Path
+    model_type: str
+    sha256: str  # of its weights
+    positions: int  # tokens that it can read at most, special ones included
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
     """A fine-tuned classifier on disk, with the record of its training."""
 
-    base: Base  # as `bases` judged it
+    base: Base
     config: dict[str, Any] = field(repr=False)
     labels: tuple[str, ...]  # in id order
     pad_token_id: int
     training: dict[str, Any] = field(repr=False)  # training.json; empty if it has none
     evaluation: dict[str, Any] | None = field(repr=False)
-
-    @property
-    def model_type(self) -> str:
-        """Return the architecture, one of those that are allowed."""
-        return str(self.config["model_type"])
 
     @property
     def name(self) -> str:
@@ -52,17 +80,125 @@ class Checkpoint:
     @property
     def max_length(self) -> int:
         """Return the tokens of a text that the model reads, special ones included."""
-        positions = int(self.config.get("n_positions") or self.config["max_position_embeddings"])
-        # RoBERTa numbers its positions from pad_token_id + 1.
-        reserved = self.pad_token_id + 1 if self.model_type == "roberta" else 0
-        asked = int(self.training.get("max_length", DEFAULT_MAX_LENGTH))
-        return min(asked, positions - reserved)
+        return min(int(self.training.get("max_length", DEFAULT_MAX_LENGTH)), self.base.positions)
 
     @property
     def normalizer(self) -> Normalizer | None:
         """Return the normaliser it was trained with, if that is known."""
         rules = self.training.get("normalizer")
         return Normalizer(emoji=rules["emoji"], version=rules["version"]) if rules else None
+
+
+def open_base(name: str) -> Base:
+    """Find a base by directory or by name on the hub, and check it.
+
+    Raises:
+        InputMissing: There is no such directory, or the hub does not give it.
+        InvalidBundle: It is of a kind that is not allowed.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _check(path, path.absolute().name)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
+        raise InputMissing(
+            f"there is no base model in {name}",
+            "name a directory with config.json and model.safetensors, or OWNER/NAME on the hub",
+        )
+    return _check(_from_hub(name), name)
+
+
+def _from_hub(name: str) -> Path:
+    """Download a base; its config is judged before the rest is fetched."""
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        _check_config(Path(hf_hub_download(name, "config.json")))
+        return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
+    except (OSError, ValueError) as error:  # the hub's own errors are children of OSError
+        reason = str(error).strip().split("\n")[0]
+        raise InputMissing(
+            f"base model {name} cannot be fetched from the hub ({type(error).__name__}: {reason})",
+            "check the name and the network, or give --base a local directory",
+        ) from error
+
+
+def _check(directory: Path, name: str) -> Base:
+    path = directory / "config.json"
+    if not path.is_file():
+        raise InputMissing(
+            f"{directory} holds no config.json, so it is no base model",
+            "name the directory that a model was saved in",
+        )
+    config = _check_config(path)
+    tokenizer_path = directory / "tokenizer_config.json"
+    if tokenizer_path.is_file():
+        _refuse_code(tokenizer_path, _read_json(tokenizer_path))
+    tokens_path = (directory / "tokenizer.json").resolve()
+    if tokens_path.is_file():
+        verify_tokenizer(tokens_path, untrusted.read_bytes(tokens_path))
+    weights = sorted(directory.glob("model*.safetensors"))
+    if not weights:
+        raise InvalidBundle(
+            f"{directory} has no weights as safetensors, and pickled ones are not loaded",
+            "save the base with safe_serialization=True",
+        )
+    return Base(
+        name, directory, str(config["model_type"]), _digest(weights), _positions(path, config)
+    )
+
+
+def _check_config(path: Path) -> Mapping[str, Any]:
+    config = _read_json(path)
+    _refuse_code(path, config)
+    if config.get("model_type") not in MODEL_TYPES:
+        raise InvalidBundle(
+            f"{path} has the model type {config.get('model_type')!r}, which is not allowed",
+            f"choose a base of the type {', '.join(MODEL_TYPES)}",
+        )
+    return config
+
+
+def _positions(path: Path, config: Mapping[str, Any]) -> int:
+    # RoBERTa numbers its positions from the pad token's id + 1.
+    reserved = config.get("pad_token_id", 1) + 1 if config["model_type"] == "roberta" else 0
+    positions = config.get("n_positions") or config.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions <= reserved:
+        raise InvalidBundle(f"{path} does not say how many positions there are", "add them to it")
+    return positions - reserved
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(
+            untrusted.read_bytes(path.resolve())
+        )  # of the hub's cache it is a link
+    except (ValueError, RecursionError) as error:
+        raise InvalidBundle(f"{path} is not JSON ({error})", "fetch the base again") from error
+    if not isinstance(content, dict):
+        raise InvalidBundle(f"{path} is not a JSON object", "fetch the base again")
+    return content
+
+
+def _refuse_code(path: Path, config: Mapping[str, Any]) -> None:
+    for key in _FORBIDDEN_KEYS:
+        if key in config:
+            raise InvalidBundle(
+                f"{path} has {key}, which can run code that came with the model",
+                "choose a base without it",
+            )
+
+
+def _digest(weights: list[Path]) -> str:
+    """Return the sha256 of the weights, of several shards end to end."""
+    digest = hashlib.sha256()
+    for path in weights:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def read_checkpoint(directory: Path, label_names: Sequence[str] = ()) -> Checkpoint:

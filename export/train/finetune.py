@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
 from export.train import TrainingConfig
-from export.train.bases import Base
+from export.train.checkpoint import Base
 from export.train.text_encoder import lengths
 from scorer.errors import InvalidBundle
 from scorer.inference.session import plan_batches

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.train import TrainingConfig, dataset
-from export.train.bases import Base
+from export.train.checkpoint import Base
 from export.train.dataset import EncodedRows
 from export.train.evaluation import fit_temperature
 from export.train.finetune import TrainingRows, finetune, predict

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from export.train.bases import Base
+from export.train.checkpoint import Base
 from scorer.errors import InvalidBundle
 from scorer.inference.normalize import Normalizer
 

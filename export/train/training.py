@@ -14,7 +14,7 @@ import numpy as np
 
 from export.staging import staged
 from export.train import DEFAULT_DATA, RECIPES, TrainingConfig, dataset
-from export.train.bases import Base, open_base
+from export.train.checkpoint import Base, open_base
 from export.train.dataset import Columns, EncodedRows, LabelledTexts
 from export.train.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
 from export.train.text_encoder import TextEncoder, open_encoder

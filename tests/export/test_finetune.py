@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from export.train import RECIPES, TrainingConfig, bases, finetune, fitting
-from export.train.bases import Base, open_base
+from export.train import RECIPES, TrainingConfig, checkpoint, finetune, fitting
+from export.train.checkpoint import Base, open_base
 from export.train.dataset import EncodedRows
 from export.train.fitting import blend, one_hot
 from export.train.text_encoder import TextEncoder, open_encoder
@@ -379,7 +379,7 @@ def test_base_that_is_not_allowed_is_78(
 
 def test_base_is_judged_without_transformers() -> None:
     """The module that judges imports nothing that would act on what it reads."""
-    source = Path(bases.__file__).read_text(encoding="utf-8")
+    source = Path(checkpoint.__file__).read_text(encoding="utf-8")
     assert "import transformers" not in source
     assert "from transformers" not in source
 
