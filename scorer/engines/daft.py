@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
-from scorer.engines.per_process import Options, Task, no_frame, not_text, scorer_here
+from scorer.engines import Options, Task, no_frame, not_text, scorer_here
 from scorer.options import TEXT_COLUMN
 from scorer.threads import available_cpus
 

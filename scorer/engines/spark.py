@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Unpack
 
-from scorer.engines.per_process import Options, Task, no_frame, not_text
+from scorer.engines import Options, Task, no_frame, not_text
 from scorer.options import TEXT_COLUMN
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from click.testing import Result
 
 from scorer import Scorer, UsageError
 from scorer.cli import tweetscore
-from scorer.engines.per_process import Task
+from scorer.engines import Task
 from scorer.inference.labels import renamed
 
 CLASSES = ("negative", "neutral", "positive")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from scorer import DataError, InvalidBundle, Scorer, UsageError
-from scorer.engines.per_process import Options, Task, scorer_here
+from scorer.engines import Options, Task, scorer_here
 
 TEXTS = ["I love this song", None, "stuck again", "see you at the station"]
 
@@ -46,7 +46,7 @@ def test_a_process_keeps_to_what_it_was_granted(task: Task) -> None:
 import json, os, pickle, sys
 task = pickle.load(sys.stdin.buffer)
 loaded = sorted({"numpy", "polars", "pyarrow", "onnxruntime"} & sys.modules.keys())
-from scorer.engines.per_process import scorer_here
+from scorer.engines import scorer_here
 scorer = scorer_here(task.config, 1)
 scorer.score(["hello"])
 import polars
@@ -59,10 +59,10 @@ print(json.dumps([loaded, polars.thread_pool_size(), pools, scorer._classifier.r
     assert json.loads(done.stdout) == [[], 1, ["1", "1"], 1]
 
 
-@pytest.mark.parametrize("engine", ["per_process", "spark", "daft"])
-def test_an_adapter_loads_neither_its_engine_nor_the_model(engine: str) -> None:
+@pytest.mark.parametrize("module", ["engines", "engines.spark", "engines.daft"])
+def test_an_adapter_loads_neither_its_engine_nor_the_model(module: str) -> None:
     """A worker that unpickles a task has loaded nothing whose threads could be too many."""
-    program = f"import sys, scorer.engines.{engine}; print(*sys.modules)"
+    program = f"import sys, scorer.{module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     heavy = {b"numpy", b"polars", b"pyarrow", b"onnxruntime", b"tokenizers", b"pyspark", b"daft"}
     assert heavy & set(done.stdout.split()) == set()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from scorer import DataError, Scorer, UsageError
-from scorer.engines.per_process import Task, scorer_here
+from scorer.engines import Task, scorer_here
 from scorer.engines.spark import score
 
 if TYPE_CHECKING:
