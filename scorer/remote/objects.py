@@ -148,6 +148,12 @@ class ObjectStore:
 
         A small file goes in one request, which the store refuses if meanwhile something else
         is there. Parts of a larger one are taken back when the upload fails or is interrupted.
+
+        Args:
+            path: The file.
+            url: The object.
+            sha256: What `Object.sha256` will be.
+            replaces: What may be there: another content stays and is an OutputRefused.
         """
         with self._sending(url):
             try:

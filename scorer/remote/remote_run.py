@@ -1,39 +1,70 @@
 """The pipeline for objects: what `scorer.run.pipeline` is for files, where one end is a URL.
 
-Find the inputs (objects are listed, none is fetched); list the outputs; then each in turn: is
-it up to date? If not it is fetched, scored as a file, and uploaded, before the next one is fetched.
+Find the inputs (objects are listed, none is fetched); list the outputs; then each input in turn:
+
+    lock -> up to date? -> is the output ours? -> fetch -> score -> upload -> clear the directory
+
+Scoring is the run of a local file. Before the upload the output is untouched; what is done stays
+in the work directory, where the next run of the same output goes on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-from scorer.errors import OutputRefused, TweetscoreError
+from msgspec import UNSET, structs
+
+from scorer.errors import (
+    DeviceUnavailable,
+    GateFailed,
+    InvalidBundle,
+    MissingExtra,
+    OutputLocked,
+    OutputRefused,
+    TweetscoreError,
+    UsageError,
+)
+from scorer.inference.bundle import Bundle
 from scorer.inference.loading import ModelHandle
-from scorer.monitor.report_types import Outcome
+from scorer.monitor.drift import outside
+from scorer.monitor.report_types import (
+    CompleteReport,
+    Outcome,
+    ReportedFailure,
+    ReportedInput,
+    RunReport,
+    decoded,
+)
+from scorer.monitor.run_report import RunRecord, describe_input
 from scorer.options import RunOptions
-from scorer.os_errors import writing
-from scorer.remote.object_run import ObjectRun
-from scorer.remote.search import Pair, Place, find, plan
-from scorer.remote.store import Stores
+from scorer.os_errors import reading, writing
+from scorer.remote.search import ListedObject, Place, Stores, find, list_outputs, plan
 from scorer.remote.urls import Object, Url
-from scorer.remote.work_dir import WorkDir, default_work_directory
-from scorer.store.inputs import Found
+from scorer.remote.work_dir import Delivery, WorkDir, default_work_directory, describes
+from scorer.run import cache_keys, pipeline
+from scorer.store.commit import report_on, write_json
+from scorer.store.inputs import Found, Input
+from scorer.store.paths import failed_report_path, report_path
+from scorer.store.state import forget_failure
+
+AnyReport = TypeVar("AnyReport", bound=RunReport)
+_OF_ALL = (DeviceUnavailable, GateFailed, InvalidBundle, MissingExtra)
 
 
+@dataclass(frozen=True, slots=True)
 class Remote:
     """Runs whose inputs or outputs are objects."""
 
-    def __init__(
-        self, inputs: tuple[Place, ...], output: Place | None, work: Path | None = None
-    ) -> None:
-        self._inputs = inputs
-        self._output = output
-        self._work = work or default_work_directory()
-        self._stores = Stores()
+    inputs: tuple[Place, ...]
+    output: Place | None
+    work: Path | None = None
+    _stores: Stores = field(default_factory=Stores)
 
     def discover(self, options: RunOptions) -> Found[Place]:
         """Return the files and objects that a run is asked to score; nothing is fetched."""
-        return find(self._inputs, self._stores, options.input_spec.format)
+        return find(self.inputs, self._stores, options.input_spec.format)
 
     def run(
         self,
@@ -48,34 +79,178 @@ class Remote:
         What fails for one does not keep the others from their turn; what concerns all is raised.
         """
         found = found or self.discover(options)
-        pairs = plan(found, self._output, options.input_spec.format)
-        seen = self._list_outputs(pairs, several=found.several)
+        pairs = plan(found, self.output, options.input_spec.format)
+        urls = {url.host: url for _, url in pairs if isinstance(url, Url)}
+        for url in urls.values():
+            self._stores.writable(url).check(url)
+        several = found.several and urls
+        seen = list_outputs(pairs, self.output, self._stores) if several else None
         model = model or ModelHandle.of(options.model_spec)
+        work = self.work or default_work_directory()
         yield from (_unreadable(place, error) for place, error in found.unreadable)
         for source, output in pairs:
+            delivery = None
             try:
-                if isinstance(output, Path) and output != self._output:  # of a directory of many
+                if isinstance(output, Url):
+                    delivery = Delivery(self._stores.writable(output), output, options.overwrite)
+                elif output != self.output:  # of a directory of many
                     _make(output.parent)
             except TweetscoreError as error:
                 yield _unreadable(source.place, error)
                 continue
-            work_dir = WorkDir(self._work, source, output)
-            each = ObjectRun(source, output, options, self._stores, work_dir, seen)
+            work_dir = WorkDir(work, source, output)
+            each = _ObjectRun(source, options, self._stores, work_dir, delivery, seen)
             yield each.run(model, progress)
 
-    def _list_outputs(self, pairs: list[Pair], *, several: bool) -> dict[Url, Object] | None:
-        """List the outputs' directory once, instead of asking for each; None for a single one."""
-        urls = [output for _, output in pairs if isinstance(output, Url)]
-        for url in {url.host: url for url in urls}.values():
-            self._stores.writable(url).check(url)
-        if not several or not urls:
+
+@dataclass(frozen=True, slots=True)
+class _ObjectRun:
+    """One input on its way to its output, where at least one of them is an object."""
+
+    source: Input[Place]
+    options: RunOptions
+    stores: Stores
+    work_dir: WorkDir
+    delivery: Delivery | None  # of an output that is an object
+    seen: Mapping[Url, Object] | None  # what a listing said of the outputs; None: none was made
+
+    def run(self, model: ModelHandle, progress: Callable[[int], object]) -> Outcome:
+        """Bring the output up to date.
+
+        An error of this input is in what comes back; one that concerns all inputs is raised.
+        """
+        try:
+            with self.work_dir.lock(self.options.lock_wait):
+                outcome = self._run(model, progress)
+        except TweetscoreError as error:
+            outcome = self._failed(error)
+            if model.error or isinstance(error, _OF_ALL):
+                raise
+        return replace(
+            outcome,
+            output=self.work_dir.output,
+            url=str(self.delivery.url) if self.delivery else "",
+            input_url=str(self.source.place) if isinstance(self.source.place, Url) else "",
+            outside=outside(
+                outcome.report.drift if outcome.report else None, self.options.fail_on_drift
+            ),
+        )
+
+    def _run(self, model: ModelHandle, progress: Callable[[int], object]) -> Outcome:
+        if report := self._up_to_date(model.bundle):
+            self._forget_failure()
+            return Outcome(self.work_dir.input, self.work_dir.output, report, up_to_date=True)
+        if self.delivery:
+            self.delivery.check_owner()
+        fetched_before = self.work_dir.fetch(self.stores)
+        wanted = replace(self.options, inputs=(self.work_dir.input,), output=self.work_dir.output)
+        (outcome,) = pipeline.run(
+            wanted,
+            model=model,
+            progress=progress,
+            # An output of another content with the same size and time is none of this input.
+            outdated=not fetched_before,
+        )
+        warnings = tuple(map(self.work_dir.localize, outcome.warnings))
+        outcome = replace(outcome, warnings=warnings, up_to_date=False)
+        if outcome.error:
+            return self._failed(outcome.error, outcome)
+        report = self._localize_report(outcome.complete)
+        if self.delivery:
+            report = self.delivery.send(self.work_dir.output, report)
+        return replace(outcome, report=report, warnings=(*warnings, *self._finish(report)))
+
+    def _finish(self, report: CompleteReport) -> Iterator[str]:
+        """Do what comes after the commit, so that what fails is a warning, and done next time."""
+        output = self.work_dir.output
+        try:
+            if self.delivery:
+                tag = self.delivery.send_report(output, report)
+                self.work_dir.remember(report.as_json(), tag)
+            else:  # it names places, not the work directory
+                write_json(report_path(output), report.as_json(), beside=output)
+            self.work_dir.clear()
+            if self.delivery:
+                self.delivery.forget_failure()
+        except TweetscoreError as error:
+            why = self.work_dir.localize_error(error)
+            where = self.delivery.url if self.delivery else output
+            yield f"{where} is complete, but not all is tidy ({why}); the next run sees to it"
+
+    def _localize_report(self, report: AnyReport) -> AnyReport:
+        source = report.input
+        if source and isinstance(self.source.place, Url):
+            tag = self.work_dir.tag
+            source = structs.replace(source, path=str(self.source.place), etag=tag or UNSET)
+        warnings = [self.work_dir.localize(warning) for warning in report.warnings]
+        return structs.replace(report, input=source, warnings=warnings)
+
+    def _up_to_date(self, bundle: Bundle) -> CompleteReport | None:
+        """Return the report of an output that holds what this run would write."""
+        report = decoded(self._report_there()) if self.options.incremental else None
+        if not report or not (source := self._as_now(report.input)):
             return None
-        seen: dict[Url, Object] = {}
-        # Only what was named as the outputs' place may be listed as a whole: it holds them alone.
-        output = self._output
-        for directory in [output] if isinstance(output, Url) else _tops(urls):
-            seen |= {each.url: each for each in self._stores.of(directory).list(directory)}
-        return seen
+        key = cache_keys.digest(cache_keys.result_key(source, bundle, self.options))
+        return report if cache_keys.is_up_to_date(report, key, self.options) else None
+
+    def _as_now(self, source: ReportedInput) -> dict[str, Any]:
+        """Return what a report says of its input, as it is now; {} where it is another one."""
+        match self.source:
+            case ListedObject(place=url, seen=seen):
+                known = seen.tag and (seen.size, seen.tag) == (source.size, source.etag)
+                return source.as_json() if known and source.path == str(url) else {}
+            case Input(place=Path() as path):
+                with reading(path):
+                    return describe_input(path, format=source.format)
+        return {}
+
+    def _forget_failure(self) -> None:
+        """Remove the report of a failure that was mended; where that cannot be, it stays."""
+        if not self.delivery:
+            forget_failure(self.work_dir.output)
+        elif self.seen is None or self.delivery.failed_url in self.seen:
+            with suppress(TweetscoreError):
+                self.delivery.forget_failure()
+
+    def _report_there(self) -> dict[str, Any] | None:
+        """Return the report that describes the output as it is."""
+        if not self.delivery:
+            return report_on(self.work_dir.output)
+        if self.seen is None:
+            there = self.delivery.head()
+            report = self.delivery.report()[0] if there else {}
+        else:
+            there, beside = (
+                self.seen.get(u) for u in (self.delivery.url, self.delivery.report_url)
+            )
+            if there is None or beside is None:
+                return None
+            report = self.work_dir.remembered(beside.tag) or {}
+            if not report:
+                report, tag = self.delivery.report()
+                self.work_dir.remember(report, tag)
+        return report if there and describes(report, there) else None
+
+    def _failed(self, error: TweetscoreError, outcome: Outcome | None = None) -> Outcome:
+        """Report a failure, also beside the good output, which stays as it is."""
+        error = self.work_dir.localize_error(error)
+        too_early = outcome is not None and not outcome.was_checked
+        record = RunRecord(self.options.as_json(), self.options.options_from)
+        outcome = outcome or Outcome(self.work_dir.input, self.work_dir.output, None)
+        words = ReportedFailure(type(error).__name__, str(error))
+        report = self._localize_report(outcome.report or record.failed(error))
+        report = structs.replace(report, error=words, exit_code=error.exit_code)
+        # The error itself matters more than that it cannot be reported, for whatever reason.
+        with suppress(Exception):
+            if too_early or isinstance(error, (UsageError, OutputLocked)):
+                pass  # as for files: what was wrong before any work touches nothing
+            elif self.delivery:
+                self.delivery.send_failure(report)
+                if report.counters.rejected:
+                    self.delivery.send_rejects(self.work_dir.output)
+            else:
+                write_json(failed_report_path(self.work_dir.output), report.as_json())
+        return replace(outcome, report=report, error=error)
 
 
 def _make(directory: Path) -> None:
@@ -93,14 +268,3 @@ def _make(directory: Path) -> None:
 def _unreadable(place: Place, error: TweetscoreError) -> Outcome:
     name = str(place)
     return Outcome(Path(name), Path(name), None, error=error, input_url=name, url=name)
-
-
-def _tops(urls: list[Url]) -> list[Url]:
-    """Return the directories that hold all outputs, none of which lies in another."""
-    parents = sorted({url.parent for url in urls}, key=lambda url: (url.host, url.key))
-    tops: list[Url] = []
-    for parent in parents:
-        last = tops[-1] if tops else None
-        if not (last and parent.host == last.host and parent.key.startswith(last.key)):
-            tops.append(parent)
-    return tops

@@ -1,4 +1,4 @@
-"""Which files and objects the INPUTs of a call mean, and which output each has.
+"""The stores of a run; which files and objects its INPUTs mean, and which output each has.
 
 The rules are those of local files (`scorer.store.inputs`).
 """
@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, cast
 
 from scorer.errors import InputMissing, OutputRefused, TweetscoreError, UsageError
+from scorer.hints import needed
 from scorer.options import Kind
 from scorer.remote.faults import unusable
-from scorer.remote.store import Stores, check_writable
 from scorer.remote.urls import AROUND_OUTPUT, HUB, STORES, Object, Url, why_unusable
 from scorer.store.inputs import (
     ALL,
@@ -28,11 +29,59 @@ from scorer.store.inputs import (
 )
 from scorer.store.paths import check_pairs, mirrored, outputs_of
 
+if TYPE_CHECKING:
+    from scorer.remote.hub import HubStore
+    from scorer.remote.objects import ObjectStore
+    from scorer.remote.web import WebStore
+
 Place = Path | Url
 Pair = tuple[Input[Place], Place]
 
 _UNUSABLE = "of unusable name"
 _FEW = 3  # of them that a warning names
+
+
+class Stores:
+    """The places of one run: each is opened once."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str], ObjectStore | HubStore | WebStore] = {}
+
+    def of(self, url: Url) -> "ObjectStore | HubStore | WebStore":
+        """Return the place of an object; each library is loaded where it is needed."""
+        place = url.scheme, url.host
+        if place not in self._open:
+            self._open[place] = _opened(Url(*place, ""))
+        return self._open[place]
+
+    def writable(self, url: Url) -> "ObjectStore":
+        """Return the place of an output; UsageError if it can only be read."""
+        check_writable(url)
+        return cast("ObjectStore", self.of(url))
+
+
+def check_writable(url: Url) -> None:
+    """Raise UsageError if an output cannot be there."""
+    if url.scheme not in STORES:
+        raise UsageError(
+            f"{url.scheme}:// is for reading",
+            "name an output with -o: a file, or s3://, gs://, az:// or abfs://",
+        )
+
+
+def _opened(place: Url) -> "ObjectStore | HubStore | WebStore":
+    with needed("remote", f"{place.scheme}:// needs"):
+        if place.scheme in STORES:
+            from scorer.remote.objects import ObjectStore
+
+            return ObjectStore(place)
+        if place.scheme == HUB:
+            from scorer.remote.hub import HubStore
+
+            return HubStore(place)
+    from scorer.remote.web import WebStore
+
+    return WebStore()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +250,24 @@ def _check(output: Url, kind: Kind | None) -> None:
         )
     if not Path(output.name).suffix and kind is None:
         raise UsageError(f"{output} has no extension", "end it with / for a directory")
+
+
+def list_outputs(pairs: Sequence[Pair], output: Place | None, stores: Stores) -> dict[Url, Object]:
+    """Return what lies where the outputs will be, by one listing instead of a question for each."""
+    seen: dict[Url, Object] = {}
+    # Only what was named as the outputs' place may be listed as a whole: it holds them alone.
+    urls = [url for _, url in pairs if isinstance(url, Url)]
+    for directory in [output] if isinstance(output, Url) else _tops(urls):
+        seen |= {each.url: each for each in stores.of(directory).list(directory)}
+    return seen
+
+
+def _tops(urls: list[Url]) -> list[Url]:
+    """Return the directories that hold all outputs, none of which lies in another."""
+    parents = sorted({url.parent for url in urls}, key=lambda url: (url.host, url.key))
+    tops: list[Url] = []
+    for parent in parents:
+        last = tops[-1] if tops else None
+        if not (last and parent.host == last.host and parent.key.startswith(last.key)):
+            tops.append(parent)
+    return tops

@@ -7,8 +7,9 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -16,14 +17,16 @@ from scorer.errors import InputMissing, OutputLocked, OutputRefused, StorageErro
 from scorer.monitor.report_types import CompleteReport, RunReport
 from scorer.os_errors import writing
 from scorer.remote.faults import changed_meanwhile
-from scorer.remote.search import Place
-from scorer.remote.store import Stores, WritableStore
+from scorer.remote.search import Place, Stores
 from scorer.remote.urls import Object, Url
 from scorer.store.commit import commit, json_text, read_report, write_json
 from scorer.store.inputs import Input
 from scorer.store.lock import locked
 from scorer.store.own_files import why_not_private
 from scorer.store.paths import failed_report_path, rejects_path, report_path
+
+if TYPE_CHECKING:
+    from scorer.remote.objects import ObjectStore
 
 
 def default_work_directory() -> Path:
@@ -138,22 +141,30 @@ class WorkDir:
         return error.reworded(self.localize)
 
 
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """The objects that belong to one output."""
 
-    def __init__(self, store: WritableStore, url: Url, *, overwrite: bool) -> None:
-        self._store = store
-        self.url = url
-        self._overwrite = overwrite
-        self.report_url = self._beside(report_path)
-        self.failed_url = self._beside(failed_report_path)
+    store: "ObjectStore"
+    url: Url
+    overwrite: bool
+
+    @property
+    def report_url(self) -> Url:
+        """The report of the run that wrote it."""
+        return self._beside(report_path)
+
+    @property
+    def failed_url(self) -> Url:
+        """The report of a failure since."""
+        return self._beside(failed_report_path)
 
     def _beside(self, named: Any) -> Url:
         return self.url.with_name(named(Path(self.url.name)).name)
 
     def report(self) -> tuple[dict[str, Any], str]:
         """Return the report that lies beside the output, and its tag; {} where there is none."""
-        content, tag = self._store.read(self.report_url) or (b"{}", "")
+        content, tag = self.store.read(self.report_url) or (b"{}", "")
         try:
             found = json.loads(content)
         except ValueError:
@@ -162,12 +173,12 @@ class Delivery:
 
     def head(self) -> Object | None:
         """Return what is there."""
-        return self._store.head(self.url)
+        return self.store.head(self.url)
 
     def check_owner(self) -> Object | None:
         """Return what is there; OutputRefused if it is not ours and may not be overwritten."""
         there = self.head()
-        if there is None or self._overwrite or there.sha256 or describes(self.report()[0], there):
+        if there is None or self.overwrite or there.sha256 or describes(self.report()[0], there):
             return there
         raise OutputRefused(
             f"{self.url} exists and was not written by tweetscore, or was changed since",
@@ -179,7 +190,7 @@ class Delivery:
         sha256 = report.output.sha256
         there = self.check_owner()
         if there is None or there.sha256 != sha256 or there.size != output.stat().st_size:
-            self._store.upload(output, self.url, sha256, there)
+            self.store.upload(output, self.url, sha256, there)
             there = None
             with suppress(TweetscoreError):  # a report without a tag is sent again the next time
                 there = self.head()
@@ -189,27 +200,27 @@ class Delivery:
     def send_report(self, output: Path, report: CompleteReport) -> str:
         """Upload the list of rejects, then the report, and return the tag of that."""
         self.send_rejects(output)
-        return self._store.write(json_text(report.as_json()).encode("ascii"), self.report_url)
+        return self.store.write(json_text(report.as_json()).encode("ascii"), self.report_url)
 
     def send_rejects(self, output: Path) -> None:
         """Upload the list of rejects, or remove last night's where there are none."""
         rejects, url = rejects_path(output), self._beside(rejects_path)
         if rejects.exists():
-            self._store.write(rejects.read_bytes(), url)
+            self.store.write(rejects.read_bytes(), url)
         else:
             self._remove(url)
 
     def send_failure(self, report: RunReport) -> None:
         """Upload the report of a failure beside the good output, which stays as it is."""
-        self._store.write(json_text(report.as_json()).encode("ascii"), self.failed_url)
+        self.store.write(json_text(report.as_json()).encode("ascii"), self.failed_url)
 
     def forget_failure(self) -> None:
         """Remove the report of an earlier failure."""
         self._remove(self.failed_url)
 
     def _remove(self, url: Url) -> None:
-        if self._store.head(url):  # who may not delete can do without, as long as nothing is there
-            self._store.delete(url)
+        if self.store.head(url):  # who may not delete can do without, as long as nothing is there
+            self.store.delete(url)
 
 
 def describes(report: dict[str, Any], there: Object) -> bool:

@@ -9,8 +9,7 @@ from moto.backends import get_backend
 
 from scorer.errors import InputMissing, OutputRefused
 from scorer.remote import objects
-from scorer.remote.search import Place, find
-from scorer.remote.store import Stores
+from scorer.remote.search import Place, Stores, find
 from scorer.remote.urls import Object, Url, parse_url
 from scorer.store.inputs import Found
 from tests.remote.conftest import BUCKET, Bucket, place, run, scored
