@@ -1,6 +1,6 @@
 """Opens the database of an address through the library of its engine."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def open_database(address: Address, work: Path, wait: float) -> "AbstractContextManager[Database]":
-    """Return a database that is there; nothing is read before it is entered.
+    """Return a database: a file that is there, or a server that is asked when it is entered.
 
     Args:
         address: Which one.
@@ -26,11 +26,11 @@ def open_database(address: Address, work: Path, wait: float) -> "AbstractContext
         if address.kind == "duckdb":
             from scorer.databases.duckdb import DuckDB
 
-            return DuckDB(address.path, work, wait)
+            return nullcontext(DuckDB(address.path, work, wait))
         if address.kind == "sqlite":
             from scorer.databases.sqlite import SQLite
 
-            return SQLite(address.path, work, wait)
-        from scorer.databases.postgresql import PostgreSQL
+            return nullcontext(SQLite(address.path, work, wait))
+        from scorer.databases.postgresql import connected
 
-        return PostgreSQL(address, wait)
+        return connected(address, wait)

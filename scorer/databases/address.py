@@ -7,6 +7,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from scorer import hints
 from scorer.errors import DataError, UsageError
+from scorer.os_errors import reading
+from scorer.store.own_files import open_own
 
 _MOST_PARTS = 3  # catalog, schema, table
 
@@ -124,14 +126,17 @@ def parse_address(url: str) -> Address:
     raise UsageError("DATABASE is no URL of a database", f"write it like {_EXAMPLES}")
 
 
-def check_engine(kind: Kind, path: Path, head: bytes) -> None:
+def check_engine(kind: Kind, path: Path) -> None:
     """Hold the engine of a URL against the first bytes of the file.
 
     An engine that opens another's file looks for an extension, or calls it damaged.
 
     Raises:
         DataError: It is the file of another engine.
+        InputMissing: It is not there, or cannot be read.
     """
+    with reading(path), open_own(path) as file:
+        head = file.read(16)
     for other, words, start, magic in _MAGIC:
         if other != kind and head[start:].startswith(magic):
             url = hints.word(f"{other}:///{path}")

@@ -7,16 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
 from scorer.databases.address import TableName, check_engine, parse_table
-from scorer.databases.engine import Column, Dialect, Faults, Found, Kind, first_line, folded
+from scorer.databases.engine import (
+    Column,
+    Dialect,
+    Faults,
+    Found,
+    Kind,
+    Session,
+    first_line,
+    folded,
+)
 from scorer.errors import OutputRefused, TweetscoreError, UsageError
-from scorer.os_errors import reading
 from scorer.prefetch import interruptible
-from scorer.store.own_files import open_own
 
 T = TypeVar("T")
 
@@ -94,35 +101,33 @@ class DuckDB:
     )
 
     def __init__(self, path: Path, work: Path, wait: float) -> None:
+        """Look whether it is there: DuckDB would make a new one, and name a catalog after it."""
+        if folded(path.stem) == _WORK:
+            raise UsageError(f"{path} is called like the work area", "rename it")
+        check_engine("duckdb", path)
+        home = path.resolve().parent
+        if not os.access(home, os.W_OK):  # DuckDB would find out at the COMMIT
+            raise OutputRefused(
+                f"{home} cannot be written, where DuckDB keeps a log of {path.name}",
+                "check its permissions",
+            )
         self._path = path
         self._work = work
         self._wait = wait
-
-    def __enter__(self) -> Self:
-        """Look whether it is there: DuckDB would make a new one, and name a catalog after it."""
-        if folded(self._path.stem) == _WORK:
-            raise UsageError(f"{self._path} is called like the work area", "rename it")
-        with reading(self._path), open_own(self._path) as file:
-            check_engine("duckdb", self._path, file.read(16))
-        home = self._path.resolve().parent
-        if not os.access(home, os.W_OK):  # DuckDB would find out at the COMMIT
-            raise OutputRefused(
-                f"{home} cannot be written, where DuckDB keeps a log of {self._path.name}",
-                "check its permissions",
-            )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing: each session is closed already."""
 
     @contextmanager
     def session(self) -> Iterator["_Session"]:
         """Open the file, and the work area in another one."""
         faults = Faults(str(self._path))
-        with _in_our_words(faults), closing(self._connect()) as connection:
+        try:
+            connection = self._connect()
+        except duckdb.Error as error:
+            raise _translated(error, faults) from error
+        with closing(connection):
+            session = _Session(connection, faults)
             work = str(self._work / "work.duckdb").replace("'", "''")
-            connection.execute(f"ATTACH '{work}' AS {_WORK}")
-            yield _Session(connection, faults)
+            session.execute(f"ATTACH '{work}' AS {_WORK}")
+            yield session
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -141,23 +146,22 @@ class DuckDB:
                 time.sleep(_PAUSE)
 
 
-class _Session:
-    def __init__(self, connection: duckdb.DuckDBPyConnection, faults: Faults) -> None:
-        self.faults = faults
-        self._connection = connection
+class _Session(Session):
+    driver_error = duckdb.Error
 
-    def execute(self, statement: str, *values: object) -> None:
-        self.rows(statement, *values)
+    def translated(self, error: duckdb.Error) -> TweetscoreError:
+        return _translated(error, self.faults)
 
-    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        return self._asked(lambda: self._connection.execute(statement, values).fetchall())
+    def ask(self, question: Callable[[Any], T]) -> T:
+        with self.in_our_words():  # a cursor would have a transaction of its own
+            return interruptible(lambda: question(self.connection), self.connection.interrupt)
 
     def read(self, statement: str, take: Callable[[Any], T]) -> T:
-        return self._asked(lambda: take(self._connection.sql(statement).to_arrow_reader(_BATCH)))
+        return self.ask(lambda duck: take(duck.sql(statement).to_arrow_reader(_BATCH)))
 
     def columns(self, table: TableName) -> tuple[Column, ...]:
         # By another cursor: a table that is not there would end the transaction of this one.
-        with _in_our_words(self.faults), self._connection.cursor() as cursor:
+        with self.in_our_words(), self.connection.cursor() as cursor:
             try:
                 found = cursor.execute(f"DESCRIBE {table}").fetchall()
             except duckdb.CatalogException:
@@ -192,8 +196,8 @@ class _Session:
         return frozenset(_identity(parse_table(name)) for name in _scanned(json.loads(plan)))
 
     def make_query(self, view: TableName, query: str) -> None:
-        with _in_our_words(self.faults):
-            statements = self._connection.extract_statements(query)
+        with self.in_our_words():
+            statements = self.connection.extract_statements(query)
         if len(statements) != 1:
             words = f"there are {len(statements) or 'no'} statements"
             raise self.faults.error(Kind.SYNTAX, words)
@@ -205,14 +209,10 @@ class _Session:
             raise self.faults.error(Kind.SYNTAX, "parameters have no values here")
         self.execute(f"CREATE TEMP VIEW {view.parts[-1]} AS {query}")
 
-    def append(self, reader: Any, table: TableName) -> None:
-        self._connection.register(_INCOMING, reader)
-        self.execute(f"INSERT INTO {table} SELECT * FROM {_INCOMING}")  # noqa: S608  names of ours
-        self._connection.unregister(_INCOMING)
-
-    def _asked(self, ask: Callable[[], T]) -> T:
-        with _in_our_words(self.faults):
-            return interruptible(ask, self._connection.interrupt)
+    def ingest(self, cursor: Any, reader: Any, table: TableName) -> None:
+        cursor.register(_INCOMING, reader)
+        cursor.execute(f"INSERT INTO {table} SELECT * FROM {_INCOMING}")  # noqa: S608  names of ours
+        cursor.unregister(_INCOMING)
 
 
 def _meant(home: str, *prefix: str) -> set[tuple[str, ...]]:
@@ -251,14 +251,6 @@ def _scanned(plan: Any) -> Iterator[str]:
         if table := node.get("extra_info", {}).get("Table"):
             yield table
         yield from _scanned(node.get("children", ()))
-
-
-@contextmanager
-def _in_our_words(faults: Faults) -> Iterator[None]:
-    try:
-        yield
-    except duckdb.Error as error:
-        raise _translated(error, faults) from error
 
 
 def _translated(error: duckdb.Error, faults: Faults) -> TweetscoreError:

@@ -1,11 +1,12 @@
 """What a database is to the rest, and its errors as errors of ours."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from scorer.databases.address import TableName
 from scorer.errors import (
@@ -18,6 +19,7 @@ from scorer.errors import (
     TweetscoreError,
     UsageError,
 )
+from scorer.prefetch import interruptible
 
 
 class Kind(Enum):
@@ -167,19 +169,33 @@ class Found:
     earlier_name: str | None = None  # by which runs were noted before they had an identity
 
 
-class Session(Protocol):
-    """A connection. What the engine refuses is an error of ours, in one line of its words."""
+class Session(ABC):
+    """A connection in autocommit: what belongs together is between BEGIN and COMMIT.
 
-    @property
-    def faults(self) -> Faults:
-        """The errors that it has."""
+    What the engine refuses is an error of ours, in one line of its words. Cursors are those of an
+    ADBC driver, unless a session asks its library in another way.
+    """
 
+    driver_error: ClassVar[type[Exception]]
+
+    def __init__(self, connection: Any, faults: Faults) -> None:
+        """Use a connection, which stays its maker's to close."""
+        self.faults = faults
+        self.connection = connection
+
+    @abstractmethod
     def find(self, table: TableName) -> Found:
         """Resolve a name as the engine does."""
 
+    @abstractmethod
     def reads(self, table: TableName) -> frozenset[str]:
         """Return the identities of all tables that rows of a table or view come from."""
 
+    @abstractmethod
+    def columns(self, table: TableName) -> tuple[Column, ...]:
+        """Return the columns of a table; none where there is no such table."""
+
+    @abstractmethod
     def make_query(self, view: TableName, query: str) -> None:
         """Make a temporary view of a query; nothing of the query runs.
 
@@ -187,20 +203,53 @@ class Session(Protocol):
             UsageError: the engine does not take it for exactly one SELECT.
         """
 
+    @abstractmethod
+    def ingest(self, cursor: Any, reader: Any, table: TableName) -> None:
+        """Append a reader to a table in the work area, without its errors in our words."""
+
+    @abstractmethod
+    def translated(self, error: Any) -> TweetscoreError:
+        """Return the error of ours for one of the driver's."""
+
     def execute(self, statement: str, *values: object) -> None:
         """Run a statement; values are in the places of $1, $2 ..."""
+        self.rows(statement, *values)  # all of them: a driver may run it bit by bit
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a small result."""
 
+        def ask(cursor: Any) -> list[tuple[Any, ...]]:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+        return self.ask(ask)
+
     def read(self, statement: str, take: Callable[[Any], T]) -> T:
         """Hand a result of any size over as a pyarrow RecordBatchReader, memory flat."""
 
-    def columns(self, table: TableName) -> tuple[Column, ...]:
-        """Return the columns of a table; none where there is no such table."""
+        def ask(cursor: Any) -> T:
+            cursor.execute(statement)
+            with cursor.fetch_record_batch() as reader:
+                return take(reader)
+
+        return self.ask(ask)
 
     def append(self, reader: Any, table: TableName) -> None:
         """Append a RecordBatchReader to a table in the work area, columns in order."""
+        self.ask(lambda cursor: self.ingest(cursor, reader, table))
+
+    def ask(self, question: Callable[[Any], T]) -> T:
+        """Return what a question to a cursor returns; a signal interrupts it."""
+        with self.in_our_words(), closing(self.connection.cursor()) as cursor:
+            return interruptible(lambda: question(cursor), cursor.adbc_cancel)
+
+    @contextmanager
+    def in_our_words(self) -> Iterator[None]:
+        """Within this, errors of the driver are errors of ours."""
+        try:
+            yield
+        except self.driver_error as error:
+            raise self.translated(error) from error
 
 
 class Database(Protocol):
@@ -215,8 +264,8 @@ class Database(Protocol):
 
 
 @contextmanager
-def transaction(session: Session, dialect: Dialect) -> Iterator[None]:
-    """Commit at the end; after an error the database is as it was."""
+def transaction(session: Session, dialect: Dialect, *, dry_run: bool = False) -> Iterator[None]:
+    """Commit at the end, or roll back a dry run; after an error the database is as it was."""
     session.execute(dialect.begin)
     try:
         yield
@@ -224,7 +273,7 @@ def transaction(session: Session, dialect: Dialect) -> Iterator[None]:
         with suppress(TweetscoreError):  # a connection that broke has nothing to undo
             session.execute("ROLLBACK")
         raise
-    session.execute("COMMIT")
+    session.execute("ROLLBACK" if dry_run else "COMMIT")
 
 
 def folded(name: str) -> str:

@@ -3,15 +3,23 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Self
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from adbc_driver_manager import dbapi as adbc
 from adbc_driver_postgresql import dbapi
 
-from scorer.databases.adbc import AdbcSession
 from scorer.databases.address import Address, TableName, quoted
-from scorer.databases.engine import Dialect, Faults, Found, Kind, first_line
+from scorer.databases.engine import (
+    Column,
+    Dialect,
+    Faults,
+    Found,
+    Kind,
+    Session,
+    first_line,
+)
 from scorer.errors import (
     InputMissing,
     OutputRefused,
@@ -103,10 +111,46 @@ _KINDS = {
 }
 
 
+@contextmanager
+def connected(address: Address, wait: float) -> Iterator["PostgreSQL"]:
+    """Connect, as libpq does: PGPASSWORD, ~/.pgpass, sslmode and so on."""
+    try:
+        connection = interruptible(
+            lambda: dbapi.connect(_with_timeout(address.where), autocommit=True)
+        )
+    except adbc.Error as error:
+        raise _unreached(address, _words(error)) from error
+    with closing(connection):  # its temporary tables go with it
+        session = _Session(connection, address)
+        _prepare(session, address, wait)
+        yield PostgreSQL(session)
+
+
+def _prepare(session: "_Session", address: Address, wait: float) -> None:
+    # 0 would mean for ever.
+    session.execute(f"SET lock_timeout = {max(1, round(wait * 1000))}")
+    session.execute("SET client_encoding = 'UTF8'")  # as Arrow's texts are
+    ((takes_none, database, has_temporary),) = session.rows(_STANDING)
+    if not has_temporary:
+        raise OutputRefused(
+            f"{address.shown}: the user may make no temporary tables for the rows",
+            f"GRANT TEMPORARY ON DATABASE {quoted(database)} to the user",
+        )
+    if takes_none == "on":
+        raise OutputRefused(
+            f"{address.shown} takes no changes: it is a standby, or "
+            "default_transaction_read_only is on",
+            "name the primary server in DATABASE, or let this user write",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PostgreSQL:
     """One connection: the work area is the temporary tables of its session."""
 
-    dialect = Dialect(
+    the_session: "_Session"
+
+    dialect: ClassVar = Dialect(
         work=_WORK,
         number="bigint",
         text="text",
@@ -122,54 +166,15 @@ class PostgreSQL:
         begin_reading="BEGIN READ ONLY",
     )
 
-    def __init__(self, address: Address, wait: float) -> None:
-        self._address = address
-        self._wait = wait
-
-    def __enter__(self) -> Self:
-        """Connect, as libpq does: PGPASSWORD, ~/.pgpass, sslmode and so on."""
-        try:
-            self._connection = interruptible(
-                lambda: dbapi.connect(_with_timeout(self._address.where), autocommit=True)
-            )
-        except adbc.Error as error:
-            raise _unreached(self._address, _words(error)) from error
-        try:
-            self._session = _Session(self._connection, self._address)
-            self._prepare()
-        except BaseException:
-            self._connection.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the connection; its temporary tables go with it."""
-        self._connection.close()
-
     @contextmanager
     def session(self) -> Iterator["_Session"]:
         """Give the one connection."""
-        yield self._session
-
-    def _prepare(self) -> None:
-        # 0 would mean for ever.
-        self._session.execute(f"SET lock_timeout = {max(1, round(self._wait * 1000))}")
-        self._session.execute("SET client_encoding = 'UTF8'")  # as Arrow's texts are
-        ((takes_none, database, has_temporary),) = self._session.rows(_STANDING)
-        if not has_temporary:
-            raise OutputRefused(
-                f"{self._address.shown}: the user may make no temporary tables for the rows",
-                f"GRANT TEMPORARY ON DATABASE {quoted(database)} to the user",
-            )
-        if takes_none == "on":
-            raise OutputRefused(
-                f"{self._address.shown} takes no changes: it is a standby, or "
-                "default_transaction_read_only is on",
-                "name the primary server in DATABASE, or let this user write",
-            )
+        yield self.the_session
 
 
-class _Session(AdbcSession):
+class _Session(Session):
+    driver_error = adbc.Error
+
     def __init__(self, connection: adbc.Connection, address: Address) -> None:
         super().__init__(connection, Faults(address.shown))
         self._address = address
@@ -180,8 +185,8 @@ class _Session(AdbcSession):
             kind = Kind.WRITES
         return self.faults.error(kind, words)
 
-    def columns_statement(self, table: TableName) -> tuple[str, ...]:
-        return _COLUMNS, str(table)
+    def columns(self, table: TableName) -> tuple[Column, ...]:
+        return tuple(Column(*row) for row in self.rows(_COLUMNS, str(table)))
 
     def find(self, table: TableName) -> Found:
         ((database, home),) = self.rows(_HERE)
@@ -212,9 +217,8 @@ class _Session(AdbcSession):
         # By the extended protocol, as all that the driver sends: it takes one statement only.
         self.execute(f"CREATE TEMP VIEW {view.parts[-1]} AS {query}")
 
-    def ingest(self, reader: Any, table: TableName) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.adbc_ingest(table.parts[-1], reader, mode="append", temporary=True)
+    def ingest(self, cursor: Any, reader: Any, table: TableName) -> None:
+        cursor.adbc_ingest(table.parts[-1], reader, mode="append", temporary=True)
 
 
 def _with_timeout(url: str) -> str:

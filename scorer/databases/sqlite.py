@@ -4,18 +4,24 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 from adbc_driver_manager import dbapi as adbc
 from adbc_driver_sqlite import dbapi
 
-from scorer.databases.adbc import AdbcSession
 from scorer.databases.address import TableName, check_engine
-from scorer.databases.engine import Dialect, Faults, Found, Kind, first_line, folded
+from scorer.databases.engine import (
+    Column,
+    Dialect,
+    Faults,
+    Found,
+    Kind,
+    Session,
+    first_line,
+    folded,
+)
 from scorer.errors import TweetscoreError, UsageError
-from scorer.os_errors import reading
-from scorer.store.own_files import open_own
 
 _WORK = "tweetscore_work"
 _MAIN = "main"
@@ -70,18 +76,11 @@ class SQLite:
     )
 
     def __init__(self, path: Path, work: Path, wait: float) -> None:
+        """Look whether it is there."""
+        check_engine("sqlite", path)
         self._path = path
         self._work = work / "work.db"
         self._wait = wait
-
-    def __enter__(self) -> Self:
-        """Look whether it is there."""
-        with reading(self._path), open_own(self._path) as file:
-            check_engine("sqlite", self._path, file.read(16))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing: each session is closed already."""
 
     @contextmanager
     def session(self) -> Iterator["_Session"]:
@@ -100,7 +99,9 @@ class SQLite:
             yield session
 
 
-class _Session(AdbcSession):
+class _Session(Session):
+    driver_error = adbc.Error
+
     def __init__(self, connection: adbc.Connection, faults: Faults, work: Path) -> None:
         super().__init__(connection, faults)
         self._work = work
@@ -108,9 +109,9 @@ class _Session(AdbcSession):
     def translated(self, error: adbc.Error) -> TweetscoreError:
         return _translated(error, self.faults)
 
-    def columns_statement(self, table: TableName) -> tuple[str, ...]:
+    def columns(self, table: TableName) -> tuple[Column, ...]:
         schema, name = (_MAIN, *table.parts)[-2:]
-        return _COLUMNS, name, schema
+        return tuple(Column(*row) for row in self.rows(_COLUMNS, name, schema))
 
     def find(self, table: TableName) -> Found:
         if len(table.parts) > 2:
@@ -140,7 +141,7 @@ class _Session(AdbcSession):
         if not query.startswith(first) or not _BLANK.fullmatch(query[len(first) :]):
             raise self.faults.error(Kind.SYNTAX, "there is more than one statement")
 
-    def ingest(self, reader: Any, table: TableName) -> None:
+    def ingest(self, _: Any, reader: Any, table: TableName) -> None:
         # By a connection of its own: the driver appends to a connection's main database.
         with dbapi.connect(str(self._work), autocommit=True) as own, own.cursor() as cursor:
             cursor.adbc_ingest(table.parts[-1], reader, mode="append")

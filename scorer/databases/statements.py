@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scorer.databases.address import TableName, quoted
-from scorer.databases.engine import Column, Dialect, folded
+from scorer.databases.engine import Column, Dialect, Found, folded
 
 ROW = "tweetscore_row"
 RUNS = "tweetscore_runs"
@@ -18,6 +18,11 @@ RUNS_COLUMNS = ("target", "result_key", "model", "all_rows", "scored_rows", "fin
 def of_table(table: TableName) -> str:
     """Return the query for all rows of a table."""
     return f"SELECT * FROM {table}"
+
+
+def count_rows(table: TableName) -> str:
+    """Count the rows of a table."""
+    return f"SELECT count(*) FROM {table}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,6 @@ class Work:
         kinds = [self.dialect.text, *[self.dialect.score] * scores]
         columns = (f"answer_{number} {kind}" for number, kind in enumerate(kinds))
         return f"CREATE TABLE {self.answers} ({ROW} {self.dialect.number}, {', '.join(columns)})"
-
-    def count_rows(self) -> str:
-        """Count the query's rows."""
-        return f"SELECT count(*) FROM {self.rows}"
 
     def count_answered(self) -> str:
         """Count the pairs of a row and an answer."""
@@ -103,10 +104,15 @@ class Target:
     """The table that rows and answers go into."""
 
     work: Work
-    table: TableName  # with its schema
+    found: Found  # what was there of it before
     asked: TableName  # as the call names it
     columns: tuple[Column, ...]  # of the rows
     added: tuple[Column, ...]  # label and scores, as they are called in the table
+
+    @property
+    def table(self) -> TableName:
+        """Name the table, with its schema."""
+        return self.found.name
 
     @property
     def all_columns(self) -> tuple[Column, ...]:
@@ -142,10 +148,6 @@ class Target:
     def drop(self) -> str:
         """Remove the table."""
         return f"DROP TABLE {self.table}"
-
-    def count(self) -> str:
-        """Count the table's rows."""
-        return f"SELECT count(*) FROM {self.table}"
 
     def count_duplicates(self, id_column: str) -> str:
         """Count the rows that share their id with another, or have none."""

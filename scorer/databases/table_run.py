@@ -8,7 +8,6 @@ and numbered answers go back. Nothing under the table's name changes before the 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Any
 
 from scorer.databases import open_database
 from scorer.databases.checks import TableOptions, check_rows, find_target, has_runs, scalar
-from scorer.databases.engine import Column, Database, Found, Session, transaction
-from scorer.databases.statements import ROW, Target, Work, difference
+from scorer.databases.engine import Column, Database, Session, transaction
+from scorer.databases.statements import ROW, Target, Work, count_rows, difference
 from scorer.errors import OutputRefused, StorageError, TweetscoreError
 from scorer.formats.base import OutputColumns
 from scorer.formats.record_batches import answers, keep_texts
@@ -71,123 +70,107 @@ def score_table(
         TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name,
         open_database(options.address, Path(name), options.lock_wait) as database,
     ):
-        return _TableRun(options, model, output_schema, database, Path(name)).run(progress)
+        key = _result_key(options, model)
+        return _TableRun(options, model, output_schema, database, Path(name), key).run(progress)
 
 
+@dataclass(frozen=True, slots=True)
 class _TableRun:
-    def __init__(
-        self,
-        options: TableOptions,
-        model: ModelHandle,
-        output_schema: OutputColumns,
-        database: Database,
-        directory: Path,
-    ) -> None:
-        self._options = options
-        self._model = model
-        self._output_schema = output_schema
-        self._database = database
-        self._texts = directory / "texts.arrow"
-        self._scored = directory / "scored.arrow"
-        self._work = Work(database.dialect)
-        self._key = _result_key(options, model)
-        self._target: Target
-        self._found: Found
+    """What a call asks for, and what it works with."""
+
+    options: TableOptions
+    model: ModelHandle
+    output_schema: OutputColumns
+    database: Database
+    directory: Path
+    key: str
 
     def run(self, progress: Callable[[int], object]) -> TableOutcome:
         started = datetime.now(UTC)
-        with self._database.session() as session:
-            self._found = find_target(session, self._work, self._options)
-            rows = self._keep_rows(session)
-            with suppress(_DryRunDone):
-                self._load(session, rows, 0, dry_run=True)
-            if self._may_reuse_answers(session):
-                session.execute(self._target.reuse_answers(*self._id_and_text()))
+        texts, scores = self.directory / "texts.arrow", self.directory / "scored.arrow"
+        with self.database.session() as session:
+            target = self._keep_rows(session)
+            rows = scalar(session, count_rows(target.work.rows))
+            self._load(session, target, rows, 0, dry_run=True)
+            self._reuse_answers(session, target)
             scored = session.read(
-                self._work.pending_texts(self._options.text_column),
-                lambda texts: keep_texts(texts, self._texts),
+                target.work.pending_texts(self.options.text_column),
+                lambda pending: keep_texts(pending, texts),
             )
         # The database is free while the model works.
-        outcome = self._score(progress) if scored else None
-        with self._database.session() as session:
+        outcome = self._score(texts, scores, progress) if scored else None
+        with self.database.session() as session:
             if outcome:
-                names = [ROW, *(f"answer_{i}" for i in range(len(self._output_schema.names)))]
-                with answers(self._scored, names) as reader:
-                    session.append(reader, self._work.answers)
-            self._load(session, rows, scored)
-        report = self._report(started, rows, scored, outcome)
+                names = [ROW, *(f"answer_{i}" for i in range(len(self.output_schema.names)))]
+                with answers(scores, names) as reader:
+                    session.append(reader, target.work.answers)
+            self._load(session, target, rows, scored)
+        report = self._report(target, started, rows, scored, outcome)
         said = outcome.warnings if outcome else ()
         return TableOutcome(rows, scored, outcome, report, (*said, *self._write(report)))
 
-    def _keep_rows(self, session: Session) -> int:
+    def _keep_rows(self, session: Session) -> Target:
         """Keep the rows as they are now, and check all that can be checked before scoring."""
-        work = self._work
-        with session.faults.reading(self._options.asked):
+        work = Work(self.database.dialect)
+        found = find_target(session, work, self.options)
+        with session.faults.reading(self.options.asked):
             for statement in work.keep_rows():
                 session.execute(statement)
-        session.execute(work.make_answers(len(self._output_schema.names) - 1))
+        session.execute(work.make_answers(len(self.output_schema.names) - 1))
         _, *columns = session.columns(work.rows)
         _, *added = session.columns(work.answers)
-        check_rows(session, work, columns, self._output_schema, self._options)
-        self._target = Target(
-            work,
-            self._found.name,
-            self._options.into,
-            tuple(columns),
-            tuple(
-                Column(name, column.kind)
-                for name, column in zip(self._output_schema.names, added, strict=True)
-            ),
-        )
-        return scalar(session, work.count_rows())
+        check_rows(session, work, columns, self.output_schema, self.options)
+        named = zip(self.output_schema.names, added, strict=True)
+        scores = tuple(Column(name, column.kind) for name, column in named)
+        return Target(work, found, self.options.into, tuple(columns), scores)
 
-    def _may_reuse_answers(self, session: Session) -> bool:
-        """Tell whether each row of the table was scored as this run would score it."""
-        options, target = self._options, self._target
+    def _reuse_answers(self, session: Session, target: Target) -> None:
+        """Answer rows from the table, if each of its rows was scored as this run would score it."""
+        options, identity = self.options, target.found.identity
         if options.id_column is None or options.overwrite or not options.incremental:
-            return False
-        identity = self._found.identity
+            return
         if identity is None or not has_runs(session, target):
-            return False
-        keys = session.rows(target.keys_of_runs(), identity, self._found.earlier_name or identity)
-        return keys == [(self._key,)] and not scalar(
+            return
+        earlier_name = target.found.earlier_name or identity
+        keys = session.rows(target.keys_of_runs(), identity, earlier_name)
+        if keys == [(self.key,)] and not scalar(
             session, target.count_duplicates(options.id_column)
-        )
+        ):
+            session.execute(target.reuse_answers(options.id_column, options.text_column))
 
-    def _score(self, progress: Callable[[int], object]) -> Outcome:
+    def _score(self, texts: Path, scores: Path, progress: Callable[[int], object]) -> Outcome:
         """Score the file of texts; its columns have names that cannot collide."""
-        options = self._options
+        options = self.options
         wanted = RunOptions(
-            (self._texts,),
-            self._scored,
+            (texts,),
+            scores,
             options.model_spec,
             output_spec=replace(
                 options.output_spec, label_column=LABEL_COLUMN, score_column=SCORE_COLUMN
             ),
             incremental=options.incremental,
         )
-        (outcome,) = pipeline.run(wanted, model=self._model, progress=progress)
+        (outcome,) = pipeline.run(wanted, model=self.model, progress=progress)
         if outcome.error:
             raise outcome.error
         return outcome
 
-    def _load(self, session: Session, rows: int, scored: int, *, dry_run: bool = False) -> None:
+    def _load(
+        self, session: Session, target: Target, rows: int, scored: int, *, dry_run: bool = False
+    ) -> None:
         """Bring the table up to date; a dry run, which has no answers yet, is rolled back.
 
         A dry run finds out before the model works what would fail after it: a table of other
         columns, a schema that is not there, a privilege, a lock.
         """
-        target = self._target
-        with transaction(session, self._database.dialect):
-            self._replace_rows(session, dry_run=dry_run)
-            self._note_run(session, rows, scored)
-            if dry_run:
-                raise _DryRunDone
-            if scalar(session, self._work.count_answered()) != rows:
+        with transaction(session, self.database.dialect, dry_run=dry_run):
+            self._replace_rows(session, target, dry_run=dry_run)
+            self._note_run(session, target, rows, scored)
+            if not dry_run and scalar(session, target.work.count_answered()) != rows:
                 raise StorageError(f"not every row for {target.asked} has an answer", "run again")
 
-    def _replace_rows(self, session: Session, *, dry_run: bool) -> None:
-        options, target, dialect = self._options, self._target, self._database.dialect
+    def _replace_rows(self, session: Session, target: Target, *, dry_run: bool) -> None:
+        options, dialect = self.options, self.database.dialect
         there = session.columns(target.table)
         if not there:
             session.execute(target.create())
@@ -215,33 +198,31 @@ class _TableRun:
             session.execute(target.delete_same(options.id_column))
         session.execute(target.insert())
 
-    def _note_run(self, session: Session, rows: int, scored: int) -> None:
+    def _note_run(self, session: Session, target: Target, rows: int, scored: int) -> None:
         """Note beside the table how its rows were scored."""
-        target = self._target
         now = session.find(target.table)
         if not has_runs(session, target):
             session.execute(target.make_runs())
-        if scalar(session, target.count()) == rows:  # none is left of earlier runs
-            for name in {self._found.identity, now.identity, now.earlier_name} - {None}:
+        if scalar(session, count_rows(target.table)) == rows:  # none is left of earlier runs
+            for name in {target.found.identity, now.identity, now.earlier_name} - {None}:
                 session.execute(target.forget_runs(), name)
-        bundle = self._model.bundle
+        bundle = self.model.bundle
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         model = f"{bundle.name} {bundle.version}"
-        session.execute(target.note_run(), now.identity, self._key, model, rows, scored, finished)
+        session.execute(target.note_run(), now.identity, self.key, model, rows, scored, finished)
 
     def _report(
-        self, started: datetime, rows: int, scored: int, outcome: Outcome | None
+        self, target: Target, started: datetime, rows: int, scored: int, outcome: Outcome | None
     ) -> dict[str, Any]:
-        options = self._options
-        source = options.source
+        options = self.options
         return {
             "started": started.isoformat(timespec="milliseconds"),
             "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "database": options.address.shown,
-            "source": str(source),
-            "target": str(self._found.name),
+            "source": str(options.source),
+            "target": str(target.table),
             "id_column": options.id_column,
-            "result_key": self._key,
+            "result_key": self.key,
             "rows": rows,
             "scored": scored,
             "taken_over": rows - scored,
@@ -250,19 +231,12 @@ class _TableRun:
 
     def _write(self, report: dict[str, Any]) -> Iterator[str]:
         """Write the report; the table is complete by now, whatever becomes of it."""
-        if self._options.report is None:
+        if self.options.report is None:
             return
         try:
-            write_json(self._options.report, report)
+            write_json(self.options.report, report)
         except TweetscoreError as error:
             yield f"the table is complete, but {error}"
-
-    def _id_and_text(self) -> tuple[str, str]:
-        return self._options.id_column or "", self._options.text_column
-
-
-class _DryRunDone(Exception):
-    """Ends the transaction of a dry run, which would have been committed."""
 
 
 def _result_key(options: TableOptions, model: ModelHandle) -> str:
