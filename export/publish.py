@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -120,12 +120,80 @@ def model_card(summary: Summary, notes: str = "") -> str:
     """
     # ModelCard insists on a metadata block.
     own: Any = ModelCard(notes if notes.startswith("---") else f"---\n{{}}\n---\n{notes}")
-    sections = (_description, _usage, _metrics, _parity, _limitations)
-    lines = [line for section in sections for line in section(summary)]
-    if own.text.strip():
-        place = lines.index("## Use")
-        lines[place:place] = [own.text.strip(), ""]
-    return "\n".join(["---", _hub_metadata(summary, own.data.to_dict()), "---", "", *lines])
+    own_text = f"{own.text.strip()}\n\n" if own.text.strip() else ""
+    sources = "".join(
+        f"- Trained on {source.rows:,} rows of {source.name},\n  sha256 {source.sha256}.\n"
+        for source in summary.training.data
+    )
+    parity = "".join(
+        f"| {row.provider} | {row.precision} | {row.architecture} | {row.texts} "
+        f"| {row.label_agreement:.2%} | {row.largest_difference:.1e} |\n"
+        for row in summary.parity
+    )
+    return f"""\
+---
+{_hub_metadata(summary, own.data.to_dict())}
+---
+
+# {summary.name} {summary.version}
+
+A {summary.model_type} classifier of short texts into
+{", ".join(summary.labels)}, exported by tweetscore.
+Fine-tuned from: {summary.base_model.name}.
+
+{sources}
+{own_text}## Use
+
+With tweetscore, which normalises the texts, divides the logits by the temperature
+{summary.temperature:.3f}, and holds itself against PyTorch before every run:
+
+```
+tweetscore run tweets.parquet --model THIS_DIRECTORY
+```
+
+With transformers, on texts as they are and at temperature 1. `model.safetensors` holds
+the only copy of the weights, in fp16; the ONNX graphs point into it.
+
+```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model="THIS_DIRECTORY")
+```
+
+{_quality(summary.metrics) if summary.metrics else ""}## Parity with PyTorch
+
+Measured when the bundle was made; softmax at temperature 1.
+
+| provider | precision | architecture | texts | label agreement | largest difference |
+|---|---|---|---|---|---|
+{parity}
+What is not listed was not measured: `tweetscore model check` measures on your machine.
+
+## Limitations
+
+- Texts are cut after {summary.max_length} tokens.
+- A score is a probability for texts like those of the training data; on other texts,
+  other languages, irony or several opinions at once it is too sure of itself.
+- Not meant for decisions about single persons.
+"""
+
+
+def _quality(metrics: Metrics) -> str:
+    rows = "".join(
+        f"| {label} | {row.precision:.4f} | {row.recall:.4f} | {row.f1:.4f} | {row.support} |\n"
+        for label, row in metrics.per_class.items()
+    )
+    return f"""\
+## Quality
+
+On {metrics.data.rows:,} rows of {metrics.data.name}:
+accuracy {metrics.accuracy:.4f}, macro F1 {metrics.macro_f1:.4f},
+expected calibration error {metrics.ece:.4f}.
+
+| label | precision | recall | F1 | rows |
+|---|---|---|---|---|
+{rows}
+"""
 
 
 def _hub_metadata(summary: Summary, own: Mapping[str, Any]) -> str:
@@ -160,80 +228,3 @@ def _results(metrics: Metrics, datasets: list[str] | None) -> list[EvalResult]:
         )
         for kind, name in _METRICS
     ]
-
-
-def _description(summary: Summary) -> Iterator[str]:
-    yield f"# {summary.name} {summary.version}"
-    yield ""
-    yield f"A {summary.model_type} classifier of short texts into"
-    yield f"{', '.join(summary.labels)}, exported by tweetscore."
-    yield f"Fine-tuned from: {summary.base_model.name}."
-    yield ""
-    for source in summary.training.data:
-        yield f"- Trained on {source.rows:,} rows of {source.name},"
-        yield f"  sha256 {source.sha256}."
-    yield ""
-
-
-def _usage(summary: Summary) -> Iterator[str]:
-    yield "## Use"
-    yield ""
-    yield "With tweetscore, which normalises the texts, divides the logits by the temperature"
-    yield f"{summary.temperature:.3f}, and holds itself against PyTorch before every run:"
-    yield ""
-    yield "```\ntweetscore run tweets.parquet --model THIS_DIRECTORY\n```"
-    yield ""
-    yield "With transformers, on texts as they are and at temperature 1. `model.safetensors` holds"
-    yield "the only copy of the weights, in fp16; the ONNX graphs point into it."
-    yield ""
-    yield "```python"
-    yield "from transformers import pipeline"
-    yield ""
-    yield 'classify = pipeline("text-classification", model="THIS_DIRECTORY")'
-    yield "```"
-    yield ""
-
-
-def _metrics(summary: Summary) -> Iterator[str]:
-    metrics = summary.metrics
-    if not metrics:
-        return
-    yield "## Quality"
-    yield ""
-    yield f"On {metrics.data.rows:,} rows of {metrics.data.name}:"
-    yield f"accuracy {metrics.accuracy:.4f}, macro F1 {metrics.macro_f1:.4f},"
-    yield f"expected calibration error {metrics.ece:.4f}."
-    yield ""
-    yield "| label | precision | recall | F1 | rows |"
-    yield "|---|---|---|---|---|"
-    for label, row in metrics.per_class.items():
-        figures = " | ".join(f"{value:.4f}" for value in (row.precision, row.recall, row.f1))
-        yield f"| {label} | {figures} | {row.support} |"
-    yield ""
-
-
-def _parity(summary: Summary) -> Iterator[str]:
-    yield "## Parity with PyTorch"
-    yield ""
-    yield "Measured when the bundle was made; softmax at temperature 1."
-    yield ""
-    yield "| provider | precision | architecture | texts | label agreement | largest difference |"
-    yield "|---|---|---|---|---|---|"
-    for row in summary.parity:
-        yield (
-            f"| {row.provider} | {row.precision} | {row.architecture} | {row.texts} "
-            f"| {row.label_agreement:.2%} | {row.largest_difference:.1e} |"
-        )
-    yield ""
-    yield "What is not listed was not measured: `tweetscore model check` measures on your machine."
-    yield ""
-
-
-def _limitations(summary: Summary) -> Iterator[str]:
-    yield "## Limitations"
-    yield ""
-    yield f"- Texts are cut after {summary.max_length} tokens."
-    yield "- A score is a probability for texts like those of the training data; on other texts,"
-    yield "  other languages, irony or several opinions at once it is too sure of itself."
-    yield "- Not meant for decisions about single persons."
-    yield ""
