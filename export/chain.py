@@ -91,10 +91,7 @@ def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:
             "set the pad token in model and tokenizer and save both",
         )
     save_weights(load_model(checkpoint.base.directory, changes=changes), stage)
-    # What the last call to the tokenizer set is not part of it.
-    encoder.tokenizer.backend_tokenizer.no_truncation()
-    encoder.tokenizer.backend_tokenizer.no_padding()
-    encoder.tokenizer.save_pretrained(stage)
+    encoder.save(stage)
     return checkpoint.normalizer or encoder.normalizer
 
 

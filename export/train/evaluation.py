@@ -98,8 +98,10 @@ def evaluate(
             for i, label in enumerate(labels)
         },
         "confusion_matrix": confusion_matrix(label_ids, predicted, labels=classes).tolist(),
-        "ece": _calibration_error(calibrated, label_ids),
-        "ece_uncalibrated": _calibration_error(probabilities(logits), label_ids),
+        "ece": expected_calibration_error(*_outcomes(calibrated, label_ids)),
+        "ece_uncalibrated": expected_calibration_error(
+            *_outcomes(probabilities(logits), label_ids)
+        ),
         "temperature": temperature,
     }
 
@@ -189,7 +191,3 @@ def _outcomes(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the confidence of every answer and whether it is right."""
     return scores.max(axis=1), predicted_ids(scores) == label_ids
-
-
-def _calibration_error(scores: NDArray[np.float32], label_ids: NDArray[np.int64]) -> float:
-    return expected_calibration_error(*_outcomes(scores, label_ids))

@@ -19,7 +19,6 @@ from transformers import TrainerCallback
 
 from export.train import TrainingConfig
 from export.train.checkpoint import Base
-from export.train.text_encoder import lengths
 from scorer.errors import InvalidBundle
 from scorer.inference.session import plan_batches
 
@@ -86,7 +85,8 @@ def predict(model: Any, input_ids: Sequence[Sequence[int]]) -> NDArray[np.float3
     model.eval()
     logits = np.empty((len(input_ids), model.config.num_labels), dtype=np.float32)
     with torch.inference_mode():
-        for batch in plan_batches(lengths(input_ids), _PREDICTION_TOKENS):
+        lengths = np.array([len(ids) for ids in input_ids], dtype=np.int64)
+        for batch in plan_batches(lengths, _PREDICTION_TOKENS):
             ids = torch.tensor([input_ids[row] for row in batch.rows], device=model.device)
             logits[batch.rows] = model(input_ids=ids).logits.float().cpu().numpy()
     return logits

@@ -30,13 +30,16 @@ def blend(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A model, and the logits of it (or of its first fit) for held-out rows."""
+    """A model, and held-out rows with the logits, [rows, classes], of it or of its first fit."""
 
     model: Any
     temperature: float  # 1 if nothing was held out
-    held_out: EncodedRows | None
-    held_out_logits: NDArray[np.float32] | None
+    held_out: tuple[EncodedRows, NDArray[np.float32]] | None
     training_rows: int  # of the last fit
+
+    def answer(self, rows: EncodedRows) -> tuple[EncodedRows, NDArray[np.float32]]:
+        """Return rows with the model's logits, [rows, classes]."""
+        return rows, predict(self.model, rows.input_ids)
 
 
 def fit(
@@ -63,7 +66,7 @@ def fit(
     targets = learn.targets(learnt)
     model = learn(learnt, targets, "training")
     if held_out is None:
-        return Fitted(model, 1.0, None, None, len(learnt))
+        return Fitted(model, 1.0, None, len(learnt))
     logits = predict(model, held_out.input_ids)
     temperature = fit_temperature(logits, held_out.label_ids)
     if config.refit and len(learnt) < len(rows):
@@ -71,7 +74,7 @@ def fit(
         more = learn.blended(held_out, logits) if config.distill_folds else learn.certain(held_out)
         learnt, targets = learnt + held_out, np.concatenate((targets, more))
         model = learn(learnt, targets, "training on all rows")
-    return Fitted(model, temperature, held_out, logits, len(learnt))
+    return Fitted(model, temperature, (held_out, logits), len(learnt))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from export.train.checkpoint import Base
 from scorer.errors import InvalidBundle
@@ -29,6 +28,13 @@ class TextEncoder:
         special = self.tokenizer.num_special_tokens_to_add(pair=False)
         rows = encode(self.tokenizer, normalized, self.max_length)
         return [ids if len(ids) > special else [] for ids in rows]
+
+    def save(self, directory: Path) -> None:
+        """Write the tokenizer's files."""
+        # What the last call set is not part of the tokenizer.
+        self.tokenizer.backend_tokenizer.no_truncation()
+        self.tokenizer.backend_tokenizer.no_padding()
+        self.tokenizer.save_pretrained(directory)
 
 
 def open_encoder(base: Base, max_length: int) -> TextEncoder:
@@ -73,11 +79,6 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list[i
         return_token_type_ids=False,
     )
     return list(encoded["input_ids"])
-
-
-def lengths(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Return the number of tokens per row."""
-    return np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
 
 
 def _pad_with_end_of_text(tokenizer: Any, base: Base) -> None:

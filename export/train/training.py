@@ -14,7 +14,7 @@ import numpy as np
 
 from export.staging import staged
 from export.train import DEFAULT_DATA, RECIPES, TrainingConfig, dataset
-from export.train.checkpoint import Base, open_base
+from export.train.checkpoint import open_base
 from export.train.dataset import Columns, EncodedRows, LabelledTexts
 from export.train.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
 from export.train.text_encoder import TextEncoder, open_encoder
@@ -68,8 +68,12 @@ def train(output: Path, options: TrainOptions) -> Trained:
         rows, dropped = _encode(chosen, encoder)
         _require_two_classes(rows, data)
         tested = _test_rows(test, encoder, config)
-        fitted = _fit(base, encoder, data.labels, rows, spare, config)
+        # Imports torch: only now, when base and data are known to be good.
+        from export.train.fitting import fit
+
+        fitted = fit(base, encoder, data.labels, rows, _encode(spare, encoder)[0], config)
         evaluation = _evaluate(stage, fitted, data, tested)
+        seen, logits = fitted.held_out or fitted.answer(rows)
         training = {
             "schema_version": SCHEMA_VERSION,
             "name": options.name or output.absolute().name,
@@ -80,7 +84,13 @@ def train(output: Path, options: TrainOptions) -> Trained:
             "max_length": encoder.max_length,
             "temperature": fitted.temperature,
             "dropped": dropped,
-            "baseline": _baseline(fitted, rows, encoder, data.labels),
+            "baseline": baseline(
+                logits,
+                seen.input_ids,
+                data.labels,
+                fitted.temperature,
+                encoder.tokenizer.unk_token_id,
+            ),
             "libraries": {library: version(library) for library in _LIBRARIES},
         }
         _save(stage, fitted.model, encoder, training, evaluation)
@@ -130,21 +140,6 @@ def _require_two_classes(rows: EncodedRows, data: LabelledTexts) -> None:
         )
 
 
-def _fit(
-    base: Base,
-    encoder: TextEncoder,
-    labels: tuple[str, ...],
-    rows: EncodedRows,
-    spare: LabelledTexts,
-    config: TrainingConfig,
-) -> "Fitted":
-    """Import torch and train: only now, when base and data are known to be good."""
-    from export.train.fitting import fit
-
-    spare_rows, _ = _encode(spare, encoder)
-    return fit(base, encoder, labels, rows, spare_rows, config)
-
-
 def _test_rows(
     test: LabelledTexts | None, encoder: TextEncoder, config: TrainingConfig
 ) -> tuple[EncodedRows, dict[str, Any]] | None:
@@ -164,13 +159,10 @@ def _evaluate(
     tested: tuple[EncodedRows, dict[str, Any]] | None,
 ) -> dict[str, Any] | None:
     """Evaluate on the test rows, or on held-out training rows, or not at all."""
-    from export.train.finetune import predict
-
-    if tested is not None:
-        rows, record = tested
-        logits = predict(fitted.model, rows.input_ids)
-    elif fitted.held_out is not None and fitted.held_out_logits is not None:
-        rows, logits = fitted.held_out, fitted.held_out_logits
+    if tested:
+        (rows, logits), record = fitted.answer(tested[0]), tested[1]
+    elif fitted.held_out:
+        rows, logits = fitted.held_out
         name = f"{data.name} (held out)"
         record = {"name": name, "sha256": data.sha256, "rows": len(rows)}
     else:
@@ -179,19 +171,6 @@ def _evaluate(
     draw_confusion_matrix(metrics, stage / "confusion_matrix.png")
     draw_reliability(logits, rows.label_ids, fitted.temperature, stage / "reliability.png")
     return {"data": record, **metrics}
-
-
-def _baseline(
-    fitted: "Fitted", rows: EncodedRows, encoder: TextEncoder, labels: tuple[str, ...]
-) -> dict[str, Any]:
-    """Describe held-out rows, or for want of them the training rows."""
-    from export.train.finetune import predict
-
-    seen, logits = fitted.held_out, fitted.held_out_logits
-    if seen is None or logits is None:
-        seen, logits = rows, predict(fitted.model, rows.input_ids)
-    unknown_id = encoder.tokenizer.unk_token_id
-    return baseline(logits, seen.input_ids, labels, fitted.temperature, unknown_id)
 
 
 def _recipe_record(options: TrainOptions) -> dict[str, Any]:
@@ -220,10 +199,7 @@ def _save(
         model.cpu().save_pretrained(stage, safe_serialization=True)
     except SafetensorError as error:  # it wraps what the disk said
         raise StorageError(f"the weights cannot be written ({error})", "make room") from error
-    # What the last call set is not part of the tokenizer.
-    encoder.tokenizer.backend_tokenizer.no_truncation()
-    encoder.tokenizer.backend_tokenizer.no_padding()
-    encoder.tokenizer.save_pretrained(stage)
+    encoder.save(stage)
     _write_json(stage / TRAINING_NAME, training)
     if evaluation is not None:
         _write_json(stage / "evaluation.json", evaluation)

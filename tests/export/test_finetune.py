@@ -267,7 +267,7 @@ def test_spare_rows_give_the_temperature(text_rows: Callable[[str], TextRows]) -
     rows, spare = samples.take(np.arange(0, 20)), samples.take(np.arange(20, 60))
     result = fitting.fit(base, encoder, LABELS, rows, spare, replace(FAST, validation=0.2))
     assert result.held_out is not None
-    assert (result.training_rows, len(result.held_out)) == (20, 4)
+    assert (result.training_rows, len(result.held_out[0])) == (20, 4)
 
 
 def test_without_validation_the_temperature_is_one(text_rows: Callable[[str], TextRows]) -> None:
