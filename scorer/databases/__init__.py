@@ -24,13 +24,13 @@ def open_database(address: Address, work: Path, wait: float) -> "AbstractContext
     """
     with needed("databases", "a database needs"):
         if address.kind == "duckdb":
-            from scorer.databases.duckdb import DuckDB
+            from scorer.databases.duckdb import open_duckdb
 
-            return nullcontext(DuckDB(address.path, work, wait))
+            return nullcontext(open_duckdb(address.path, work, wait))
         if address.kind == "sqlite":
-            from scorer.databases.sqlite import SQLite
+            from scorer.databases.sqlite import open_sqlite
 
-            return nullcontext(SQLite(address.path, work, wait))
-        from scorer.databases.postgresql import connected
+            return nullcontext(open_sqlite(address.path, work, wait))
+        from scorer.databases.postgresql import open_postgresql
 
-        return connected(address, wait)
+        return open_postgresql(address, wait)

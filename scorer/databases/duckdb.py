@@ -14,6 +14,7 @@ import duckdb
 from scorer.databases.address import TableName, check_engine, parse_table
 from scorer.databases.engine import (
     Column,
+    Database,
     Dialect,
     Faults,
     Found,
@@ -81,69 +82,67 @@ _KINDS: tuple[tuple[type[duckdb.Error], Kind], ...] = (
     (duckdb.OperationalError, Kind.IO),
 )
 
+_DIALECT = Dialect(
+    work=_WORK,
+    number="BIGINT",
+    text="VARCHAR",
+    score="FLOAT",
+    text_kinds=re.compile(r"(VARCHAR|ENUM\()(?!.*\]$)"),
+    no_text=None,
+    as_text="CAST({} AS VARCHAR)",
+    as_bytes="encode(CAST({} AS VARCHAR))",
+    begin="BEGIN",
+    lock=None,  # the file is one process's
+    folds_case=True,
+    temporary="temp",
+)
 
-class DuckDB:
-    """One file, open only while it is used: no other process can open it then."""
 
-    dialect = Dialect(
-        work=_WORK,
-        number="BIGINT",
-        text="VARCHAR",
-        score="FLOAT",
-        text_kinds=re.compile(r"(VARCHAR|ENUM\()(?!.*\]$)"),
-        no_text=None,
-        as_text="CAST({} AS VARCHAR)",
-        as_bytes="encode(CAST({} AS VARCHAR))",
-        begin="BEGIN",
-        lock=None,  # the file is one process's
-        folds_case=True,
-        temporary="temp",
-    )
+def open_duckdb(path: Path, work: Path, wait: float) -> Database:
+    """Return a file that is there: DuckDB would make a new one, and name a catalog after it.
 
-    def __init__(self, path: Path, work: Path, wait: float) -> None:
-        """Look whether it is there: DuckDB would make a new one, and name a catalog after it."""
-        if folded(path.stem) == _WORK:
-            raise UsageError(f"{path} is called like the work area", "rename it")
-        check_engine("duckdb", path)
-        home = path.resolve().parent
-        if not os.access(home, os.W_OK):  # DuckDB would find out at the COMMIT
-            raise OutputRefused(
-                f"{home} cannot be written, where DuckDB keeps a log of {path.name}",
-                "check its permissions",
-            )
-        self._path = path
-        self._work = work
-        self._wait = wait
+    It is open only while it is used: no other process can open it then.
+    """
+    if folded(path.stem) == _WORK:
+        raise UsageError(f"{path} is called like the work area", "rename it")
+    check_engine("duckdb", path)
+    home = path.resolve().parent
+    if not os.access(home, os.W_OK):  # DuckDB would find out at the COMMIT
+        raise OutputRefused(
+            f"{home} cannot be written, where DuckDB keeps a log of {path.name}",
+            "check its permissions",
+        )
+    return Database(_DIALECT, lambda: _session(path, work, wait))
 
-    @contextmanager
-    def session(self) -> Iterator["_Session"]:
-        """Open the file, and the work area in another one."""
-        faults = Faults(str(self._path))
+
+@contextmanager
+def _session(path: Path, work: Path, wait: float) -> Iterator["_Session"]:
+    """Open the file, and the work area in another one."""
+    faults = Faults(str(path))
+    work_file = str(work / "work.duckdb").replace("'", "''")
+    try:
+        with closing(_connect(path, str(work / "spill"), wait)) as connection:
+            connection.execute(f"ATTACH '{work_file}' AS {_WORK}")
+            yield _Session(connection, faults)
+    except duckdb.Error as error:  # also of the end, where the file is brought up to date
+        raise _translated(error, faults) from error
+
+
+def _connect(path: Path, spill: str, wait: float) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",  # nothing is fetched from anywhere
+        "python_enable_replacements": "false",  # a table is no variable of ours
+        "memory_limit": _MEMORY,
+        "temp_directory": spill,
+    }
+    end = time.monotonic() + wait
+    while True:
         try:
-            connection = self._connect()
-        except duckdb.Error as error:
-            raise _translated(error, faults) from error
-        with closing(connection):
-            session = _Session(connection, faults)
-            work = str(self._work / "work.duckdb").replace("'", "''")
-            session.execute(f"ATTACH '{work}' AS {_WORK}")
-            yield session
-
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "autoinstall_known_extensions": "false",  # nothing is fetched from anywhere
-            "python_enable_replacements": "false",  # a table is no variable of ours
-            "memory_limit": _MEMORY,
-            "temp_directory": str(self._work / "spill"),
-        }
-        end = time.monotonic() + self._wait
-        while True:
-            try:
-                return duckdb.connect(self._path, config=config)
-            except duckdb.IOException as error:
-                if _OF_ANOTHER not in str(error) or time.monotonic() >= end:
-                    raise
-                time.sleep(_PAUSE)
+            return duckdb.connect(path, config=config)
+        except duckdb.IOException as error:
+            if _OF_ANOTHER not in str(error) or time.monotonic() >= end:
+                raise
+            time.sleep(_PAUSE)
 
 
 class _Session(Session):
@@ -152,12 +151,12 @@ class _Session(Session):
     def translated(self, error: duckdb.Error) -> TweetscoreError:
         return _translated(error, self.faults)
 
-    def ask(self, question: Callable[[Any], T]) -> T:
+    def with_cursor(self, ask: Callable[[Any], T]) -> T:
         with self.in_our_words():  # a cursor would have a transaction of its own
-            return interruptible(lambda: question(self.connection), self.connection.interrupt)
+            return interruptible(lambda: ask(self.connection), self.connection.interrupt)
 
     def read(self, statement: str, take: Callable[[Any], T]) -> T:
-        return self.ask(lambda duck: take(duck.sql(statement).to_arrow_reader(_BATCH)))
+        return self.with_cursor(lambda duck: take(duck.sql(statement).to_arrow_reader(_BATCH)))
 
     def columns(self, table: TableName) -> tuple[Column, ...]:
         # By another cursor: a table that is not there would end the transaction of this one.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from scorer.databases.address import TableName
 from scorer.errors import (
@@ -222,7 +222,7 @@ class Session(ABC):
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
-        return self.ask(ask)
+        return self.with_cursor(ask)
 
     def read(self, statement: str, take: Callable[[Any], T]) -> T:
         """Hand a result of any size over as a pyarrow RecordBatchReader, memory flat."""
@@ -232,16 +232,16 @@ class Session(ABC):
             with cursor.fetch_record_batch() as reader:
                 return take(reader)
 
-        return self.ask(ask)
+        return self.with_cursor(ask)
 
     def append(self, reader: Any, table: TableName) -> None:
         """Append a RecordBatchReader to a table in the work area, columns in order."""
-        self.ask(lambda cursor: self.ingest(cursor, reader, table))
+        self.with_cursor(lambda cursor: self.ingest(cursor, reader, table))
 
-    def ask(self, question: Callable[[Any], T]) -> T:
-        """Return what a question to a cursor returns; a signal interrupts it."""
+    def with_cursor(self, ask: Callable[[Any], T]) -> T:
+        """Return what a function of a cursor returns; a signal interrupts it."""
         with self.in_our_words(), closing(self.connection.cursor()) as cursor:
-            return interruptible(lambda: question(cursor), cursor.adbc_cancel)
+            return interruptible(lambda: ask(cursor), cursor.adbc_cancel)
 
     @contextmanager
     def in_our_words(self) -> Iterator[None]:
@@ -252,15 +252,12 @@ class Session(ABC):
             raise self.translated(error) from error
 
 
-class Database(Protocol):
+@dataclass(frozen=True, slots=True)
+class Database:
     """A database, and a work area beside it that only this run sees."""
 
-    @property
-    def dialect(self) -> Dialect:
-        """How it is spoken to."""
-
-    def session(self) -> AbstractContextManager[Session]:
-        """Give a connection; between two of them the work area stays."""
+    dialect: Dialect
+    session: Callable[[], AbstractContextManager[Session]]  # between two the work area stays
 
 
 @contextmanager

@@ -3,9 +3,8 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from contextlib import closing, contextmanager, nullcontext
+from typing import Any
 
 from adbc_driver_manager import dbapi as adbc
 from adbc_driver_postgresql import dbapi
@@ -13,6 +12,7 @@ from adbc_driver_postgresql import dbapi
 from scorer.databases.address import Address, TableName, quoted
 from scorer.databases.engine import (
     Column,
+    Database,
     Dialect,
     Faults,
     Found,
@@ -110,10 +110,29 @@ _KINDS = {
     "XX002": Kind.DAMAGED,
 }
 
+_DIALECT = Dialect(
+    work=_WORK,
+    number="bigint",
+    text="text",
+    score="real",
+    text_kinds=re.compile(r"(text|character|name|(\w+\.)?citext)(?!.*\]$)"),
+    no_text=None,
+    as_text="CAST({} AS text)",
+    as_bytes='CAST({} AS text) COLLATE "C"',
+    begin="BEGIN",
+    lock="LOCK TABLE {} IN EXCLUSIVE MODE",
+    folds_case=False,
+    temporary=_WORK,
+    begin_reading="BEGIN READ ONLY",
+)
+
 
 @contextmanager
-def connected(address: Address, wait: float) -> Iterator["PostgreSQL"]:
-    """Connect, as libpq does: PGPASSWORD, ~/.pgpass, sslmode and so on."""
+def open_postgresql(address: Address, wait: float) -> Iterator[Database]:
+    """Connect, as libpq does: PGPASSWORD, ~/.pgpass, sslmode and so on.
+
+    All sessions are one connection: the work area is its temporary tables.
+    """
     try:
         connection = interruptible(
             lambda: dbapi.connect(_with_timeout(address.where), autocommit=True)
@@ -123,7 +142,7 @@ def connected(address: Address, wait: float) -> Iterator["PostgreSQL"]:
     with closing(connection):  # its temporary tables go with it
         session = _Session(connection, address)
         _prepare(session, address, wait)
-        yield PostgreSQL(session)
+        yield Database(_DIALECT, lambda: nullcontext(session))
 
 
 def _prepare(session: "_Session", address: Address, wait: float) -> None:
@@ -142,34 +161,6 @@ def _prepare(session: "_Session", address: Address, wait: float) -> None:
             "default_transaction_read_only is on",
             "name the primary server in DATABASE, or let this user write",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class PostgreSQL:
-    """One connection: the work area is the temporary tables of its session."""
-
-    the_session: "_Session"
-
-    dialect: ClassVar = Dialect(
-        work=_WORK,
-        number="bigint",
-        text="text",
-        score="real",
-        text_kinds=re.compile(r"(text|character|name|(\w+\.)?citext)(?!.*\]$)"),
-        no_text=None,
-        as_text="CAST({} AS text)",
-        as_bytes='CAST({} AS text) COLLATE "C"',
-        begin="BEGIN",
-        lock="LOCK TABLE {} IN EXCLUSIVE MODE",
-        folds_case=False,
-        temporary=_WORK,
-        begin_reading="BEGIN READ ONLY",
-    )
-
-    @contextmanager
-    def session(self) -> Iterator["_Session"]:
-        """Give the one connection."""
-        yield self.the_session
 
 
 class _Session(Session):

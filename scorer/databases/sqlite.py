@@ -13,6 +13,7 @@ from adbc_driver_sqlite import dbapi
 from scorer.databases.address import TableName, check_engine
 from scorer.databases.engine import (
     Column,
+    Database,
     Dialect,
     Faults,
     Found,
@@ -54,49 +55,45 @@ _KINDS = tuple(
     )
 )
 
+_DIALECT = Dialect(
+    work=_WORK,
+    number="INTEGER PRIMARY KEY",
+    text="TEXT",
+    score="REAL",
+    text_kinds=re.compile(""),
+    no_text="typeof({}) NOT IN ('text', 'null')",
+    # The driver takes a column's type from its first rows, which may all be null. A blank
+    # text and none have the same answer.
+    as_text="ifnull({}, '')",
+    as_bytes="CAST({} AS BLOB)",
+    begin="BEGIN IMMEDIATE",
+    lock=None,  # one transaction writes at a time
+    folds_case=True,
+    temporary="temp",
+)
 
-class SQLite:
-    """One file, open only while it is used."""
 
-    dialect = Dialect(
-        work=_WORK,
-        number="INTEGER PRIMARY KEY",
-        text="TEXT",
-        score="REAL",
-        text_kinds=re.compile(""),
-        no_text="typeof({}) NOT IN ('text', 'null')",
-        # The driver takes a column's type from its first rows, which may all be null. A blank
-        # text and none have the same answer.
-        as_text="ifnull({}, '')",
-        as_bytes="CAST({} AS BLOB)",
-        begin="BEGIN IMMEDIATE",
-        lock=None,  # one transaction writes at a time
-        folds_case=True,
-        temporary="temp",
-    )
+def open_sqlite(path: Path, work: Path, wait: float) -> Database:
+    """Return a file that is there; it is open only while it is used."""
+    check_engine("sqlite", path)
+    return Database(_DIALECT, lambda: _session(path, work / "work.db", wait))
 
-    def __init__(self, path: Path, work: Path, wait: float) -> None:
-        """Look whether it is there."""
-        check_engine("sqlite", path)
-        self._path = path
-        self._work = work / "work.db"
-        self._wait = wait
 
-    @contextmanager
-    def session(self) -> Iterator["_Session"]:
-        """Open the file, and the work area in another one."""
-        faults = Faults(str(self._path))
-        uri = f"file:{quote(str(self._path.absolute()))}?mode=rw"
-        try:
-            connection = dbapi.connect(uri, autocommit=True)
-        except adbc.Error as error:
-            raise _translated(error, faults) from error
-        with closing(connection):
-            session = _Session(connection, faults, self._work)
-            session.rows(f"PRAGMA busy_timeout = {round(self._wait * 1000)}")
-            session.execute(f"ATTACH DATABASE $1 AS {_WORK}", str(self._work))
-            session.rows(f"PRAGMA {_WORK}.synchronous = OFF")  # it is thrown away
-            yield session
+@contextmanager
+def _session(path: Path, work: Path, wait: float) -> Iterator["_Session"]:
+    """Open the file, and the work area in another one."""
+    faults = Faults(str(path))
+    uri = f"file:{quote(str(path.absolute()))}?mode=rw"
+    try:
+        connection = dbapi.connect(uri, autocommit=True)
+    except adbc.Error as error:
+        raise _translated(error, faults) from error
+    with closing(connection):
+        session = _Session(connection, faults, work)
+        session.rows(f"PRAGMA busy_timeout = {round(wait * 1000)}")
+        session.execute(f"ATTACH DATABASE $1 AS {_WORK}", str(work))
+        session.rows(f"PRAGMA {_WORK}.synchronous = OFF")  # it is thrown away
+        yield session
 
 
 class _Session(Session):
