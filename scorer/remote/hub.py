@@ -69,11 +69,11 @@ class HubStore:
                 source = stack.enter_context(_files().open(_path(url), "rb", block_size=_BLOCK))
                 stack.enter_context(writing(path))
                 file = stack.enter_context(path.open("xb"))
-                name = _Name(there)
+                name = _content_hash(there)
                 while block := _block(url, source):
                     file.write(block)
-                    name.add(block)
-                if file.tell() != there.size or not name.fits:
+                    name.update(block)
+                if file.tell() != there.size or name.hexdigest() != there.tag:
                     raise unreachable("reading", url, "what came is not what the Hub names")
         except FileNotFoundError as error:
             raise changed_meanwhile(url) from error
@@ -88,24 +88,11 @@ def _block(url: Url, source: Any) -> bytes:
         raise changed_meanwhile(url) from error
 
 
-class _Name:
-    """What the Hub calls a content: the SHA-256 of a large file, git's hash of a small one."""
-
-    def __init__(self, there: Object) -> None:
-        self._wanted = there.tag
-        if len(there.tag) == _SHA256:
-            self._hash = hashlib.sha256()
-        else:
-            self._hash = hashlib.sha1(b"blob %d\0" % (there.size or 0), usedforsecurity=False)
-
-    def add(self, block: bytes) -> None:
-        """Go on with the next bytes."""
-        self._hash.update(block)
-
-    @property
-    def fits(self) -> bool:
-        """Whether the bytes so far are that content."""
-        return self._hash.hexdigest() == self._wanted
+def _content_hash(there: Object) -> Any:
+    """Return what the Hub calls a content: SHA-256 of a large file, git's hash of a small one."""
+    if len(there.tag) == _SHA256:
+        return hashlib.sha256()
+    return hashlib.sha1(b"blob %d\0" % (there.size or 0), usedforsecurity=False)
 
 
 def _files() -> Any:

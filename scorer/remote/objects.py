@@ -58,7 +58,6 @@ class ObjectStore:
     """One bucket."""
 
     def __init__(self, bucket: Url) -> None:
-        self._bucket = bucket
         self._options: dict[str, Any] = {
             # A night may have a bad minute; a server that is gone should not hold it up for ever.
             "retry_config": {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=90)},

@@ -47,11 +47,11 @@ class Aws:
     """How one bucket is reached."""
 
     def __init__(self, bucket: Url) -> None:
-        self._bucket = bucket
         self._endpoint = _endpoint()
         try:
             session = Session()
-            credentials = {} if _is_public() else _credentials(session)
+            # AWS's own chain: environment, profiles, roles, the machine's.
+            provider = None if _is_public() else Boto3CredentialProvider(session)
             region = session.region_name or os.environ.get("AWS_REGION") or "us-east-1"
             self._client = partial(
                 session.client, "s3", region_name=region, endpoint_url=self._endpoint,
@@ -63,9 +63,8 @@ class Aws:
                 "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
                 "AWS_SKIP_SIGNATURE=true for a public bucket",
             ) from error
-        self.options: dict[str, Any] = credentials | {"region": region}
-        if self._endpoint:
-            self.options["endpoint"] = self._endpoint
+        options = {"credential_provider": provider, "region": region, "endpoint": self._endpoint}
+        self.options = {name: value for name, value in options.items() if value}
 
     @property
     def is_plain(self) -> bool:
@@ -132,11 +131,6 @@ def _endpoint() -> str | None:
                 )
             return address
     return None
-
-
-def _credentials(session: Session) -> dict[str, Any]:
-    """Return AWS's own chain: environment, profiles, roles, the machine's."""
-    return {"credential_provider": Boto3CredentialProvider(session)}
 
 
 def _profile(error: Exception) -> str:
