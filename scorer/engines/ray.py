@@ -16,7 +16,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -85,14 +85,11 @@ def run(
         precision=options.model_spec.precision,
         labels=options.output_spec.label_names,
     )
-    manifest = Manifest(
-        folder, model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
-    )
+    manifest = Manifest(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / NAME, wait=options.lock_wait) as lock, connected(address) as ray:
         plan = ClusterPlan.of(ray.nodes(), options.model_spec, len(pairs))
-        manifest.engine = {"name": "ray", "version": ray.__version__, **plan.as_json()}
         for path, error in found.unreadable:
             manifest.failed += 1
             yield Outcome(path, path, None, error=error)
@@ -104,7 +101,10 @@ def run(
                 yield outcome
         if not manifest.failed:
             lock.check()
-            manifest.publish()
+            manifest.publish(
+                engine={"name": "ray", "version": ray.__version__, **asdict(plan)},
+                model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest},
+            )
 
 
 def _folder(options: RunOptions) -> Path:
@@ -218,8 +218,6 @@ class Manifest:
     """The manifest of a run: the sums over its outcomes, and its files."""
 
     folder: Path  # that holds all outputs
-    engine: Mapping[str, Any] = field(default_factory=dict)
-    model: Mapping[str, Any] = field(default_factory=dict)
     failed: int = 0
     _started: str = field(default_factory=_now)
     _files: list[dict[str, Any]] = field(default_factory=list)
@@ -247,7 +245,7 @@ class Manifest:
         for label in report.labels:
             self._labels[label.written_as] += label.rows
 
-    def publish(self) -> None:
+    def publish(self, *, engine: Mapping[str, Any], model: Mapping[str, Any]) -> None:
         """Write it durably, unless a manifest that names the same files is there already."""
         path = self.folder / NAME
         files = sorted(self._files, key=lambda file: str(file["output"]))
@@ -260,8 +258,8 @@ class Manifest:
                 "tool": {"name": "tweetscore", "version": tweetscore_version()},
                 "started": self._started,
                 "finished": _now(),
-                "engine": dict(self.engine),
-                "model": dict(self.model),
+                "engine": engine,
+                "model": model,
                 "counters": dict(self._counters),
                 "labels": dict(self._labels),
                 "files": files,

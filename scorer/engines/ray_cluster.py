@@ -224,7 +224,3 @@ class ClusterPlan:
                 f"no node of the Ray cluster has {each} CPUs for an actor", "lower --threads"
             )
         return cls(min(actors, files), each, int(wants_gpu))
-
-    def as_json(self) -> dict[str, int]:
-        """Return the plan for the manifest."""
-        return {"actors": self.actors, "threads": self.threads, "gpus": self.gpus}

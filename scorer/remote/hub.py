@@ -35,10 +35,7 @@ _WORDS = {  # of what its client raises without an answer
 
 
 class HubStore:
-    """One repository; the token is HF_TOKEN, or the one that `hf auth login` keeps."""
-
-    def __init__(self, repository: Url) -> None:
-        self._repository = repository
+    """All repositories; the token is HF_TOKEN, or the one that `hf auth login` keeps."""
 
     def head(self, url: Url) -> Object | None:
         """Look at a file; None if it is not there, or a directory."""
@@ -56,7 +53,7 @@ class HubStore:
                 found = _files().find(_path(url), detail=True)
         except FileNotFoundError:
             return
-        above = self._repository.host + "/"
+        above = url.host + "/"
         for path, entry in sorted(found.items()):
             yield _object(url.with_key(path.removeprefix(above)), entry)
 

@@ -78,7 +78,7 @@ def _opened(place: Url) -> "ObjectStore | HubStore | WebStore":
         if place.scheme == HUB:
             from scorer.remote.hub import HubStore
 
-            return HubStore(place)
+            return HubStore()
     from scorer.remote.web import WebStore
 
     return WebStore()
