@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.train import DEFAULT_DATA, RECIPES, TrainingConfig
+from export.train import DEFAULT_DATA, RECIPES
 from scorer import threads
 from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option, number_option
 from scorer.cli.log import Command
@@ -103,15 +103,7 @@ def _shown(value: Any) -> str:
 @click.option("--name", metavar="NAME", help="Of the model.  [default: the directory's]")
 @click.option("--overwrite", is_flag=True, help="Replace a checkpoint that is there.")
 @debug_option
-def train(
-    output: Path,
-    data: str,
-    test_data: str | None,
-    recipe_name: str,
-    name: str | None,
-    overwrite: bool,
-    **others: Any,
-) -> None:
+def train(output: Path, *, recipe_name: str, **given: Any) -> None:
     """Fine-tune a classifier on labelled tweets.
 
     CHECKPOINT is written as a whole or not at all, with its evaluation on the test data;
@@ -125,24 +117,17 @@ def train(
     from export.train.training import TrainOptions
     from export.train.training import train as run
 
-    columns = Columns(others["text_column"], others["label_column"], others["label_names"])
+    columns = Columns(*(given.pop(name) for name in ("text_column", "label_column", "label_names")))
+    recipe = RECIPES[recipe_name]
+    settings = {field.name: given.pop(field.name) for field in dataclasses.fields(recipe)}
+    by_hand = {name: value for name, value in settings.items() if value is not None}
     options = TrainOptions(
-        data=data,
-        test_data=test_data,
         columns=columns,
         recipe_name=recipe_name,
-        recipe=_changed(RECIPES[recipe_name], others),
-        name=name,
-        overwrite=overwrite,
+        recipe=dataclasses.replace(recipe, **by_hand),
+        **given,
     )
     click.echo(_summary(run(output, options)), err=True)
-
-
-def _changed(recipe: TrainingConfig, settings: dict[str, Any]) -> TrainingConfig:
-    """Return the recipe with the settings that were given by hand."""
-    names = {field.name for field in dataclasses.fields(TrainingConfig)}
-    given = {k: v for k, v in settings.items() if k in names and v is not None}
-    return dataclasses.replace(recipe, **given)
 
 
 def _summary(trained: "Trained") -> str:

@@ -58,7 +58,6 @@ class LabelledTexts:
     labels: tuple[str, ...]  # in id order
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.texts)
 
     def take(self, rows: NDArray[np.int64]) -> "LabelledTexts":
@@ -74,11 +73,9 @@ class EncodedRows:
     label_ids: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.input_ids)
 
     def __add__(self, other: "EncodedRows") -> "EncodedRows":
-        """Return both, end to end."""
         ids = np.concatenate((self.label_ids, other.label_ids))
         return EncodedRows(self.input_ids + other.input_ids, ids)
 

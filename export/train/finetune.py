@@ -34,7 +34,6 @@ class TrainingRows(Dataset[dict[str, Any]]):
     targets: NDArray[np.float32]  # [rows, classes], each row adds up to 1
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.input_ids)
 
     def __getitem__(self, index: int) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def fit(
     """
     learn = _Learner(base, encoder, labels, config)
     learnt, held_out = _hold_out(rows, spare, config)
-    targets = learn.targets(learnt)
+    targets = learn.targets(learnt, learn.unseen_logits(learnt) if config.distill_folds else None)
     model = learn(learnt, targets, "training")
     if held_out is None:
         return Fitted(model, 1.0, None, len(learnt))
@@ -71,7 +71,7 @@ def fit(
     temperature = fit_temperature(logits, held_out.label_ids)
     if config.refit and len(learnt) < len(rows):
         # To the first model, the held-out rows are what one more fold would be.
-        more = learn.blended(held_out, logits) if config.distill_folds else learn.certain(held_out)
+        more = learn.targets(held_out, logits if config.distill_folds else None)
         learnt, targets = learnt + held_out, np.concatenate((targets, more))
         model = learn(learnt, targets, "training on all rows")
     return Fitted(model, temperature, (held_out, logits), len(learnt))
@@ -96,25 +96,19 @@ class _Learner:
             description,
         )
 
-    def targets(self, rows: EncodedRows) -> NDArray[np.float32]:
-        """Return the targets of rows: their labels, or with folds a blend."""
-        if not self.config.distill_folds:
-            return self.certain(rows)
-        return self.blended(rows, self._unseen_logits(rows))
-
-    def certain(self, rows: EncodedRows) -> NDArray[np.float32]:
-        return one_hot(rows.label_ids, len(self.labels))
-
-    def blended(self, rows: EncodedRows, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    def targets(self, rows: EncodedRows, logits: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """Return the labels as targets, blended with a model's answers where there are any."""
+        if logits is None:
+            return one_hot(rows.label_ids, len(self.labels))
         return blend(rows.label_ids, logits, self.config.distill_weight)
 
-    def _unseen_logits(self, rows: EncodedRows) -> NDArray[np.float32]:
+    def unseen_logits(self, rows: EncodedRows) -> NDArray[np.float32]:
         """Return for every row the logits of a model that was trained on the other folds."""
         logits = np.empty((len(rows), len(self.labels)), dtype=np.float32)
         folds = dataset.folds(rows.label_ids, self.config.distill_folds, self.config.seed)
         for i, held_out in enumerate(folds, start=1):
             others = rows.take(np.setdiff1d(np.arange(len(rows)), held_out))
-            model = self(others, self.certain(others), f"fold {i} of {len(folds)}")
+            model = self(others, self.targets(others, None), f"fold {i} of {len(folds)}")
             logits[held_out] = predict(model, rows.take(held_out).input_ids)
         return logits
 

@@ -59,9 +59,7 @@ _LOST = (
 )
 
 _READING: dict[Kind, _Meaning] = {
-    Kind.SYNTAX: (UsageError, _SELECT),
-    Kind.UNSUPPORTED: (UsageError, _SELECT),
-    Kind.WRITES: (UsageError, _SELECT),
+    **dict.fromkeys((Kind.SYNTAX, Kind.UNSUPPORTED, Kind.WRITES), (UsageError, _SELECT)),
     Kind.MISSING: (InputMissing, "check {asked}"),
     Kind.NAME: (DataError, "check {asked}"),
     Kind.VALUE: (DataError, "leave such rows out, or cast them, with --query"),
@@ -70,13 +68,13 @@ _READING: dict[Kind, _Meaning] = {
     Kind.TIMEOUT: (InputMissing, _TIMEOUT),  # it would end the next try, too
 }
 _WRITING: dict[Kind, _Meaning] = {
-    Kind.SYNTAX: (OutputRefused, "name another table with --into"),
-    Kind.UNSUPPORTED: (OutputRefused, "name another table with --into"),
-    Kind.WRITES: (OutputRefused, "name another table with --into"),
+    **dict.fromkeys(
+        (Kind.SYNTAX, Kind.UNSUPPORTED, Kind.WRITES, Kind.BLOCKED),
+        (OutputRefused, "name another table with --into"),
+    ),
     Kind.MISSING: (OutputRefused, "create it, or name another table with --into"),
     Kind.NAME: (OutputRefused, "check the table, its triggers and its defaults"),
     Kind.VALUE: (DataError, "check the rows against the table's constraints and triggers"),
-    Kind.BLOCKED: (OutputRefused, "name another table with --into"),
     Kind.DENIED: (OutputRefused, "check the user's privileges"),
     Kind.TIMEOUT: (OutputRefused, _TIMEOUT),
 }
