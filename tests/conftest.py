@@ -135,10 +135,9 @@ def _write_bundle(
 ) -> None:
     from export.graph import (
         WEIGHTS_NAME,
-        export_graph,
         full_precision_graph,
         half_precision_graph,
-        load_graph,
+        plain_graph,
         save_weights,
         write_graph,
     )
@@ -147,9 +146,7 @@ def _write_bundle(
     tokenizer.save_pretrained(directory)
     save_weights(model, directory)
     model.float()
-    exported = directory.with_suffix(".onnx")
-    export_graph(model, exported)
-    plain = load_graph(exported)
+    plain = plain_graph(model)
     weights = directory / WEIGHTS_NAME
     graphs = {"fp32": "model.onnx", "fp16": "model_fp16.onnx"}
     write_graph(full_precision_graph(plain, weights), directory / graphs["fp32"])

@@ -43,34 +43,27 @@ class _Place:
 
 
 def plain_graph(model: PreTrainedModel) -> onnx.ModelProto:
-    """Return an fp32 ONNX graph with its weights: token ids in, logits [rows, classes] out."""
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "plain.onnx"
-        export_graph(model, path)
-        return load_graph(path)
+    """Return an fp32 ONNX graph with its weights: token ids in, logits [rows, classes] out.
 
-
-def export_graph(model: PreTrainedModel, output: Path) -> None:
-    """Write an fp32 ONNX graph with its weights: token ids in, logits [rows, classes] out."""
+    The fields that differ between two exports are left out.
+    """
     from optimum.exporters.onnx import export
     from optimum.exporters.tasks import TasksManager
 
     constructor = TasksManager.get_exporter_config_constructor(
         exporter="onnx", model=model, task="text-classification", library_name="transformers"
     )
-    with quiet():
-        # Optimum's validation only warns, and on inputs of its own: `parity` is our gate.
-        export(model, constructor(model.config), output, do_constant_folding=False)
-
-
-def load_graph(path: Path) -> onnx.ModelProto:
-    """Read a graph with its weights, without the fields that differ between two exports."""
-    model = onnx.load(path)
-    del model.graph.value_info[:]
-    model.ClearField("doc_string")
-    for node in model.graph.node:
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "plain.onnx"
+        with quiet():
+            # Optimum's validation only warns, and on inputs of its own: `parity` is our gate.
+            export(model, constructor(model.config), path, do_constant_folding=False)
+        graph = onnx.load(path)
+    del graph.graph.value_info[:]
+    graph.ClearField("doc_string")
+    for node in graph.graph.node:
         node.ClearField("doc_string")
-    return model
+    return graph
 
 
 @contextlib.contextmanager

@@ -26,24 +26,18 @@ _ARCHIVED = "restore it from the archive first"
 _SMALLER = "split the input into smaller files"
 _SHORTER = "choose a shorter name"
 _SERVER = "check that the address is that of the right server"
-_BY_CODE = {
-    "AuthorizationHeaderMalformed": _REGION,
-    "BlobArchived": _ARCHIVED,
-    "EntityTooLarge": _SMALLER,
-    "ExpiredToken": _RENEW,
-    "ExpiredTokenException": _RENEW,
-    "IllegalLocationConstraintException": _REGION,
-    "InvalidBucketName": "check the name of the bucket",
-    "InvalidObjectState": _ARCHIVED,
-    "KeyTooLongError": _SHORTER,
-    "PermanentRedirect": _REGION,
-    "RequestBodyTooLarge": _SMALLER,
-    "RequestExpired": _RENEW,
-    "RequestTimeTooSkewed": "set the clock of this box and run again",
-    "TokenRefreshRequired": _RENEW,
-    CERTIFICATE: "check the address, or name a file of trusted certificates in SSL_CERT_FILE",
-    NO_STORE: _SERVER,
+_CODES = {
+    _REGION: "AuthorizationHeaderMalformed IllegalLocationConstraintException PermanentRedirect",
+    _ARCHIVED: "BlobArchived InvalidObjectState",
+    _SMALLER: "EntityTooLarge RequestBodyTooLarge",
+    _RENEW: "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired",
+    _SHORTER: "KeyTooLongError",
+    "check the name of the bucket": "InvalidBucketName",
+    "set the clock of this box and run again": "RequestTimeTooSkewed",
+    "check the address, or name a file of trusted certificates in SSL_CERT_FILE": CERTIFICATE,
+    _SERVER: NO_STORE,
 }
+_BY_CODE = {code: remedy for remedy, codes in _CODES.items() for code in codes.split()}
 _WRONG_KEYS = {
     "AuthenticationFailed",
     "InvalidAccessKeyId",

@@ -14,9 +14,8 @@ from transformers import AutoModelForSequenceClassification
 
 from export.graph import (
     WEIGHTS_NAME,
-    export_graph,
     full_precision_graph,
-    load_graph,
+    plain_graph,
     save_weights,
     write_graph,
 )
@@ -26,12 +25,8 @@ from scorer.inference.bundle.onnx_graph import read_graph
 
 
 @pytest.fixture(scope="module")
-def plain(
-    bundles: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> onnx.ModelProto:
-    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    export_graph(load_model(bundles("bert"), attention="eager"), path)
-    return load_graph(path)
+def plain(bundles: Callable[[str], Path]) -> onnx.ModelProto:
+    return plain_graph(load_model(bundles("bert"), attention="eager"))
 
 
 def _answers(graph: Path) -> np.ndarray:

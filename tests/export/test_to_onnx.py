@@ -8,18 +8,17 @@ import onnxruntime
 import pytest
 import torch
 
-from export.graph import architectures, export_graph, load_graph
+from export.graph import architectures, plain_graph
 from export.parity.pytorch import load_model
 
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "gpt2"])
 def test_the_graph_answers_as_the_model_for_any_batch_and_length(
-    checkpoints: Callable[[str], Path], model_type: str, tmp_path: Path
+    checkpoints: Callable[[str], Path], model_type: str
 ) -> None:
     """What was traced at one shape holds at others: nothing of the shape is baked in."""
     model = load_model(checkpoints(model_type), attention=architectures.ATTENTION[model_type])
-    export_graph(model, tmp_path / "plain.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "plain.onnx")
+    session = onnxruntime.InferenceSession(plain_graph(model).SerializeToString())
     for rows, tokens in ((1, 1), (1, 5), (3, 17), (9, 60)):
         ids = torch.randint(5, 90, (rows, tokens), generator=torch.Generator().manual_seed(tokens))
         with torch.inference_mode():
@@ -35,19 +34,17 @@ def test_the_graph_answers_as_the_model_for_any_batch_and_length(
         np.testing.assert_allclose(answer, expected, atol=1e-4)
 
 
-def test_every_weight_keeps_its_name(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:
+def test_every_weight_keeps_its_name(checkpoints: Callable[[str], Path]) -> None:
     """The graph's initializers are parameters of the checkpoint, not folded copies."""
     model = load_model(checkpoints("bert"), attention="eager")
-    export_graph(model, tmp_path / "plain.onnx")
-    graph = load_graph(tmp_path / "plain.onnx")
-    names = {initializer.name for initializer in graph.graph.initializer}
+    names = {initializer.name for initializer in plain_graph(model).graph.initializer}
     assert names <= set(model.state_dict())
 
 
 def test_the_export_says_nothing(
-    checkpoints: Callable[[str], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    checkpoints: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The tracer's and Optimum's chatter reaches neither stdout nor stderr."""
     model = load_model(checkpoints("gpt2"), attention="sdpa")
-    export_graph(model, tmp_path / "plain.onnx")
+    plain_graph(model)
     assert capfd.readouterr() == ("", "")
