@@ -108,14 +108,7 @@ def _save_graphs(
     Returns:
         What the metadata says of them: their names, and whether the last layer is pruned.
     """
-    from export.graph import (
-        WEIGHTS_NAME,
-        full_precision_graph,
-        half_precision_graph,
-        plain_graph,
-        split_key_transpose,
-        write_graph,
-    )
+    from export import graph
     from export.graph.architectures import ATTENTION, drop_attention_mask, prune
     from export.int8 import int8_graph, streams
     from export.parity.pytorch import load_model
@@ -123,17 +116,17 @@ def _save_graphs(
 
     whole = load_model(stage, attention=ATTENTION[model_type])
     model = prune(whole)
-    plain = split_key_transpose(plain_graph(drop_attention_mask(model)))
-    weights = stage / WEIGHTS_NAME
+    plain = graph.split_key_transpose(graph.plain_graph(drop_attention_mask(model)))
+    weights = stage / graph.WEIGHTS_NAME
     graphs = {
-        "fp32": full_precision_graph(plain, weights),
-        "fp16": half_precision_graph(plain, weights),
+        "fp32": graph.full_precision_graph(plain, weights),
+        "fp16": graph.half_precision_graph(plain, weights),
     }
     if two_streams := streams.split(whole, calibration):
         # Runs the model, and so its observers.
-        observed = plain_graph(two_streams.model)
+        observed = graph.plain_graph(two_streams.model)
         quantized = int8_graph(observed, [*two_streams.observers])
-        graphs["int8"] = full_precision_graph(quantized, weights)
-    for kind, graph in graphs.items():
-        write_graph(graph, stage / GRAPHS[kind])
+        graphs["int8"] = graph.full_precision_graph(quantized, weights)
+    for kind, linked in graphs.items():
+        graph.write_graph(linked, stage / GRAPHS[kind])
     return {"graphs": {kind: GRAPHS[kind] for kind in graphs}, "pruned": model is not whole}

@@ -1,5 +1,6 @@
 """Where a table lives: the database's URL, the names in it, and the options of a call."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,9 @@ from scorer.errors import DataError, UsageError
 from scorer.os_errors import reading
 from scorer.store.own_files import open_own
 
-_MOST_PARTS = 3  # catalog, schema, table
+_PART = re.compile(r'"(?:[^"\0]|"")+"|[^".\0][^.\0]*')  # a quote in quotes is written twice
+# Catalog, schema and table at most.
+_TABLE = re.compile(rf"(?:{_PART.pattern})(?:\.(?:{_PART.pattern})){{0,2}}")
 
 
 def quoted(name: str) -> str:
@@ -39,41 +42,14 @@ def parse_table(name: str) -> TableName:
     Raises:
         UsageError: a part is empty, a quote is left open, or there are too many parts.
     """
-    parts: list[str] = []
-    rest = name
-    while True:
-        part, rest = _first_part(name, rest)
-        parts.append(part)
-        if not rest:
-            break
-        rest = rest[1:]  # the dot
-    if len(parts) > _MOST_PARTS:
-        raise _no_name(name)
-    return TableName(tuple(parts))
-
-
-def _first_part(name: str, rest: str) -> tuple[str, str]:
-    """Return a part and what is left: nothing, or what begins with a dot."""
-    if not rest.startswith('"'):
-        part, dot, after = rest.partition(".")
-        rest = dot + after
-    else:
-        end = 1
-        while (end := rest.find('"', end)) >= 0 and rest[end + 1 : end + 2] == '"':
-            end += 2
-        part, rest = rest[1:end].replace('""', '"'), rest[end + 1 :]
-        if end < 0 or (rest and rest[0] != "."):
-            raise _no_name(name)
-    if not part or "\0" in part:
-        raise _no_name(name)
-    return part, rest
-
-
-def _no_name(name: str) -> UsageError:
-    return UsageError(
-        f"{name!r} is no name of a table",
-        'write table or schema.table; a part that holds a dot goes in double quotes: "my.table"',
-    )
+    if not _TABLE.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name of a table",
+            "write table or schema.table; a part that holds a dot goes in double quotes: "
+            '"my.table"',
+        )
+    parts = _PART.findall(name)
+    return TableName(tuple(p[1:-1].replace('""', '"') if p[0] == '"' else p for p in parts))
 
 
 Kind = Literal["duckdb", "sqlite", "postgresql"]
