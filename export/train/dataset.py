@@ -118,21 +118,6 @@ def on_hub(source: str) -> bool:
     return not local and path.suffix.lower() not in _READERS and source.count("/") == 1
 
 
-def texts(table: Table, columns: Columns) -> pl.Series:
-    """Return the text column of a table.
-
-    Raises:
-        DataError: It is missing, or not text.
-    """
-    column = _column(table, columns.text, "--text-column", _TEXT_SYNONYMS)
-    if column.dtype != pl.String:
-        raise DataError(
-            f"column {columns.text!r} of {table.name} holds {column.dtype}, not text",
-            "name another with --text-column",
-        )
-    return column
-
-
 def labelled(table: Table, columns: Columns) -> LabelledTexts:
     """Pick texts and labels out of a table.
 
@@ -142,9 +127,9 @@ def labelled(table: Table, columns: Columns) -> LabelledTexts:
     beside them (as in mteb's data sets), or by themselves.
 
     Raises:
-        DataError: A column is missing, or a label is unknown or null.
+        DataError: A column is missing, texts are none, or a label is unknown or null.
     """
-    column = texts(table, columns)
+    column = _texts(table, columns)
     cells = _column(table, columns.label, "--label-column", _LABEL_SYNONYMS).cast(pl.String)
     cells = cells.str.strip_chars()
     missing = (cells.is_null() & column.is_not_null()).sum()
@@ -189,6 +174,16 @@ def folds(label_ids: NDArray[np.int64], count: int, seed: int) -> list[NDArray[n
         )
     splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
     return [held_out for _, held_out in splitter.split(label_ids, label_ids)]
+
+
+def _texts(table: Table, columns: Columns) -> pl.Series:
+    column = _column(table, columns.text, "--text-column", _TEXT_SYNONYMS)
+    if column.dtype != pl.String:
+        raise DataError(
+            f"column {columns.text!r} of {table.name} holds {column.dtype}, not text",
+            "name another with --text-column",
+        )
+    return column
 
 
 def _column(table: Table, name: str, option: str, synonyms: Sequence[str]) -> pl.Series:
