@@ -64,7 +64,7 @@ def test_columns_are_appended_to_the_batches(tmp_path: Path, suffix: str) -> Non
 def test_compression_is_kept(tmp_path: Path, suffix: str, codec: str | None) -> None:
     """Bodies that were compressed are compressed again, with the same codec."""
     path = write(tmp_path / f"in{suffix}", batch(["ok"] * 5000), compression=codec)
-    out = write_scored(path, tmp_path / f"out{suffix}")
+    out = write_scored(path, tmp_path / f"out{suffix}", 1000)
     assert [each.codec for each in batches_of(out)] == [codec]
 
 
