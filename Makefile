@@ -65,8 +65,6 @@ coverage: $(DEV)
 
 test: lint coverage
 	$(BIN)/pytest $(SHARED) -m "not ci and not gpu" $(COVERED:%=--ignore %)
-	@echo "Not run here (file: tests), see make test-ci and make check-gpu:"
-	@$(BIN)/pytest -qq --collect-only -m "ci or gpu"
 
 # Ray has once ended a process in which it was started for the sixth time, without a word: each of
 # its tests has a process of its own, as each run has.

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import signal
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ CANARY_TEXTS = (
     "one two three four five six seven eight nine ten " * 12,
 )
 MAX_LENGTH = 48
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
 def pytest_configure() -> None:
@@ -44,6 +46,36 @@ def pytest_configure() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="the big counts, as make test-long")
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count what `-m` leaves to `make test-ci` and `make check-gpu`, by file."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in ("ci", "gpu")):
+            left_out = item.config.stash.setdefault(_LEFT_OUT, Counter())
+            left_out[item.nodeid.partition("::")[0]] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that reports: under xdist, others collect."""
+    output = getattr(session.config, "workeroutput", {})  # without xdist nobody reads it
+    output["left_out"] = dict(session.config.stash.get(_LEFT_OUT, {}))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a process of xdist has left out; all of them collect the same."""
+    output = getattr(node, "workeroutput", {})  # one that was ended has none
+    node.config.stash[_LEFT_OUT] = Counter(output.get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what `make test` does not run."""
+    config = terminalreporter.config
+    left_out = config.stash.get(_LEFT_OUT, Counter())
+    if left_out and config.option.markexpr.startswith("not "):
+        terminalreporter.section("not run here: make test-ci, make check-gpu")
+        terminalreporter.write_line("\n".join(f"{n}: {left_out[n]}" for n in sorted(left_out)))
 
 
 @pytest.fixture(scope="session")
