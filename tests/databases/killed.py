@@ -1,23 +1,21 @@
-"""A run of `tweetscore table` with a stub for the model, which kills itself half-way.
+"""Prepares a fork of the warm process: a stub for the model, and a death half-way.
 
-usage: python -m tests.databases.killed URL N
 SIGKILL comes before the Nth statement of the session that writes; 0 is while the model works.
-A run that has fewer statements ends well, and prints how many.
+A run that has fewer statements ends well; `said` is the file that holds how many there were.
 """
 
 import os
 import signal
-import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from scorer.databases import open_database, table_run
-from scorer.databases.address import TableName, parse_address
-from scorer.databases.checks import TableOptions
+from scorer.databases.address import TableName
 from scorer.databases.engine import Database, Session
-from scorer.options import ModelSpec, OutputSpec
+from scorer.inference.handle import ModelHandle
 from tests.handles import handle_of
 from tests.stubs import StubClassifier
 
@@ -32,6 +30,7 @@ class Mortal:
     said = 0
     sessions = 0
     last = 0  # the statement before which it dies
+    notes = Path()
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -39,6 +38,7 @@ class Mortal:
     def _count(self) -> None:
         if Mortal.sessions == 2:
             Mortal.said += 1
+            Mortal.notes.write_text(str(Mortal.said))
             if Mortal.said == Mortal.last:
                 die()
 
@@ -72,29 +72,19 @@ class MortalDatabase:
             yield Mortal(session)
 
 
-def main(url: str, last: int) -> None:
+def prepare(last: int, said: str, environment: dict[str, str]) -> None:
+    """Let the run die before a statement."""
+
     @contextmanager
     def open_mortal(*words: Any) -> Iterator[Any]:
         with open_database(*words) as database:
             yield MortalDatabase(database)
 
-    Mortal.last = last
+    os.environ.update(environment)
+    tempfile.tempdir = None  # TMPDIR may be another one
+    Mortal.last, Mortal.notes = last, Path(said)
     stub = StubClassifier()
     if last == 0:
         stub.before_scoring = die
-    options = TableOptions(
-        parse_address(url),
-        TableName(("tweets",)),
-        TableName(("scored",)),
-        ModelSpec(),
-        OutputSpec(),
-        incremental=False,
-        id_column="id",
-    )
-    with patch.object(table_run, "open_database", open_mortal):
-        table_run.score_table(options, model=handle_of(stub))
-    print(Mortal.said)  # noqa: T201  the test reads it
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    ModelHandle.of = lambda spec: handle_of(stub)  # type: ignore[method-assign]  # a fork's own
+    vars(table_run)["open_database"] = open_mortal

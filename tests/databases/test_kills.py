@@ -1,16 +1,16 @@
 """SIGKILL to a real process at every statement: the table is as it was, or complete."""
 
 import os
-import subprocess
-import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.databases.engines import Engine
+from tests.forks.fork_server import ForkServer
 
-ROOT = Path(__file__).parents[2]
 NEVER = -1
 CHANGES = (
     "UPDATE tweets SET text = 'changed -' WHERE id = 4",
@@ -19,17 +19,43 @@ CHANGES = (
 )
 
 
-def run(engine: Engine, scratch: Path, die_before: int) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended."""
+
+    code: int  # negative: the signal that ended it
+    statements: int
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[ForkServer]:
+    server = ForkServer("tests.databases.killed")
+    yield server
+    server.close()
+
+
+def run(forks: ForkServer, engine: Engine, scratch: Path, die_before: int) -> Ended:
     """Run tweetscore table in a process that kills itself before a statement."""
-    return subprocess.run(
-        [sys.executable, "-m", "tests.databases.killed", engine.url, str(die_before)],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(scratch)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    words = ["table", engine.url, "--table=tweets", "--into=scored", "--no-incremental"]
+    environment = {"TMPDIR": str(scratch), "PGPASSWORD": os.environ.get("PGPASSWORD", "")}
+    said, stderr = scratch / "said", scratch / "stderr"
+    said.write_text("0")
+    with stderr.open("wb") as file, Path(os.devnull).open("r+b") as null:
+        streams = [null.fileno(), null.fileno(), file.fileno()]
+        asked = forks.fork(
+            [*words, "--id-column=id"],
+            scratch,
+            streams,
+            "tests.databases.killed",
+            last=die_before,
+            said=str(said),
+            environment=environment,
+        )
+    with asked:
+        asked.settimeout(120)
+        _, code = asked.recv(64), int(asked.recv(64))
+    return Ended(code, int(said.read_text()), stderr.read_text())
 
 
 def state(engine: Engine) -> dict[str, Any]:
@@ -46,23 +72,23 @@ def state(engine: Engine) -> dict[str, Any]:
     "is_there", [True, pytest.param(False, marks=pytest.mark.ci)], ids=["replaced", "created"]
 )
 def test_a_killed_run_leaves_the_table_as_it_was(
-    engine: Engine, tmp_path: Path, is_there: bool
+    forks: ForkServer, engine: Engine, tmp_path: Path, is_there: bool
 ) -> None:
     """Before the COMMIT nothing has happened; the same command then does all of it."""
     if is_there:
-        assert run(engine, tmp_path, NEVER).returncode == 0
+        assert run(forks, engine, tmp_path, NEVER).code == 0
         engine.run(*CHANGES)
     before = state(engine)
     number = 0
-    while (done := run(engine, tmp_path, number)).returncode == -9:
+    while (done := run(forks, engine, tmp_path, number)).code == -9:
         assert state(engine) == before, number
         number += 1
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     # The one that was not killed said as much as the others: it has committed.
-    assert int(done.stdout) == number - 1 >= 5
+    assert done.statements == number - 1 >= 5
     after = state(engine)
     assert [row[:2] for row in after["scored"] if row[0] == 5] == [(5, "new +")] * is_there
     assert len(after["scored"]) == 5 if is_there else 4
     assert after != before
-    assert run(engine, tmp_path, NEVER).returncode == 0
+    assert run(forks, engine, tmp_path, NEVER).code == 0
     assert state(engine)["scored"] == after["scored"]
