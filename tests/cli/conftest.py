@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 
 from scorer import threads
 from scorer.cli import tweetscore
-from scorer.inference.runtime import host
 from tests.forks import embedded_model
 
 Invoke = Callable[..., Result]
@@ -35,9 +34,10 @@ def invoke() -> Invoke:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def embedded_model_loads_once() -> Iterator[None]:
+def embedded_model_is_proven_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(host, "load", embedded_model.load)
+        for place, name, function in embedded_model.PLACES:
+            patch.setattr(place, name, function)
         yield
 
 
