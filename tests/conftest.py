@@ -4,7 +4,7 @@ import hashlib
 import json
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,18 @@ def stub() -> "StubClassifier":
     from tests.stubs import StubClassifier
 
     return StubClassifier()
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder with a `tweetscore` that starts in no time: see `tests/forks/`."""
+    from tests.forks.fork_server import ForkServer
+
+    folder = tmp_path_factory.mktemp("bin")
+    server = ForkServer("tests.forks.embedded_model")
+    server.put_command(folder)
+    yield folder
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -117,11 +117,12 @@ def test_a_version_in_the_environment_does_not_end_a_run(invoke: Invoke) -> None
 
 
 @pytest.mark.parametrize("value", ["100000", "0", "-1", "abc", "", "9" * 5000])
-def test_a_pool_of_no_sane_size_is_a_warning(value: str) -> None:
+def test_a_pool_of_no_sane_size_is_a_warning(value: str, tiny_bert_bundle: Path) -> None:
     """It gets what the process may use, and a list of OpenMP is none of that kind."""
     script = (
         "from scorer.cli import tweetscore\n"
-        "tweetscore(['text', 'fine', '--device', 'builtin'], standalone_mode=False)\n"
+        f"words = ['text', 'fine', '--device', 'builtin', '--model', {str(tiny_bert_bundle)!r}]\n"
+        "tweetscore(words, standalone_mode=False)\n"
         "import os, polars\n"
         "print(polars.thread_pool_size(), os.environ['OMP_NUM_THREADS'])"
     )

@@ -43,7 +43,7 @@ def test_scoring_never_loads_what_training_needs() -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_run_does_not_load_pandas(tmp_path: Path, ending: str) -> None:
+def test_a_run_does_not_load_pandas(tmp_path: Path, tiny_bert_bundle: Path, ending: str) -> None:
     """It is installed here, and pyarrow would load it to look at an array."""
     source, words = tmp_path / f"tweets.{ending}", ['a "quoted" word', "so, so", "", "plain"]
     tweets = pl.DataFrame({"text": words})
@@ -52,7 +52,7 @@ def test_a_run_does_not_load_pandas(tmp_path: Path, ending: str) -> None:
     else:
         tweets.write_parquet(source)
     scored = tmp_path / f"scored.{ending}"
-    arguments = ["run", str(source), "-o", str(scored)]
+    arguments = ["run", str(source), "-o", str(scored), "--model", str(tiny_bert_bundle)]
     modules = loaded_by(
         f"from scorer.cli import tweetscore; tweetscore({arguments}, standalone_mode=False)"
     )
@@ -82,13 +82,16 @@ def test_the_console_script_is_installed() -> None:
     assert done.stdout == f"tweetscore {scorer.__version__}\n"
 
 
-def test_a_run_over_parquet_does_not_load_pyarrows_functions(tmp_path: Path) -> None:
+def test_a_run_over_parquet_does_not_load_pyarrows_functions(
+    tmp_path: Path, tiny_bert_bundle: Path
+) -> None:
     """Importing pyarrow.compute makes a wrapper for each of them, for 40 ms."""
     source = tmp_path / "tweets.parquet"
     pl.DataFrame({"text": ["so good", None, "plain"]}).write_parquet(source)
+    words = ["run", str(source), "--quiet", "--model", str(tiny_bert_bundle)]
     code = (
         "import sys; from scorer.cli import tweetscore\n"
-        f"tweetscore(['run', {str(source)!r}, '--quiet'], standalone_mode=False)\n"
+        f"tweetscore({words}, standalone_mode=False)\n"
         "print('pyarrow.compute' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -96,16 +99,19 @@ def test_a_run_over_parquet_does_not_load_pyarrows_functions(tmp_path: Path) -> 
     assert pl.read_parquet(tmp_path / "tweets.scored.parquet")["label"].null_count() == 1
 
 
-def test_a_run_over_parquet_chooses_its_session_before_it_loads_polars(tmp_path: Path) -> None:
+def test_a_run_over_parquet_chooses_its_session_before_it_loads_polars(
+    tmp_path: Path, tiny_bert_bundle: Path
+) -> None:
     """Importing polars takes 0.1 s, while a session is loaded; text goes through it only then."""
     source = tmp_path / "tweets.parquet"
     pl.DataFrame({"text": ["so good", None, "plain"]}).write_parquet(source)
+    words = ["run", str(source), "--quiet", "--model", str(tiny_bert_bundle)]
     code = (
         "import sys; from scorer.cli import tweetscore; from scorer.inference import loading\n"
         "inspect = loading.inspect\n"
         "def inspected(): print('polars' in sys.modules); return inspect()\n"
         "loading.inspect = inspected\n"
-        f"tweetscore(['run', {str(source)!r}, '--quiet'], standalone_mode=False)\n"
+        f"tweetscore({words}, standalone_mode=False)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
