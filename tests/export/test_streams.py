@@ -1,6 +1,7 @@
 """Two streams, and the int8 graph that is made of them."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import onnx
@@ -40,8 +41,12 @@ def answers(graph: onnx.ModelProto, ids: NDArray[np.int64]) -> NDArray[np.float3
     return logits
 
 
-def quantized(split: streams.Split) -> onnx.ModelProto:
-    return int8.int8_graph(plain_graph(split.model), [*split.observers])
+@cache
+def quantized(model_type: str) -> tuple[PreTrainedModel, onnx.ModelProto]:
+    """Return a model and the int8 graph that is made of it; nobody changes them."""
+    whole = model(model_type)
+    split = two_streams(whole)
+    return whole, int8.int8_graph(plain_graph(split.model), [*split.observers])
 
 
 @pytest.mark.parametrize("model_type", TYPES)
@@ -104,12 +109,12 @@ def test_what_fp32_would_hide_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("model_type", TYPES)
 def test_int8_answers_are_near_those_of_the_model(model_type: str) -> None:
     """The graph that ONNX Runtime computes is the model's, to the precision of bytes."""
-    whole = model(model_type)
+    whole, graph = quantized(model_type)
     ids = np.random.default_rng(0).integers(1, 90, (16, 12))
     with torch.inference_mode():
         tokens = torch.from_numpy(ids)
         expected = whole(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits.numpy()
-    got = answers(quantized(two_streams(whole)), ids)
+    got = answers(graph, ids)
     error = np.abs(got - expected).max() / expected.std()
     assert 0 < error < 0.25  # three random layers
 
@@ -117,7 +122,7 @@ def test_int8_answers_are_near_those_of_the_model(model_type: str) -> None:
 @pytest.mark.parametrize("model_type", TYPES)
 def test_int8_answers_do_not_depend_on_the_other_rows(model_type: str) -> None:
     """A row has a scale of its own: alone and in any batch it gets the same bits."""
-    graph = quantized(two_streams(model(model_type)))
+    _, graph = quantized(model_type)
     ids = np.random.default_rng(1).integers(1, 90, (9, 7))
     together = answers(graph, ids)
     alone = np.concatenate([answers(graph, ids[row : row + 1]) for row in range(len(ids))])
@@ -126,17 +131,17 @@ def test_int8_answers_do_not_depend_on_the_other_rows(model_type: str) -> None:
 
 def test_the_graph_multiplies_bytes_but_for_the_first_down() -> None:
     """Of three layers the first has q, k, v, out and up, the second three ups and downs."""
-    graph = quantized(two_streams(model("bert"))).graph
-    operators = [node.op_type for node in graph.node]
+    _, graph = quantized("bert")
+    operators = [node.op_type for node in graph.graph.node]
     assert operators.count("MatMulIntegerToFloat") == 5 + (4 + 3 + 3) + 2
     assert operators.count(int8.POINT_OPERATOR) == 0
 
 
 def test_the_graph_holds_no_weights_but_those_of_the_model() -> None:
     """Weights are quantised when a session folds its constants."""
-    whole = model("bert")
+    whole, graph = quantized("bert")
     parameters = dict(whole.named_parameters())
-    constants = quantized(two_streams(whole)).graph.initializer
+    constants = graph.graph.initializer
     own = {tensor.name: numpy_helper.to_array(tensor) for tensor in constants}
     large = [name for name, value in own.items() if value.ndim > 1 and name not in parameters]
     assert not large
