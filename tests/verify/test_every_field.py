@@ -122,8 +122,8 @@ def _is_found(output: Path, rescore: int) -> bool:
 )
 def test_no_change_of_the_report_goes_unsaid(tmp_path: Path, name: str, rescore: int) -> None:
     """Each field is compared, or belongs to what one line says is not."""
-    options: dict[str, Any] = {"chunk_rows": 200, "label_names": ("N", "0", "P")}
-    output = score(many(tmp_path / name, 600), **options, fail_on_drift=9.0)
+    options: dict[str, Any] = {"chunk_rows": 100, "label_names": ("N", "0", "P")}
+    output = score(many(tmp_path / name, 300), **options, fail_on_drift=9.0)
     assert survivors(output, rescore) == []
 
 
