@@ -63,7 +63,9 @@ COVERED := tests/formats tests/store tests/readback tests/run tests/verify tests
 coverage: $(DEV)
 	$(BIN)/pytest --cov $(SHARED) -m "not ci and not gpu" $(COVERED)
 
-test: lint coverage
+# The linters need one core, for half a minute: they run beside the tests.
+test: $(DEV)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint coverage
 	$(BIN)/pytest $(SHARED) -m "not ci and not gpu" $(COVERED:%=--ignore %)
 
 # Ray has once ended a process in which it was started for the sixth time, without a word: each of
@@ -109,10 +111,11 @@ $(CORE): pyproject.toml requirements/core.txt | $(BIN)/python
 	@touch $@
 
 # torch without a hash: an index may have its CPU build or the one with CUDA, and both will do.
+# Few modules of these are ever imported: Python compiles those, and pip not all of them.
 $(DEV): $(CORE) requirements/dev.txt
 	@echo "Installing the libraries for training, export and tests."
-	$(LOCKED) -r requirements/dev.txt
-	$(PIP) -c requirements/constraints.txt torch
+	$(LOCKED) --no-compile -r requirements/dev.txt
+	$(PIP) --no-compile -c requirements/constraints.txt torch
 	@touch $@
 
 $(CUDA): $(CORE) requirements/cuda.txt requirements/dev.txt
