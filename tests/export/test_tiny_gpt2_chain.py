@@ -17,7 +17,7 @@ def test_tiny_gpt2_learns_and_serves_the_labelled_samples(tmp_path: Path) -> Non
     _run(
         "model", "train", "-o", tmp_path / "checkpoint", "--base", tmp_path / "base",
         "--data", LABELLED, "--label-column", "sentiment", "--validation", 0,
-        "--epochs", 30, "--learning-rate", 3e-3, "--batch-size", 16,
+        "--epochs", 10, "--learning-rate", 3e-3, "--batch-size", 16,
     )  # fmt: skip
     _run("model", "export", tmp_path / "checkpoint", "-o", tmp_path / "bundle")
     _run("run", LABELLED, "-o", tmp_path / "scored.csv", "--model", tmp_path / "bundle")
