@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scorer.inference.handle import ModelHandle
-
 from scorer.databases import open_database, table_run
 from scorer.databases.address import TableName
 from scorer.databases.engine import Database, Session
+from scorer.inference.loading import ModelHandle
 from tests.handles import handle_of
 from tests.stubs import StubClassifier
 
