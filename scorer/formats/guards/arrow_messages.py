@@ -22,7 +22,7 @@ class Table:
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data = data
-        self._at = at
+        self.at = at
         self._names = at - self._number("<i", at)
         self._size = self._number("<H", self._names)
 
@@ -39,19 +39,38 @@ class Table:
 
     def table(self, field: int) -> "Table | None":
         """Return the table that a field leads to."""
+        at = self.target(field)
+        return Table(self._data, at) if at else None
+
+    def target(self, field: int) -> int:
+        """Return the byte that a field leads to, or 0 where it is left out."""
         at = self._place(field)
-        return Table(self._data, at + self._number("<I", at)) if at else None
+        return at + self._number("<I", at) if at else 0
+
+    def text(self, field: int) -> bytes:
+        """Return a string, or nothing where it is left out."""
+        return bytes(self._vector(field, 1))
+
+    def tables(self, field: int) -> "list[Table]":
+        """Return the elements of a vector of tables."""
+        start = self.target(field) + 4
+        offsets = self.structs(field, "<I")
+        return [
+            Table(self._data, start + 4 * number + offset)
+            for number, (offset,) in enumerate(offsets)
+        ]
 
     def structs(self, field: int, kind: str) -> Iterator[tuple[int, ...]]:
         """Return the elements of a vector of structs, each as a struct format reads it."""
-        at = self._place(field)
-        if not at:
-            return iter(())
-        at += self._number("<I", at)
-        size = self._number("<I", at) * struct.calcsize(kind)
-        if at + 4 + size > len(self._data):
+        return struct.iter_unpack(kind, self._vector(field, struct.calcsize(kind)))
+
+    def _vector(self, field: int, size: int) -> memoryview:
+        """Return the bytes of a vector whose elements have so many, none where it is left out."""
+        at = self.target(field)
+        length = self._number("<I", at) * size if at else 0
+        if at + 4 + length > len(self._data):
             raise ValueError("a list is longer than what holds it")
-        return struct.iter_unpack(kind, memoryview(self._data)[at + 4 : at + 4 + size])
+        return memoryview(self._data)[at + 4 : at + 4 + length]
 
     def _place(self, field: int) -> int:
         """Return where a field is, or 0 where it is left out."""
@@ -59,7 +78,7 @@ class Table:
         if entry >= self._size:
             return 0
         offset = self._number("<H", self._names + entry)
-        return self._at + offset if offset else 0
+        return self.at + offset if offset else 0
 
     def _number(self, kind: str, at: int) -> int:
         if at < 0:
