@@ -1,9 +1,7 @@
 """Arrow IPC, file and stream: read for the texts, written back with columns appended."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,64 +15,15 @@ from numpy.typing import NDArray
 from scorer.errors import DataError, StorageError
 from scorer.formats import columnar
 from scorer.formats.base import OutputColumns, Rebatcher, ScoredSlice, input_changed, second_pass
+from scorer.formats.batch_writer import BatchWriter, InputBatch, Metadata
 from scorer.formats.guards.arrow_messages import batches_of, is_stream
+from scorer.formats.written import Written
 from scorer.options import InputSpec
 from scorer.os_errors import reading, writing
 
 MOST_TEXT = 256 << 20  # bytes of one text
 TEXTS_AT_ONCE = 16_384  # texts that are taken out of a batch at once, where they are not too large
 BYTES_AT_ONCE = 32 << 20  # bytes of them: a view or a dictionary may repeat a long one for ever
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class InputBatch:
-    """A record batch of the input with its own metadata."""
-
-    batch: pa.RecordBatch
-    metadata: Mapping[bytes, bytes] | None
-    offset: int  # of its first row in the file
-
-
-class BatchWriter:
-    """Joins scores that come by windows to batches that have other bounds."""
-
-    def __init__(self, writer: pa.RecordBatchFileWriter, schema: pa.Schema) -> None:
-        self._writer = writer
-        self._schema = schema
-        self._queue: deque[InputBatch] = deque()
-        self._cells: list[list[pa.Array]] = []  # of rows of the first batch in the queue
-        self._rows = 0  # of these
-
-    def queued(self, batches: Iterator[InputBatch]) -> Iterator[InputBatch]:
-        """Pass on batches as they are read, and queue them until they are written."""
-        for batch in batches:
-            self._queue.append(batch)
-            yield batch
-
-    def add(self, cells: list[pa.Array]) -> None:
-        """Take the next rows' scores, all of one batch, and write it when they are the last."""
-        self.flush()
-        self._cells.append(cells)
-        self._rows += len(cells[0])
-        if self._rows == len(self._queue[0].batch):
-            self._write()
-
-    def flush(self) -> None:
-        """Write the batches without rows that come next."""
-        while self._queue and not len(self._queue[0].batch):
-            self._write()
-
-    def _write(self) -> None:
-        source = self._queue.popleft()
-        kinds = [field.type for field in self._schema][source.batch.num_columns :]
-        columns = zip(*self._cells, strict=True) if self._cells else ([] for _ in kinds)
-        added = [
-            pa.concat_arrays(column) if column else pa.array([], kind)
-            for column, kind in zip(columns, kinds, strict=True)
-        ]
-        batch = pa.RecordBatch.from_arrays([*source.batch.columns, *added], schema=self._schema)
-        self._writer.write_batch(batch, custom_metadata=source.metadata)
-        self._cells, self._rows = [], 0
 
 
 class ArrowSource(columnar.BatchSource):
@@ -97,8 +46,8 @@ class ArrowSource(columnar.BatchSource):
 
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
-    ) -> int:
-        """Write the input's batches with their scores to a new file and return the rows."""
+    ) -> Written:
+        """Write the input's batches with their scores to a new file."""
         self.check_output_schema(output_schema)
         count = 0
         with (
@@ -107,7 +56,11 @@ class ArrowSource(columnar.BatchSource):
             destination.open("xb") as file,
             self._writer(file, output_schema) as writer,
         ):
-            out = BatchWriter(writer, self.scored_schema(output_schema))
+
+            def write(batch: pa.RecordBatch, metadata: Metadata) -> None:
+                writer.write_batch(batch, custom_metadata=metadata)
+
+            out = BatchWriter(write, self.scored_schema(output_schema))
             texts = self._texts_of(out.queued(self._read(None)), self._text)
             rows = Rebatcher(texts, _cut)
             added = partial(columnar.added_columns, output_schema=output_schema)
@@ -116,15 +69,15 @@ class ArrowSource(columnar.BatchSource):
                 count += len(batch)
             out.flush()
         _check_written(destination, count)
-        return count
+        return Written(count)
 
-    def rows(self) -> Iterator[pa.RecordBatch]:
+    def rows(self, columns: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the batches as they stand."""
-        return (source.batch for source in self._read(None))
+        return (source.batch for source in self._read(columns))
 
     def _texts(self, column: columnar.Column) -> Iterator[pl.Series]:
         """Yield the values of a column as text, in series that fit the memory."""
-        return self._texts_of(self._read(column), column)
+        return self._texts_of(self._read([column.number(self.schema)]), column)
 
     def _texts_of(
         self, sources: Iterable[InputBatch], column: columnar.Column
@@ -149,13 +102,13 @@ class ArrowSource(columnar.BatchSource):
                 yield columnar.texts_of(values)
                 at = stop
 
-    def _read(self, column: columnar.Column | None) -> Iterator[InputBatch]:
-        """Yield the batches, with one column or all, each checked before it is read, and after."""
+    def _read(self, columns: Sequence[int] | None) -> Iterator[InputBatch]:
+        """Yield the batches, each checked before it is read, and after."""
         left = self._limit
         offset = 0
         sizes = batches_of(self.path)
-        with self._open(column) as reader:
-            if column is None and reader.schema != self.schema:
+        with self._open(columns or ()) as reader:
+            if columns is None and reader.schema != self.schema:
                 raise input_changed(self.path)
             for number, each in enumerate(sizes):
                 if left == 0:
@@ -184,9 +137,8 @@ class ArrowSource(columnar.BatchSource):
             ) from error
 
     @contextmanager
-    def _open(self, column: columnar.Column | None = None) -> Iterator[Any]:
-        fields = [] if column is None else [column.number(self.schema)]
-        options = pa.ipc.IpcReadOptions(included_fields=fields)
+    def _open(self, columns: Sequence[int] = ()) -> Iterator[Any]:
+        options = pa.ipc.IpcReadOptions(included_fields=[*columns])
         opened = pa.ipc.open_stream if self._is_stream else pa.ipc.open_file
         with (
             columnar.damage(self.path, "Arrow IPC"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from scorer.errors import DataError, StorageError, UsageError
 from scorer.formats.text.encodings import Encoding
+from scorer.formats.written import Written
 from scorer.options import OutputSpec
 from scorer.records import Answers, TextWindow
 
@@ -133,6 +134,27 @@ def text_digest(texts: "pl.Series") -> bytes:
     return digest.digest()
 
 
+def check_digests(
+    path: Path, texts: "Iterator[pl.Series]", windows: Iterable[tuple[int, bytes]]
+) -> None:
+    """Raise DataError unless texts are those of windows.
+
+    Args:
+        path: The input, for the message.
+        texts: In batches.
+        windows: The number of texts in each, and their digest.
+    """
+    rows = Rebatcher(texts, lambda batch, start, stop: batch[start:stop])
+    for size, wanted in windows:
+        digest = TextDigest()
+        for batch in rows.take(size):
+            digest.update(batch)
+        if digest.digest() != wanted:
+            raise input_changed(path)
+    if rows.has_more():
+        raise input_changed(path)
+
+
 def input_changed(path: Path) -> DataError:
     """Return the error for a second pass that meets other texts than the first."""
     return DataError(f"{path} changed while it was scored", "run again when nobody writes to it")
@@ -179,6 +201,19 @@ class Rebatcher(Generic[Rows]):
         return self._held
 
 
+def in_order(path: Path, results: Iterable[ScoredSlice]) -> Iterator[ScoredSlice]:
+    """Yield results for an input; StorageError where they are not one after the other."""
+    reached = 0
+    for part in results:
+        if part.offset != reached:
+            raise StorageError(
+                f"the stored results for {path} go on at row {part.offset} instead of {reached}",
+                "run again",
+            )
+        yield part
+        reached += len(part)
+
+
 def second_pass(
     path: Path,
     rows: Rebatcher[Rows],
@@ -199,13 +234,7 @@ def second_pass(
         DataError: The texts are not those that were scored.
         StorageError: The results are not one after the other.
     """
-    reached = 0
-    for part in results:
-        if part.offset != reached:
-            raise StorageError(
-                f"the stored results for {path} go on at row {part.offset} instead of {reached}",
-                "run again",
-            )
+    for part in in_order(path, results):
         columns = columns_of(part)
         digest = TextDigest()
         at = 0
@@ -215,7 +244,6 @@ def second_pass(
             at += len(batch)
         if at != len(part) or digest.digest() != part.digest:
             raise input_changed(path)
-        reached += at
     if rows.has_more():
         raise input_changed(path)
 
@@ -265,5 +293,5 @@ class Source(Protocol):
 
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
-    ) -> int:
-        """Write the input's rows with their scores to a new file and return their number."""
+    ) -> Written:
+        """Write the input's rows with their scores to a new file."""

@@ -1,7 +1,7 @@
 """Record batches: what Parquet and Arrow IPC share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from scorer.errors import DataError, InputMissing
 from scorer.formats.base import NOTHING_FOUND, OutputColumns, ScoredSlice
 from scorer.formats.text.columns import Inside, Keys, find_keys, no_text
 from scorer.formats.text.encodings import Encoding
+from scorer.formats.written import Written
 from scorer.os_errors import is_beyond_all, is_directory
 from scorer.records import Answers, TextWindow
 
@@ -226,14 +227,18 @@ class BatchSource(ABC):
     _text: Column
 
     @abstractmethod
-    def rows(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows as they stand, in batches that fit the memory."""
+    def rows(self, columns: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as they stand, in batches that fit the memory.
+
+        Args:
+            columns: The numbers of those that are read, in order; by default all.
+        """
 
     @abstractmethod
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
-    ) -> int:
-        """Write the input's rows with their scores to a new file and return their number.
+    ) -> Written:
+        """Write the input's rows with their scores to a new file.
 
         Raises:
             DataError: the texts are not those that were scored.

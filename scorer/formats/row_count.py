@@ -67,9 +67,9 @@ def count_rows(source: Source, *, limit: int | None = None) -> RowCount:
 
 
 def _rows_of_parquet(path: Path) -> int:
-    from scorer.formats.guards.parquet_pages import groups_of
+    from scorer.formats.parquet.footer import read_footer
 
-    return sum(group.rows for group in groups_of(path))
+    return sum(read_footer(path).rows)
 
 
 def _rows_of_arrow(path: Path) -> int:

@@ -1,8 +1,7 @@
 """OUTPUT.run.json as typed structs: what a run writes, and what is read of it again.
 
-Decoding is validation. A field with a default is missing in reports of earlier versions, which a
-run decodes all the same, and `verify` does not; one that may be `UNSET` is left out where there
-is nothing to say. The published JSON Schema is made of the types: `make docs` writes it.
+A field with a default is missing in reports of earlier versions: a run decodes them, `verify` does
+not. One that may be `UNSET` is left out. `make docs` makes the published JSON Schema of the types.
 """
 # ruff: noqa: D101 - the published schema has a sentence for each part and each field
 
@@ -53,9 +52,11 @@ class ReportedFailure(Part, frozen=True):
     message: str
 
 
-class ReportedOutput(Part, frozen=True):
+class ReportedOutput(Part, frozen=True, kw_only=True):
     path: str
     rows: Count
+    copied_bytes: Count | UnsetType = UNSET
+    schema_keys: dict[Literal["extended", "dropped"], list[str]] | UnsetType = UNSET
     size: Count
     mtime_ns: int
     sha256: Sha256

@@ -13,6 +13,7 @@ import polars as pl
 from scorer.errors import DataError
 from scorer.formats.base import OutputColumns, Rebatcher, Source
 from scorer.formats.registry import format_of
+from scorer.formats.written import Written
 from scorer.options import InputSpec
 from scorer.readback.findings import Compared, Finding, Pair
 
@@ -23,16 +24,28 @@ class Comparison:
     """Two files, of which the input may be missing."""
 
     def __init__(
-        self, source: Source | None, output: Path, output_schema: OutputColumns, spec: InputSpec
+        self,
+        source: Source | None,
+        output: Path,
+        output_schema: OutputColumns,
+        spec: InputSpec,
+        written: Written | None = None,
     ) -> None:
         """Open the output as the run would have read it.
+
+        Args:
+            source: The input.
+            output: The file.
+            output_schema: The columns that the run appended.
+            spec: How the run read its input.
+            written: What the run said of it, if that is to be checked too.
 
         Raises:
             DataError: it is not a readable file of its format with these columns.
         """
         self.input_rows = 0
         self._source = source
-        self._pair = open_pair(source, output, output_schema, spec)
+        self._pair = open_pair(source, output, output_schema, spec, written=written)
 
     @property
     def rejects(self) -> int:
@@ -111,7 +124,7 @@ def scored_rows(
     Raises:
         DataError: It is not a readable file with these columns.
     """
-    pair = open_pair(None, output, output_schema, spec)
+    pair = open_pair(None, output, output_schema, spec, columns)
     offset = 0
     for batch in pair.output_batches():
         found = pair.answers(batch, offset)
@@ -123,9 +136,23 @@ def scored_rows(
 
 
 def open_pair(
-    source: Source | None, output: Path, output_schema: OutputColumns, spec: InputSpec
+    source: Source | None,
+    output: Path,
+    output_schema: OutputColumns,
+    spec: InputSpec,
+    columns: Sequence[str] = (),
+    written: Written | None = None,
 ) -> "Pair[Any]":
-    """Open an output, and the input beside it if there is one, by the output's format."""
+    """Open an output, and the input beside it if there is one, by the output's format.
+
+    Args:
+        source: The input.
+        output: The file.
+        output_schema: The columns that the run appended.
+        spec: How the run read its input.
+        columns: Others that are wanted where there is no input.
+        written: What the run said of it, if that is to be checked too.
+    """
     spec = replace(spec, limit=None)  # which holds for the input: all of the output is read
     kind = format_of(output, spec.format).kind
     if kind in {"csv", "tsv"}:
@@ -136,14 +163,17 @@ def open_pair(
         from scorer.readback.ndjson_pair import NdjsonPair
 
         return NdjsonPair(source, output, output_schema, spec)
-    from scorer.readback.batch_pair import BatchPair
+    from scorer.readback.batch_pair import BatchPair, pair_of_copy
 
     if kind == "parquet":
         from scorer.formats.parquet import ParquetSource
 
         read = source if isinstance(source, ParquetSource) else None
-        return BatchPair(read, ParquetSource(output, spec), output_schema)
+        scored = ParquetSource(output, spec)
+        if read is None or written is None or written.copied_bytes is None:
+            return BatchPair(read, scored, output_schema, columns)
+        return pair_of_copy(read, scored, output_schema, written)
     from scorer.formats.arrow import ArrowSource
 
     of_arrow = source if isinstance(source, ArrowSource) else None
-    return BatchPair(of_arrow, ArrowSource(output, spec), output_schema)
+    return BatchPair(of_arrow, ArrowSource(output, spec), output_schema, columns)

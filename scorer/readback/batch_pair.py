@@ -1,6 +1,6 @@
 """Compares Parquet and Arrow IPC: schema, metadata and every value, NaN bits and all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -10,6 +10,9 @@ import pyarrow.compute as pc
 from scorer.errors import DataError
 from scorer.formats import columnar
 from scorer.formats.base import OutputColumns
+from scorer.formats.parquet import ParquetSource
+from scorer.formats.parquet.proof import difference
+from scorer.formats.written import Written
 from scorer.readback.findings import Compared, Finding
 
 _BITS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
@@ -25,13 +28,32 @@ class BatchPair:
         source: columnar.BatchSource | None,
         scored: columnar.BatchSource,
         output_schema: OutputColumns,
+        columns: Sequence[str] = (),
+        difference: str = "",
     ) -> None:
+        """Take both.
+
+        Args:
+            source: The input.
+            scored: The output.
+            output_schema: The columns that the run appended.
+            columns: Others that are wanted where there is no input.
+            difference: What is known of the output's bytes, where the input's were copied.
+        """
         self._source = source
+        self._difference = difference
         self._output_schema = output_schema
         self.scored = scored
         self._reported: set[str] = set()  # columns known to differ
         self._width = len(self.scored.columns) - len(output_schema.names)
         self._check_appended()
+        self._read = self._numbers(columns) if source is None else None
+
+    def _numbers(self, columns: Sequence[str]) -> list[int]:
+        """Return the numbers of some columns and of those that were appended."""
+        schema = self.scored.schema
+        wanted = {columnar.find(self.scored.path, schema, n, None).number(schema) for n in columns}
+        return [*sorted(wanted), *range(self._width, len(schema))]
 
     def _check_appended(self) -> None:
         names = self._output_schema.names
@@ -45,6 +67,8 @@ class BatchPair:
 
     def columns(self) -> Iterator[Finding]:
         """Yield what is wrong with the schema and its metadata."""
+        if self._difference:
+            yield Finding("bytes", self._difference)
         if self._source is None:
             return
         ours, wanted = self.scored.schema, self._source.scored_schema(self._output_schema)
@@ -66,7 +90,7 @@ class BatchPair:
 
     def output_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the output's rows."""
-        return self.scored.rows()
+        return self.scored.rows(self._read)
 
     def cut(self, batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
         """Return some of the rows."""
@@ -75,11 +99,12 @@ class BatchPair:
     def answers(self, batch: pa.RecordBatch, offset: int) -> Compared:
         """Return the appended columns; DataError where a label is no UTF-8."""
         try:
-            batch.column(self._width).validate(full=True)
+            appended = batch.columns[-len(self._output_schema.names) :]
+            appended[0].validate(full=True)
         except pa.ArrowInvalid as error:
             rows = f"rows {offset + 1:,} to {offset + len(batch):,}"
             raise DataError(f"a label in {rows} of {self.scored.path} is no text") from error
-        labels, *scores = (pl.Series(pl.from_arrow(c)) for c in batch.columns[self._width :])
+        labels, *scores = (pl.Series(pl.from_arrow(c)) for c in appended)
         return Compared(offset, labels, tuple(scores), ())
 
     def column(self, batch: pa.RecordBatch, name: str) -> pl.Series:
@@ -112,6 +137,38 @@ class BatchPair:
             self._reported.add(name)
             row = offset + first_difference(a, b) + 1
             yield Finding(name, f"row {row:,}: column {name!r} is not what the input holds")
+
+
+class CopiedPair(BatchPair):
+    """An output that has the bytes of its input: only what was appended is read."""
+
+    def __init__(
+        self, source: ParquetSource, scored: ParquetSource, output_schema: OutputColumns
+    ) -> None:
+        super().__init__(None, scored, output_schema)
+        self._copied = source
+
+    def input_batches(self) -> Iterator[Any]:
+        """Yield as many numbers as there are rows."""
+        yield from map(range, self._copied.row_groups())
+
+    def cut(self, rows: Any, start: int, stop: int) -> Any:
+        """Return some of the rows."""
+        return rows[start:stop]
+
+    def differences(self, ours: Any, theirs: Any, offset: int) -> Iterator[Finding]:
+        """Yield nothing: the bytes are the same."""
+        yield from ()
+
+
+def pair_of_copy(
+    source: ParquetSource, scored: ParquetSource, output_schema: OutputColumns, written: Written
+) -> BatchPair:
+    """Return a pair whose bytes are compared; where they differ, the values say where."""
+    found = difference(source.path, scored.path, output_schema, written)
+    if found:
+        return BatchPair(source, scored, output_schema, difference=found)
+    return CopiedPair(source, scored, output_schema)
 
 
 def _kind(field: pa.Field) -> str:

@@ -4,9 +4,11 @@ import json
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from scorer.errors import DataError, InputMissing, UsageError
 from scorer.formats.base import OutputColumns
+from scorer.formats.written import SchemaKeys, Written
 from scorer.hints import path_word
 from scorer.inference.bundle.untrusted import no_key_twice
 from scorer.monitor.report_types import CompleteReport, strictly_decoded
@@ -16,6 +18,7 @@ from scorer.store.own_files import read_own
 from scorer.store.paths import default_output, failed_report_path, report_path
 
 _REPORT = ".run.json"
+_FATES: tuple[Literal["extended", "dropped"], ...] = ("extended", "dropped")  # of keys
 
 
 def report_of(output: Path) -> CompleteReport:
@@ -70,6 +73,13 @@ def output_columns(report: CompleteReport) -> OutputColumns:
     )
     names = [label.name for label in labels]
     return OutputColumns.of(spec, names, (label.written_as for label in labels))
+
+
+def written_by(report: CompleteReport) -> Written:
+    """Return what a run says of how it wrote its output."""
+    output, keys = report.output, report.output.schema_keys
+    found = SchemaKeys(*(tuple(keys.get(each, ())) for each in _FATES)) if keys else None
+    return Written(output.rows, output.copied_bytes or None, found)
 
 
 def _an_output_in(directory: Path) -> str:

@@ -259,15 +259,15 @@ class FileRun:
         temporary = scratch(target)
         with replacing(target, temporary):
             with record.stage("publish"):
-                rows = found.source.write_scored(
+                written = found.source.write_scored(
                     temporary, found.output_schema, state.checkpoints.read()
                 )
-                if rows != record.counters.rows or self._has_changed(found):
+                if written.rows != record.counters.rows or self._has_changed(found):
                     raise input_changed(self._input)
                 identity = FileIdentity.of(temporary)
             record.warnings.extend(keep_attributes(target, temporary))
             self._report = report = record.succeeded(
-                {"path": str(target.absolute()), "rows": rows, **identity.as_json()}
+                {"path": str(target.absolute()), **written.as_json(), **identity.as_json()}
             )
             # Hours may have passed: another program may have put a file there meanwhile.
             check_owner(target, overwrite=options.overwrite)

@@ -15,7 +15,7 @@ from scorer.options import STDIN, Device, ModelSpec, Precision
 from scorer.os_errors import reading
 from scorer.readback import Comparison
 from scorer.readback.findings import Finding
-from scorer.readback.output_report import input_spec, output_columns, report_of
+from scorer.readback.output_report import input_spec, output_columns, report_of, written_by
 from scorer.store.commit import FileIdentity
 from scorer.store.paths import rejects_path, resolved
 from scorer.verify.answers import AnswerCheck, reject_findings
@@ -220,7 +220,8 @@ class _Check:
         """Read both files side by side."""
         tally, counters = self._tally, self.report.counters.as_json()
         output_schema, spec = output_columns(self.report), input_spec(self.report)
-        comparison = Comparison(source, self._output, output_schema, spec)
+        written = written_by(self.report)
+        comparison = Comparison(source, self._output, output_schema, spec, written)
         tally.add(comparison.columns())
         for block in comparison.rows():
             tally.add(block.findings)

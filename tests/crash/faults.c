@@ -210,6 +210,15 @@ ssize_t writev(int descriptor, const struct iovec *vectors, int count) {
     return written;
 }
 
+ssize_t copy_file_range(int from, off64_t *from_offset, int to, off64_t *offset, size_t size,
+                        unsigned int flags) {
+    enum fault due = visit_descriptor("copy_file_range", WRITING, to);
+    if (fails(due)) return -1;
+    ssize_t copied = REAL(copy_file_range)(from, from_offset, to, offset, granted(due, size), flags);
+    maybe_tear(due);
+    return copied;
+}
+
 #define ON_DESCRIPTOR(name)                                                        \
     int name(int descriptor) {                                                     \
         if (fails(visit_descriptor(#name, CAN_BE_INTERRUPTED, descriptor))) return -1; \

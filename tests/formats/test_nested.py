@@ -253,7 +253,7 @@ def test_a_column_that_an_output_has_not_is_told_without_an_option(
     """The page of a report asks for columns by several options."""
     source = open_source(write(tmp_path / f"in.{kind}", ROWS[:1]), InputSpec("data.text"))
     source.write_scored(output := tmp_path / f"out.{kind}", SCHEMA, slices(source, 3))
-    pair = open_pair(None, output, SCHEMA, InputSpec("data.text"))
+    pair = open_pair(None, output, SCHEMA, InputSpec("data.text"), ["data.text"])
     (piece,) = pair.output_batches()
     for each in (piece, pair.cut(piece, 0, 1)):
         assert pair.column(each, "data.text").to_list() == ["ok"]

@@ -51,7 +51,9 @@ def thrift(value: Value) -> bytes:
     if isinstance(value, Mapping):
         out, last = b"", 0
         for number, each in value.items():
-            out += bytes([(number - last) << 4 | _kind(each)]) + thrift(each)
+            gap, kind = number - last, _kind(each)
+            head = bytes([gap << 4 | kind]) if gap < 16 else bytes([kind]) + varint(zigzag(number))
+            out += head + thrift(each)
             last = number
         return out + b"\0"
     kind = _kind(value[0]) if value else 12

@@ -50,7 +50,7 @@ try:
     source = open_source(Path(sys.argv[1]))
     parts = map(stub, open_source(Path(sys.argv[1])).windows(16_384))
     schema = OutputColumns("label", "score", ("negative", "positive"))
-    seen["written"] = source.write_scored(Path(sys.argv[2]), schema, parts)
+    seen["written"] = source.write_scored(Path(sys.argv[2]), schema, parts).rows
 except TweetscoreError as error:
     seen["error"] = str(error)
 status = Path("/proc/self/status").read_text()

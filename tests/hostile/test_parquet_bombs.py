@@ -10,6 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import DataError
+from scorer.options import RunOptions
+from scorer.run import pipeline
+from tests.handles import handle_of
 from tests.hostile.parquet_factory import (
     DELTA_BYTE_ARRAY,
     DICTIONARY,
@@ -27,6 +30,7 @@ from tests.hostile.parquet_factory import (
     run_of,
 )
 from tests.hostile.workers import Worker
+from tests.stubs import StubClassifier
 
 ROWS = 2_048
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
@@ -46,7 +50,7 @@ def one_page(page: Page, codec: str | None = None) -> Forged:
 
 
 def beside(column: Column, rows: int) -> Forged:
-    """Put a column beside good texts: only the second pass reads it."""
+    """Put a column beside good texts: only a preview reads it."""
     return Forged([repeated(b"good", rows), column], rows)
 
 
@@ -81,10 +85,6 @@ REFUSED: dict[str, Callable[[], Forged]] = {
     "a page of a negative size": lambda: one_page(Page(plain(b"x"), 1, claimed=-5)),
     "10^9 values without bytes": lambda: one_page(Page(plain(b"x"), 10**9)),
     "a dictionary that claims 2^31 texts": lambda: Forged([endless_dictionary(6)], 9),
-    "a dictionary that claims 2^31 numbers": lambda: beside(endless_dictionary(INT64), 9),
-    "a dictionary of 300 MiB": lambda: beside(huge_dictionary(), 1),
-    "a value 2 GiB wide": lambda: beside(endless_width(), 1),
-    "a list of 10^8 values": lambda: beside(lists(10**8), 1),
     "a footer of 4 GiB": lambda: Forged([repeated(b"x", 1)], 1, footer_length=2**32 - 1),
     "a chunk of 2^62 bytes": lambda: Forged([repeated(b"x", 1)], 1, chunk={7: Long(2**62)}),
     "a chunk of 2^62 values": lambda: Forged([repeated(b"x", 1)], 1, chunk={5: Long(2**62)}),
@@ -92,6 +92,12 @@ REFUSED: dict[str, Callable[[], Forged]] = {
     "-1 rows": lambda: Forged([repeated(b"x", 1)], -1),
     "fewer values than rows": lambda: Forged([repeated(b"x", 10)], 11),
     "an unequal number of rows": lambda: beside(repeated(b"x", 1), 2),
+}
+PASSED_ON: dict[str, Callable[[], Forged]] = {
+    "a dictionary that claims 2^31 numbers": lambda: beside(endless_dictionary(INT64), 9),
+    "a dictionary of 300 MiB": lambda: beside(huge_dictionary(), 1),
+    "a value 2 GiB wide": lambda: beside(endless_width(), 1),
+    "a list of 10^8 values": lambda: beside(lists(10**8), 1),
 }
 SCORED: dict[str, tuple[Callable[[], Forged], int]] = {
     "one text 10^6 times": (lambda: Forged([repeated(b"good", 10**6)], 10**6), SMALL),
@@ -131,6 +137,19 @@ def test_an_impossible_file_is_refused(worker: Worker, tmp_path: Path, name: str
     assert "in.parquet" in answer["message"]
     assert answer["peak"] < SMALL, answer
     assert not answer["published"]
+
+
+@pytest.mark.parametrize("name", PASSED_ON)
+def test_what_lies_beside_the_texts_is_passed_on(worker: Worker, tmp_path: Path, name: str) -> None:
+    """A run reads the texts, and copies all else as it stands, whatever it claims to be."""
+    path = PASSED_ON[name]().write(tmp_path / "in.parquet")
+    answer = worker.score(path, compare=False)
+    assert answer["outcome"] == "scored", answer
+    assert answer["peak"] < SMALL, answer
+    preview = tmp_path / "preview.parquet"
+    options = RunOptions.of((path,), output=preview, limit=1)
+    (outcome,) = pipeline.run(options, model=handle_of(StubClassifier()))
+    assert isinstance(outcome.error, DataError)
 
 
 @pytest.mark.ci

@@ -39,6 +39,8 @@ PROPERTY = 4  # how deep the schema of one field lies, which is one line of the 
 
 ADDED = {
     ("input", "delimiter"),
+    ("output", "copied_bytes"),
+    ("output", "schema_keys"),
     ("counters", "not_finite"),
     *(("options", name) for name in ("quote", "escape", "columns")),
 }

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.upgrade.cases import UNFINISHED, WINDOW, Unfinished
@@ -65,7 +66,12 @@ def test_a_killed_run_of_before_comes_to_its_end(
     elif {name: plan[name] for name in now} == now:
         assert discarded == []
         assert resumed["windows"] == left.windows
-        assert night.bytes_of(left.output) == box(left.complete).bytes_of(left.output)
+        complete = box(left.complete)
+        if left.kind == "parquet":  # which that version wrote anew, and this one copies
+            tables = [pq.read_table(each.directory / left.output) for each in (night, complete)]
+            assert tables[0].equals(tables[1])
+        else:
+            assert night.bytes_of(left.output) == complete.bytes_of(left.output)
     else:
         assert len(discarded) == 1
         assert resumed is None

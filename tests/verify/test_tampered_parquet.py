@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.verify.helpers import check, forge, score
+from tests.verify.helpers import check, edit_report, forge, score
 
 Change = Callable[[pa.Table], pa.Table]
 
@@ -81,13 +82,42 @@ def test_a_change_in_the_output_is_found_and_named(table: Path, change: Change, 
 
 
 def test_an_output_written_anew_is_found_by_its_hash_alone(table: Path) -> None:
-    """The same rows from another writer are other bytes: the hash tells, the rows do not."""
+    """The same rows from another writer are other bytes: these tell, the rows do not."""
     output = score(table)
     pq.write_table(pq.read_table(output), output, compression="zstd")
-    assert {line.split(" is ")[0] for line in check(output).findings} <= {
-        "the output's size", "the output's sha256",
-    }  # fmt: skip
+    size, sha256, byte = check(output).findings
+    assert size.startswith("the output's size is ")
+    assert sha256.startswith("the output's sha256 is ")
+    assert re.fullmatch(r"byte \d+ of the output is not the input's", byte)
     assert check(output).exit_code == 65
+
+
+def test_a_footer_that_says_something_else_is_found(table: Path) -> None:
+    """It is what a run would have made of the input's, even where each row reads the same."""
+    output = score(table)
+    content = bytearray(output.read_bytes())
+    at = content.rindex(b"parquet-cpp-arrow")
+    content[at : at + 3] = b"PAR"
+    forge(output, bytes(content))
+    assert check(output).findings == (
+        "the output's footer is not the input's with the appended columns",
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("copied_bytes", 5, "bytes of the input precede its footer, the report says 5"),
+        ("schema_keys", {"extended": [], "dropped": []}, "the report's schema_keys are not those"),
+    ],
+)
+def test_what_the_report_says_of_the_copy_is_checked(
+    table: Path, field: str, value: object, words: str
+) -> None:
+    """How many bytes were copied, and what became of keys that hold a schema."""
+    output = score(table)
+    edit_report(output, lambda report: report["output"].update({field: value}))
+    assert any(words in line for line in check(output).findings)
 
 
 def test_labels_that_are_no_text_are_found(table: Path) -> None:

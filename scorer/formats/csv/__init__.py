@@ -32,6 +32,7 @@ from scorer.formats.text.columns import find_column
 from scorer.formats.text.compression import read_blocks, write_blocks
 from scorer.formats.text.encodings import find_encoding, is_foreign_utf8
 from scorer.formats.text.likely_encoding import conversion, is_taken, seen_in, wide_encoding
+from scorer.formats.written import Written
 from scorer.hints import options as as_typed
 from scorer.options import InputSpec
 from scorer.records import TextWindow
@@ -130,8 +131,8 @@ class CsvSource:
 
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
-    ) -> int:
-        """Write the input's records with their scores to a new file and return the rows.
+    ) -> Written:
+        """Write the input's records with their scores to a new file.
 
         Raises:
             DataError: the texts are not those that were scored.
@@ -154,7 +155,7 @@ class CsvSource:
                 count += len(records)
             if count != self._spec.limit:
                 sink.write(self._encoding.from_utf8(blanks.tail))
-        return count
+        return Written(count)
 
     def scored_header(self, output_schema: OutputColumns | None = None) -> bytes:
         """Return the file's beginning as it stands, or with the names of appended columns."""

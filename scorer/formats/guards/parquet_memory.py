@@ -9,15 +9,16 @@ what must be in memory at once is too much.
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer.errors import DataError
-from scorer.formats.guards.parquet_pages import Chunk, Group, Page, groups_of, pages_of
+from scorer.formats.guards.parquet_pages import Chunk, Group, Page, pages_of
 
 BATCH_ROWS = 16_384  # rows read at once, where they are not too large
 BATCH_BYTES = 64 << 20  # bytes of decoded rows that are read at once
@@ -48,32 +49,42 @@ class ReadingPlan:
     batch: int  # rows at once
 
 
-def reading_plans(path: Path, schema: pq.ParquetSchema, name: str | None) -> Iterator[ReadingPlan]:
-    """Yield for each row group how many rows fit a batch of one column, or of all.
+def reading_plans(
+    path: Path,
+    groups: Iterable[Group],
+    columns: Sequence[pq.ColumnSchema],
+    name: str | None = None,
+) -> Iterator[ReadingPlan]:
+    """Yield for each row group how many rows fit a batch.
+
+    Args:
+        path: The file.
+        groups: What its footer says about some columns.
+        columns: These, as pyarrow knows them.
+        name: Of the one among them that is read, with those inside of it; None: all.
 
     Raises:
         DataError: footer or page headers are damaged, or bounded reading is impossible.
     """
-    columns = [schema.column(i) for i in range(len(schema.names))]
+    read = [name is None or c.path == name or c.path.startswith(f"{name}.") for c in columns]
     try:
-        for number, group in enumerate(groups_of(path)):
+        for number, group in enumerate(groups):
             where = f"row group {number + 1} of {path}"
-            yield ReadingPlan(group.rows, _batch_rows(path, where, group, columns, name))
+            pairs = compress(zip(group.chunks, columns, strict=True), read)
+            yield ReadingPlan(group.rows, _batch_rows(path, where, group.rows, pairs))
     except (ValueError, OverflowError) as error:
         raise DataError(f"{path} is damaged: {error}", "write it again") from error
 
 
 def _batch_rows(
-    path: Path, where: str, group: Group, columns: list[pq.ColumnSchema], name: str | None
+    path: Path, where: str, rows: int, chunks: Iterable[tuple[Chunk, pq.ColumnSchema]]
 ) -> int:
     held, row = 0, 0.0
     with path.open("rb") as file:
-        for chunk, column in zip(group.chunks, columns, strict=True):
-            size = _ChunkSize(f"column {column.path!r} in {where}", chunk, column, group.rows)
-            cost = size.row_cost(file.fileno())
+        for chunk, column in chunks:
+            size = _ChunkSize(f"column {column.path!r} in {where}", chunk, column, rows)
+            row += size.row_cost(file.fileno())
             held += size.held
-            if name is None or column.path == name or column.path.startswith(f"{name}."):
-                row += cost
     if held > _MOST_PAGES:
         raise _too_large(f"the pages of {where} that are read together take", held)
     if row > _MOST_ROW:

@@ -31,6 +31,7 @@ from scorer.formats.text.cells import TextBatch, cut_windows, is_utf8
 from scorer.formats.text.columns import Inside, Keys, find_keys, no_text
 from scorer.formats.text.compression import read_blocks, write_blocks
 from scorer.formats.text.encodings import Encoding
+from scorer.formats.written import Written
 from scorer.options import InputSpec
 from scorer.records import TextWindow
 
@@ -123,8 +124,8 @@ class NdjsonSource:
 
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]
-    ) -> int:
-        """Write the input's lines with their scores to a new file and return the rows.
+    ) -> Written:
+        """Write the input's lines with their scores to a new file.
 
         Raises:
             DataError: the texts are not those that were scored.
@@ -144,7 +145,7 @@ class NdjsonSource:
             ):
                 sink.write(with_members(objects, members))
                 count += len(objects)
-        return count
+        return Written(count)
 
     def rows(self) -> Iterator[Objects]:
         """Yield the rows as they stand, in batches, as far as the limit."""
