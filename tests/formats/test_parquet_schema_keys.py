@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scorer.formats.guards.arrow_messages import Table
-from scorer.formats.parquet_keys import extended, holds_schema
+from scorer.formats.parquet.schema_keys import extended, holds_schema
 
 ADDED = pa.schema([("label", pa.string()), ("score", pa.float32())])
 SPARK = b"org.apache.spark.sql.parquet.row.metadata"
@@ -402,7 +402,8 @@ def test_a_key_without_a_value_is_left_out(key: bytes) -> None:
 
 def test_keys_that_pyarrow_and_pandas_write() -> None:
     """The keys of a real file are those of the same file with the columns."""
-    pd = pytest.importorskip("pandas")
+    import pandas as pd
+
     frame = pd.DataFrame({"text": ["a", "b"], "n": [1, 2]}, index=pd.Index([5, 7], name="id"))
     whole = frame.assign(label=["x", None], score=pd.array([0.5, None], "float32"))
 

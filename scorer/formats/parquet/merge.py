@@ -21,6 +21,7 @@ from scorer.formats.guards.thrift import (
 )
 from scorer.formats.parquet.footer import Footer
 from scorer.formats.parquet.projection import with_children
+from scorer.formats.parquet.schema_keys import extended, holds_schema
 from scorer.formats.parquet.spans import (
     CHUNK_PLACES,
     CHUNKS,
@@ -33,7 +34,6 @@ from scorer.formats.parquet.spans import (
     TOTAL_BYTES,
     TOTAL_COMPRESSED,
 )
-from scorer.formats.parquet_keys import extended, holds_schema
 from scorer.formats.written import SchemaKeys
 
 #: The sums in a row group, and the field of a column chunk's metadata that is summed.

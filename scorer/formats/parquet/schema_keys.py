@@ -50,8 +50,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from scorer.formats import parquet_schema_arrow as arrow
-from scorer.formats import parquet_schema_json as documents
+from scorer.formats.parquet import schema_arrow as arrow
+from scorer.formats.parquet import schema_json as documents
 
 _ARROW = b"ARROW:schema"
 _JSON = {
