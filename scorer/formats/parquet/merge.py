@@ -23,12 +23,10 @@ from scorer.formats.parquet.footer import Footer
 from scorer.formats.parquet.projection import with_children
 from scorer.formats.parquet.schema_keys import extended, holds_schema
 from scorer.formats.parquet.spans import (
-    CHUNK_PLACES,
     CHUNKS,
     COLUMN_ORDERS,
     KEY_VALUES,
     METADATA,
-    METADATA_PLACES,
     ROW_GROUPS,
     SCHEMA,
     TOTAL_BYTES,
@@ -58,17 +56,16 @@ class AddedColumns:
     groups: list[AddedChunks]
 
 
-def last_columns(footer: Footer, count: int, moved: int = 0) -> AddedColumns:
+def last_columns(footer: Footer, count: int) -> AddedColumns:
     """Return the last columns of a footer.
 
     Args:
         footer: Of a file that was just written, or of an output.
         count: How many they are.
-        moved: Bytes by which they lie behind the places that it names.
     """
     first, last = footer.columns[-count], footer.columns[-1]
     elements = footer.data[first.begin : last.end]
-    groups = [_added(footer, group, count, moved) for group in range(len(footer.rows))]
+    groups = [_added(footer, group, count) for group in range(len(footer.rows))]
     return AddedColumns(count, elements, _orders(footer, count), groups)
 
 
@@ -83,7 +80,7 @@ def _orders(footer: Footer, count: int) -> bytes:
     return footer.data[compact.at : span.end]
 
 
-def _added(footer: Footer, group: int, count: int, moved: int) -> AddedChunks:
+def _added(footer: Footer, group: int, count: int) -> AddedChunks:
     sums = dict.fromkeys(_SUMS, 0)
     at, end = footer.chunk_bounds(group, footer.leaves - count, footer.leaves)
     parts = []
@@ -93,26 +90,9 @@ def _added(footer: Footer, group: int, count: int, moved: int) -> AddedChunks:
         for total, field in _SUMS.items():
             sums[total] += max(0, number_of(metadata, field))
         stop = compact.at
-        chunk = (
-            footer.data[at:stop] if not moved else b"".join(_moved(Compact(footer.data, at), moved))
-        )
-        parts.append(chunk)
+        parts.append(footer.data[at:stop])
         at = stop
     return AddedChunks(b"".join(parts), sums)
-
-
-def _moved(compact: Compact, by: int, places: frozenset[int] = CHUNK_PLACES) -> Iterator[bytes]:
-    """Yield a column chunk whose places lie so many bytes further on."""
-    for field in compact.fields():
-        if field.number == METADATA and places is CHUNK_PLACES:
-            yield compact.data[field.head : field.at]
-            yield from _moved(compact, by, METADATA_PLACES)
-        elif field.number in places:
-            yield compact.data[field.head : field.at] + number(compact.integer() + by)
-        else:
-            compact.pass_over(field.kind)
-            yield compact.data[field.head : compact.at]
-    yield b"\0"
 
 
 class MergedFooter:

@@ -5,12 +5,13 @@ value, statistic or index of the input's columns can change.
 """
 
 import errno
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +27,8 @@ from scorer.records import Answers
 _ROW_GROUPS = 1000  # that one writer of pyarrow's holds in memory until it is closed
 _CODECS = {0: "none", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
 _AT_ONCE = 64 << 20  # bytes that the system copies between two chances to be interrupted
-_BLOCK = 1 << 20  # bytes that are copied by hand
+_BLOCK = 1 << 20  # bytes that are copied by hand, or counted
+_NOTHING = bytes(_BLOCK)
 #: What the system says where it cannot copy between two files by itself.
 _BY_HAND = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -131,20 +133,40 @@ class _Chunks:
         return added
 
     def _write_some(self, tables: Iterable[pa.Table]) -> AddedColumns:
-        # A file begins with the magic: it takes the place of bytes that are put back.
-        base, file = self._end - len(MAGIC), self._out.fileno()
-        kept = os.pread(file, len(MAGIC), base)
-        self._out.seek(base)
-        with self._writer(self._out) as writer:
+        self._out.seek(self._end)
+        sink = _Sink(self._out)
+        file = pa.PythonFile(sink, mode="w")
+        with self._writer(file) as writer:
+            # pyarrow goes by how many bytes it has written, its magic among them. So all places
+            # that it names, those of pages in an index too, are places of the whole file.
+            blocks, rest = divmod(self._end - len(MAGIC), _BLOCK)
+            for size in chain(repeat(_BLOCK, blocks), [rest]):
+                file.write(memoryview(_NOTHING)[:size])
+            sink.passes_on = True
             for table in tables:
                 writer.write_table(table, row_group_size=max(1, len(table)))
         self._out.flush()
-        put(file, kept, base)
-        footer = read_footer(self._path, file)
+        footer = read_footer(self._path, self._out.fileno())
         self._end = footer.start
         self._out.seek(self._end)
         self._out.truncate()
-        return last_columns(footer, len(footer.columns), base)
+        return last_columns(footer, len(footer.columns))
+
+
+class _Sink(io.RawIOBase):
+    """What pyarrow writes to. It counts all bytes; those before `passes_on` is set go nowhere."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self.passes_on = False
+
+    def writable(self) -> bool:
+        """Tell pyarrow so."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Write bytes, or say that they are written."""
+        return self._out.write(data) if self.passes_on else len(data)
 
 
 def copy(source: int, target: int, size: int) -> int:
