@@ -2,7 +2,7 @@
 
 The steps that a text passes through, and their modules::
 
-    discover    store/inputs.py, paths.py     which files, and where their output goes
+    discover    store/inputs, output_plan     which files, and where their output goes
     read        formats/                      windows of the text column, rejects beside them
     normalise   inference/normalize.py        the rules the model was trained with
     tokenise    inference/preparation.py      token ids, without padding

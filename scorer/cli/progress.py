@@ -106,6 +106,8 @@ def show(preview: "Preview") -> int:
     bundle = preview.bundle
     _print("model", f"{bundle.name} {bundle.version}, in {bundle.directory}")
     _print("appends", ", ".join(preview.appended))
+    for warning in preview.warnings:
+        _print("warning", warning)
     if preview.probe:
         _print_probe(preview.probe)
         _print("time", f"about {_duration(preview.probe.estimate(preview.rows.rows))}")

@@ -26,7 +26,7 @@ file_options = all_of(
         type=PathOrUrl(),
         metavar="PATH|URL",
         help="File, or directory for several inputs, or - for standard output.  [default: "
-        "NAME.scored.EXT beside each]",
+        "NAME.scored.EXT beside each file, DIR.scored beside a directory]",
     ),
     click.option(
         "--format",

@@ -31,7 +31,7 @@ from scorer.os_errors import writing
 from scorer.store.commit import inodes, read_report, write_json
 from scorer.store.inputs import Inputs, find_inputs
 from scorer.store.lock import locked
-from scorer.store.paths import plan_outputs
+from scorer.store.output_plan import plan_outputs
 
 Pairs = Sequence[tuple[Path, Path]]
 
@@ -62,6 +62,7 @@ def run(
 
     Args:
         options: What is wanted; `output` is a directory that all nodes see, as they see the inputs.
+            That of a single directory DIR may be left out: it is DIR.scored then.
         inputs: What `find_inputs` found, where the caller has asked already.
         address: Of a Ray cluster; None: that of RAY_ADDRESS, or one on this box for this run.
         progress: Is called with the rows of each file.
@@ -75,9 +76,9 @@ def run(
         OutputLocked: Another such run writes into the directory.
         UsageError: There is no output directory, or an output is an input.
     """
-    folder = _folder(options)
     found = replace(inputs or find_inputs(options.inputs, options.input_spec.format), several=True)
-    pairs = plan_outputs(found, folder, options.input_spec.format)
+    folder = _folder(options.output, found)
+    pairs = plan_outputs(found, options.output, options.input_spec.format)
     _check_inodes(found.files, pairs)
     config, bundle = ScorerConfig.of(
         options.model_spec.model,
@@ -107,12 +108,15 @@ def run(
             )
 
 
-def _folder(options: RunOptions) -> Path:
-    if options.output is None:
+def _folder(output: Path | None, found: Inputs) -> Path:
+    """Return the directory that holds all outputs: that of -o, or the mirror of one directory."""
+    if output is None and all(each.mirror != each.place for each in found.inputs):
+        output = found.searched[0].outputs if len(found.searched) == 1 else None
+    if output is None:
         raise UsageError("the engine ray writes to a directory of its own", "name it with -o")
-    if options.output.exists() and not options.output.is_dir():
-        raise UsageError(f"{options.output} is a file", "the engine ray needs a directory")
-    return options.output.absolute()
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file", "the engine ray needs a directory")
+    return output.absolute()
 
 
 def _check_inodes(files: Sequence[Path], pairs: Pairs) -> None:

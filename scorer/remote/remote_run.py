@@ -46,6 +46,7 @@ from scorer.remote.work_dir import Delivery, WorkDir, default_work_directory, de
 from scorer.run import cache_keys, pipeline
 from scorer.store.commit import report_on, write_json
 from scorer.store.inputs import Found, Input
+from scorer.store.output_plan import with_warnings
 from scorer.store.paths import failed_report_path, report_path
 from scorer.store.state import forget_failure
 
@@ -64,7 +65,8 @@ class Remote:
 
     def discover(self, options: RunOptions) -> Found[Place]:
         """Return the files and objects that a run is asked to score; nothing is fetched."""
-        return find(self.inputs, self._stores, options.input_spec.format)
+        found = find(self.inputs, self._stores, options.input_spec.format)
+        return found if self.output else with_warnings(found)
 
     def run(
         self,

@@ -15,19 +15,21 @@ from scorer.errors import InputMissing, OutputRefused, TweetscoreError, UsageErr
 from scorer.hints import needed
 from scorer.options import Kind
 from scorer.remote.faults import unusable
-from scorer.remote.urls import AROUND_OUTPUT, HUB, STORES, Object, Url, why_unusable
+from scorer.remote.urls import AROUND_OUTPUT, HUB, STORES, Object, Url, beside, why_unusable
+from scorer.store.directories import Searched, above_partitions, mirror_parts
 from scorer.store.inputs import (
     ALL,
     OURS,
     Found,
     Input,
     Patterns,
-    above_partitions,
     find_inputs,
+    is_ours,
     nothing_found,
     split,
 )
-from scorer.store.paths import check_pairs, mirrored, outputs_of
+from scorer.store.output_plan import check_pairs, mirrored, outputs_of
+from scorer.store.paths import default_output, report_path
 
 if TYPE_CHECKING:
     from scorer.remote.hub import HubStore
@@ -101,9 +103,11 @@ def find(arguments: Sequence[Place], stores: Stores, kind: Kind | None = None) -
     local = find_inputs(paths, kind) if paths else Found((), several=False)
     search = _Search(stores, kind)
     found = [each for url in arguments if isinstance(url, Url) for each in search.find(url)]
-    top = _common([base for base, _ in found])
+    top = _common([where.place for where, _ in found])
     objects = [
-        ListedObject(each.url, _relative(each.url, top), each) for _, some in found for each in some
+        ListedObject(each.url, _relative(each.url, top), _in_mirror(each.url, where), each)
+        for where, some in found
+        for each in some
     ]
     inputs: tuple[Input[Place], ...] = (*local.inputs, *objects)
     passed_over = search.passed_over + Counter(dict(local.passed_over))
@@ -119,6 +123,7 @@ def find(arguments: Sequence[Place], stores: Stores, kind: Kind | None = None) -
         unreadable,
         tuple(sorted(passed_over.items())),
         search.warnings(),
+        (*local.searched, *search.searched),
     )
 
 
@@ -137,6 +142,13 @@ def _relative(url: Url, top: Url | None) -> PurePosixPath:
     return PurePosixPath(above, url.name)
 
 
+def _in_mirror(url: Url, searched: Searched[Url]) -> Url:
+    """Return where an object that was found would lie in the directory of the outputs."""
+    if searched.outputs is None:
+        return url
+    return url.with_key(searched.outputs.key + url.key.removeprefix(searched.place.key))
+
+
 class _Search:
     """Looks into buckets, and remembers what is no input and why."""
 
@@ -147,8 +159,10 @@ class _Search:
         self.unreadable: list[tuple[Url, TweetscoreError]] = []
         self._stores = stores
         self.unusable: list[tuple[Url, str]] = []  # the first few names, and why
+        self.searched: list[Searched[Url]] = []
+        self._ours: set[Url] = set()  # with a name of ours
 
-    def find(self, url: Url) -> Iterator[tuple[Url, list[Object]]]:
+    def find(self, url: Url) -> Iterator[tuple[Searched[Url], list[Object]]]:
         """Yield the directory that was looked into, and the objects to score.
 
         A name that leads nowhere is remembered: the others may be scored.
@@ -158,14 +172,14 @@ class _Search:
         except InputMissing as error:
             self.unreadable.append((url, error))
 
-    def _find(self, url: Url) -> tuple[Url, list[Object]]:
+    def _find(self, url: Url) -> tuple[Searched[Url], list[Object]]:
         store = self._stores.of(url)
         pattern = _pattern(url)
         if not pattern and not url.is_directory:
             if why := why_unusable(url):
                 raise unusable(url, why)
             if there := store.head(url):
-                return url.parent, [there]
+                return Searched(url.parent, url.parent), [there]
             if url.scheme not in STORES | {HUB}:
                 raise InputMissing(f"{url} does not exist", "check the name")
         base, patterns = pattern or (url if url.is_directory else url.with_key(f"{url.key}/"), ALL)
@@ -174,7 +188,19 @@ class _Search:
         if not pattern and not objects and self.passed_over.total() == before:
             raise InputMissing(f"{url} does not exist", "check the name")
         self.several = True
-        return base, sorted(objects, key=lambda each: each.url.key)
+        where = Searched(base, base) if pattern else self._described(base, objects)
+        self.searched.append(where)
+        return where, sorted(objects, key=lambda each: each.url.key)
+
+    def _described(self, directory: Url, found: Sequence[Object]) -> Searched[Url]:
+        """Return a directory that was searched; what was found decides where its outputs go."""
+        parts = mirror_parts([part for part in directory.key.split("/") if part])
+        mirror = directory.with_key("/".join((*parts, ""))) if parts else None
+        outputs = (default_output(each.url, self._kind) for each in found)
+        continued = any({each, beside(each, report_path)} <= self._ours for each in outputs)
+        if continued and mirror is not None:
+            continued = next(self._stores.of(mirror).list(mirror), None) is None
+        return Searched(directory, mirror, continued)
 
     def _is_wanted(self, there: Object, base: Url, patterns: Patterns) -> bool:
         key = there.url.key
@@ -184,6 +210,8 @@ class _Search:
         parts = key.removeprefix(base.key).rstrip("/").split("/")
         *above, name = ["x" if part in {"", ".", ".."} else part for part in parts]
         why = reduce(Patterns.inside, above, patterns).why_not(name, self._kind)
+        if is_ours(name):
+            self._ours.add(there.url)
         if why is None or why == OURS:
             return False
         if not why and (fault := why_unusable(there.url)):

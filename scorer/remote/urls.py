@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import unquote
 
 from scorer.errors import UsageError
@@ -96,6 +98,11 @@ class Object:
     def is_same(self, other: "Object") -> bool:
         """Tell whether both describe one content; False where no tag says so."""
         return bool(self.tag) and (self.tag, self.size) == (other.tag, other.size)
+
+
+def beside(output: Url, named: Callable[[Path], Path]) -> Url:
+    """Return what belongs to an output that is an object, named as it is for a file."""
+    return output.with_key(output.parent.key + named(Path(output.name)).as_posix())
 
 
 def why_unusable(url: Url, around: int = AROUND_INPUT) -> str:

@@ -18,7 +18,7 @@ from scorer.monitor.report_types import CompleteReport, RunReport
 from scorer.os_errors import writing
 from scorer.remote.faults import changed_meanwhile
 from scorer.remote.search import Place, Stores
-from scorer.remote.urls import Object, Url
+from scorer.remote.urls import Object, Url, beside
 from scorer.store.commit import commit, json_text, read_report, write_json
 from scorer.store.inputs import Input
 from scorer.store.lock import locked
@@ -152,15 +152,12 @@ class Delivery:
     @property
     def report_url(self) -> Url:
         """The report of the run that wrote it."""
-        return self._beside(report_path)
+        return beside(self.url, report_path)
 
     @property
     def failed_url(self) -> Url:
         """The report of a failure since."""
-        return self._beside(failed_report_path)
-
-    def _beside(self, named: Any) -> Url:
-        return self.url.with_name(named(Path(self.url.name)).name)
+        return beside(self.url, failed_report_path)
 
     def report(self) -> tuple[dict[str, Any], str]:
         """Return the report that lies beside the output, and its tag; {} where there is none."""
@@ -204,7 +201,7 @@ class Delivery:
 
     def send_rejects(self, output: Path) -> None:
         """Upload the list of rejects, or remove last night's where there are none."""
-        rejects, url = rejects_path(output), self._beside(rejects_path)
+        rejects, url = rejects_path(output), beside(self.url, rejects_path)
         if rejects.exists():
             self.store.write(rejects.read_bytes(), url)
         else:

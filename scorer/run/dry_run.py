@@ -18,10 +18,11 @@ from scorer.formats.row_count import NO_ROWS, RowCount, count_rows, sum_rows
 from scorer.inference.bundle import baseline_of
 from scorer.inference.loading import ModelHandle
 from scorer.options import RunOptions
+from scorer.run.pipeline import discover
 from scorer.run.preflight import open_input, output_columns, preflight, validate
 from scorer.store.commit import Inodes, check_owner, inodes
-from scorer.store.inputs import Inputs, find_inputs
-from scorer.store.paths import plan_outputs
+from scorer.store.inputs import Inputs
+from scorer.store.output_plan import plan_outputs
 from scorer.store.state import unfinished_since
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Preview:
     bundle: "Bundle"
     appended: tuple[str, ...]  # names of the columns that every output gets
     probe: Probe | None  # None where there is nothing to score
+    warnings: tuple[str, ...] = ()  # that a run would print before its first file
 
     @property
     def rows(self) -> RowCount:
@@ -87,7 +89,7 @@ def preview(
     Raises:
         TweetscoreError: What would end the run as a whole.
     """
-    inputs = inputs or find_inputs(options.inputs, options.input_spec.format)
+    inputs = inputs or discover(options)
     model = model or ModelHandle.of(options.model_spec)
     plan = plan_outputs(inputs, options.output, options.input_spec.format)
     taken = inodes(inputs.files)
@@ -100,7 +102,7 @@ def preview(
     waiting = [file for file in previews if file.source]
     largest = max(waiting, key=lambda file: file.rows.rows, default=None)
     probe = _probe(model, largest.source) if largest and largest.source else None
-    return Preview((*lost, *previews), model.bundle, appended, probe)
+    return Preview((*lost, *previews), model.bundle, appended, probe, inputs.warnings)
 
 
 def expected_rows(options: RunOptions, files: Iterable[Path]) -> dict[Path, int]:

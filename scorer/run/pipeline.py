@@ -18,12 +18,13 @@ from scorer.options import RunOptions
 from scorer.run.one_file import FileRun
 from scorer.store.commit import inodes
 from scorer.store.inputs import Inputs, find_inputs
-from scorer.store.paths import plan_outputs
+from scorer.store.output_plan import plan_outputs, with_warnings
 
 
 def discover(options: RunOptions) -> Inputs:
-    """Return the files that a run scores; nothing is opened."""
-    return find_inputs(options.inputs, options.input_spec.format)
+    """Return the files that a run scores, and warnings on where their outputs go."""
+    found = find_inputs(options.inputs, options.input_spec.format)
+    return found if options.output else with_warnings(found)
 
 
 def run(

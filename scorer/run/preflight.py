@@ -22,10 +22,10 @@ from scorer.inference.labels import renamed
 from scorer.monitor.report_types import CompleteReport, decoded
 from scorer.monitor.run_report import describe_input
 from scorer.options import OutputSpec, RunOptions
-from scorer.os_errors import reading, writing
+from scorer.os_errors import exists, reading, writing
 from scorer.run import cache_keys
 from scorer.store.commit import Inodes, inodes, report_on
-from scorer.store.inputs import partition_keys
+from scorer.store.directories import partition_keys
 from scorer.store.paths import rejects_path, report_path, resolved, state_directory
 
 if TYPE_CHECKING:
@@ -76,6 +76,20 @@ def _check_directory(directory: Path) -> None:
             f"nothing in the directory {directory} can be replaced (chattr)",
             f"sudo chattr -i -a -- {hints.word(str(directory))}",
         )
+
+
+def _make_directory(directory: Path, *, dry_run: bool) -> None:
+    """Make a directory and those above it; OutputRefused where they cannot be made."""
+    missing = directory
+    while not exists(missing.parent):
+        missing = missing.parent
+    if not os.access(missing.parent, os.W_OK | os.X_OK):
+        raise OutputRefused(
+            f"the directory {missing} cannot be made: {missing.parent} is closed to this user",
+            "name another place with -o",
+        )
+    if not dry_run:
+        directory.mkdir(parents=True, exist_ok=True)
 
 
 def _check_replaceable(path: Path) -> None:
@@ -172,10 +186,11 @@ def validate(
     """
     source = open_input(path, options)  # first: it may not be there
     target = resolved(output)
-    is_one_of_many = options.output not in (None, output)
-    if is_one_of_many and not dry_run:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    if not (is_one_of_many and dry_run) or target.parent.exists():
+    # In a directory of outputs, which is made if need be.
+    is_one_of_many = output != options.output and output.parent != path.parent
+    if is_one_of_many and not target.parent.is_dir():
+        _make_directory(target.parent, dry_run=dry_run)
+    if not is_one_of_many or exists(target.parent):
         check_output(target, ChainMap(inodes([path]), inputs))
     taken = (*source.columns, *partition_keys(path))
     try:

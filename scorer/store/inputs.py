@@ -13,21 +13,23 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self
 
 from scorer import hints
 from scorer.errors import InputMissing, TweetscoreError, UsageError
 from scorer.formats.foreign import FOREIGN, found_there, known_format
-from scorer.formats.registry import SUPPORTED, Place, format_of
+from scorer.formats.registry import SUPPORTED, format_of
 from scorer.options import Kind
-from scorer.os_errors import is_directory, reading
+from scorer.os_errors import exists, is_directory, reading
+from scorer.store.commit import report_on
+from scorer.store.directories import P_co, Searched, above_partitions, in_mirror, mirror_of
+from scorer.store.paths import default_output, state_directory
 
 _OURS = re.compile(
     r"\.scored(\.|$)|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$|\.tweetscore(\.lock|\.tmp)?$",
     re.IGNORECASE,
 )
 _WILDCARD = re.compile(r"[*?[]")
-_PARTITION = re.compile(r"([^=]+)=.*")
 
 # Why something that lies there is no input, as the summary counts it.
 OURS = "written by tweetscore"
@@ -36,7 +38,6 @@ _OTHER = "of another format"  # than the one that was asked for
 _HIDDEN = "hidden"
 _LINK = "behind a link"
 
-P_co = TypeVar("P_co", bound=Place, covariant=True)
 _Pattern = tuple[str, ...]  # a segment for each level; `**` stands for any number of them
 
 
@@ -107,20 +108,6 @@ def _wrong_format(name: str, asked: str, kind: Kind | None) -> str:
     return _OTHER if says_other and asked.endswith("*") else ""
 
 
-def partition_keys(path: Path) -> tuple[str, ...]:
-    """Return the columns that a file's directories are named after: year=2026/month=11."""
-    parts = path.absolute().parent.parts
-    partitions = parts[len(above_partitions(parts)) :]
-    return tuple(part.partition("=")[0] for part in partitions)
-
-
-def above_partitions(parts: Sequence[str]) -> Sequence[str]:
-    """Return the root of a partitioned table: a reader finds the columns of paths below it."""
-    while parts and _PARTITION.fullmatch(parts[-1]):
-        parts = parts[:-1]
-    return parts
-
-
 def is_ours(name: str) -> bool:
     """Tell whether a name is one that we give to what we write."""
     return bool(_OURS.search(name))
@@ -133,6 +120,8 @@ class Input(Generic[P_co]):
     place: P_co
     # Below the nearest directory that holds all that was named with it: outputs mirror this path.
     below: PurePosixPath
+    # Where -o names no place, the output lies beside this: in DIR.scored/, or the input itself.
+    mirror: P_co
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +134,7 @@ class Found(Generic[P_co]):
     unreadable: tuple[tuple[P_co, TweetscoreError], ...] = ()  # directories, or names of no format
     passed_over: tuple[tuple[str, int], ...] = ()  # why, and how many; what is ours goes without
     warnings: tuple[str, ...] = ()  # said before the first file
+    searched: tuple[Searched[P_co], ...] = ()  # each directory, and where each pattern begins
 
     @property
     def files(self) -> tuple[P_co, ...]:
@@ -174,31 +164,38 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
     several = len(arguments) > 1
     ours: list[Path] = []
     tops: list[Path] = []
-    files: list[Path] = []
+    files: list[tuple[Path, Path]] = []  # each with its mirror
+    searched: list[Searched[Path]] = []
     for argument in arguments:
         if (looked_up := _pattern(argument)) is not None:
             base, patterns = looked_up
             several = True
             tops.append(base)
-            files.extend(search.find(base, patterns))
+            found = search.find(base, patterns)
+            where = search.described(base, found) if patterns is ALL else Searched(base, base)
+            searched.append(where)
+            files.extend((path, in_mirror(path, where)) for path in found)
         elif len(arguments) > 1 and is_ours(argument.name):
             ours.append(argument)
         elif len(arguments) > 1 and (error := _unusable(argument, kind)):
             search.unreadable.append((argument, error))  # which keeps no other from its turn
         else:
             tops.append(argument.parent)
-            files.append(argument)
+            files.append((argument, argument))
     if not files and not search.unreadable:
         passed_over = search.passed_over + Counter({OURS: len(ours)})
         raise nothing_found(arguments, passed_over, search.unknown)
     common = Path(os.path.commonpath([os.path.abspath(each) for each in tops or arguments]))
     top = Path(*above_partitions(common.parts))
     return Found(
-        tuple(Input(path, PurePosixPath(os.path.relpath(path, top))) for path in files),
+        tuple(
+            Input(path, PurePosixPath(os.path.relpath(path, top)), mirror) for path, mirror in files
+        ),
         several,
         tuple(ours),
         tuple(search.unreadable),
         tuple((why, n) for why, n in sorted(search.passed_over.items()) if why != OURS),
+        searched=tuple(searched),
     )
 
 
@@ -227,6 +224,17 @@ class _Search:
         self.unknown: list[Path] = []  # of unknown extension
         self.unreadable: list[tuple[Path, TweetscoreError]] = []
         self.passed_over: Counter[str] = Counter()
+
+    def described(self, directory: Path, found: Sequence[Path]) -> Searched[Path]:
+        """Return a directory that was searched; what was found decides where its outputs go."""
+        mirror = mirror_of(directory)
+        outputs = (default_output(path, self._kind) for path in found)
+        continued = (
+            self.passed_over[OURS] > 0  # or it would be in vain to ask for each output
+            and not (mirror and exists(mirror))
+            and any(report_on(each) or exists(state_directory(each)) for each in outputs)
+        )
+        return Searched(directory, mirror, continued)
 
     def find(self, base: Path, patterns: Patterns) -> list[Path]:
         """Return what patterns mean below a directory; a directory that they mean, in full.

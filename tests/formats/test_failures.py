@@ -14,7 +14,7 @@ from scorer.formats.open import open_source
 from scorer.os_errors import reading, writing
 from scorer.store.commit import replacing
 from scorer.store.inputs import find_inputs
-from scorer.store.paths import plan_outputs
+from scorer.store.output_plan import plan_outputs
 from tests.formats.files_helpers import SCHEMA, slices
 from tests.store.disk_helpers import file_size_limit
 

@@ -17,7 +17,7 @@ from scorer.formats.open import open_source
 from scorer.formats.registry import format_of
 from scorer.options import CsvOptions, InputSpec
 from scorer.store.inputs import find_inputs
-from scorer.store.paths import plan_outputs
+from scorer.store.output_plan import plan_outputs
 from tests.contents import ARRAY, FRAME, NDJSON, ROWS, gzipped, tarred, written, zipped
 
 CSV = b"id,text\n1,I love it\n2,so sad\n3,meh\n"

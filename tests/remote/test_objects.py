@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 
 from scorer.errors import DataError, InputMissing, OutputRefused, StorageError, UsageError
+from scorer.options import RunOptions
 from scorer.remote import objects
+from scorer.remote.remote_run import Remote
 from scorer.remote.urls import Url
 from tests.remote.conftest import Bucket, run, scored
 from tests.reports import malformed, report_json
@@ -109,6 +111,25 @@ def test_a_pattern_finds_what_it_would_find_in_a_directory(stub: Any, bucket: Bu
     bucket.client.delete_object(Bucket="lake", Key="in/a/2.csv.gz")
     urls = [each.url for each in run(stub, "s3://lake/in/a/", output="s3://lake/out/")]
     assert urls == ["s3://lake/out/1.scored.csv", "s3://lake/out/day=1/5.scored.csv"]
+
+
+def test_a_prefix_is_mirrored_beside_itself(stub: Any, bucket: Bucket) -> None:
+    """As a directory is; what version 0.1 wrote beside its inputs goes on there, with a warning."""
+    bucket.put("in/day=1/a.csv", CSV)
+    for named in ("s3://lake/in/", "s3://lake/in", "s3://lake/in/day=1/"):
+        (outcome,) = run(stub, named)
+        assert outcome.url == "s3://lake/in.scored/day=1/a.scored.csv"
+    with pytest.raises(UsageError, match="s3://lake/ has no name"):
+        run(stub, "s3://lake/")
+    bucket.put("old/a.csv", CSV)
+    run(stub, "s3://lake/old/a.csv")
+    (outcome,) = run(stub, "s3://lake/old/")
+    assert (outcome.url, outcome.up_to_date) == ("s3://lake/old/a.scored.csv", True)
+    found = Remote((Url("s3", "lake", "old/"),), None).discover(RunOptions())
+    assert found.warnings[0].endswith("tweetscore run s3://lake/old/ -o s3://lake/old.scored/")
+    (outcome,) = run(stub, "s3://lake/old/", output="s3://lake/old.scored/")
+    (outcome,) = run(stub, "s3://lake/old/")
+    assert (outcome.url, outcome.up_to_date) == ("s3://lake/old.scored/a.scored.csv", True)
 
 
 def test_files_and_objects_go_together(stub: Any, bucket: Bucket, tmp_path: Path) -> None:

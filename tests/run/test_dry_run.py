@@ -13,6 +13,7 @@ from scorer.formats.row_count import RowCount
 from scorer.options import RunOptions
 from scorer.run import pipeline
 from scorer.run.dry_run import Preview, Probe, expected_rows, preview
+from scorer.store.paths import report_path
 from tests.handles import handle_of
 from tests.stub_metadata import stub_metadata
 
@@ -80,7 +81,7 @@ def test_an_output_that_is_up_to_date_is_left_and_no_model_loaded(stub: Any, fol
 def test_a_bound_on_drift_needs_a_baseline(stub: Any, folder: Path) -> None:
     """A run would be refused, and so is the look; an output without drift would be scored again."""
     list(pipeline.run(RunOptions.of((folder,)), model=handle_of(stub)))
-    path = folder / "a.scored.csv.run.json"
+    path = report_path(folder.parent / "in.scored/a.scored.csv")
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"drift": None}))
     actions = [each.action for each in preview_of(stub, folder, fail_on_drift=0.25).files]
@@ -110,7 +111,8 @@ def test_an_interrupted_run_would_go_on(stub: Any, folder: Path) -> None:
 
 def test_what_a_run_would_refuse_is_found(stub: Any, folder: Path) -> None:
     """A foreign output, broken records, a column that is taken, an unreadable input."""
-    (folder / "a.scored.csv").write_text("not ours")
+    (folder.parent / "in.scored").mkdir()
+    (folder.parent / "in.scored/a.scored.csv").write_text("not ours")
     (folder / "broken.csv").write_text("id,text\n1,one,too,many\n")
     (folder / "taken.csv").write_text("text,label\nx,y\n")
     (folder / "z.csv").symlink_to("nowhere.csv")

@@ -14,6 +14,7 @@ from scorer.errors import InputMissing, OutputRefused, UsageError
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
 from scorer.run import pipeline
+from scorer.run.dry_run import preview
 from scorer.run.one_file import FileRun
 from scorer.store.commit import inodes
 from tests.handles import handle_of
@@ -76,6 +77,25 @@ def test_a_file_that_fails_does_not_keep_the_others_from_their_turn(
     assert isinstance(first, UsageError)
     assert isinstance(second, InputMissing)
     assert len(scored(outcomes)) == 4
+
+
+def test_a_closed_place_for_the_mirror_is_one_line(stub: Any, folder: Path) -> None:
+    """It names the directory and -o, for the run and the dry run, not each file."""
+    real = os.access
+
+    def access(path: Any, mode: int) -> bool:
+        return Path(path) != folder.parent and real(path, mode)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "access", access)
+        errors = {str(each.error) for each in run(stub, folder)}
+        found = preview(RunOptions.of((folder,)), model=handle_of(stub))
+    words = f"{folder}.scored/day=0 cannot be made: {folder.parent} is closed"
+    assert errors == {str(each.error) for each in found.files}
+    (error,) = errors
+    assert words.replace("/day=0", "") in error
+    assert error.endswith("name another place with -o")
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_a_file_that_vanishes_after_it_was_found_fails_alone(stub: Any, folder: Path) -> None:

@@ -1,10 +1,13 @@
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from scorer.errors import UsageError
-from scorer.store.inputs import find_inputs
-from scorer.store.paths import default_output, plan_outputs, rejects_path, resolved, state_directory
+from scorer.store.directories import Searched, in_mirror, mirror_of
+from scorer.store.inputs import Found, Input, find_inputs
+from scorer.store.output_plan import plan_outputs, with_warnings
+from scorer.store.paths import default_output, rejects_path, resolved, state_directory
 
 
 def test_an_output_behind_a_link_is_the_file_itself(tmp_path: Path) -> None:
@@ -84,6 +87,73 @@ def test_a_directory_of_one_file_has_a_directory_as_output(tmp_path: Path) -> No
     touch(tmp_path / "y.csv")
     with pytest.raises(UsageError, match="is a file; several inputs need a directory"):
         plan(tmp_path / "in", output=tmp_path / "y.csv")
+
+
+def test_without_o_a_directory_is_mirrored_beside_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DIR gives DIR.scored, however it is named; a file and a pattern's stay where they are."""
+    touch(tmp_path / "lake/sub/x.csv", tmp_path / "other/y.csv", tmp_path / "z.csv")
+    (tmp_path / "link").symlink_to("lake")
+    monkeypatch.chdir(tmp_path)
+    lake = [(Path("lake/sub/x.csv"), Path("lake.scored/sub/x.scored.csv"))]
+    other = [(Path("other/y.csv"), Path("other.scored/y.scored.csv"))]
+    assert plan(Path("lake")) == plan(Path("lake/")) == lake
+    assert plan(Path("lake"), Path("other"), Path("z.csv")) == [
+        *lake, *other, (Path("z.csv"), Path("z.scored.csv")),
+    ]  # fmt: skip
+    linked = (Path("link/sub/x.csv"), Path("link.scored/sub/x.scored.csv"))
+    assert plan(Path("link")) == [linked]
+    beside = (Path("lake/sub/x.csv"), Path("lake/sub/x.scored.csv"))
+    assert plan(Path("lake/*")) == plan(Path("lake/**/*.csv")) == [beside]
+    absolute = [(tmp_path / "other/y.csv", tmp_path / "other.scored/y.scored.csv")]
+    assert plan(tmp_path / "other") == absolute
+    monkeypatch.chdir("link/sub")  # whose parent is that of the directory behind the link
+    assert plan(Path()) == [(Path("x.csv"), Path("../sub.scored/x.scored.csv"))]
+    parent = (Path("../sub/x.csv"), Path("../../lake.scored/sub/x.scored.csv"))
+    assert plan(Path("..")) == [parent]
+
+
+def test_a_partition_without_o_is_one_in_the_mirror_of_its_table(tmp_path: Path) -> None:
+    """lake.scored/day=1 and not lake/day=1.scored, which would be another day."""
+    path = tmp_path / "lake/year=2026/month=11/x.parquet"
+    touch(path)
+    scored = (path, tmp_path / "lake.scored/year=2026/month=11/x.scored.parquet")
+    assert plan(tmp_path / "lake/year=2026/month=11") == plan(tmp_path / "lake") == [scored]
+
+
+def test_a_mirror_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    """The root has no name, a file may have the mirror's, and a file is not scored twice."""
+    touch(tmp_path / "in/x.csv", tmp_path / "in.scored")
+    with pytest.raises(UsageError, match=r"in\.scored is a file, .* with -o"):
+        plan(tmp_path / "in")
+    (tmp_path / "in.scored").unlink()
+    with pytest.raises(UsageError, match=r"x\.csv is meant by two INPUTs"):
+        plan(tmp_path / "in", tmp_path / "in" / "*.csv")
+    nowhere = Found((Input(Path("/x.csv"), PurePosixPath("x.csv"), Path("/x.csv")),), several=True)
+    root = replace(nowhere, searched=(Searched(Path("/"), mirror_of(Path("/"))),))
+    assert in_mirror(Path("/x.csv"), root.searched[0]) == Path("/x.csv")
+    with pytest.raises(UsageError, match=r"/ has no name, .* with -o"):
+        plan_outputs(root)
+
+
+def test_where_outputs_lie_beside_their_inputs_they_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of version 0.1, an unfinished one too, until the mirror is there; a warning says so."""
+    monkeypatch.chdir(tmp_path)
+    touch(Path("lake/a.csv"), Path("lake/b.csv"))
+    touch(Path("lake/a.scored.csv"))  # of somebody else
+    mirrored = [Path("lake.scored/a.scored.csv"), Path("lake.scored/b.scored.csv")]
+    assert [output for _, output in plan(Path("lake"))] == mirrored
+    state_directory(Path("lake/b.scored.csv")).mkdir(parents=True)
+    found = with_warnings(find_inputs([Path("lake")]))
+    assert found.warnings[0].endswith("try: tweetscore run lake -o lake.scored")
+    beside = [Path("lake/a.scored.csv"), Path("lake/b.scored.csv")]
+    assert [output for _, output in plan_outputs(found)] == beside
+    Path("lake.scored").mkdir()
+    assert [output for _, output in plan(Path("lake"))] == mirrored
+    assert with_warnings(find_inputs([Path("lake")])).warnings == ()
 
 
 @pytest.mark.parametrize("named", ["lake", "lake/year=2026", "lake/year=2026/month=*"])

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from scorer.errors import InputMissing, StorageError
-from scorer.store.inputs import Inputs, find_inputs, partition_keys
+from scorer.store.directories import partition_keys
+from scorer.store.inputs import Inputs, find_inputs
 
 
 @pytest.fixture
