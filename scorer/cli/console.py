@@ -10,13 +10,13 @@ import click
 
 from scorer.cli.log import in_json, log_message
 from scorer.cli.process import print_error
-from scorer.errors import OUTSIDE_BOUND, exit_code
+from scorer.errors import OUTSIDE_BOUND, TweetscoreError, exit_code
 from scorer.formats.text.dialects import typed
 from scorer.hints import counted
 
 if TYPE_CHECKING:
-    from scorer.errors import TweetscoreError
     from scorer.monitor.report_types import CompleteReport, Outcome
+    from scorer.run.prune import Departed
 
 
 _FEW = 10  # files that have a line each
@@ -34,6 +34,7 @@ class ConsoleReporter:
         self._printed: set[str] = set()
         self._results = Counter[str]()
         self._rows = 0
+        self._removed = 0  # outputs whose input is gone
         self._drifted = 0  # files whose rows are unlike the model's baseline
         self._outside = False  # whether the drift of one of them exceeds --fail-on-drift
 
@@ -72,6 +73,21 @@ class ConsoleReporter:
             )
         self._report_drift(outcome, facts)
 
+    def report_removed(self, departed: "Iterator[Departed]") -> None:
+        """Print and count outputs as they are removed.
+
+        What keeps one from it is a warning: all that was to be scored is scored.
+        """
+        try:
+            for each in departed:
+                self._removed += 1
+                facts = {"input": each.input, "output": str(each), "outcome": "removed"}
+                if not self._quiet and (self._removed <= _FEW or self._each):
+                    line = f"{each} is removed, as {each.input} is gone"
+                    log_message("info", "file", line, **facts, exit_code=0)
+        except TweetscoreError as error:
+            self._warn(f"not all outputs without an input are removed ({error})")
+
     def report_total(self, passed_over: Sequence[tuple[str, int]]) -> None:
         """Print the totals of several files; in JSON those of a single file too."""
         if self._quiet or not (self._several or self._for_programs):
@@ -83,9 +99,11 @@ class ConsoleReporter:
             f"{failed:,} failed"
         )
         line += f", {self._drifted:,} drifted" if self._drifted else ""
+        line += f", {self._removed:,} removed" if self._removed else ""
         if skipped := ", ".join(f"{count:,} {why}" for why, count in passed_over):
             line += f"; skipped: {skipped}"
         facts = {"scored": scored, "rows": self._rows, "up_to_date": up_to_date, "failed": failed}
+        facts |= {"removed": self._removed}
         facts |= {"drifted": self._drifted, "skipped": sum(count for _, count in passed_over)}
         log_message("info", "total", line, **facts, exit_code=self.code)
 

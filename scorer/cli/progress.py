@@ -103,6 +103,8 @@ def show(preview: "Preview") -> int:
             code = code or failed
         else:
             click.echo(one_line(_line(each)))
+    for gone in preview.departed:
+        click.echo(one_line(f"{gone}: would be removed, as {gone.input} is gone"))
     bundle = preview.bundle
     _print("model", f"{bundle.name} {bundle.version}, in {bundle.directory}")
     _print("appends", ", ".join(preview.appended))
@@ -141,7 +143,9 @@ def _totals(preview: "Preview") -> str:
     waiting = counts["score"] + counts["go on"]
     rows = counted(preview.rows.rows, "row", str(preview.rows))
     line = f"{waiting:,} would be scored ({rows})"
-    return f"{line}, {counts['leave']:,} up to date, {counts['fail']:,} would fail"
+    line += f", {counts['leave']:,} up to date, {counts['fail']:,} would fail"
+    removed = len(preview.departed)
+    return line + (f", {removed:,} would be removed" if removed else "")
 
 
 def _duration(seconds: float) -> str:

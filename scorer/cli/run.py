@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scorer.monitor.report_types import Outcome
     from scorer.options import RunOptions
     from scorer.remote.urls import Url
+    from scorer.run.prune import Departed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Engine:
 
     discover: "Callable[[RunOptions], Any]"
     run: "Callable[..., Iterator[Outcome]]"  # takes options, found inputs, model and progress
+    prune: "Callable[[RunOptions, Any], Iterator[Departed]]"  # removes outputs without an input
 
 
 def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> None:
@@ -69,21 +71,22 @@ def choose_engine(
     The libraries for URLs and for Ray are loaded only where the call needs them.
     """
     from scorer.run import pipeline
+    from scorer.run.prune import prune
 
     paths = tuple(each for each in inputs if isinstance(each, Path))
     if len(paths) < len(inputs) or not isinstance(output, Path | None):
         from scorer.remote.remote_run import Remote
 
         remote = Remote(inputs, output, work_dir)
-        return Engine(remote.discover, remote.run), (), None
+        return Engine(remote.discover, remote.run, remote.prune), (), None
     if engine == "local":
-        return Engine(pipeline.discover, pipeline.run), paths, output
+        return Engine(pipeline.discover, pipeline.run, prune), paths, output
     from scorer.engines import ray
 
     def run(*what: Any, model: object, **how: Any) -> "Iterator[Outcome]":
         return ray.run(*what, address=ray_address, **how)  # its actors have models of their own
 
-    return Engine(pipeline.discover, run), paths, output
+    return Engine(pipeline.discover, run, prune), paths, output
 
 
 _ORIGINS = {
@@ -137,11 +140,11 @@ def run(
     from scorer.cli.stdio import piped
     from scorer.options import RunOptions
 
-    ray_address = options.pop("ray_address")
+    ray_address, prune = options.pop("ray_address"), options.pop("prune")
     check_names(no_header=options.pop("no_header"), columns=options["columns"])
     check_call(engine, (*inputs, options["output"]), dry_run=dry_run)
     if dry_run:
-        click.get_current_context().exit(_dry_run(inputs, options))
+        click.get_current_context().exit(_dry_run(inputs, options, prune=prune))
     streams = (sys.stdin.buffer, stdout_for_data())
     with collect_metrics(metrics_file) as on_outcome:
         output, kind, text_column = options.pop("output"), options["format"], options["text_column"]
@@ -153,11 +156,12 @@ def run(
             wanted = RunOptions.of(
                 paths, output, **options, options_from=origins, names=files.names
             )
-            code = _run(wanted, files, computing, on_outcome, quiet=quiet, verbose=verbose)
+            how = {"quiet": quiet, "verbose": verbose, "prune": prune}
+            code = _run(wanted, files, computing, on_outcome, **how)
         click.get_current_context().exit(code)
 
 
-def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
+def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any], *, prune: bool) -> int:
     """Print what a run would do, and return its exit code as far as it is known."""
     from scorer.cli.progress import show
     from scorer.cli.stdio import DASH
@@ -169,7 +173,7 @@ def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any]) -> int:
     paths = tuple(each for each in inputs if isinstance(each, Path))
     if len(paths) < len(inputs) or not isinstance(options["output"], Path | None):
         raise UsageError("a URL cannot be looked at without being fetched", "name files")
-    return show(preview(RunOptions.of(paths, **options)))
+    return show(preview(RunOptions.of(paths, **options), prune=prune))
 
 
 def _run(
@@ -180,14 +184,18 @@ def _run(
     *,
     quiet: bool,
     verbose: bool,
+    prune: bool,
 ) -> int:
     """Run, report each file, and return the exit code."""
     from scorer.cli.progress import progress
     from scorer.inference.loading import ModelHandle
+    from scorer.run.prune import check_searched
 
     model = ModelHandle.of(wanted.model_spec)
     keep_until_exit(model)  # OpenVINO needs 70 ms to free it, and the process ends without
     found = engine.discover(wanted)
+    if prune:
+        check_searched(found.searched)
     reporter = ConsoleReporter(len(found.files), found.several, quiet=quiet, verbose=verbose)
     reporter.report_skipped(found.ours, found.warnings)
     try:
@@ -196,6 +204,8 @@ def _run(
                 on_outcome(outcome)
                 done.finish_file(outcome)
                 reporter.report_file(files.deliver(outcome))
+        if prune and not reporter.failed:
+            reporter.report_removed(engine.prune(wanted, found))
         reporter.report_total(found.passed_over)
     except KeyboardInterrupt:
         raise

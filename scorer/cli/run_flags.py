@@ -57,6 +57,11 @@ output_options = all_of(
     *column_options,
     number_option("--limit", bounds=ROWS, metavar="N", help="Score the first N rows only."),
     click.option("--overwrite", is_flag=True, help="Replace an output that is not ours."),
+    click.option(
+        "--prune",
+        is_flag=True,
+        help="At the end, remove outputs of ours whose input is gone from its directory.",
+    ),
     number_option(
         "--max-rejects",
         bounds=SOME_ROWS,

@@ -44,6 +44,7 @@ from scorer.remote.search import ListedObject, Place, Stores, find, list_outputs
 from scorer.remote.urls import Object, Url
 from scorer.remote.work_dir import Delivery, WorkDir, default_work_directory, describes
 from scorer.run import cache_keys, pipeline
+from scorer.run.prune import Departed, output_directories
 from scorer.store.commit import report_on, write_json
 from scorer.store.inputs import Found, Input
 from scorer.store.output_plan import with_warnings
@@ -103,6 +104,15 @@ class Remote:
             work_dir = WorkDir(work, source, output)
             each = _ObjectRun(source, options, self._stores, work_dir, delivery, seen)
             yield each.run(model, progress)
+
+    def prune(self, options: RunOptions, found: Found[Place]) -> Iterator[Departed]:
+        """Remove the outputs whose input is gone, each under its lock, and yield each."""
+        from scorer.remote.object_prune import Pruning
+
+        pairs = plan(found, self.output, options.input_spec.format)
+        work = self.work or default_work_directory()
+        pruning = Pruning(found, pairs, self._stores, work, options.lock_wait)
+        return pruning.below(output_directories(self.output, found))
 
 
 @dataclass(frozen=True, slots=True)

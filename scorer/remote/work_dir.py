@@ -215,6 +215,11 @@ class Delivery:
         """Remove the report of an earlier failure."""
         self._remove(self.failed_url)
 
+    def forget(self) -> None:
+        """Remove all that belongs to an output that is gone, its report last."""
+        for url in (beside(self.url, rejects_path), self.failed_url, self.report_url):
+            self._remove(url)
+
     def _remove(self, url: Url) -> None:
         if self.store.head(url):  # who may not delete can do without, as long as nothing is there
             self.store.delete(url)

@@ -18,8 +18,10 @@ from scorer.formats.row_count import NO_ROWS, RowCount, count_rows, sum_rows
 from scorer.inference.bundle import baseline_of
 from scorer.inference.loading import ModelHandle
 from scorer.options import RunOptions
+from scorer.os_errors import exists
 from scorer.run.pipeline import discover
 from scorer.run.preflight import open_input, output_columns, preflight, validate
+from scorer.run.prune import Departed, check_searched, departed
 from scorer.store.commit import Inodes, check_owner, inodes
 from scorer.store.inputs import Inputs
 from scorer.store.output_plan import plan_outputs
@@ -72,6 +74,7 @@ class Preview:
     appended: tuple[str, ...]  # names of the columns that every output gets
     probe: Probe | None  # None where there is nothing to score
     warnings: tuple[str, ...] = ()  # that a run would print before its first file
+    departed: tuple[Departed, ...] = ()  # outputs that would be removed
 
     @property
     def rows(self) -> RowCount:
@@ -80,7 +83,11 @@ class Preview:
 
 
 def preview(
-    options: RunOptions, inputs: Inputs | None = None, *, model: ModelHandle | None = None
+    options: RunOptions,
+    inputs: Inputs | None = None,
+    *,
+    model: ModelHandle | None = None,
+    prune: bool = False,
 ) -> Preview:
     """Check all inputs and outputs as a run would, load the model, and time it on a few rows.
 
@@ -91,6 +98,8 @@ def preview(
     """
     inputs = inputs or discover(options)
     model = model or ModelHandle.of(options.model_spec)
+    if prune:
+        check_searched(inputs.searched)
     plan = plan_outputs(inputs, options.output, options.input_spec.format)
     taken = inodes(inputs.files)
     baseline_of(model.bundle, required=options.fail_on_drift is not None)
@@ -98,11 +107,14 @@ def preview(
     previews = [_preview_file(options, path, output, taken, model.bundle) for path, output in plan]
     if len(plan) == 1 and isinstance(previews[0].error, UsageError):
         raise previews[0].error
-    lost = (FilePreview(path, path, "fail", error=error) for path, error in inputs.unreadable)
+    lost = [FilePreview(path, path, "fail", error=error) for path, error in inputs.unreadable]
     waiting = [file for file in previews if file.source]
     largest = max(waiting, key=lambda file: file.rows.rows, default=None)
     probe = _probe(model, largest.source) if largest and largest.source else None
-    return Preview((*lost, *previews), model.bundle, appended, probe, inputs.warnings)
+    succeeds = not any(each.error for each in (*lost, *previews))
+    pruned = departed(options, inputs) if prune and succeeds else ()
+    gone = tuple(each for each in pruned if exists(each.output))
+    return Preview((*lost, *previews), model.bundle, appended, probe, inputs.warnings, gone)
 
 
 def expected_rows(options: RunOptions, files: Iterable[Path]) -> dict[Path, int]:

@@ -59,7 +59,7 @@ def test_a_file_is_an_object_with_its_figures(
     assert total == {
         "level": "info", "event": "total",
         "message": "1 file scored (3 rows), 0 up to date, 0 failed", "scored": 1, "rows": 3,
-        "up_to_date": 0, "failed": 0, "drifted": 0, "skipped": 0, "exit_code": 0,
+        "up_to_date": 0, "failed": 0, "removed": 0, "drifted": 0, "skipped": 0, "exit_code": 0,
     }  # fmt: skip
     assert end == {"exit_code": 0}
     again, *_ = logged(tweets)

@@ -10,6 +10,7 @@ from click.testing import Result
 from scorer.errors import DataError
 from scorer.monitor.report_types import Outcome
 from scorer.run import pipeline
+from scorer.store.lock import locked
 
 Invoke = Callable[..., Result]
 CPU = {"TWEETSCORE_DEVICE": "builtin"}
@@ -253,6 +254,32 @@ def test_a_tree_is_mirrored_where_partitions_are_found(
     assert len(list(out.glob("day=1/*.scored.csv"))) == 5
     again = invoke("run", many / "*", "-o", out, "--model", tiny_bert_bundle, env=CPU)
     assert "0 files scored (0 rows), 11 up to date" in again.stderr
+
+
+def test_outputs_without_an_input_are_removed_on_demand(
+    invoke: Invoke, many: Path, tiny_bert_bundle: Path
+) -> None:
+    """Named, counted, and only by a run in which nothing failed; a dry run names them too."""
+    call = ["run", many, "--model", tiny_bert_bundle, "--prune"]
+    assert invoke(*call, env=CPU).exit_code == 65
+    gone, output = many / "day=0/00.csv", f"{many}.scored/day=0/00.scored.csv"
+    gone.unlink()
+    failed = invoke(*call, env=CPU)
+    assert "removed" not in failed.stderr
+    (many / "day=1/11.csv").unlink()
+    looked = invoke(*call, "--dry-run", env=CPU).stdout.splitlines()
+    assert f"{output}: would be removed, as {gone} is gone" in looked
+    assert looked[-1].endswith("0 would fail, 1 would be removed")
+    with locked(Path(output)):
+        held = invoke(*call, env=CPU)
+    assert held.exit_code == 0
+    assert "warning: not all outputs without an input are removed (another run" in held.stderr
+    *_, removed, total = invoke(*call, env=CPU).stderr.splitlines()
+    assert removed == f"tweetscore: {output} is removed, as {gone} is gone"
+    assert "10 up to date, 0 failed, 1 removed; skipped" in total
+    refused = invoke("run", many / "day=0/02.csv", "--prune", env=CPU)
+    assert refused.exit_code == 2
+    assert "no INPUT is one; name a directory, or leave --prune out" in refused.stderr
 
 
 def test_an_error_that_all_files_share_is_one_line(invoke: Invoke, many: Path) -> None:

@@ -91,5 +91,11 @@ def run(
     return list(remote.run(RunOptions.of((), **options), model=handle_of(stub)))
 
 
+def pruned(*inputs: str | Path, output: str | Path) -> list[str]:
+    remote = Remote(tuple(map(place, inputs)), place(output))
+    options = RunOptions()
+    return [str(each) for each in remote.prune(options, remote.discover(options))]
+
+
 def scored(outcomes: list[Outcome]) -> list[str]:
     return [each.url for each in outcomes if not each.up_to_date and not each.error]

@@ -13,7 +13,7 @@ from scorer.options import RunOptions
 from scorer.remote import objects
 from scorer.remote.remote_run import Remote
 from scorer.remote.urls import Url
-from tests.remote.conftest import Bucket, run, scored
+from tests.remote.conftest import Bucket, pruned, run, scored
 from tests.reports import malformed, report_json
 
 CSV = b"id,text\n007,good+\n2,bad-\n"
@@ -130,6 +130,38 @@ def test_a_prefix_is_mirrored_beside_itself(stub: Any, bucket: Bucket) -> None:
     (outcome,) = run(stub, "s3://lake/old/", output="s3://lake/old.scored/")
     (outcome,) = run(stub, "s3://lake/old/")
     assert (outcome.url, outcome.up_to_date) == ("s3://lake/old.scored/a.scored.csv", True)
+
+
+def test_an_object_goes_with_its_input(stub: Any, bucket: Bucket, tmp_path: Path) -> None:
+    """From a bucket and from a directory, with its report; what is not ours, or changed, stays."""
+    for name in "abcd":
+        bucket.put(f"in/{name}.csv", CSV)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/e.csv").write_bytes(CSV)
+    (tmp_path / "in/f.csv").write_bytes(CSV)
+    run(stub, "s3://lake/in/", output="s3://lake/out/")
+    run(stub, tmp_path / "in", output="s3://lake/out/")
+    bucket.put("out/b.scored.csv", b"mended by hand")
+    bucket.put("out/foreign.scored.csv", CSV)
+    bucket.put("out/broken.csv.run.json", b"{")
+    bucket.put("out/copy.csv.run.json", bucket.get("out/a.scored.csv.run.json"))
+    (tmp_path / "in/f.csv").unlink()
+    for name in "abc":
+        bucket.client.delete_object(Bucket="lake", Key=f"in/{name}.csv")
+    bucket.client.delete_object(Bucket="lake", Key="out/c.scored.csv")  # its report is left alone
+    there = set(bucket.names("out/"))
+    assert pruned("s3://lake/in/", output="s3://lake/out/") == ["s3://lake/out/a.scored.csv"]
+    gone = {"out/a.scored.csv", "out/a.scored.csv.run.json", "out/c.scored.csv.run.json"}
+    assert there - set(bucket.names("out/")) == gone
+    assert pruned(tmp_path / "in", output="s3://lake/out/") == ["s3://lake/out/f.scored.csv"]
+    assert pruned("s3://lake/in/", output="s3://lake/out/") == []
+    run(stub, "s3://lake/in/", output=tmp_path / "here")
+    bucket.put("in/x.csv", CSV)
+    run(stub, "s3://lake/in/", output=tmp_path / "here")
+    bucket.client.delete_object(Bucket="lake", Key="in/d.csv")
+    local = pruned("s3://lake/in/", output=tmp_path / "here")
+    assert local == [str(tmp_path / "here/d.scored.csv")]
+    assert (tmp_path / "here/x.scored.csv").exists()
 
 
 def test_files_and_objects_go_together(stub: Any, bucket: Bucket, tmp_path: Path) -> None:
