@@ -58,7 +58,7 @@ run: $(CORE)
 	@echo "All columns are in $(SCORED)."
 
 # Every branch of what "exactly once" and "byte for byte" rest on; pyproject.toml names the files.
-COVERED := tests/formats tests/store tests/readback tests/run tests/verify tests/hostile/test_encodings.py tests/cli/test_memory.py
+COVERED := tests/formats tests/lake tests/store tests/readback tests/run tests/verify tests/hostile/test_encodings.py tests/cli/test_memory.py
 
 coverage: $(DEV)
 	$(BIN)/pytest --cov $(SHARED) -m "not ci and not gpu" $(COVERED)
@@ -144,7 +144,7 @@ lock: $(DEV)
 	    --annotation-style line --output-file requirements/constraints.txt
 	$(call hashed,core,--group build)
 	$(call hashed,cuda,--extra cuda,core)
-	$(call hashed,dev,--extra databases --extra export --extra metrics --extra remote --extra report \
+	$(call hashed,dev,--extra databases --extra export --extra lake --extra metrics --extra remote --extra report \
 	    --group dev --no-emit-package torch,core)
 	$(call hashed,engines,--extra ray --extra spark --group engines,core dev)
 	$(call hashed,bench,--extra ray --group bench,core dev)

@@ -74,7 +74,7 @@ class ConsoleReporter:
         self._report_drift(outcome, facts)
 
     def report_removed(self, departed: "Iterator[Departed]") -> None:
-        """Print and count outputs as they are removed.
+        """Print and count outputs as they are removed, because their input is gone.
 
         What keeps one from it is a warning: all that was to be scored is scored.
         """
@@ -86,7 +86,7 @@ class ConsoleReporter:
                     line = f"{each} is removed, as {each.input} is gone"
                     log_message("info", "file", line, **facts, exit_code=0)
         except TweetscoreError as error:
-            self._warn(f"not all outputs without an input are removed ({error})")
+            self._warn(f"all is scored, but not all is tidy ({error}); the next run sees to it")
 
     def report_total(self, passed_over: Sequence[tuple[str, int]]) -> None:
         """Print the totals of several files; in JSON those of a single file too."""

@@ -108,6 +108,9 @@ def show(preview: "Preview") -> int:
     bundle = preview.bundle
     _print("model", f"{bundle.name} {bundle.version}, in {bundle.directory}")
     _print("appends", ", ".join(preview.appended))
+    for table in preview.tables:
+        live = counted(len(table.live), "live file")
+        _print("table", one_line(f"{table.place}, version {table.version} of Delta: {live}"))
     for warning in preview.warnings:
         _print("warning", warning)
     if preview.probe:

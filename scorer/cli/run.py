@@ -37,7 +37,7 @@ class Engine:
 
     discover: "Callable[[RunOptions], Any]"
     run: "Callable[..., Iterator[Outcome]]"  # takes options, found inputs, model and progress
-    prune: "Callable[[RunOptions, Any], Iterator[Departed]]"  # removes outputs without an input
+    finish: "Callable[..., Iterator[Departed]]"  # takes options, found inputs and prune
 
 
 def check_call(engine: str, places: tuple[object, ...], *, dry_run: bool) -> None:
@@ -71,22 +71,22 @@ def choose_engine(
     The libraries for URLs and for Ray are loaded only where the call needs them.
     """
     from scorer.run import pipeline
-    from scorer.run.prune import prune
+    from scorer.run.prune import finish
 
     paths = tuple(each for each in inputs if isinstance(each, Path))
     if len(paths) < len(inputs) or not isinstance(output, Path | None):
         from scorer.remote.remote_run import Remote
 
         remote = Remote(inputs, output, work_dir)
-        return Engine(remote.discover, remote.run, remote.prune), (), None
+        return Engine(remote.discover, remote.run, remote.finish), (), None
     if engine == "local":
-        return Engine(pipeline.discover, pipeline.run, prune), paths, output
+        return Engine(pipeline.discover, pipeline.run, finish), paths, output
     from scorer.engines import ray
 
     def run(*what: Any, model: object, **how: Any) -> "Iterator[Outcome]":
         return ray.run(*what, address=ray_address, **how)  # its actors have models of their own
 
-    return Engine(pipeline.discover, run, prune), paths, output
+    return Engine(pipeline.discover, run, finish), paths, output
 
 
 _ORIGINS = {
@@ -204,8 +204,8 @@ def _run(
                 on_outcome(outcome)
                 done.finish_file(outcome)
                 reporter.report_file(files.deliver(outcome))
-        if prune and not reporter.failed:
-            reporter.report_removed(engine.prune(wanted, found))
+        if not reporter.failed:
+            reporter.report_removed(engine.finish(wanted, found, prune=prune))
         reporter.report_total(found.passed_over)
     except KeyboardInterrupt:
         raise

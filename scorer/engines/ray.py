@@ -22,14 +22,23 @@ from pathlib import Path
 from typing import Any
 
 from scorer.api.scorer_config import ScorerConfig
-from scorer.engines.ray_cluster import ClusterPlan, FileAnswer, FileScorer, Job, connected, versions
+from scorer.engines.ray_cluster import (
+    NO_TABLE,
+    ClusterPlan,
+    FileAnswer,
+    FileScorer,
+    Job,
+    connected,
+    versions,
+)
 from scorer.errors import EngineFailed, UsageError
 from scorer.monitor.report_types import Outcome
 from scorer.monitor.versions import tweetscore_version
 from scorer.options import RunOptions
 from scorer.os_errors import writing
 from scorer.store.commit import inodes, read_report, write_json
-from scorer.store.inputs import Inputs, find_inputs
+from scorer.store.found import Inputs, table_versions
+from scorer.store.inputs import find_inputs
 from scorer.store.lock import locked
 from scorer.store.output_plan import plan_outputs
 
@@ -95,7 +104,7 @@ def run(
             manifest.failed += 1
             yield Outcome(path, path, None, error=error)
         job = Job(_for_actors(options, folder, plan), config, versions(), folder / NAME)
-        with closing(_score(ray, pairs, job, plan)) as outcomes:
+        with closing(_score(ray, pairs, table_versions(found), job, plan)) as outcomes:
             for outcome in outcomes:
                 manifest.add(outcome)
                 progress(0 if outcome.error else outcome.complete.counters.rows)
@@ -141,12 +150,21 @@ def _for_actors(options: RunOptions, folder: Path, plan: ClusterPlan) -> RunOpti
     )
 
 
-def _score(ray: Any, pairs: Pairs, job: Job, plan: ClusterPlan) -> Generator[Outcome, None, None]:
+def _score(
+    ray: Any, pairs: Pairs, versions: Mapping[str, int], job: Job, plan: ClusterPlan
+) -> Generator[Outcome, None, None]:
     """Yield the outcome of each file as it is done; raise an error of the model."""
     rows = [
-        {"number": number, "input": os.fsencode(path.absolute()), "output": os.fsencode(output)}
+        {
+            "number": number,
+            "input": os.fsencode(path.absolute()),
+            "output": os.fsencode(output),
+            "table_version": versions.get(os.path.abspath(path), NO_TABLE),
+        }
         for number, (path, output) in _in_order(pairs)
     ]
+    if not rows:  # a table may be empty
+        return
     tasks = ray.data.from_items(rows, override_num_blocks=min(len(rows), _TASKS))
     with warnings.catch_warnings():
         # Ray is about to name each option of an actor, but has no name yet for these two.

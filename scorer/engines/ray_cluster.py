@@ -93,6 +93,9 @@ def _connect(ray: Any, address: str | None, scratch: str) -> None:
         ) from error
 
 
+NO_TABLE = -1  # for a version, in a row that Ray hands over
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """The part of a run that every actor gets once."""
@@ -129,16 +132,18 @@ class FileScorer:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score the file of a row; the pickled `FileAnswer` is what travels back."""
         path, output = (Path(os.fsdecode(row[name])) for name in ("input", "output"))
-        outcome, error = self._score(path, output), self._model.error
+        version = row["table_version"]
+        outcome = self._score(path, output, None if version == NO_TABLE else version)
+        error = self._model.error
         answer = FileAnswer(row["number"], None if error else outcome, error)
         return {"answer": pickle.dumps(answer)}
 
-    def _score(self, path: Path, output: Path) -> "Outcome":
+    def _score(self, path: Path, output: Path, version: int | None) -> "Outcome":
         from scorer.run.one_file import FileRun
         from scorer.store.commit import inodes
 
         taken = inodes([path])
-        run = FileRun(path, output, self._job.options, several=True)
+        run = FileRun(path, output, self._job.options, several=True, table_version=version)
         with run.attempt():
             run.score(run.validate(taken), self._model, taken, lambda _: None)
         return run.outcome()

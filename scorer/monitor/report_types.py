@@ -76,6 +76,7 @@ class ReportedInput(Part, frozen=True):
     format: Kind
     delimiter: ReportedDelimiter | UnsetType = UNSET
     etag: str | UnsetType = UNSET
+    table_version: Count | UnsetType = UNSET
 
 
 class ReportedModel(Part, frozen=True):

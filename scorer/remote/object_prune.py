@@ -15,7 +15,7 @@ from scorer.remote.search import Pair, Place, Stores
 from scorer.remote.urls import Url, beside, parse_url
 from scorer.remote.work_dir import Delivery, WorkDir, describes
 from scorer.run.prune import REPORT, Departed, IsGone, departed_below, gone_from, remove
-from scorer.store.inputs import Found, Input
+from scorer.store.found import Found, Input
 from scorer.store.paths import report_path
 
 
@@ -52,8 +52,8 @@ class Pruning:
                 yield from self._in_store(top, kept, is_gone)
 
     def _gone_from(self) -> IsGone:
+        is_gone_here = gone_from(self.found, prune=True)
         places = [each.place for each in self.found.searched]
-        is_gone_here = gone_from([each for each in places if isinstance(each, Path)])
         there = tuple(str(each) for each in places if isinstance(each, Url))
 
         def is_gone(name: str) -> bool:

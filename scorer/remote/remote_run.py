@@ -46,7 +46,7 @@ from scorer.remote.work_dir import Delivery, WorkDir, default_work_directory, de
 from scorer.run import cache_keys, pipeline
 from scorer.run.prune import Departed, output_directories
 from scorer.store.commit import report_on, write_json
-from scorer.store.inputs import Found, Input
+from scorer.store.found import Found, Input
 from scorer.store.output_plan import with_warnings
 from scorer.store.paths import failed_report_path, report_path
 from scorer.store.state import forget_failure
@@ -105,8 +105,12 @@ class Remote:
             each = _ObjectRun(source, options, self._stores, work_dir, delivery, seen)
             yield each.run(model, progress)
 
-    def prune(self, options: RunOptions, found: Found[Place]) -> Iterator[Departed]:
+    def finish(
+        self, options: RunOptions, found: Found[Place], *, prune: bool
+    ) -> Iterator[Departed]:
         """Remove the outputs whose input is gone, each under its lock, and yield each."""
+        if not prune:
+            return iter(())
         from scorer.remote.object_prune import Pruning
 
         pairs = plan(found, self.output, options.input_spec.format)

@@ -17,15 +17,13 @@ from scorer.options import Kind
 from scorer.remote.faults import unusable
 from scorer.remote.urls import AROUND_OUTPUT, HUB, STORES, Object, Url, beside, why_unusable
 from scorer.store.directories import Searched, above_partitions, mirror_parts
+from scorer.store.found import Found, Input, nothing_found
 from scorer.store.inputs import (
     ALL,
     OURS,
-    Found,
-    Input,
     Patterns,
     find_inputs,
     is_ours,
-    nothing_found,
     split,
 )
 from scorer.store.output_plan import check_pairs, mirrored, outputs_of

@@ -20,7 +20,7 @@ from scorer.remote.faults import changed_meanwhile
 from scorer.remote.search import Place, Stores
 from scorer.remote.urls import Object, Url, beside
 from scorer.store.commit import commit, json_text, read_report, write_json
-from scorer.store.inputs import Input
+from scorer.store.found import Input
 from scorer.store.lock import locked
 from scorer.store.own_files import why_not_private
 from scorer.store.paths import failed_report_path, rejects_path, report_path

@@ -23,7 +23,7 @@ from scorer.run.pipeline import discover
 from scorer.run.preflight import open_input, output_columns, preflight, validate
 from scorer.run.prune import Departed, check_searched, departed
 from scorer.store.commit import Inodes, check_owner, inodes
-from scorer.store.inputs import Inputs
+from scorer.store.found import Inputs, LakeTable
 from scorer.store.output_plan import plan_outputs
 from scorer.store.state import unfinished_since
 
@@ -75,6 +75,7 @@ class Preview:
     probe: Probe | None  # None where there is nothing to score
     warnings: tuple[str, ...] = ()  # that a run would print before its first file
     departed: tuple[Departed, ...] = ()  # outputs that would be removed
+    tables: tuple[LakeTable[Path], ...] = ()  # among the inputs
 
     @property
     def rows(self) -> RowCount:
@@ -112,9 +113,10 @@ def preview(
     largest = max(waiting, key=lambda file: file.rows.rows, default=None)
     probe = _probe(model, largest.source) if largest and largest.source else None
     succeeds = not any(each.error for each in (*lost, *previews))
-    pruned = departed(options, inputs) if prune and succeeds else ()
+    pruned = departed(options, inputs, prune=prune) if succeeds else ()
     gone = tuple(each for each in pruned if exists(each.output))
-    return Preview((*lost, *previews), model.bundle, appended, probe, inputs.warnings, gone)
+    files, tables = (*lost, *previews), inputs.tables
+    return Preview(files, model.bundle, appended, probe, inputs.warnings, gone, tables)
 
 
 def expected_rows(options: RunOptions, files: Iterable[Path]) -> dict[Path, int]:

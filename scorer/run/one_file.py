@@ -59,6 +59,7 @@ class FileRun:
         *,
         several: bool = False,
         outdated: bool = False,
+        table_version: int | None = None,
     ) -> None:
         self.error: TweetscoreError | None = None
         self.interrupt: KeyboardInterrupt | None = None  # one that came after the commit
@@ -67,6 +68,7 @@ class FileRun:
         self._target = resolved(output)  # a link stays one: what it points to is replaced
         self._options = options
         self._several = several  # whether others have their turn too
+        self._table_version = table_version  # of the Delta table that has the input
         self._outdated = outdated  # whether an output that is there is known to be out of date
         self._record = RunRecord(options.as_json(), options.options_from)
         self._report: RunReport | None = None
@@ -153,7 +155,9 @@ class FileRun:
 
     def _preflight(self, source: Source, bundle: "Bundle") -> Preflight:
         found = preflight(source, self._output, self._options, bundle)
-        self._record.note(input=found.described)
+        version = self._table_version
+        table = {} if version is None else {"table_version": version}
+        self._record.note(input={**found.described, **table})
         self._record.result_key = cache_keys.digest(found.key)
         return found
 

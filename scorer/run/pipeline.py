@@ -8,6 +8,7 @@ however long the input. Nothing under the output's name changes before the one r
 publishes it, and the next run resumes a run that is killed anywhere.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
@@ -17,7 +18,8 @@ from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
 from scorer.run.one_file import FileRun
 from scorer.store.commit import inodes
-from scorer.store.inputs import Inputs, find_inputs
+from scorer.store.found import Inputs, table_versions
+from scorer.store.inputs import find_inputs
 from scorer.store.output_plan import plan_outputs, with_warnings
 
 
@@ -50,8 +52,17 @@ def run(
     inputs = inputs or discover(options)
     plan = plan_outputs(inputs, options.output, options.input_spec.format)
     several = len(plan) > 1
+    versions = table_versions(inputs)
     runs = deque(
-        FileRun(path, output, options, several=several, outdated=outdated) for path, output in plan
+        FileRun(
+            path,
+            output,
+            options,
+            several=several,
+            outdated=outdated,
+            table_version=versions.get(os.path.abspath(path)),
+        )
+        for path, output in plan
     )
     taken = inodes(inputs.files)
     model = model or ModelHandle.of(options.model_spec)

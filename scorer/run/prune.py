@@ -1,4 +1,4 @@
-"""`--prune`: outputs whose input is gone are removed, at the end of a run that succeeded.
+"""What follows a run that succeeded: manifests, and outputs whose input is gone are removed.
 
 An output is known by its report, and its input by what the report says of it. What no report
 records stays, and so does what was changed since. The output goes first, durably, then what
@@ -6,18 +6,19 @@ belongs to it: after a kill in between, the next run removes the rest.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from scorer.errors import UsageError
 from scorer.formats.registry import Place
 from scorer.monitor.report_types import decoded
 from scorer.options import RunOptions
 from scorer.os_errors import is_directory, reading, writing
+from scorer.run.table_manifest import manifest, write_manifest
 from scorer.store.commit import fsync_directory, read_report, report_on
-from scorer.store.inputs import Found, Inputs
+from scorer.store.found import Found, Inputs, LakeTable
 from scorer.store.lock import locked
 from scorer.store.output_plan import plan_outputs
 from scorer.store.paths import failed_report_path, rejects_path, report_path
@@ -51,29 +52,55 @@ def check_searched(searched: Sequence[object]) -> None:
         )
 
 
-def prune(options: RunOptions, found: Inputs) -> Iterator[Departed]:
-    """Remove the outputs whose input is gone, each under its lock, and yield each.
+def finish(options: RunOptions, found: Inputs, *, prune: bool) -> Iterator[Departed]:
+    """Do what follows a run that succeeded, and yield the outputs that are removed.
+
+    The manifests of Delta tables are written; then the outputs of files that left them go, and with
+    `prune` those whose input is gone from another directory, each under its lock.
 
     Raises:
-        TweetscoreError: One of them is locked, or cannot be removed.
+        TweetscoreError: A manifest cannot be written, an output is locked, or cannot be removed.
     """
-    is_gone = gone_from(each.place for each in found.searched)
-    for each in departed(options, found):
+    for table in found.tables:
+        if table.whole:
+            _write_manifest(table, options, found)
+    is_gone = gone_from(found, prune=prune)
+    for each in departed(options, found, prune=prune):
         if remove(each.output, is_gone, options.lock_wait):
             yield each
 
 
-def departed(options: RunOptions, found: Inputs) -> Iterator[Departed]:
+def _write_manifest(table: LakeTable[Path], options: RunOptions, found: Inputs) -> None:
+    where = table_directory(table, options.output)
+    files = (
+        (path.relative_to(table.place), output.relative_to(where))
+        for path, output in plan_outputs(found, options.output, options.input_spec.format)
+        if path.is_relative_to(table.place)
+    )
+    names = ((str(path), str(output)) for path, output in files)
+    write_manifest(where, manifest(os.path.abspath(table.place), table.version, names))
+
+
+def table_directory(table: LakeTable[Path], output: Path | None) -> Path:
+    """Return the directory that mirrors a table."""
+    return table.mirror if output is None else output / table.below
+
+
+def departed(options: RunOptions, found: Inputs, *, prune: bool) -> Iterator[Departed]:
     """Yield the outputs whose input is gone; of some only the report may be left.
 
     Args:
         options: What was asked for.
         found: What the run scores.
+        prune: Whether files that are gone from plain directories count.
     """
     plan = plan_outputs(found, options.output, options.input_spec.format)
     kept = {os.path.abspath(report_path(output)) for _, output in plan}
-    is_gone = gone_from(each.place for each in found.searched)
-    yield from departed_below(output_directories(options.output, found), kept, is_gone)
+    if prune:
+        tops = output_directories(options.output, found)
+    else:
+        tops = [table_directory(table, options.output) for table in found.tables]
+    yield from departed_below(tops, kept, gone_from(found, prune=prune))
 
 
 def output_directories(output: P | None, found: Found[P]) -> list[P]:
@@ -82,18 +109,33 @@ def output_directories(output: P | None, found: Found[P]) -> list[P]:
     return [each for each in dict.fromkeys(outputs) if each]
 
 
-def gone_from(directories: Iterable[Path]) -> IsGone:
-    """Return what tells whether a file is gone from directories that were searched.
+def gone_from(found: Found[Any], *, prune: bool) -> IsGone:
+    """Return what tells whether a file is gone from the directories and tables that were searched.
 
-    Of a file elsewhere nobody knows: its disk may not be mounted.
+    A file that left a table may still be there. Of one elsewhere nobody knows: its disk may not
+    be mounted.
     """
-    places = [f"{os.path.abspath(each).rstrip(os.sep)}{os.sep}" for each in directories]
+    tables = [
+        (_start(each.place), each.live) for each in found.tables if isinstance(each.place, Path)
+    ]
+    searched = [each.place for each in found.searched if prune and isinstance(each.place, Path)]
+    places = tuple(map(_start, searched))
 
-    def is_gone(path: str) -> bool:
-        path = os.path.abspath(path)
-        return any(map(path.startswith, places)) and _is_missing(path)
+    def is_gone(name: str) -> bool:
+        if not Path(name).is_absolute():  # a URL, or standard input
+            return False
+        path = os.path.abspath(name)
+        for place, live in tables:
+            if path.startswith(place):
+                return path not in live
+        return path.startswith(places) and _is_missing(path)
 
     return is_gone
+
+
+def _start(directory: Path) -> str:
+    """Return how the path of each file in a directory begins."""
+    return f"{os.path.abspath(directory).rstrip(os.sep)}{os.sep}"
 
 
 def _is_missing(path: str) -> bool:

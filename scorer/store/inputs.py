@@ -8,21 +8,30 @@ pure, and the same for the files of a directory and the objects of a bucket.
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path, PurePosixPath
-from typing import Generic, Self
+from typing import Self
 
-from scorer import hints
-from scorer.errors import InputMissing, TweetscoreError, UsageError
-from scorer.formats.foreign import FOREIGN, found_there, known_format
-from scorer.formats.registry import SUPPORTED, format_of
+from scorer.errors import TweetscoreError, UsageError
+from scorer.formats.foreign import FOREIGN, known_format
+from scorer.formats.registry import format_of
+from scorer.lake.tables import Kind as TableKind
 from scorer.options import Kind
 from scorer.os_errors import exists, is_directory, reading
 from scorer.store.commit import report_on
-from scorer.store.directories import P_co, Searched, above_partitions, in_mirror, mirror_of
+from scorer.store.directories import Searched, above_partitions, in_mirror, mirror_of
+from scorer.store.found import UNKNOWN, Found, Input, Inputs, LakeTable, nothing_found
+from scorer.store.local_tables import (
+    LiveFiles,
+    check_readable,
+    kind_at,
+    live_files,
+    table_around,
+    warning_beside,
+)
 from scorer.store.paths import default_output, state_directory
 
 _OURS = re.compile(
@@ -33,7 +42,6 @@ _WILDCARD = re.compile(r"[*?[]")
 
 # Why something that lies there is no input, as the summary counts it.
 OURS = "written by tweetscore"
-UNKNOWN = "of unknown extension"
 _OTHER = "of another format"  # than the one that was asked for
 _HIDDEN = "hidden"
 _LINK = "behind a link"
@@ -113,38 +121,6 @@ def is_ours(name: str) -> bool:
     return bool(_OURS.search(name))
 
 
-@dataclass(frozen=True, slots=True)
-class Input(Generic[P_co]):
-    """One file or object to score."""
-
-    place: P_co
-    # Below the nearest directory that holds all that was named with it: outputs mirror this path.
-    below: PurePosixPath
-    # Where -o names no place, the output lies beside this: in DIR.scored/, or the input itself.
-    mirror: P_co
-
-
-@dataclass(frozen=True, slots=True)
-class Found(Generic[P_co]):
-    """What a call's arguments lead to."""
-
-    inputs: tuple[Input[P_co], ...]  # those of a directory or pattern in the order of their names
-    several: bool  # whether more than one could have come of it: then -o is a directory
-    ours: tuple[Path, ...] = ()  # named among others, but written by us
-    unreadable: tuple[tuple[P_co, TweetscoreError], ...] = ()  # directories, or names of no format
-    passed_over: tuple[tuple[str, int], ...] = ()  # why, and how many; what is ours goes without
-    warnings: tuple[str, ...] = ()  # said before the first file
-    searched: tuple[Searched[P_co], ...] = ()  # each directory, and where each pattern begins
-
-    @property
-    def files(self) -> tuple[P_co, ...]:
-        """Where the inputs are."""
-        return tuple(each.place for each in self.inputs)
-
-
-Inputs = Found[Path]
-
-
 def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
     """Return the files that a call means.
 
@@ -163,40 +139,43 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
     search = _Search(kind)
     several = len(arguments) > 1
     ours: list[Path] = []
+    warnings: dict[str, None] = {}
     tops: list[Path] = []
-    files: list[tuple[Path, Path]] = []  # each with its mirror
-    searched: list[Searched[Path]] = []
     for argument in arguments:
         if (looked_up := _pattern(argument)) is not None:
-            base, patterns = looked_up
             several = True
-            tops.append(base)
-            found = search.find(base, patterns)
-            where = search.described(base, found) if patterns is ALL else Searched(base, base)
-            searched.append(where)
-            files.extend((path, in_mirror(path, where)) for path in found)
+            tops.append(looked_up[0])
+            search.search(*looked_up)
         elif len(arguments) > 1 and is_ours(argument.name):
             ours.append(argument)
         elif len(arguments) > 1 and (error := _unusable(argument, kind)):
             search.unreadable.append((argument, error))  # which keeps no other from its turn
         else:
             tops.append(argument.parent)
-            files.append((argument, argument))
-    if not files and not search.unreadable:
+            search.files.append((argument, argument))
+            warnings[warning_beside(os.path.abspath(argument.parent))] = None
+    if not search.files and not search.unreadable and not search.tables:
         passed_over = search.passed_over + Counter({OURS: len(ours)})
         raise nothing_found(arguments, passed_over, search.unknown)
     common = Path(os.path.commonpath([os.path.abspath(each) for each in tops or arguments]))
     top = Path(*above_partitions(common.parts))
     return Found(
-        tuple(
-            Input(path, PurePosixPath(os.path.relpath(path, top)), mirror) for path, mirror in files
-        ),
+        tuple(Input(path, _below(path, top), mirror) for path, mirror in search.files),
         several,
         tuple(ours),
         tuple(search.unreadable),
         tuple((why, n) for why, n in sorted(search.passed_over.items()) if why != OURS),
-        searched=tuple(searched),
+        tuple(filter(None, warnings)),
+        tuple(search.searched),
+        tuple(
+            LakeTable(at, live.version, live.whole, live.absolute, _below(at, top), mirror)
+            for at, live, mirror in search.tables
+        ),
     )
+
+
+def _below(path: Path, top: Path) -> PurePosixPath:
+    return PurePosixPath(os.path.relpath(path, top))
 
 
 def _pattern(argument: Path) -> tuple[Path, Patterns] | None:
@@ -216,6 +195,12 @@ def _unusable(path: Path, kind: Kind | None) -> TweetscoreError | None:
     return None
 
 
+def _is_meant(path: Path, patterns: Patterns) -> bool:
+    """Tell whether patterns mean a file below the directory in which they are asked for."""
+    below = reduce(Patterns.inside, path.parent.parts, patterns)
+    return below.why_not(path.name, None) == ""
+
+
 class _Search:
     """Looks into directories, and remembers what is no input and why."""
 
@@ -224,27 +209,46 @@ class _Search:
         self.unknown: list[Path] = []  # of unknown extension
         self.unreadable: list[tuple[Path, TweetscoreError]] = []
         self.passed_over: Counter[str] = Counter()
+        self.searched: list[Searched[Path]] = []
+        self.files: list[tuple[Path, Path]] = []  # each with its mirror
+        self.tables: list[tuple[Path, LiveFiles, Path]] = []  # likewise
+        self._tables: dict[Path, LiveFiles] = {}  # of the directory that is searched
 
-    def described(self, directory: Path, found: Sequence[Path]) -> Searched[Path]:
+    def search(self, base: Path, patterns: Patterns) -> None:
+        """Look for what patterns mean below a directory."""
+        self._tables = {}
+        found = self._find(base, patterns)
+        where = self._described(base, found) if patterns is ALL else Searched(base, base)
+        self.searched.append(where)
+        self.files += [(path, in_mirror(path, where)) for path in found]
+        self.tables += [(at, live, in_mirror(at, where)) for at, live in self._tables.items()]
+
+    def _described(self, directory: Path, found: Sequence[Path]) -> Searched[Path]:
         """Return a directory that was searched; what was found decides where its outputs go."""
         mirror = mirror_of(directory)
         outputs = (default_output(path, self._kind) for path in found)
         continued = (
             self.passed_over[OURS] > 0  # or it would be in vain to ask for each output
+            and not self._tables  # a table's engine removes files of which its log knows nothing
             and not (mirror and exists(mirror))
             and any(report_on(each) or exists(state_directory(each)) for each in outputs)
         )
         return Searched(directory, mirror, continued)
 
-    def find(self, base: Path, patterns: Patterns) -> list[Path]:
+    def _find(self, base: Path, patterns: Patterns) -> list[Path]:
         """Return what patterns mean below a directory; a directory that they mean, in full.
 
         Without recursion: directories may lie deeper than Python's stack goes.
         """
         found: dict[str, list[Path]] = {"": [], UNKNOWN: []}  # by why they are no input
         unread = [(base, patterns)]
+        around = table_around(base)
         while unread:
             directory, patterns = unread.pop()
+            kind = kind_at(directory)
+            if table := (directory, kind) if kind else around:
+                found[""] += self._live(directory, patterns, *table)
+                continue
             for entry in self._entries(directory):
                 path, name = directory / entry.name, entry.name
                 if entry.is_dir(follow_symlinks=False) and (below := patterns.inside(name)).each:
@@ -258,6 +262,24 @@ class _Search:
         self.unknown += sorted(found[UNKNOWN])
         return sorted(found[""])
 
+    def _live(self, directory: Path, patterns: Patterns, root: Path, kind: TableKind) -> list[Path]:
+        """Return the live files of a table that patterns mean below a directory of it."""
+        try:
+            check_readable(root, kind)
+            live = live_files(directory, root)
+        except TweetscoreError as error:
+            self.unreadable.append((directory, error))
+            return []
+        self.unreadable += live.missing
+        in_full = ("**", "*") in patterns.each
+        lost = {path for path, _ in live.missing}
+        self._tables[directory] = live if in_full else replace(live, whole=False)
+        return [
+            path
+            for path in live.paths
+            if path not in lost and (in_full or _is_meant(path.relative_to(directory), patterns))
+        ]
+
     def _entries(self, directory: Path) -> Iterator[os.DirEntry[str]]:
         """Yield what lies in a directory; one that cannot be read fails, but not the others."""
         try:
@@ -266,31 +288,3 @@ class _Search:
         except TweetscoreError as error:
             if directory not in dict(self.unreadable):
                 self.unreadable.append((directory, error))
-
-
-def nothing_found(
-    arguments: Sequence[object],
-    passed_over: Mapping[str, int],
-    unknown: Sequence[Path] = (),
-) -> InputMissing:
-    """Return the error for a search that found nothing; it says what is there instead."""
-    suffixes = Counter(map(_suffix, unknown))
-    named = {UNKNOWN} if unknown else set()  # by their suffixes
-    counts = Counter({why: n for why, n in passed_over.items() if why not in named}) + suffixes
-    passed = [f"{count:,} {why}" for why, count in sorted(counts.items())]
-    where = ", ".join(map(str, arguments[:3])) + (" and others" if len(arguments) > 3 else "")
-    problem = f"no file to score in {where}" + (f" ({', '.join(passed)})" if passed else "")
-    most = max(suffixes, key=lambda suffix: suffixes[suffix], default="")
-    first = next((path for path in unknown if _suffix(path) == most), None)
-    found = found_there(first) if first else None
-    if found is None:
-        return InputMissing(problem, f"check the names; supported are {SUPPORTED}")
-    remedy = found.remedy
-    if found.options:  # they hold for all that is like the first one
-        names = " ".join(hints.path_word(str(argument)) for argument in arguments)
-        remedy = f"try: tweetscore run {names} {hints.options(found.options)}"
-    return InputMissing(f"{problem}: {found.problem}", remedy)
-
-
-def _suffix(path: Path) -> str:
-    return path.suffix.lower() or "without an extension"

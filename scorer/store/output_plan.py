@@ -13,7 +13,7 @@ from scorer.hints import path_word
 from scorer.options import Kind
 from scorer.os_errors import exists, is_directory
 from scorer.store.directories import Searched
-from scorer.store.inputs import Found, Input, Inputs
+from scorer.store.found import Found, Input, Inputs
 from scorer.store.paths import default_output
 
 P = TypeVar("P", bound=Place)

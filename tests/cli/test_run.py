@@ -273,7 +273,7 @@ def test_outputs_without_an_input_are_removed_on_demand(
     with locked(Path(output)):
         held = invoke(*call, env=CPU)
     assert held.exit_code == 0
-    assert "warning: not all outputs without an input are removed (another run" in held.stderr
+    assert "warning: all is scored, but not all is tidy (another run" in held.stderr
     *_, removed, total = invoke(*call, env=CPU).stderr.splitlines()
     assert removed == f"tweetscore: {output} is removed, as {gone} is gone"
     assert "10 up to date, 0 failed, 1 removed; skipped" in total

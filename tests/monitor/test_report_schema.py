@@ -41,6 +41,7 @@ ADDED = {
     ("input", "delimiter"),
     ("output", "copied_bytes"),
     ("output", "schema_keys"),
+    ("input", "table_version"),
     ("counters", "not_finite"),
     *(("options", name) for name in ("quote", "escape", "columns")),
 }

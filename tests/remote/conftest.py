@@ -94,7 +94,7 @@ def run(
 def pruned(*inputs: str | Path, output: str | Path) -> list[str]:
     remote = Remote(tuple(map(place, inputs)), place(output))
     options = RunOptions()
-    return [str(each) for each in remote.prune(options, remote.discover(options))]
+    return [str(each) for each in remote.finish(options, remote.discover(options), prune=True)]
 
 
 def scored(outcomes: list[Outcome]) -> list[str]:

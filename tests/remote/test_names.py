@@ -11,7 +11,7 @@ from scorer.errors import InputMissing, OutputRefused
 from scorer.remote import objects
 from scorer.remote.search import Place, Stores, find
 from scorer.remote.urls import Object, Url, parse_url
-from scorer.store.inputs import Found
+from scorer.store.found import Found
 from tests.remote.conftest import BUCKET, Bucket, place, run, scored
 
 CSV = b"id,text\n1,good+\n"

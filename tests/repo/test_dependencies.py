@@ -51,7 +51,7 @@ def test_the_scorer_imports_what_it_declares() -> None:
     Daft has no extra: it admits no pyarrow that the core does.
     """
     extras = PROJECT["optional-dependencies"]
-    names = ("databases", "metrics", "ray", "remote", "report", "spark")
+    names = ("databases", "lake", "metrics", "ray", "remote", "report", "spark")
     of_extras = [line for name in names for line in extras[name]]
     brought = {"botocore", "daft"}  # the first is a part of boto3, which pins it
     assert imported("scorer") - brought == modules([*PROJECT["dependencies"], *of_extras])

@@ -9,7 +9,7 @@ from scorer.errors import OutputLocked, UsageError
 from scorer.options import RunOptions
 from scorer.run import pipeline
 from scorer.run.dry_run import preview
-from scorer.run.prune import check_searched, departed, prune
+from scorer.run.prune import check_searched, departed, finish, gone_from
 from scorer.store.lock import locked
 from scorer.store.paths import lock_path, report_path
 from tests.handles import handle_of
@@ -35,7 +35,7 @@ def run(stub: Any, *inputs: Path, output: Path | None = None) -> None:
 
 def pruned(*inputs: Path, output: Path | None = None) -> list[str]:
     options = RunOptions.of(inputs, output)
-    return [str(each) for each in prune(options, pipeline.discover(options))]
+    return [str(each) for each in finish(options, pipeline.discover(options), prune=True)]
 
 
 def files(directory: str) -> list[str]:
@@ -103,8 +103,18 @@ def test_an_input_that_is_there_again_keeps_its_output(stub: Any, lake: Path) ->
     found = pipeline.discover(options)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scorer.run.prune.recover", lambda _: gone.write_text(CSV))
-        assert list(prune(options, found)) == []
+        assert list(finish(options, found, prune=True)) == []
     assert len(files("lake.scored")) == 3
+
+
+def test_a_name_that_is_no_path_is_not_gone(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if the current directory is one of those that were searched."""
+    monkeypatch.chdir(lake)
+    found = pipeline.discover(RunOptions.of((Path(),)))
+    is_gone = gone_from(found, prune=True)
+    assert not is_gone("s3://bucket/a.csv")
+    assert not is_gone("standard input")
+    assert is_gone(str(Path("day=1/z.csv").absolute()))
 
 
 def test_a_file_that_cannot_be_seen_is_not_gone(stub: Any, lake: Path) -> None:
@@ -117,7 +127,7 @@ def test_a_file_that_cannot_be_seen_is_not_gone(stub: Any, lake: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.lstat", lstat)
-        assert list(departed(options, found)) == []
+        assert list(departed(options, found, prune=True)) == []
 
 
 def test_a_run_that_writes_an_output_keeps_it(stub: Any, lake: Path) -> None:

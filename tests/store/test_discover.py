@@ -5,7 +5,8 @@ import pytest
 
 from scorer.errors import UsageError
 from scorer.store.directories import Searched, in_mirror, mirror_of
-from scorer.store.inputs import Found, Input, find_inputs
+from scorer.store.found import Found, Input
+from scorer.store.inputs import find_inputs
 from scorer.store.output_plan import plan_outputs, with_warnings
 from scorer.store.paths import default_output, rejects_path, resolved, state_directory
 

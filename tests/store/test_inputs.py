@@ -8,7 +8,8 @@ import pytest
 
 from scorer.errors import InputMissing, StorageError
 from scorer.store.directories import partition_keys
-from scorer.store.inputs import Inputs, find_inputs
+from scorer.store.found import Inputs
+from scorer.store.inputs import find_inputs
 
 
 @pytest.fixture
