@@ -182,5 +182,5 @@ bench-memory: $(DEV)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -rf samples/*.scored.* samples/*.run.json samples/*.rejects.ndjson samples/.*.tweetscore*
+	rm -rf samples/*.scored.* samples/.tweetscore
 	find scorer export tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks.cells import Cell
 from benchmarks.peers import tweetscore
+from scorer.store.paths import report_path
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 1200.0  # seconds after which a process is taken for dead
@@ -169,7 +170,7 @@ def _job(cell: Cell, prepared: Path, output: Path, settings: Mapping[str, Any]) 
 def _figures(cell: Cell, finished: Finished, output: Path) -> dict[str, Any]:
     if not cell.contender.ours:
         return last_line(finished)
-    report = json.loads(Path(f"{output}.run.json").read_text("utf-8"))
+    report = json.loads(report_path(output).read_text("utf-8"))
     return tweetscore.figures(report)
 
 

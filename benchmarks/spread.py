@@ -33,7 +33,9 @@ def split(file: Path, folder: Path, parts: int) -> None:
 
 def read(folder: Path) -> dict[str, Any]:
     """Return rows, files, and the seconds from the first file's start to the last one's end."""
-    reports = [json.loads(path.read_text("ascii")) for path in folder.glob("*.run.json")]
+    reports = [
+        json.loads(path.read_text("ascii")) for path in folder.glob(".tweetscore/*.run.json")
+    ]
     first = min(datetime.fromisoformat(report["started"]) for report in reports)
     last = max(datetime.fromisoformat(report["finished"]) for report in reports)
     return {

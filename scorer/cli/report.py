@@ -42,7 +42,7 @@ from scorer.hints import counted
 def report(*, no_text: bool, quiet: bool, **how: Any) -> None:
     """Make one HTML page of what a run wrote.
 
-    The page needs no network. An OUTPUT is read with its OUTPUT.run.json; 65 when it has
+    The page needs no network. An OUTPUT is read with its run report; 65 when it has
     changed since. It needs the extra `report`.
 
     \b

@@ -120,9 +120,9 @@ def run(
     """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
 
     The rows come back unchanged and in order, with a label and a score column. A file appears
-    under the output's name when it is complete, and OUTPUT.run.json tells its story. What is up
-    to date is left alone; a run that was killed goes on where it was. A directory stands for all
-    files below it, a quoted pattern for those that it matches.
+    under the output's name when it is complete, and .tweetscore/OUTPUT.run.json tells its story.
+    What is up to date is left alone; a run that was killed goes on where it was. A directory
+    stands for all files below it, a quoted pattern for those that it matches.
 
     An INPUT and -o may be URLs: s3://, gs://, az://; to read also https:// and hf://datasets/.
 

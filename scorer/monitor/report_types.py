@@ -159,7 +159,7 @@ class ReportedDrift(Part, frozen=True):
 
 
 class RunReport(Part, frozen=True, kw_only=True):
-    """OUTPUT.run.json beside a complete output, or OUTPUT.run.failed.json of a failed run.
+    """OUTPUT.run.json of a complete output, or OUTPUT.run.failed.json of a failed run.
 
     Sizes are in bytes, times in seconds, shares and probabilities from 0 to 1. What is null was
     not known yet when the run failed.

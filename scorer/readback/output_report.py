@@ -14,10 +14,10 @@ from scorer.inference.bundle.untrusted import no_key_twice
 from scorer.monitor.report_types import CompleteReport, strictly_decoded
 from scorer.options import CsvOptions, InputSpec, OutputSpec
 from scorer.os_errors import reading
+from scorer.store.commit import report_there
 from scorer.store.own_files import read_own
-from scorer.store.paths import default_output, failed_report_path, report_path
+from scorer.store.paths import EarlierPlaces, default_output, failed_report_path, there
 
-_REPORT = ".run.json"
 _FATES: tuple[Literal["extended", "dropped"], ...] = ("extended", "dropped")  # of keys
 
 
@@ -31,7 +31,7 @@ def report_of(output: Path) -> CompleteReport:
     with reading(output):
         if stat.S_ISDIR(output.stat().st_mode):
             raise InputMissing(f"{output} is a directory", _an_output_in(output))
-    path = report_path(output)
+    path = report_there(output)
     try:
         with reading(path):
             content = read_own(path)
@@ -84,23 +84,20 @@ def written_by(report: CompleteReport) -> Written:
 
 def _an_output_in(directory: Path) -> str:
     """Return what to name instead of a directory."""
-    try:
-        reports = sorted(path for path in directory.iterdir() if path.name.endswith(_REPORT))
-    except OSError:
-        reports = []
-    for path in reports:
-        output = path.with_name(path.name.removesuffix(_REPORT))
-        if output.is_file():
-            return f"name one of its outputs, such as {path_word(output)}"
+    with suppress(OSError):
+        for path in sorted(directory.iterdir()):
+            if path.is_file() and report_there(path).exists():
+                return f"name one of its outputs, such as {path_word(path)}"
     return "name an output of tweetscore run"
 
 
 def _its_output(path: Path) -> str:
     """Return what to name instead of a file that has no report beside it."""
-    if failed_report_path(path).exists():
-        return f"its run failed, as {path_word(failed_report_path(path))} tells: run it again"
+    failed = there(failed_report_path(path), EarlierPlaces.of(path).failed_report)
+    if failed.exists():
+        return f"its run failed, as {path_word(failed)} tells: run it again"
     with suppress(UsageError):  # a name that no input has
         output = default_output(path)
-        if report_path(output).exists():
+        if report_there(output).exists():
             return f"that is an input: its output is {path_word(output)}"
-    return "name an output of tweetscore run, which has its report beside it"
+    return "name an output of tweetscore run, which has its report in .tweetscore/"

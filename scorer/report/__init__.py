@@ -19,7 +19,7 @@ from scorer.report.statistics import Statistics, days_of, ids_of
 from scorer.run.preflight import check_place
 from scorer.store.commit import fsync_directory, inodes, replace_bytes
 from scorer.store.own_files import open_own
-from scorer.store.paths import rejects_path
+from scorer.store.paths import EarlierPlaces, rejects_path, there
 from scorer.store.rejects import rejects_by_kind
 
 _LIBRARIES = ("altair", "jinja2", "vl_convert")
@@ -98,7 +98,8 @@ def _findings(options: ReportOptions) -> Findings:
     )
     rejects: Counter[str] = Counter()
     for output in outputs:
-        rejects.update(rejects_by_kind(rejects_path(output.path)))
+        log = there(rejects_path(output.path), EarlierPlaces.of(output.path).rejects)
+        rejects.update(rejects_by_kind(log))
     return Findings(
         outputs,
         count.statistics,

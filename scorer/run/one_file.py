@@ -26,10 +26,10 @@ from scorer.options import CPU_WINDOW, RunOptions, called, window_rows
 from scorer.os_errors import WITH_SMALLER_WINDOWS, as_out_of_memory, writing
 from scorer.run import cache_keys
 from scorer.run.preflight import Preflight, describe, preflight, resolve_schema, validate
-from scorer.store.commit import FileIdentity, Inodes, check_owner, replacing, write_json
+from scorer.store.commit import FileIdentity, Inodes, check_owner, replacing
 from scorer.store.lock import Lock, locked
 from scorer.store.own_files import keep_attributes
-from scorer.store.paths import failed_report_path, resolved, state_directory
+from scorer.store.paths import resolved, state_directory
 from scorer.store.state import (
     State,
     finish,
@@ -39,6 +39,7 @@ from scorer.store.state import (
     recover,
     scratch,
     write_commit_record,
+    write_failed_report,
 )
 
 if TYPE_CHECKING:
@@ -119,8 +120,7 @@ class FileRun:
         with suppress(Exception):
             self._report = self._record.failed(error)
             if self._was_checked and not isinstance(error, (UsageError, OutputLocked)):
-                report, path = self._report.as_json(), failed_report_path(self._target)
-                write_json(path, report, beside=self._target)
+                write_failed_report(self._target, self._report.as_json())
 
     def outcome(self) -> Outcome:
         """Return the outcome of the file."""
@@ -167,7 +167,7 @@ class FileRun:
         """Bring the output of a valid input up to date, under its lock."""
         self.resolve(source, model.bundle)
         with locked(self._target, wait=self._options.lock_wait) as lock:
-            self._record.warnings.extend(recover(self._target))
+            self._record.warnings.extend((*lock.warnings, *recover(self._target)))
             found = self._preflight(source, model.bundle)
             if found.current and not self._outdated:
                 self._report, self._up_to_date = found.current, True

@@ -26,7 +26,15 @@ from scorer.os_errors import exists, reading, writing
 from scorer.run import cache_keys
 from scorer.store.commit import Inodes, inodes, report_on
 from scorer.store.directories import partition_keys
-from scorer.store.paths import rejects_path, report_path, resolved, state_directory
+from scorer.store.own_directory import check_own_directory
+from scorer.store.paths import (
+    EarlierPlaces,
+    own_directory,
+    rejects_path,
+    report_path,
+    resolved,
+    state_directory,
+)
 
 if TYPE_CHECKING:
     from scorer.inference.bundle import Bundle
@@ -58,8 +66,11 @@ def check_place(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
 def check_output(output: Path, inputs: Mapping[tuple[int, int], Path]) -> None:
     """Check as `check_place`, the names beside it too: after the commit it would be too late."""
     check_place(output, inputs)
+    check_own_directory(output)
     with writing(output):
-        for path in (report_path(output), rejects_path(output), state_directory(output)):
+        _check_attributes(own_directory(output))
+        places = (report_path(output), rejects_path(output), state_directory(output))
+        for path in (*places, *EarlierPlaces.of(output)):
             _check_replaceable(path)
 
 
@@ -96,6 +107,16 @@ def _check_replaceable(path: Path) -> None:
     """Raise OutputRefused where a rename could not give this name to another file."""
     if not os.path.lexists(path):
         return
+    _check_attributes(path)
+    if _is_of_another(path):
+        raise OutputRefused(
+            f"{path} belongs to another user (uid {path.lstat().st_uid}), "
+            f"and in {path.parent} only its owner may replace it",
+            "choose another output",
+        )
+
+
+def _check_attributes(path: Path) -> None:
     attributes = _attributes(path)
     if attributes & _MOUNT_ROOT:
         raise OutputRefused(
@@ -105,12 +126,6 @@ def _check_replaceable(path: Path) -> None:
     if attributes & (_IMMUTABLE | _APPEND):
         raise OutputRefused(
             f"{path} cannot be replaced (chattr)", f"sudo chattr -i -a -- {hints.word(str(path))}"
-        )
-    if _is_of_another(path):
-        raise OutputRefused(
-            f"{path} belongs to another user (uid {path.lstat().st_uid}), "
-            f"and in {path.parent} only its owner may replace it",
-            "choose another output",
         )
 
 

@@ -20,7 +20,13 @@ from scorer.store.own_files import (
     read_own,
     why_not_private,
 )
-from scorer.store.paths import commit_record_path, report_path, state_directory
+from scorer.store.paths import (
+    EarlierPlaces,
+    commit_record_path,
+    report_path,
+    temporary_sibling,
+    there,
+)
 
 Inodes = dict[tuple[int, int], Path]  # by device and inode, a path to it
 
@@ -88,13 +94,30 @@ def is_ours(output: Path) -> bool:
     """Tell whether a run report describes the file, or that of a run that was being published."""
     if report_on(output) is not None:
         return True
-    trusted = not why_not_private(state_directory(output))
-    return trusted and report_on(output, commit_record_path(output)) is not None
+    record = commit_record_path(output)
+    places = (record, EarlierPlaces.of(output).state / record.name)
+    return any(
+        os.path.lexists(path) and not why_not_private(path.parent) and _described_by(path, output)
+        for path in places
+    )
 
 
 def report_on(output: Path, path: Path | None = None) -> dict[str, Any] | None:
     """Return the run report (or that of another `path`) if it describes the output as it is."""
-    report = read_report(path or report_path(output))
+    places = (path,) if path else (report_path(output), EarlierPlaces.of(output).report)
+    return next(filter(None, (_described_by(each, output) for each in places)), None)
+
+
+def report_there(output: Path) -> Path:
+    """Return the place of the run report: that of 0.1 until a run has moved it."""
+    path, earlier = report_path(output), EarlierPlaces.of(output).report
+    if os.path.lexists(path) and os.path.lexists(earlier) and report_on(output, earlier):
+        return earlier  # an old version has written the output since
+    return there(path, earlier)
+
+
+def _described_by(path: Path, output: Path) -> dict[str, Any] | None:
+    report = read_report(path)
     with reading(output):
         known = report is not None and _status(output) and FileIdentity.recorded(report, output)
     return report if known else None
@@ -112,14 +135,6 @@ def read_report(path: Path, most: int = SMALL) -> dict[str, Any] | None:
     except (InputMissing, DataError, ValueError, RecursionError):
         return None  # no file, a pipe, gigabytes, or no JSON
     return content if isinstance(content, dict) else None
-
-
-def temporary_sibling(path: Path) -> Path:
-    """Return the hidden name beside `path` under which its next content is written.
-
-    Always the same one: what a killed run left there is found without searching the directory.
-    """
-    return path.with_name(f".{path.name}.tweetscore.tmp")
 
 
 @contextmanager
@@ -205,7 +220,7 @@ def is_trusted(path: Path, beside: Path | None = None) -> bool:
         status = path.lstat()
     except FileNotFoundError:
         return False
-    owners = {os.geteuid(), path.parent.stat().st_uid}
+    owners = {os.geteuid(), (beside or path).parent.stat().st_uid}
     with suppress(OSError):
         owners |= {beside.stat().st_uid} if beside else set()
     return stat.S_ISREG(status.st_mode) and status.st_uid in owners

@@ -12,7 +12,9 @@ from pathlib import Path
 from scorer.errors import OutputLocked, OutputRefused, StorageError, TweetscoreError
 from scorer.hints import path_word, word
 from scorer.os_errors import kind_of, writing
-from scorer.store.paths import lock_path
+from scorer.store.earlier_places import move_earlier
+from scorer.store.own_directory import make_own_directory
+from scorer.store.paths import EarlierPlaces, lock_path
 
 _SECONDS_BETWEEN_ATTEMPTS = 0.1
 
@@ -20,15 +22,29 @@ _SECONDS_BETWEEN_ATTEMPTS = 0.1
 class Lock:
     """The right to write one output."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
+    def __init__(self, output: Path, descriptor: int, earlier: int | None) -> None:
+        self._output = output
+        self._path = lock_path(output)
         self._descriptor = descriptor
+        self._earlier = earlier  # of the lock of 0.1, where there was one
+        self.warnings = move_earlier(output)
 
     def check(self) -> None:
-        """Raise OutputLocked if the lock file was deleted: then another run may be writing."""
+        """Raise OutputLocked if another run may be writing.
+
+        The lock file was deleted, or 0.1, which knows another one, was started meanwhile.
+        """
         if not _is_named(self._descriptor, self._path):
             raise OutputLocked(
                 f"{self._path} was deleted while this run held it",
+                "run again, when no other run is writing the output",
+            )
+        earlier = EarlierPlaces.of(self._output).lock
+        if os.path.lexists(earlier) and not (
+            self._earlier is not None and _is_named(self._earlier, earlier)
+        ):
+            raise OutputLocked(
+                f"an earlier version of tweetscore began to write {self._output} during this run",
                 "run again, when no other run is writing the output",
             )
 
@@ -38,13 +54,33 @@ def locked(output: Path, *, wait: float = 0.0) -> Iterator[Lock]:
     """Hold the lock of an output, after at most `wait` seconds of waiting.
 
     The lock file is never deleted: whoever deleted it would let a second run lock a new file of
-    that name beside the first one. Somebody else may delete it, so its inode is compared.
+    that name beside the first one. Somebody else may delete it, so its inode is compared. What 0.1
+    left beside the output is moved, under the lock of 0.1, which goes then.
 
     Raises:
         OutputLocked: another run holds it, or may hold it since the lock file was deleted.
+        OutputRefused: the lock cannot be made.
     """
     deadline = time.monotonic() + wait
-    path = lock_path(output)
+    make_own_directory(output)
+    earlier = EarlierPlaces.of(output).lock
+    with ExitStack() as held:
+        descriptor = _wait_for(lock_path(output), output, deadline)
+        held.callback(os.close, descriptor)
+        before = None
+        if os.path.lexists(earlier):
+            before = _wait_for(earlier, output, deadline)
+            held.callback(os.close, before)
+        lock = Lock(output, descriptor, before)
+        try:
+            yield lock
+        except (TweetscoreError, OSError):
+            lock.check()  # two runs that get in each other's way fail in odd ways: say why
+            raise
+
+
+def _wait_for(path: Path, output: Path, deadline: float) -> int:
+    """Return a descriptor that holds a lock; raise OutputLocked if another one does until then."""
     while (descriptor := _try_to_lock(path)) is None:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -53,14 +89,7 @@ def locked(output: Path, *, wait: float = 0.0) -> Iterator[Lock]:
                 f"wait with --lock-wait 3600; fuser {path_word(path)} names its process",
             )
         time.sleep(min(left, _SECONDS_BETWEEN_ATTEMPTS))
-    lock = Lock(path, descriptor)
-    try:
-        yield lock
-    except (TweetscoreError, OSError):
-        lock.check()  # two runs that get in each other's way fail in odd ways: say why
-        raise
-    finally:
-        os.close(descriptor)
+    return descriptor
 
 
 def _try_to_lock(path: Path) -> int | None:

@@ -1,11 +1,11 @@
-"""`.OUTPUT.tweetscore/`: the state of an unfinished run, from which the next one resumes.
+"""`.tweetscore/OUTPUT.state/`: the state of an unfinished run, from which the next one resumes.
 
 ::
 
     plan.json          what was to be done; only the same plan may use the rest
     journal            one line per checkpoint that is complete
     part-*.arrow       checkpoints: the results of one window each
-    rejects.ndjson     the records that are no rows, to be published beside the output
+    rejects.ndjson     the records that are no rows, to be published when it is complete
     join/              what the earlier output knows; the next run makes it anew
     *.tmp              what is about to become the output or its report
     report.json        the commit record: written last, when OUTPUT is about to be replaced
@@ -34,16 +34,21 @@ from scorer.store.commit import (
     read_report,
     replace_json,
     report_on,
-    temporary_sibling,
     write_json,
 )
+from scorer.store.own_directory import make_own_directory
 from scorer.store.own_files import discard, keep_attributes, why_not_private
 from scorer.store.paths import (
+    EarlierPlaces,
     commit_record_path,
     failed_report_path,
+    own_directory,
     rejects_path,
     report_path,
+    state_aside,
     state_directory,
+    temporary_sibling,
+    there,
 )
 
 _PLAN = "plan.json"
@@ -98,7 +103,9 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
         found = {"version": _SCHEMA_VERSION, "started": _now(), "plan": dict(plan)}
         with writing(directory):
             directory.mkdir(mode=0o700)
-            fsync_directory(output.parent)  # or a power cut could keep the output, not its record
+            fsync_directory(
+                directory.parent
+            )  # or a power cut could keep the output, not its record
         # Like the checkpoints' names, its own may be lost with the power: then all is scored again.
         replace_json(directory / _PLAN, found)
     with Journal(directory / "journal") as journal:
@@ -113,7 +120,7 @@ def open_state(output: Path, plan: Mapping[str, Any], resume: Resume = "auto") -
 
 def unfinished_since(output: Path, result: Mapping[str, Any]) -> str | None:
     """Return when an unfinished run of this result key began; None where there is none."""
-    found = _read_plan(state_directory(output))
+    found = _read_plan(there(state_directory(output), EarlierPlaces.of(output).state))
     if found is None or not result.items() <= found["plan"].items():
         return None
     return str(found["started"])
@@ -175,8 +182,14 @@ def finish(output: Path, report: Mapping[str, Any]) -> None:
     with writing(failed_report_path(output)):
         failed_report_path(output).unlink(missing_ok=True)
     with writing(output):
-        fsync_directory(output.parent)
+        fsync_directory(own_directory(output))
     remove_state(output)
+
+
+def write_failed_report(output: Path, report: Mapping[str, Any]) -> None:
+    """Report a failure; call it with the lock or without."""
+    make_own_directory(output)
+    write_json(failed_report_path(output), report, beside=output)
 
 
 def forget_failure(output: Path) -> None:
@@ -215,7 +228,7 @@ def _clear(output: Path) -> str:
         remove_state(output)
     except TweetscoreError:
         # The directory of another user, who alone may empty it; its name can be taken from it.
-        aside = directory.with_name(f".{output.name}.{secrets.token_hex(4)}.tweetscore")
+        aside = state_aside(output, secrets.token_hex(4))
         with writing(directory):
             directory.rename(aside)
         return f"; it is {aside} now"

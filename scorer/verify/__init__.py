@@ -17,7 +17,7 @@ from scorer.readback import Comparison
 from scorer.readback.findings import Finding
 from scorer.readback.output_report import input_spec, output_columns, report_of, written_by
 from scorer.store.commit import FileIdentity
-from scorer.store.paths import rejects_path, resolved
+from scorer.store.paths import EarlierPlaces, rejects_path, resolved, there
 from scorer.verify.answers import AnswerCheck, reject_findings
 from scorer.verify.consistency import contradicted_by, inconsistencies
 from scorer.verify.rescore import Sample, rescored
@@ -170,7 +170,8 @@ class _Check:
             self._check_rows(source)
         except DataError as error:
             tally.say(str(error))
-        tally.add(reject_findings(rejects_path(self._output), source, report.counters.rejected))
+        rejects = there(rejects_path(self._output), EarlierPlaces.of(self._output).rejects)
+        tally.add(reject_findings(rejects, source, report.counters.rejected))
         self._check_model(model)
         if source and len(self._sample.rows) and not tally:
             tally.add(rescored(self._sample, source, report, model))

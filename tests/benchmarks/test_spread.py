@@ -11,6 +11,7 @@ from benchmarks import page, spread
 from benchmarks.bars import judge
 from benchmarks.hand_written import results
 from benchmarks.spread_page import record
+from tests.places import with_directory
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -32,7 +33,9 @@ def test_the_steady_state_is_from_the_first_start_to_the_last_end(tmp_path: Path
             "finished": (START + timedelta(seconds=end)).isoformat(),
             "counters": {"rows": 10},
         }
-        (tmp_path / f"{name}.scored.parquet.run.json").write_text(json.dumps(report))
+        with_directory(tmp_path / f".tweetscore/{name}.scored.parquet.run.json").write_text(
+            json.dumps(report)
+        )
     assert spread.read(tmp_path) == {"rows": 30, "files": 3, "steady_seconds": 8.0}
 
 

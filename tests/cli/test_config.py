@@ -45,7 +45,7 @@ def test_flags_win_over_variables_over_the_file(
     assert result.exit_code == 0, result.stderr
     columns = pl.read_csv("tweets.scored.csv").columns
     assert columns == ["id", "text", "of environment", "of flag"]
-    report = json.loads(Path("tweets.scored.csv.run.json").read_text("utf-8"))
+    report = json.loads(Path(".tweetscore/tweets.scored.csv.run.json").read_text("utf-8"))
     origins = report["options_from"]
     assert report["options"]["max_rejects"] == 7
     assert {name: origins[name] for name in origins if origins[name] != "default"} == {

@@ -17,7 +17,7 @@ def test_what_was_chosen_is_printed_and_recorded(invoke: Invoke, tmp_path: Path)
     assert "; delimiter ; by the file's header" in result.stderr
     out = tmp_path / "in.scored.csv"
     assert out.read_text("utf-8").startswith('id;text;label;score\n1;"a, b";')
-    report = json.loads((tmp_path / "in.scored.csv.run.json").read_text())
+    report = json.loads((tmp_path / ".tweetscore/in.scored.csv.run.json").read_text())
     assert report["input"]["delimiter"] == {"character": ";", "from": "header"}
     assert report["options"]["delimiter"] is None
     assert invoke("verify", out).exit_code == 0
@@ -126,7 +126,7 @@ def test_a_file_without_a_header_goes_from_file_to_verify(invoke: Invoke, tmp_pa
         ["1", "I love it", "positive"], ["2", "I hate it", "negative"], [""], [""],
     ]  # fmt: skip
     assert invoke("verify", out, "--rescore", "2").exit_code == 0
-    report = json.loads((tmp_path / "in.scored.csv.run.json").read_text())
+    report = json.loads((tmp_path / ".tweetscore/in.scored.csv.run.json").read_text())
     assert report["options"]["columns"] == ["id", "text"]
     assert "is up to date" in invoke("run", path, *options).stderr
     path.write_bytes(b"0,new\n1,I love it\n2,I hate it\n")

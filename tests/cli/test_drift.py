@@ -5,6 +5,8 @@ from pathlib import Path
 
 from click.testing import Result
 
+from scorer.store.paths import report_path
+
 Invoke = Callable[..., Result]
 CPU = {"TWEETSCORE_DEVICE": "builtin"}
 UNLIKE = "is complete, but its rows are unlike the model's baseline: labels "
@@ -37,7 +39,7 @@ def test_what_drifted_further_than_was_allowed_exits_3(
         assert result.exit_code == 3
     scored = unlike.with_name("unlike.scored.csv")
     assert len(scored.read_text().splitlines()) == 601
-    assert json.loads(Path(f"{scored}.run.json").read_text())["exit_code"] == 3
+    assert json.loads(report_path(scored).read_text())["exit_code"] == 3
     verified = invoke("verify", scored, "--model", baseline_bundle)
     assert verified.exit_code == 0, verified.output
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from scorer.store.paths import report_path
 from tests.cli.conftest import Invoke
 from tests.contents import ARRAY, FRAME, NDJSON, ROWS, gzipped, tarred, written, zipped
 
@@ -83,7 +84,7 @@ def test_a_hint_is_typed_and_leads_on(
     assert again.exit_code == (0 if output else 65), again.stderr
     if output:
         assert Path(output).stat().st_size > 0
-        assert Path(f"{output}.run.json").exists()
+        assert report_path(Path(output)).exists()
 
 
 def test_the_error_for_a_misspelt_option_names_the_nearest(invoke: Invoke, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_run_that_finds_no_memory_names_the_option_that_helps(
     assert result.exit_code == 71
     assert line.endswith("; lower --chunk-rows, or free some memory, and run again")
     assert not output.exists()
-    report = json.loads(output.with_name(f"{output.name}.run.failed.json").read_text())
+    report = json.loads((output.parent / f".tweetscore/{output.name}.run.failed.json").read_text())
     assert report["exit_code"] == 71
     assert invoke(*call).exit_code == 0
 

@@ -93,7 +93,7 @@ def test_standard_input_goes_to_a_file(
     """The file's name says the format; it appears by a rename, with its report beside it."""
     result = piped(content, "-", "-o", tmp_path / name, *words)
     assert (result.exit_code, result.stdout) == (0, ""), result.stderr
-    report = json.loads((tmp_path / f"{name}.run.json").read_bytes())
+    report = json.loads((tmp_path / f".tweetscore/{name}.run.json").read_bytes())
     assert report["input"]["path"] == "standard input"
 
 

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from scorer.threads import available_cpus
+from tests.places import names
 
 Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
@@ -107,7 +108,7 @@ def test_an_interrupted_run_can_be_taken_up(
         start_new_session=True,
     )
     try:
-        state = tmp_path / ".long.scored.csv.tweetscore"
+        state = tmp_path / ".tweetscore/long.scored.csv.state"
         # The first line counts when the disk has it, which is sure when the second is there.
         while not any(path.read_bytes().count(b"\n") > 1 for path in state.glob("journal")):
             assert process.poll() is None
@@ -122,8 +123,8 @@ def test_an_interrupted_run_can_be_taken_up(
     assert stderr == (
         "tweetscore: interrupted; nothing is half-written, run the same command again\n"
     )
-    left = {each.name for each in tmp_path.iterdir()}
-    assert left == {
-        "long.csv", "long.scored.csv.run.failed.json", state.name, f"{state.name}.lock",
+    assert names(tmp_path) == {
+        "long.csv", ".tweetscore/long.scored.csv.run.failed.json",
+        ".tweetscore/long.scored.csv.state", ".tweetscore/long.scored.csv.lock",
     }  # fmt: skip
     assert {each.name for each in state.iterdir()} >= {"plan.json", "journal"}

@@ -79,7 +79,7 @@ def test_a_missing_output_is_66(invoke: Invoke, output: Path, page: Path) -> Non
     result = invoke("report", output.with_name("other.csv"), "-o", page)
     assert result.exit_code == 66
     assert "other.csv does not exist" in result.stderr
-    output.with_name(f"{output.name}.run.json").unlink()
+    (output.parent / f".tweetscore/{output.name}.run.json").unlink()
     result = invoke("report", output, "-o", page)
     assert result.exit_code == 66
     assert "tweets.scored.csv.run.json does not exist" in result.stderr
@@ -97,7 +97,7 @@ def test_an_output_that_has_changed_is_65(invoke: Invoke, output: Path, page: Pa
 
 def test_a_report_that_contradicts_the_rows_is_65(invoke: Invoke, output: Path, page: Path) -> None:
     """Counters that add up, but are not the rows'."""
-    path = output.with_name(f"{output.name}.run.json")
+    path = output.parent / f".tweetscore/{output.name}.run.json"
     report = json.loads(path.read_text())
     (label,) = (each for each in report["labels"] if each["rows"] == 2)
     other = next(each for each in report["labels"] if each["rows"] == 0)
@@ -130,7 +130,7 @@ def test_rows_that_no_run_writes_are_65(
 
 def test_a_report_that_contradicts_itself_is_65(invoke: Invoke, output: Path, page: Path) -> None:
     """Nothing is made of numbers that do not add up."""
-    path = output.with_name(f"{output.name}.run.json")
+    path = output.parent / f".tweetscore/{output.name}.run.json"
     path.write_text(path.read_text().replace('"read": 3', '"read": 4'))
     result = invoke("report", output, "-o", page)
     assert result.exit_code == 65

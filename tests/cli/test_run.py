@@ -105,7 +105,9 @@ def test_the_report_has_the_canary_and_the_provider(
 ) -> None:
     """Every night proves itself: what ran, and how far its answers are from PyTorch's."""
     invoke("run", tweets, "--model", tiny_bert_bundle, env=CPU)
-    report = json.loads((tweets.parent / "tweets.scored.csv.run.json").read_text("utf-8"))
+    report = json.loads(
+        (tweets.parent / ".tweetscore/tweets.scored.csv.run.json").read_text("utf-8")
+    )
     assert report["runtime"]["provider"] == "CPUExecutionProvider"
     assert report["canary"]["label_agreement"] == 1.0
     assert report["canary"]["largest_difference"] <= 1e-5

@@ -61,7 +61,7 @@ def test_another_model_is_a_configuration_error(
 
 def test_the_sample_can_be_scored_on_another_device(invoke: Invoke, output: Path) -> None:
     """A report from a box with a GPU can be held against this box."""
-    report = output.with_name(f"{output.name}.run.json")
+    report = output.parent / f".tweetscore/{output.name}.run.json"
     report.write_text(report.read_text().replace('"device": "builtin"', '"device": "cuda"'))
     sample = ("verify", output, "--rescore", "2")
     assert invoke(*sample).exit_code == 69

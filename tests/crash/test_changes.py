@@ -137,7 +137,7 @@ def test_require_with_nothing_to_resume(crash_fixture: CrashFixtures, zygote: Zy
     ended = zygote.run([*workspace.command, "--resume", "require"], workspace.directory)
     assert (ended.code, ended.windows) == (78, 0)
     assert workspace.output_state() == before
-    assert workspace.names() - names <= {"out.csv.run.failed.json"}
+    assert workspace.names() - names <= {".tweetscore/out.csv.run.failed.json"}
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -161,7 +161,7 @@ def test_an_output_that_is_up_to_date_is_left_alone(
     case = crash_fixture(kind)
     workspace = case.copy()
     assert zygote.run(workspace.command, workspace.directory).code == 0
-    report = workspace.directory / f"{workspace.output.name}.run.json"
+    report = workspace.directory / f".tweetscore/{workspace.output.name}.run.json"
     before = workspace.output_state(), report.stat().st_mtime_ns
     # Another version of a library or another device is no reason to score a night again.
     moved: How = {"versions": {"polars": "99.1"}, "stub": {"instruction_set": "old"}}

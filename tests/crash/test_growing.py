@@ -20,7 +20,7 @@ def command(workspace: Workspace) -> list[str]:
 
 def reused_rows(workspace: Workspace) -> int:
     report = json.loads(
-        workspace.directory.joinpath(f"{workspace.output.name}.run.json").read_bytes()
+        workspace.directory.joinpath(f".tweetscore/{workspace.output.name}.run.json").read_bytes()
     )
     rows: int = report["taken_over"]["rows"]
     return rows

@@ -56,8 +56,8 @@ def check_content(workspace: Workspace, night: int) -> None:
             expected = (LABELS[label], str(probability))
         assert (row["label"], row["score"]) == expected
         counts[row["label"]] += 1
-    report = json.loads((workspace.directory / "out.csv.run.json").read_bytes())
-    rejects = workspace.directory / "out.csv.rejects.ndjson"
+    report = json.loads((workspace.directory / ".tweetscore/out.csv.run.json").read_bytes())
+    rejects = workspace.directory / ".tweetscore/out.csv.rejects.ndjson"
     rejected = len(rejects.read_text("utf-8").splitlines()) if rejects.exists() else 0
     counters = report["counters"]
     assert counters["rows"] == report["output"]["rows"] == len(rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scorer.store.paths import lock_path
 from tests.crash.crash_fixture import CrashFixture, CrashFixtures
 from tests.crash.harness import WATCHDOG, Running, Zygote
 from tests.crash.workspace import Workspace
@@ -25,7 +26,7 @@ def go(tmp_path: Path) -> Path:
 
 
 def lock_of(workspace: Workspace) -> Path:
-    return workspace.directory / f".{workspace.output.name}.tweetscore.lock"
+    return lock_path(workspace.output)
 
 
 def wait_for_one(runs: list[Running]) -> int:

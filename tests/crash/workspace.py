@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.places import names
+
 WINDOW = 200  # rows; a workspace's input has five windows
 
 
@@ -33,7 +35,7 @@ class Workspace:
     @property
     def state(self) -> Path:
         """Return the state directory of an unfinished run."""
-        return self.directory / f".out.{self.kind}.tweetscore"
+        return self.directory / f".tweetscore/out.{self.kind}.state"
 
     @property
     def command(self) -> list[str]:
@@ -44,8 +46,10 @@ class Workspace:
 
     def products(self) -> "Products":
         """Read the output, the rejects and the figures of the report."""
-        report = json.loads(self.directory.joinpath(f"{self.output.name}.run.json").read_bytes())
-        rejects = self.directory / f"{self.output.name}.rejects.ndjson"
+        report = json.loads(
+            self.directory.joinpath(f".tweetscore/{self.output.name}.run.json").read_bytes()
+        )
+        rejects = self.directory / f".tweetscore/{self.output.name}.rejects.ndjson"
         figures = {name: report[name] for name in ("counters", "labels", "model", "error")}
         figures["sha256"] = report["output"]["sha256"]
         return Products(
@@ -54,7 +58,7 @@ class Workspace:
 
     def names(self) -> set[str]:
         """Return the names of all files and directories in it."""
-        return {path.name for path in self.directory.iterdir()}
+        return names(self.directory)
 
     def copy(self, directory: Path) -> "Workspace":
         """Return the same workspace, times of files and all, in a new directory."""

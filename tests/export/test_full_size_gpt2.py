@@ -30,7 +30,9 @@ def test_full_size_gpt2_goes_through_export_parity_and_run(tmp_path: Path) -> No
     tweets = tmp_path / "tweets.parquet"
     pl.DataFrame({"text": TEXTS}).write_parquet(tweets)
     _run("run", tweets, "--model", bundle)
-    report = json.loads((tmp_path / "tweets.scored.parquet.run.json").read_text("utf-8"))
+    report = json.loads(
+        (tmp_path / ".tweetscore/tweets.scored.parquet.run.json").read_text("utf-8")
+    )
     assert (report["runtime"]["precision"] == "int8") == ("int8" in measured)
     scored = pl.read_parquet(tmp_path / "tweets.scored.parquet")
     assert scored["text"].to_list() == TEXTS

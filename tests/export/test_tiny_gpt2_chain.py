@@ -24,7 +24,7 @@ def test_tiny_gpt2_learns_and_serves_the_labelled_samples(tmp_path: Path) -> Non
     scored = pl.read_csv(tmp_path / "scored.csv")
     right = (scored["label"] == scored["sentiment"]).sum()
     assert right >= 0.9 * len(scored) == 0.9 * 180
-    report = json.loads((tmp_path / "scored.csv.run.json").read_text("utf-8"))
+    report = json.loads((tmp_path / ".tweetscore/scored.csv.run.json").read_text("utf-8"))
     assert report["canary"]["label_agreement"] == 1
 
 

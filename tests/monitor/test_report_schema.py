@@ -120,7 +120,7 @@ def report_of(path: Path, stub: StubClassifier, **options: Any) -> dict[str, Any
     except TweetscoreError as error:
         failed = error
     kind = "run.failed" if failed else "run"
-    written = path.with_name(f"{path.stem}.scored.csv.{kind}.json")
+    written = path.parent / f".tweetscore/{path.stem}.scored.csv.{kind}.json"
     found: dict[str, Any] = json.loads(written.read_text())
     return found
 

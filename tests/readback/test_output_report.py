@@ -7,6 +7,7 @@ import pytest
 
 from scorer.errors import DataError, InputMissing
 from scorer.readback.output_report import report_of
+from tests.places import with_directory
 
 FAILED = Path(__file__).parents[1] / "upgrade/fixtures/failed-since/out.csv.run.failed.json"
 
@@ -16,8 +17,8 @@ def test_a_directory_is_answered_with_one_of_its_outputs(tmp_path: Path) -> None
     with pytest.raises(InputMissing, match="is a directory") as error:
         report_of(tmp_path)
     assert error.value.remedy == "name an output of tweetscore run"
-    (tmp_path / "a.csv.run.json").write_text("{}")
-    (tmp_path / "b.csv.run.json").write_text("{}")
+    with_directory(tmp_path / ".tweetscore/a.csv.run.json").write_text("{}")
+    with_directory(tmp_path / ".tweetscore/b.csv.run.json").write_text("{}")
     (tmp_path / "b.csv").write_text("text\n")
     with pytest.raises(InputMissing) as error:
         report_of(tmp_path)
@@ -47,7 +48,7 @@ def test_a_report_that_may_not_be_read_is_told_as_it_is(
         raise PermissionError(13, "Permission denied", str(path))
 
     (tmp_path / "out.csv").write_text("text\n")
-    (tmp_path / "out.csv.run.json").write_text("{}")
+    with_directory(tmp_path / ".tweetscore/out.csv.run.json").write_text("{}")
     monkeypatch.setattr("scorer.readback.output_report.read_own", refuse)
     with pytest.raises(InputMissing, match=r"out\.csv\.run\.json") as error:
         report_of(tmp_path / "out.csv")
@@ -58,7 +59,7 @@ def test_a_report_that_may_not_be_read_is_told_as_it_is(
 def test_what_is_no_report_says_run_again(tmp_path: Path, content: str) -> None:
     """Whatever the file holds instead, it is one line with the file's name."""
     (tmp_path / "out.csv").write_text("text\n")
-    (tmp_path / "out.csv.run.json").write_text(content)
+    with_directory(tmp_path / ".tweetscore/out.csv.run.json").write_text(content)
     with pytest.raises(DataError, match=r"out\.csv\.run\.json is no ") as error:
         report_of(tmp_path / "out.csv")
     assert error.value.remedy == "run again"
@@ -67,6 +68,6 @@ def test_what_is_no_report_says_run_again(tmp_path: Path, content: str) -> None:
 def test_the_report_of_a_run_that_failed_is_that_of_no_output(tmp_path: Path) -> None:
     """Somebody gave it the name of a good one."""
     (tmp_path / "out.csv").write_text("text\n")
-    (tmp_path / "out.csv.run.json").write_bytes(FAILED.read_bytes())
+    with_directory(tmp_path / ".tweetscore/out.csv.run.json").write_bytes(FAILED.read_bytes())
     with pytest.raises(DataError, match=r"out\.csv\.run\.json tells of a run that failed"):
         report_of(tmp_path / "out.csv")

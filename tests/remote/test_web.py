@@ -233,7 +233,7 @@ def test_an_answer_that_is_cut_off_is_no_input(stub: Any, site: str, tmp_path: P
     assert isinstance(outcome.error, StorageError)
     assert "failed: the answer was cut off after 16 of 1,000 bytes; run again" in str(outcome.error)
     assert not (tmp_path / "x.csv").exists()
-    failed = json.loads((tmp_path / "x.csv.run.failed.json").read_text())
+    failed = json.loads((tmp_path / ".tweetscore/x.csv.run.failed.json").read_text())
     assert failed["error"]["message"] == str(outcome.error)
 
 

@@ -247,7 +247,9 @@ def test_many_labels_have_colours_and_names_of_their_own(tmp_path: Path) -> None
 def test_the_reports_own_numbers_are_the_pages(tmp_path: Path) -> None:
     """Every counter of the run report that the page shows is the report's."""
     output = score(tweets(tmp_path / "t.csv"))
-    counters = json.loads(output.with_name(f"{output.name}.run.json").read_text())["counters"]
+    counters = json.loads((output.parent / f".tweetscore/{output.name}.run.json").read_text())[
+        "counters"
+    ]
     page = page_of(output)
     names = {"read": "read", "= rows": "rows", "– blank": "blank", "= scored": "scored"}
     shown = {counter: page.row(first)[1] for first, counter in names.items()}

@@ -12,6 +12,7 @@ from scorer.monitor.run_report import contradictions
 from scorer.options import RunOptions
 from scorer.run import cache_keys, pipeline
 from scorer.store.checkpoints import VERSION
+from scorer.store.paths import report_path, state_directory
 from tests.handles import handle_of
 from tests.reports import complete, malformed, report_json
 from tests.stub_metadata import stub_metadata
@@ -52,7 +53,7 @@ def without_baseline(stub: StubClassifier) -> StubClassifier:
 
 
 def report_at(output: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path(f"{output}.run.json").read_text())
+    found: dict[str, Any] = json.loads(report_path(output).read_text())
     return found
 
 
@@ -140,7 +141,7 @@ def test_what_is_up_to_date_is_judged_again(stub: StubClassifier, unlike: Path) 
     assert len(stub.windows) == 1
     report = report_at(again.output)
     del report["drift"]
-    Path(f"{again.output}.run.json").write_text(json.dumps(report))
+    report_path(again.output).write_text(json.dumps(report))
     assert run_one(stub, unlike).up_to_date
     old = run_one(stub, unlike, fail_on_drift=BOUND)
     assert (old.up_to_date, list(old.outside)) == (False, ["labels"])
@@ -164,7 +165,7 @@ def test_a_bound_without_a_baseline_is_an_error_before_any_work(
         run(without_baseline(stub), unlike, fail_on_drift=BOUND)
     assert stub.loads == 0
     assert not (unlike.parent / "in.scored.csv").exists()
-    assert not (unlike.parent / ".in.scored.csv.tweetscore").exists()
+    assert not state_directory(unlike.with_name("in.scored.csv")).exists()
 
 
 def test_parts_of_an_older_version_are_not_taken(

@@ -136,7 +136,8 @@ def test_a_model_that_is_not_proven_fails_for_all(
         run(stub, tweets, later)
     assert proven_with(stub) == [["good+", "bad-", "meh"]]
     for path in (tweets, later):
-        report = json.loads(path.with_name(f"{path.stem}.scored.csv.run.failed.json").read_text())
+        failed = path.parent / f".tweetscore/{path.stem}.scored.csv.run.failed.json"
+        report = json.loads(failed.read_text())
         assert report["exit_code"] == 76
 
 
@@ -218,7 +219,7 @@ def test_a_first_window_that_cannot_be_read_leaves_no_state(
     (outcome,) = run(stub, broken)
     assert isinstance(outcome.error, DataError)
     assert proven_with(stub) == []
-    assert not list(broken.parent.glob(".*.tweetscore"))
+    assert not list(broken.parent.glob(".tweetscore/*.state"))
 
 
 def test_a_state_that_cannot_be_opened_ends_the_reading(

@@ -110,7 +110,7 @@ def check(path: Path, report: dict[str, Any], edition: str = "1", **options: Any
     assert expected["taken_over"] is None
     assert not malformed(json.loads(json.dumps(report)))
     assert list(contradictions(complete(report))) == []
-    assert not list(path.parent.glob(".*.tweetscore"))
+    assert not list(path.parent.glob(".tweetscore/*.state"))
 
 
 def grow(path: Path, before: Sequence[Row], after: Sequence[Row], **options: Any) -> Counting:
@@ -320,7 +320,7 @@ def test_an_earlier_output_without_the_ids_is_no_use(tmp_path: Path) -> None:
 
 
 def edit_report(output: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = output.with_name(f"{output.name}.run.json")
+    path = output.parent / f".tweetscore/{output.name}.run.json"
     report = json.loads(path.read_text())
     change(report)
     path.write_text(json.dumps(report))

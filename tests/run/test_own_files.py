@@ -12,9 +12,15 @@ from scorer.errors import OutputRefused
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
 from scorer.run import pipeline, preflight
-from scorer.store.commit import temporary_sibling
-from scorer.store.paths import failed_report_path, rejects_path, report_path, state_directory
+from scorer.store.paths import (
+    failed_report_path,
+    rejects_path,
+    report_path,
+    state_directory,
+    temporary_sibling,
+)
 from tests.handles import handle_of
+from tests.places import with_directory
 from tests.reports import report_json
 from tests.stubs import StubClassifier
 
@@ -72,7 +78,7 @@ def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(
 ) -> None:
     """What it leads to stays as it is."""
     (victim := output.with_name("victim.txt")).write_text("precious")
-    temporary_sibling(failed_report_path(output)).symlink_to(victim)
+    with_directory(temporary_sibling(failed_report_path(output))).symlink_to(victim)
     source.write_text("id,text\n1\n")
     assert run(source, output).error
     assert failed_report_path(output).read_text().startswith("{")
@@ -94,7 +100,7 @@ def test_an_owner_that_cannot_be_kept_is_in_the_report(
 
 def test_a_pipe_is_no_report(source: Path, output: Path) -> None:
     """It is not waited for: it makes no output ours, and gives way to a report."""
-    os.mkfifo(report_path(output))
+    os.mkfifo(with_directory(report_path(output)))
     assert run(source, output).error is None
     assert report_path(output).is_file()
     report_path(output).unlink()
@@ -119,7 +125,7 @@ def test_whatever_lies_in_the_state_does_not_stop_the_night(
     source: Path, output: Path, name: str, size: int | None
 ) -> None:
     """Nothing is waited for and nothing large is read; the output is complete."""
-    state_directory(output).mkdir(mode=0o700)
+    with_directory(state_directory(output)).mkdir(mode=0o700)
     path = state_directory(output) / name
     if size is None:
         os.mkfifo(path)
@@ -137,7 +143,7 @@ def test_an_output_that_cannot_be_replaced_is_refused_before_the_model_works(
     source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """73, and what is there stays."""
-    mounted = report_path(output)
+    mounted = with_directory(report_path(output))
     mounted.touch()
     monkeypatch.setattr(preflight, "_attributes", lambda path: 0x2000 * (path == mounted))
     stub = StubClassifier()

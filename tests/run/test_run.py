@@ -29,12 +29,15 @@ from scorer.monitor import run_report
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
 from scorer.run import pipeline
+from scorer.store.paths import rejects_path
 from tests.handles import handle_of
+from tests.places import names as names_in
+from tests.places import with_directory
 from tests.reports import report_json
 
 ROWS = ['1,"so, good+"', "2,bad-", "3,", "4,meh", '5,"two\nlines+"']
-LOCK = ".tweets.scored.csv.tweetscore.lock"
-STATE = ".tweets.scored.csv.tweetscore"
+LOCK = ".tweetscore/tweets.scored.csv.lock"
+STATE = ".tweetscore/tweets.scored.csv.state"
 CSV = "id,text\n" + "\n".join(ROWS) + "\n"
 
 
@@ -58,12 +61,14 @@ def run_one(stub: Any, path: Path, **options: Any) -> dict[str, Any]:
 
 
 def report_of(output: Path, kind: str = "run") -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(Path(f"{output}.{kind}.json").read_text("utf-8"))
+    content: dict[str, Any] = json.loads(
+        (output.parent / f".tweetscore/{output.name}.{kind}.json").read_text("utf-8")
+    )
     return content
 
 
 def names(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()}
+    return names_in(directory)
 
 
 class NeverModel:
@@ -163,10 +168,10 @@ def test_progress_counts_every_row(stub: Any, tweets: Path) -> None:
 
 def test_nothing_but_the_output_and_its_report_is_left(stub: Any, tweets: Path) -> None:
     """A good run leaves no temporary file and no report of an earlier failure."""
-    (tweets.parent / "tweets.scored.csv.run.failed.json").write_text("{}")
+    with_directory(tweets.parent / ".tweetscore/tweets.scored.csv.run.failed.json").write_text("{}")
     run_one(stub, tweets)
     assert names(tweets.parent) == {
-        "tweets.csv", "tweets.scored.csv", "tweets.scored.csv.run.json", LOCK,
+        "tweets.csv", "tweets.scored.csv", ".tweetscore/tweets.scored.csv.run.json", LOCK,
     }  # fmt: skip
 
 
@@ -215,8 +220,8 @@ def test_a_failed_run_leaves_the_good_output_alone(
         run_one(stub, tweets, chunk_rows=2)
     assert (output.read_bytes(), report_of(output)) == (good, good_report)
     assert names(tweets.parent) == {
-        "tweets.csv", output.name, f"{output.name}.run.json", f"{output.name}.run.failed.json",
-        LOCK, STATE,
+        "tweets.csv", output.name, LOCK, STATE,
+        f".tweetscore/{output.name}.run.json", f".tweetscore/{output.name}.run.failed.json",
     }  # fmt: skip
     failed = report_of(output, "run.failed")
     assert failed["exit_code"] == code
@@ -321,7 +326,8 @@ def test_what_is_wrong_before_any_work_leaves_nothing(
     tweets: Path, name: str, options: dict[str, Any], code: int
 ) -> None:
     """Its line and its exit code suffice; the report of an earlier failure stays."""
-    (failed := tweets.parent / f"{name[:-4]}.scored.csv.run.failed.json").write_text("{}")
+    failed = f".tweetscore/{name[:-4]}.scored.csv.run.failed.json"
+    with_directory(tweets.parent / failed).write_text("{}")
     wanted = RunOptions.of((tweets.with_name(name),), **options)
     try:
         (outcome,) = pipeline.run(wanted, model=handle_of(NeverModel()))
@@ -329,8 +335,8 @@ def test_what_is_wrong_before_any_work_leaves_nothing(
     except UsageError as caught:
         error = caught
     assert exit_code(error or KeyboardInterrupt()) == code
-    assert names(tweets.parent) == {"tweets.csv", failed.name}
-    assert failed.read_text() == "{}"
+    assert names(tweets.parent) == {"tweets.csv", failed}
+    assert (tweets.parent / failed).read_text() == "{}"
 
 
 def test_a_model_that_does_not_load_is_reported(stub: Any, tweets: Path) -> None:
@@ -460,7 +466,9 @@ def test_rejects_fail_the_run_and_name_the_first(stub: Any, tweets: Path) -> Non
     assert "reading stopped there" in str(caught.value)
     assert "line 8" in str(caught.value)
     assert "tweets.scored.csv.rejects.ndjson" in str(caught.value)
-    listed = (tweets.parent / "tweets.scored.csv.rejects.ndjson").read_text().splitlines()
+    listed = (
+        (tweets.parent / ".tweetscore/tweets.scored.csv.rejects.ndjson").read_text().splitlines()
+    )
     assert [json.loads(line)["line"] for line in listed] == [8, 10]
     assert not (tweets.parent / "tweets.scored.csv").exists()
 
@@ -480,7 +488,7 @@ def test_a_failed_publish_leaves_the_good_rejects_alone(stub: Any, tweets: Path)
     """The list of rejects beside an output is that output's, whatever fails after the reading."""
     tweets.write_text(BROKEN, "utf-8")
     run_one(stub, tweets, max_rejects=2)
-    listed = tweets.parent / "tweets.scored.csv.rejects.ndjson"
+    listed = tweets.parent / ".tweetscore/tweets.scored.csv.rejects.ndjson"
     good = listed.read_bytes()
     tweets.write_text(BROKEN + "9\n", "utf-8")
     stub.before_scoring = lambda: tweets.write_text(BROKEN.replace("meh", "moo") + "9\n", "utf-8")
@@ -506,7 +514,7 @@ def test_one_bad_file_does_not_stop_the_others(stub: Any, tweets: Path) -> None:
 def test_after_the_rename_nothing_is_an_error(stub: Any, tweets: Path, occupied: str) -> None:
     """What belongs to the output and cannot be written is a warning, mended the next night."""
     output = tweets.parent / "tweets.scored.csv"
-    in_the_way = Path(f"{output}.{occupied}")
+    in_the_way = with_directory(output.parent / f".tweetscore/{output.name}.{occupied}")
     in_the_way.mkdir()
     tweets.write_text(BROKEN, "utf-8")
     (outcome,) = run(stub, tweets, max_rejects=2)
@@ -517,7 +525,8 @@ def test_after_the_rename_nothing_is_an_error(stub: Any, tweets: Path, occupied:
     (again,) = run(stub, tweets, max_rejects=2)
     assert again.up_to_date
     assert names(tweets.parent) == {
-        "tweets.csv", output.name, f"{output.name}.run.json", f"{output.name}.rejects.ndjson", LOCK,
+        "tweets.csv", output.name, LOCK,
+        f".tweetscore/{output.name}.run.json", f".tweetscore/{output.name}.rejects.ndjson",
     }  # fmt: skip
     assert report_of(output) == report_json(outcome) == report_json(again)
 
@@ -549,7 +558,7 @@ def test_what_comes_after_the_commit_fails_nothing(
     assert again.up_to_date
     assert stub.windows == []
     assert names(tweets.parent) == {
-        "tweets.csv", "tweets.scored.csv", "tweets.scored.csv.run.json", LOCK,
+        "tweets.csv", "tweets.scored.csv", ".tweetscore/tweets.scored.csv.run.json", LOCK,
     }  # fmt: skip
 
 
@@ -641,7 +650,7 @@ def test_up_to_date_means_no_more_rejects_than_allowed(stub: Any, tweets: Path) 
 def test_a_failure_that_is_over_leaves_no_report(stub: Any, tweets: Path) -> None:
     """An up-to-date output has no report of a failure beside it."""
     run_one(stub, tweets)
-    failed = tweets.parent / "tweets.scored.csv.run.failed.json"
+    failed = tweets.parent / ".tweetscore/tweets.scored.csv.run.failed.json"
     failed.write_text("{}")
     assert run(stub, tweets)[0].up_to_date
     assert not failed.exists()
@@ -674,9 +683,10 @@ def test_an_interrupted_run_goes_on_where_it_was(stub: Any, tweets: Path, killed
     assert report["resumed"]["rows"] == killed_at
     for name in ("counters", "labels"):
         assert report[name] == whole[name]
-    scored, rejects = (tweets.parent / f"tweets.scored.csv{x}" for x in ("", ".rejects.ndjson"))
+    scored = tweets.parent / "tweets.scored.csv"
+    rejects = rejects_path(scored)
     assert scored.read_bytes() == (tweets.parent / "whole.csv").read_bytes()
-    whole_rejects = tweets.parent / "whole.csv.rejects.ndjson"
+    whole_rejects = tweets.parent / ".tweetscore/whole.csv.rejects.ndjson"
     assert rejects.read_bytes() == whole_rejects.read_bytes()
 
 
@@ -734,7 +744,7 @@ def test_a_second_run_of_an_output_is_turned_away(stub: Any, tweets: Path) -> No
     assert outcome.error is None
     assert isinstance(inner[0].error, OutputLocked)
     assert other.loads == 0
-    assert not (tweets.parent / "tweets.scored.csv.run.failed.json").exists()
+    assert not (tweets.parent / ".tweetscore/tweets.scored.csv.run.failed.json").exists()
 
 
 def test_without_its_lock_a_run_publishes_nothing(stub: Any, tweets: Path) -> None:
@@ -801,7 +811,7 @@ def test_a_link_as_output_stays_a_link(stub: Any, tweets: Path) -> None:
     run_one(stub, tweets, output=link)
     assert link.is_symlink()
     assert names(tweets.parent / "far") == {
-        "real.csv", "real.csv.run.json", ".real.csv.tweetscore.lock",
+        "real.csv", ".tweetscore/real.csv.run.json", ".tweetscore/real.csv.lock",
     }  # fmt: skip
     assert run(stub, tweets, output=link)[0].up_to_date
 

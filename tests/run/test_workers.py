@@ -182,5 +182,7 @@ def test_a_signal_for_the_whole_service_ends_it_in_order(command: Command, tweet
     _, said = command.process.communicate()
     assert command.process.returncode == 143
     assert "process for GPU" not in said
-    report = json.loads(tweets.with_name("tweets.scored.csv.run.failed.json").read_text())
+    report = json.loads(
+        (tweets.parent / ".tweetscore/tweets.scored.csv.run.failed.json").read_text()
+    )
     assert report["exit_code"] == 143

@@ -50,8 +50,8 @@ def test_unknown_extensions_name_those_that_are_known(name: str) -> None:
 
 def test_what_belongs_to_an_output_lies_beside_it() -> None:
     """Rejects under its name, state hidden."""
-    assert rejects_path(Path("d/o.csv")) == Path("d/o.csv.rejects.ndjson")
-    assert state_directory(Path("d/o.csv")) == Path("d/.o.csv.tweetscore")
+    assert rejects_path(Path("d/o.csv")) == Path("d/.tweetscore/o.csv.rejects.ndjson")
+    assert state_directory(Path("d/o.csv")) == Path("d/.tweetscore/o.csv.state")
 
 
 def plan(*arguments: Path, output: Path | None = None) -> list[tuple[Path, Path]]:

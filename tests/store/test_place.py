@@ -9,6 +9,7 @@ from scorer.errors import OutputRefused, UsageError
 from scorer.run import preflight
 from scorer.run.preflight import check_output, check_place
 from scorer.store.commit import inodes
+from tests.places import with_directory
 
 
 @pytest.mark.parametrize("kind", ["path", "symlink", "hard link"])
@@ -73,12 +74,15 @@ def test_a_directory_must_be_open_to_us(
     ],
     ids=["mounted", "immutable", "append only"],
 )
-@pytest.mark.parametrize("name", ["out.csv", "out.csv.run.json", ".out.csv.tweetscore"])
+@pytest.mark.parametrize(
+    "name",
+    ["out.csv", ".tweetscore/out.csv.run.json", ".tweetscore/out.csv.state", "out.csv.run.json"],
+)
 def test_what_no_rename_replaces_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int, words: str, name: str
 ) -> None:
     """Before any work, and not only the output: what lies beside it would fail after the commit."""
-    (path := tmp_path / name).touch()
+    (path := with_directory(tmp_path / name)).touch()
     monkeypatch.setattr(preflight, "_attributes", lambda each: bits if each == path else 0)
     with pytest.raises(OutputRefused) as caught:
         check_output(tmp_path / "out.csv", {})
@@ -109,12 +113,16 @@ def is_sticky_directory_of_others(tmp_path: Path, patch: pytest.MonkeyPatch) -> 
     patch.setattr(os, "geteuid", lambda: os.getuid() + 1)
 
 
-@pytest.mark.parametrize("name", ["out.csv", "out.csv.run.json", ".out.csv.tweetscore"])
+@pytest.mark.parametrize(
+    "name",
+    ["out.csv", ".tweetscore/out.csv.run.json", ".tweetscore/out.csv.state", "out.csv.run.json"],
+)
 def test_what_only_its_owner_may_replace_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """In a directory such as /tmp."""
-    (tmp_path / name).touch()
+    tmp_path.chmod(0o1777)
+    (path := with_directory(tmp_path / name)).touch()
     is_sticky_directory_of_others(tmp_path, monkeypatch)
     real = os.open
 
@@ -127,10 +135,10 @@ def test_what_only_its_owner_may_replace_is_refused(
     with pytest.raises(OutputRefused) as caught:
         check_output(tmp_path / "out.csv", {})
     assert str(caught.value) == (
-        f"{tmp_path / name} belongs to another user (uid {os.getuid()}), "
-        f"and in {tmp_path} only its owner may replace it; choose another output"
+        f"{path} belongs to another user (uid {os.getuid()}), "
+        f"and in {path.parent} only its owner may replace it; choose another output"
     )
-    (tmp_path / name).unlink()
+    path.unlink()
     check_output(tmp_path / "out.csv", {})
 
 

@@ -13,10 +13,10 @@ from scorer.store.commit import (
     is_ours,
     json_text,
     replacing,
-    temporary_sibling,
     write_json,
 )
-from scorer.store.paths import report_path
+from scorer.store.paths import report_path, temporary_sibling
+from tests.places import with_directory
 
 
 def names(directory: Path) -> list[str]:
@@ -66,7 +66,7 @@ def test_new_files_follow_the_umask(tmp_path: Path) -> None:
 
 
 def recorded(output: Path) -> None:
-    write_json(report_path(output), {"output": FileIdentity.of(output).as_json()})
+    write_json(with_directory(report_path(output)), {"output": FileIdentity.of(output).as_json()})
 
 
 def test_an_output_that_its_report_records_is_ours(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_output_that_its_report_records_is_ours(tmp_path: Path) -> None:
 def test_a_report_that_is_none_makes_nothing_ours(tmp_path: Path, report: str) -> None:
     """A broken report is no reason to replace a file, nor to fail with a bug."""
     (output := tmp_path / "out.csv").write_text("x")
-    report_path(output).write_text(report, encoding="latin-1")
+    with_directory(report_path(output)).write_text(report, encoding="latin-1")
     assert not is_ours(output)
 
 

@@ -27,7 +27,7 @@ def refused(
 
 
 def said(path: Path, error: DataError) -> str:
-    return str(error).replace(str(path.parent / "out"), "OUT").replace(str(path), "IN")
+    return str(error).replace(str(path.parent / ".tweetscore/out"), "OUT").replace(str(path), "IN")
 
 
 def test_a_record_is_mended_or_allowed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from scorer.errors import StorageError
 from scorer.records import Reject
 from scorer.store.paths import rejects_path
 from scorer.store.rejects import reject_log
+from tests.places import with_directory
 from tests.store.disk_helpers import file_size_limit
 
 
@@ -18,7 +19,7 @@ def test_rejects_are_lines_of_json_for_the_owner_alone(tmp_path: Path) -> None:
         Reject(3, "field-count", "1 cell where 2 are expected", "é\n".encode()),
         Reject(9, "encoding", "bytes that are not the encoding", b"a\xff"),
     ]
-    path = rejects_path(output)
+    path = with_directory(rejects_path(output))
     with reject_log(path) as log:
         log.add(rejects[:1])
         log.add(rejects[1:])

@@ -14,13 +14,15 @@ from scorer.errors import NotResumable, StorageError
 from scorer.options import Resume
 from scorer.records import Counters, Scores
 from scorer.store import commit
-from scorer.store.commit import FileIdentity, is_ours, temporary_sibling
+from scorer.store.commit import FileIdentity, is_ours
+from scorer.store.own_directory import make_own_directory
 from scorer.store.paths import (
     commit_record_path,
     failed_report_path,
     rejects_path,
     report_path,
     state_directory,
+    temporary_sibling,
 )
 from scorer.store.rejects import reject_log
 from scorer.store.state import (
@@ -34,6 +36,7 @@ from scorer.store.state import (
     unfinished_since,
     write_commit_record,
 )
+from tests.places import names as names_in
 
 PLAN = {"input": {"size": 1}, "libraries": {"polars": "2.1.0"}}
 DIGEST = bytes(32)
@@ -44,11 +47,12 @@ ONE_ROW = Scores(
 
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
-    return tmp_path / "out.csv"
+    make_own_directory(output := tmp_path / "out.csv")
+    return output
 
 
 def names(output: Path) -> set[str]:
-    return {path.name for path in output.parent.iterdir()}
+    return names_in(output.parent)
 
 
 def killed_run(output: Path, windows: int = 2, plan: Mapping[str, Any] = PLAN) -> None:
@@ -161,7 +165,7 @@ def is_open_to_others(output: Path, _: pytest.MonkeyPatch) -> str:
 
 def is_a_link(output: Path, _: pytest.MonkeyPatch) -> str:
     state_directory(output).rename(output.with_name("elsewhere"))
-    state_directory(output).symlink_to("elsewhere")
+    state_directory(output).symlink_to("../elsewhere")
     return "is a link, not a directory"
 
 
@@ -216,7 +220,7 @@ def test_a_state_that_only_its_owner_may_empty_is_moved_aside(
         with monkeypatch.context() as patch:
             patch.setattr("scorer.store.state.discard", refuse)
             with open_state(output, PLAN, cast("Resume", how)) as state:
-                (aside,) = output.parent.glob(f".{output.name}.*.tweetscore")
+                (aside,) = output.parent.glob(f".tweetscore/{output.name}.*.state")
                 assert said in state.warning
                 assert state.warning.endswith(f"; it is {aside} now")
                 assert (aside / "plan.json").exists()
@@ -305,8 +309,8 @@ def test_an_interrupted_publish_is_finished(output: Path, rejected: int) -> None
     report = published(output, rejected)
     recover(output)
     assert json.loads(report_path(output).read_text()) == report
-    left = {"out.csv", "out.csv.run.json"}
-    assert names(output) == left | ({"out.csv.rejects.ndjson"} if rejected else set())
+    left = {"out.csv", ".tweetscore/out.csv.run.json"}
+    assert names(output) == left | ({".tweetscore/out.csv.rejects.ndjson"} if rejected else set())
     if rejected:
         assert rejects_path(output).read_text() == "{}\n" * rejected
 
@@ -326,7 +330,9 @@ def test_finishing_twice_does_no_harm(
         with pytest.raises(KeyboardInterrupt):
             finish(output, report)
     recover(output)
-    assert names(output) == {"out.csv", "out.csv.run.json", "out.csv.rejects.ndjson"}
+    assert names(output) == {
+        "out.csv", ".tweetscore/out.csv.run.json", ".tweetscore/out.csv.rejects.ndjson",
+    }  # fmt: skip
     assert rejects_path(output).read_text() == "{}\n" * 2
 
 
@@ -345,7 +351,7 @@ def test_a_commit_record_that_was_not_carried_out_is_forgotten(output: Path) -> 
     assert not list(state_directory(output).glob("*.tmp"))
     assert not commit_record_path(output).exists()
     assert output.read_text() == "of another night"
-    assert names(output) == {"out.csv", state_directory(output).name}
+    assert names(output) == {"out.csv", f".tweetscore/{state_directory(output).name}"}
     assert taken_up(output) == 2
 
 
@@ -390,7 +396,7 @@ def test_a_commit_record_that_cannot_be_read_is_not_thrown_away(
             with pytest.raises(StorageError, match="input/output error"):
                 look(output)
     recover(output)
-    assert names(output) == {"out.csv", "out.csv.run.json"}
+    assert names(output) == {"out.csv", ".tweetscore/out.csv.run.json"}
 
 
 def test_no_two_scratch_files_are_one(output: Path) -> None:

@@ -3,17 +3,21 @@
 import contextlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from click.testing import CliRunner, Result
 
 from scorer.cli import tweetscore
+from scorer.store.commit import report_there
 from tests.upgrade.cases import BUNDLE, FIXTURES, MADE_IN, TIMES
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,12 @@ class Box:
 
     def report(self, output: str) -> dict[str, Any]:
         """Return an output's run report."""
-        return read_json(self.directory / f"{output}.run.json")
+        return read_json(report_there(self.directory / output))
 
     def files(self) -> dict[str, tuple[bytes, int, int]]:
-        """Return each file's content, time and inode."""
-        found = sorted(path for path in self.directory.rglob("*") if path.is_file())
+        """Return each file's content, time and inode, but of locks."""
+        every = (path for path in self.directory.rglob("*") if path.suffix != ".lock")
+        found = sorted(path for path in every if path.is_file())
         return {
             str(path.relative_to(self.directory)): (
                 path.read_bytes(),
@@ -64,6 +69,18 @@ class Box:
     def names(self) -> set[str]:
         """Return the names of all files."""
         return set(self.files())
+
+
+def moved(files: Mapping[str, T]) -> dict[str, T]:
+    """Return what the version before left, as it lies after the first run of this one.
+
+    The report of a failure is not among it: a run that is well removes that.
+    """
+    return {
+        re.sub(r"([^/]*(\.run\.json|\.rejects\.ndjson))$", r".tweetscore/\1", name): seen
+        for name, seen in files.items()
+        if not name.endswith(".run.failed.json")
+    }
 
 
 def read_json(path: Path) -> dict[str, Any]:

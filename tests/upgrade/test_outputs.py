@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from tests.upgrade.cases import FIXTURES, MADE_IN, METRICS, OUTPUTS, Case
-from tests.upgrade.conftest import Box, adapt, change_json, computing
+from tests.upgrade.conftest import Box, adapt, change_json, computing, moved
 
 Boxes = Callable[..., Box]
-FAILED = ".run.failed.json"
 every_case = pytest.mark.parametrize("case", OUTPUTS, ids=lambda case: case.name)
 
 
@@ -36,8 +35,8 @@ def test_an_output_of_before_is_up_to_date(box: Boxes, case: Case, touched: bool
         [],
         ["tweetscore: 0 files scored (0 rows), 2 up to date, 0 failed"],
     )
-    mended = {name: seen for name, seen in before.items() if not name.endswith(FAILED)}
-    assert night.files() == mended
+    assert night.files() == moved(before)
+    assert not [path for path in night.directory.rglob("*.lock") if path.name.startswith(".")]
 
 
 @every_case
@@ -72,7 +71,7 @@ def test_an_output_that_was_moved_is_up_to_date(box: Boxes) -> None:
     before = night.files()
     (line,) = night.run(*case_of("csv").command)
     assert line == "tweetscore: tweets.scored.csv is up to date: 6 rows"
-    assert night.files() == before
+    assert night.files() == moved(before)
 
 
 @every_case
@@ -169,7 +168,7 @@ def test_a_run_of_before_has_not_drifted(box: Boxes) -> None:
     night = box("embedded")
     before = night.files()
     night.run(*case_of("embedded").command, "--fail-on-drift", "0.01")
-    assert night.files() == before
+    assert night.files() == moved(before)
 
 
 def test_the_fixtures_tell_of_no_other_place() -> None:

@@ -44,6 +44,7 @@ def check_complete(night: Box, expected: Box, left: Unfinished) -> None:
     """Hold a box against the undisturbed one: equal bytes, equal figures, nothing left over."""
     assert night.bytes_of(left.output) == expected.bytes_of(left.output)
     assert night.names() == expected.names()
+    assert not (night.directory / left.state).exists()
     for name in ("counters", "labels", "model", "result_key"):
         assert night.report(left.output)[name] == expected.report(left.output)[name]
 

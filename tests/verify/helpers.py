@@ -30,7 +30,7 @@ def check(output: Path, rescore: int = 0, stub: Any = None) -> Verdict:
 
 
 def report_path(output: Path) -> Path:
-    return output.with_name(f"{output.name}.run.json")
+    return output.parent / f".tweetscore/{output.name}.run.json"
 
 
 def edit_report(output: Path, change: Callable[[dict[str, Any]], object]) -> None:

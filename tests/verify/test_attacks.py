@@ -194,7 +194,7 @@ def test_a_change_of_the_rejects_is_found(
     encoding = codec if codec == "latin-1" else None
     output = score(path, max_rejects=2, encoding=encoding)
     assert check(output).findings == ()
-    rejects = output.with_name(f"{output.name}.rejects.ndjson")
+    rejects = output.parent / f".tweetscore/{output.name}.rejects.ndjson"
     assert change(rejects.read_bytes()) != rejects.read_bytes()
     rejects.write_bytes(change(rejects.read_bytes()))
     (line,) = check(output).findings
@@ -204,7 +204,7 @@ def test_a_change_of_the_rejects_is_found(
 def test_rejects_that_nobody_counted_are_found(tmp_path: Path) -> None:
     """A file of rejects beside an output that has none is not the run's."""
     output = score(many(tmp_path / "in.csv", 4))
-    output.with_name(f"{output.name}.rejects.ndjson").write_bytes(b'{"line": 2}\n')
+    (output.parent / f".tweetscore/{output.name}.rejects.ndjson").write_bytes(b'{"line": 2}\n')
     (line,) = check(output).findings
     assert line.startswith("1 lines in ")
 
@@ -228,10 +228,26 @@ def test_an_output_in_another_directory_is_still_that_output(tmp_path: Path) -> 
         ("an output's folder", "is a directory; name one of its outputs, such as 'an output"),
         ("empty", "empty is a directory; name an output of tweetscore run"),
         ("/", "/ is a directory; name "),
-        ("a.csv", "a.csv.run.json does not exist; that is an input: its output is a.scored.csv"),
-        ("b.csv", "b.csv.run.json does not exist; name an output of tweetscore run, which has its"),
-        ("b.txt", "b.txt.run.json does not exist; name an output of tweetscore run, which has its"),
-        ("c.csv", "c.csv.run.json does not exist; its run failed, as c.csv.run.failed.json tells"),
+        (
+            "a.csv",
+            (".tweetscore/a.csv.run.json does not exist; "
+            "that is an input: its output is a.scored.csv"),
+        ),
+        (
+            "b.csv",
+            (".tweetscore/b.csv.run.json does not exist; "
+            "name an output of tweetscore run, which has its"),
+        ),
+        (
+            "b.txt",
+            (".tweetscore/b.txt.run.json does not exist; "
+            "name an output of tweetscore run, which has its"),
+        ),
+        (
+            "c.csv",
+            (".tweetscore/c.csv.run.json does not exist; "
+            "its run failed, as .tweetscore/c.csv.run.failed.json tells"),
+        ),
         ("nowhere/out.csv", "nowhere/out.csv does not exist; check the name"),
     ],
 )  # fmt: skip
@@ -244,7 +260,12 @@ def test_what_is_no_output_leads_to_one(
         place.mkdir(exist_ok=True)
         score(many(place / "a.csv", 4))
     Path("empty").mkdir()
-    for path in (Path("b.csv"), Path("b.txt"), Path("c.csv"), Path("c.csv.run.failed.json")):
+    for path in (
+        Path("b.csv"),
+        Path("b.txt"),
+        Path("c.csv"),
+        Path(".tweetscore/c.csv.run.failed.json"),
+    ):
         path.touch()
     with pytest.raises(InputMissing) as caught:
         check(Path(name))

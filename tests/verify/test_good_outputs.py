@@ -123,9 +123,9 @@ def test_a_link_leads_to_the_output(tweets: Path, tmp_path: Path) -> None:
 def test_nothing_is_written(tweets: Path) -> None:
     """Verifying leaves every file of the directory as it was."""
     output = score(tweets)
-    before = {path: path.stat().st_mtime_ns for path in tweets.parent.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in tweets.parent.rglob("*")}
     check(output, rescore=3)
-    assert {path: path.stat().st_mtime_ns for path in tweets.parent.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in tweets.parent.rglob("*")} == before
     assert report_path(output) in before
 
 

@@ -55,7 +55,7 @@ def test_all_that_names_a_column_reaches_into_objects(kind: str, tmp_path: Path)
     assert ["0.800", "so good+ data.id a", "1"] in page.rows
     write(path, *ROWS, MORE)
     assert score(path, **NAMES) == output
-    report = json.loads(output.with_name(f"{output.name}.run.json").read_text())
+    report = json.loads((output.parent / f".tweetscore/{output.name}.run.json").read_text())
     assert report["taken_over"] == {"rows": 2, "why_none": None}
     assert labels(output) == ["positive", None, None, "negative", "positive"]
     assert check(output, rescore=5).findings == ()

@@ -263,7 +263,7 @@ def test_rejects_must_be_listed(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes(b"id,text\n1,a+\nbroken\n2,b-\n")
     output = score(path, max_rejects=1)
-    rejects = output.with_name(f"{output.name}.rejects.ndjson")
+    rejects = output.parent / f".tweetscore/{output.name}.rejects.ndjson"
     rejects.write_bytes(rejects.read_bytes() * 2)
     (line,) = check(output).findings
     assert line.startswith("2 lines in ")
