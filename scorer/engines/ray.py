@@ -4,9 +4,9 @@ Ray starts actors, hands each of them one file after the other, and replaces tho
 actor does with a file what one box does (`ray_cluster.FileScorer`), so every output has the bytes
 that the local engine writes.
 
-The manifest `_tweetscore.json` is written last, and names all outputs of a run that scored all of
-its inputs. A reader that waits for it sees all or nothing. It is removed before the first output
-changes, and comes back when the last one is complete.
+The manifest `.tweetscore/_tweetscore.json` is written last, and names all outputs of a run that
+scored all of its inputs. A reader that waits for it sees all or nothing. It is removed before the
+first output changes, and comes back when the last one is complete.
 """
 
 import os
@@ -37,14 +37,15 @@ from scorer.monitor.versions import tweetscore_version
 from scorer.options import RunOptions
 from scorer.os_errors import writing
 from scorer.store.commit import inodes, read_report, write_json
+from scorer.store.earlier_places import move_earlier_manifest
 from scorer.store.found import Inputs, table_versions
 from scorer.store.inputs import find_inputs
 from scorer.store.lock import locked
 from scorer.store.output_plan import plan_outputs
+from scorer.store.paths import MANIFEST, manifest_path
 
 Pairs = Sequence[tuple[Path, Path]]
 
-NAME = "_tweetscore.json"  # of the manifest; readers of folders skip names with an underscore first
 SCHEMA_VERSION = 1
 _LARGEST = 256 << 20  # bytes of a manifest that is still compared: a million files
 _COUNTED = ("read", "rows", "scored", "blank", "truncated", "rejected")
@@ -98,12 +99,13 @@ def run(
     manifest = Manifest(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / NAME, wait=options.lock_wait) as lock, connected(address) as ray:
+    with locked(folder / MANIFEST, wait=options.lock_wait) as lock, connected(address) as ray:
+        move_earlier_manifest(folder)
         plan = ClusterPlan.of(ray.nodes(), options.model_spec, len(pairs))
         for path, error in found.unreadable:
             manifest.failed += 1
             yield Outcome(path, path, None, error=error)
-        job = Job(_for_actors(options, folder, plan), config, versions(), folder / NAME)
+        job = Job(_for_actors(options, folder, plan), config, versions(), manifest_path(folder))
         with closing(_score(ray, pairs, table_versions(found), job, plan)) as outcomes:
             for outcome in outcomes:
                 manifest.add(outcome)
@@ -269,7 +271,7 @@ class Manifest:
 
     def publish(self, *, engine: Mapping[str, Any], model: Mapping[str, Any]) -> None:
         """Write it durably, unless a manifest that names the same files is there already."""
-        path = self.folder / NAME
+        path = manifest_path(self.folder)
         files = sorted(self._files, key=lambda file: str(file["output"]))
         if (read_report(path, _LARGEST) or {}).get("files") == files:
             return

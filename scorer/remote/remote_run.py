@@ -47,9 +47,10 @@ from scorer.run import cache_keys, pipeline
 from scorer.run.prune import Departed, output_directories
 from scorer.store.commit import report_on, write_json
 from scorer.store.found import Found, Input
+from scorer.store.lock import Lock, locked
 from scorer.store.output_plan import with_warnings
-from scorer.store.paths import failed_report_path, report_path
-from scorer.store.state import forget_failure
+from scorer.store.paths import report_path
+from scorer.store.state import forget_failure, write_failed_report
 
 AnyReport = TypeVar("AnyReport", bound=RunReport)
 _OF_ALL = (DeviceUnavailable, GateFailed, InvalidBundle, MissingExtra)
@@ -136,8 +137,8 @@ class _ObjectRun:
         An error of this input is in what comes back; one that concerns all inputs is raised.
         """
         try:
-            with self.work_dir.lock(self.options.lock_wait):
-                outcome = self._run(model, progress)
+            with self.work_dir.lock(self.options.lock_wait) as lock:
+                outcome = self._run(model, lock, progress)
         except TweetscoreError as error:
             outcome = self._failed(error)
             if model.error or isinstance(error, _OF_ALL):
@@ -152,10 +153,10 @@ class _ObjectRun:
             ),
         )
 
-    def _run(self, model: ModelHandle, progress: Callable[[int], object]) -> Outcome:
+    def _run(self, model: ModelHandle, lock: Lock, progress: Callable[[int], object]) -> Outcome:
         if report := self._up_to_date(model.bundle):
-            self._forget_failure()
-            return Outcome(self.work_dir.input, self.work_dir.output, report, up_to_date=True)
+            there = Outcome(self.work_dir.input, self.work_dir.output, report, up_to_date=True)
+            return replace(there, warnings=tuple(self._leave_alone()))
         if self.delivery:
             self.delivery.check_owner()
         fetched_before = self.work_dir.fetch(self.stores)
@@ -173,12 +174,14 @@ class _ObjectRun:
             return self._failed(outcome.error, outcome)
         report = self._localize_report(outcome.complete)
         if self.delivery:
+            lock.check()
             report = self.delivery.send(self.work_dir.output, report)
         return replace(outcome, report=report, warnings=(*warnings, *self._finish(report)))
 
     def _finish(self, report: CompleteReport) -> Iterator[str]:
         """Do what comes after the commit, so that what fails is a warning, and done next time."""
         output = self.work_dir.output
+        yield from self._move_earlier()
         try:
             if self.delivery:
                 tag = self.delivery.send_report(output, report)
@@ -220,13 +223,28 @@ class _ObjectRun:
                     return describe_input(path, format=source.format)
         return {}
 
-    def _forget_failure(self) -> None:
-        """Remove the report of a failure that was mended; where that cannot be, it stays."""
+    def _leave_alone(self) -> Iterator[str]:
+        """Do what is left for an output that is up to date, and yield what cannot be done."""
         if not self.delivery:
-            forget_failure(self.work_dir.output)
-        elif self.seen is None or self.delivery.failed_url in self.seen:
+            with locked(self.work_dir.output, wait=self.options.lock_wait) as lock:
+                yield from lock.warnings
+                forget_failure(self.work_dir.output)
+            return
+        yield from self._move_earlier()
+        self._forget_failure(self.delivery)
+
+    def _move_earlier(self) -> Iterator[str]:
+        try:
+            if self.delivery:
+                self.delivery.move_earlier(self.seen)
+        except TweetscoreError as error:
+            yield f"what version 0.1 put beside {self.delivery.url} cannot be moved ({error})"
+
+    def _forget_failure(self, delivery: Delivery) -> None:
+        """Remove the report of a failure that was mended; where that cannot be, it stays."""
+        if self.seen is None or any(url in self.seen for url in delivery.failed_urls):
             with suppress(TweetscoreError):
-                self.delivery.forget_failure()
+                delivery.forget_failure()
 
     def _report_there(self) -> dict[str, Any] | None:
         """Return the report that describes the output as it is."""
@@ -236,9 +254,9 @@ class _ObjectRun:
             there = self.delivery.head()
             report = self.delivery.report()[0] if there else {}
         else:
-            there, beside = (
-                self.seen.get(u) for u in (self.delivery.url, self.delivery.report_url)
-            )
+            there = self.seen.get(self.delivery.url)
+            places = (self.delivery.report_url, self.delivery.earlier_report_url)
+            beside = next(filter(None, map(self.seen.get, places)), None)
             if there is None or beside is None:
                 return None
             report = self.work_dir.remembered(beside.tag) or {}
@@ -265,7 +283,7 @@ class _ObjectRun:
                 if report.counters.rejected:
                     self.delivery.send_rejects(self.work_dir.output)
             else:
-                write_json(failed_report_path(self.work_dir.output), report.as_json())
+                write_failed_report(self.work_dir.output, report.as_json())
         return replace(outcome, report=report, error=error)
 
 

@@ -16,8 +16,8 @@ WEB = {"http", "https"}
 HUB = "hf"
 _SUPPORTED = "supported are s3://, gs://, az://, abfs://, https:// and hf://datasets/"
 _LONGEST = 255  # bytes that a file system takes for one part of a path
-# Bytes that a run puts around a name: .NAME.scored.csv.tweetscore.lock, .NAME.tweetscore.lock
-AROUND_INPUT, AROUND_OUTPUT = 24, 17
+# Bytes that a file's name grows by in a run: NAME.scored.csv; what lies in .tweetscore/ fits.
+AROUND_INPUT, AROUND_OUTPUT = 7, 0
 _HUB_ROOT = re.compile(r"([^/]+/[^/]+)/?(.*)", re.DOTALL)
 
 

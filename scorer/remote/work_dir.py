@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ from scorer.remote.search import Place, Stores
 from scorer.remote.urls import Object, Url, beside
 from scorer.store.commit import commit, json_text, read_report, write_json
 from scorer.store.found import Input
-from scorer.store.lock import locked
+from scorer.store.lock import Lock, locked
 from scorer.store.own_files import why_not_private
-from scorer.store.paths import failed_report_path, rejects_path, report_path
+from scorer.store.paths import EarlierPlaces, failed_report_path, rejects_path, report_path
 
 if TYPE_CHECKING:
     from scorer.remote.objects import ObjectStore
@@ -52,7 +52,7 @@ class WorkDir:
         self.output = self.root / "out" / output.name if isinstance(output, Url) else output
 
     @contextmanager
-    def lock(self, wait: float) -> Iterator[None]:
+    def lock(self, wait: float) -> Iterator[Lock]:
         """Hold the lock; OutputLocked if another run of this box holds it."""
         with writing(self.root):
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,8 +62,8 @@ class WorkDir:
                     "name a directory of your own with --work-dir",
                 )
         try:
-            with locked(self.root / "desk", wait=wait):  # the name by which earlier versions lock
-                yield
+            with locked(self.root / "desk", wait=wait) as lock:  # a name that 0.1 locks too
+                yield lock
         except OutputLocked as error:
             raise OutputLocked(
                 f"another run is writing {self._output}", "wait with --lock-wait 3600"
@@ -155,13 +155,26 @@ class Delivery:
         return beside(self.url, report_path)
 
     @property
-    def failed_url(self) -> Url:
-        """The report of a failure since."""
-        return beside(self.url, failed_report_path)
+    def earlier_report_url(self) -> Url:
+        """Where 0.1 put it."""
+        return self._at(self._earlier.report)
+
+    @property
+    def failed_urls(self) -> tuple[Url, Url]:
+        """The report of a failure since, as this version and 0.1 name it."""
+        return beside(self.url, failed_report_path), self._at(self._earlier.failed_report)
+
+    @property
+    def _earlier(self) -> EarlierPlaces:
+        return EarlierPlaces.of(Path(self.url.name))
+
+    def _at(self, path: Path) -> Url:
+        return self.url.with_name(str(path))
 
     def report(self) -> tuple[dict[str, Any], str]:
-        """Return the report that lies beside the output, and its tag; {} where there is none."""
-        content, tag = self.store.read(self.report_url) or (b"{}", "")
+        """Return the output's report, and its tag; {} where there is none."""
+        read = self.store.read
+        content, tag = read(self.report_url) or read(self.earlier_report_url) or (b"{}", "")
         try:
             found = json.loads(content)
         except ValueError:
@@ -209,15 +222,37 @@ class Delivery:
 
     def send_failure(self, report: RunReport) -> None:
         """Upload the report of a failure beside the good output, which stays as it is."""
-        self.store.write(json_text(report.as_json()).encode("ascii"), self.failed_url)
+        self.store.write(json_text(report.as_json()).encode("ascii"), self.failed_urls[0])
 
     def forget_failure(self) -> None:
         """Remove the report of an earlier failure."""
-        self._remove(self.failed_url)
+        for url in self.failed_urls:
+            self._remove(url)
+
+    def move_earlier(self, seen: Container[Url] | None) -> None:
+        """Move what 0.1 put beside the output, unless a newer one is where it belongs.
+
+        Args:
+            seen: What a listing found; None where none was asked for.
+        """
+        moves = (
+            (self.earlier_report_url, self.report_url),
+            (self._at(self._earlier.rejects), beside(self.url, rejects_path)),
+        )
+        for old, new in moves:
+            before = self.store.head(old) if seen is None or old in seen else None
+            if before is None:
+                continue
+            now = self.store.head(new)
+            if now is None or (now.modified_ns or 0) < (before.modified_ns or 0):
+                content, _ = self.store.read(old) or (b"", "")
+                self.store.write(content, new)
+            self.store.delete(old)
 
     def forget(self) -> None:
         """Remove all that belongs to an output that is gone, its report last."""
-        for url in (beside(self.url, rejects_path), self.failed_url, self.report_url):
+        own = (beside(self.url, rejects_path), *self.failed_urls, self.report_url)
+        for url in (*own, self._at(self._earlier.rejects), self.earlier_report_url):
             self._remove(url)
 
     def _remove(self, url: Url) -> None:

@@ -14,9 +14,11 @@ from scorer.os_errors import writing
 from scorer.store.commit import fsync_directory
 from scorer.store.own_files import discard, why_not_private
 from scorer.store.paths import (
+    MANIFEST,
     EarlierPlaces,
     earlier_state,
     failed_report_path,
+    manifest_path,
     own_directory,
     rejects_path,
     report_path,
@@ -47,6 +49,12 @@ def move_earlier(output: Path) -> tuple[str, ...]:
         with suppress(OSError):  # of another user: then it stays, and is locked each time
             places.lock.unlink(missing_ok=True)
     return lost
+
+
+def move_earlier_manifest(folder: Path) -> None:
+    """Move the manifest that lies among the outputs; call it under its lock."""
+    with writing(folder):
+        _move_file(folder / MANIFEST, manifest_path(folder))
 
 
 def _move_file(old: Path, new: Path) -> None:

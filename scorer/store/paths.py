@@ -12,6 +12,7 @@ from scorer.formats.registry import Place, default_name, format_of
 from scorer.options import Kind
 
 OWN = ".tweetscore"
+MANIFEST = "_tweetscore.json"  # under its name 0.1 locked it, and kept it beside the outputs
 _LONGEST = 255 - 24  # bytes of a name in the own directory, without what follows it there
 _HASH = 32  # digits
 
@@ -89,6 +90,11 @@ def _own(output: Path, suffix: str) -> Path:
         start = content[: _LONGEST - _HASH - 1].decode("utf-8", "ignore")
         name = f"{start}-{hashlib.sha256(content).hexdigest()[:_HASH]}"
     return own_directory(output) / f"{name}{suffix}"
+
+
+def manifest_path(folder: Path) -> Path:
+    """Return the manifest of a directory of outputs."""
+    return own_directory(folder / MANIFEST) / MANIFEST
 
 
 class EarlierPlaces(NamedTuple):

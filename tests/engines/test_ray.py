@@ -81,7 +81,9 @@ def written(folder: Path) -> dict[str, bytes]:
 
 
 def manifest(folder: Path) -> dict[str, object]:
-    content: dict[str, object] = json.loads((folder / "_tweetscore.json").read_text("ascii"))
+    content: dict[str, object] = json.loads(
+        (folder / ".tweetscore/_tweetscore.json").read_text("ascii")
+    )
     return content
 
 
@@ -170,7 +172,7 @@ def test_a_killed_driver_is_taken_up(
         said = [driver.stderr.readline() for _ in range(3)]
         driver.kill()
     assert not [line for line in said if " rows (" not in line]
-    assert not (target / "_tweetscore.json").exists()
+    assert not (target / ".tweetscore/_tweetscore.json").exists()
     done = {re.match(r"tweetscore: (.+): [\d,]+ rows", line)[1] for line in said}  # type: ignore[index]  # checked
     before = {path: Path(path).stat() for path in done}
     outcomes = list(ray.run(RunOptions.of((lake,), target)))
@@ -190,7 +192,7 @@ def test_a_driver_that_gets_sigterm_reports_it(lake: Path, tmp_path: Path) -> No
         driver.terminate()
         assert "interrupted; nothing is half-written" in driver.stderr.read()
     assert driver.returncode == 143
-    assert not (tmp_path / "scored" / "_tweetscore.json").exists()
+    assert not (tmp_path / "scored" / ".tweetscore/_tweetscore.json").exists()
 
 
 def test_a_file_that_kills_its_workers_ends_the_run(
@@ -206,7 +208,7 @@ def test_a_file_that_kills_its_workers_ends_the_run(
     with pytest.raises(EngineFailed, match="Ray lost a worker, then 0 more over the same"):
         list(outcomes)
     assert written(target)
-    assert not (target / "_tweetscore.json").exists()
+    assert not (target / ".tweetscore/_tweetscore.json").exists()
 
 
 def test_a_canary_that_fails_on_a_node_ends_the_run(
@@ -220,4 +222,4 @@ def test_a_canary_that_fails_on_a_node_ends_the_run(
     # What still runs would use Ray, which is gone, and would have the process ended for it.
     assert not [each.name for each in threading.enumerate() if each.name.startswith(ray._THREADS)]
     assert written(tmp_path / "scored") == {}
-    assert not (tmp_path / "scored" / "_tweetscore.json").exists()
+    assert not (tmp_path / "scored" / ".tweetscore/_tweetscore.json").exists()

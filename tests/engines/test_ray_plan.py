@@ -23,6 +23,9 @@ from scorer.hints import install
 from scorer.monitor.report_types import Outcome
 from scorer.options import ModelSpec, RunOptions
 from scorer.run import pipeline
+from scorer.store.earlier_places import move_earlier_manifest
+from scorer.store.lock import locked
+from scorer.store.paths import MANIFEST, manifest_path, own_directory
 from scorer.threads import POOLS
 from tests.engines.bundles import with_wrong_canary
 from tests.handles import handle_of
@@ -147,7 +150,7 @@ def job(tiny_bert_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (), tmp_path / "out", model=tiny_bert_bundle, device="builtin", threads=1
     )
     config, _ = ScorerConfig.of(tiny_bert_bundle, device="builtin")
-    return Job(options, config, versions(), tmp_path / "out" / "_tweetscore.json")
+    return Job(options, config, versions(), tmp_path / "out" / ".tweetscore/_tweetscore.json")
 
 
 def answer(actor: FileScorer, path: Path, output: Path) -> FileAnswer:
@@ -161,7 +164,7 @@ def test_an_actor_withdraws_the_manifest_when_an_output_changes(job: Job, tmp_pa
     pl.DataFrame({"text": ["hello", None]}).write_parquet(tmp_path / "a.parquet")
     target = tmp_path / "out" / "a.scored.parquet"
     actor = FileScorer(pickle.dumps(job), 1)
-    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.tweetscore").mkdir(parents=True)
     job.manifest.write_text("{}")
     first = answer(actor, tmp_path / "a.parquet", target)
     assert (first.number, first.error, job.manifest.exists()) == (7, None, False)
@@ -183,7 +186,7 @@ def test_an_actor_tells_of_a_bad_file_and_goes_on(job: Job, tmp_path: Path) -> N
 def test_an_actor_refuses_another_library_or_bundle(job: Job, tmp_path: Path) -> None:
     """What could change an answer on a node ends the run, before an output is touched."""
     (tmp_path / "a.csv").write_text("text\nhello\n")
-    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.tweetscore").mkdir(parents=True)
     job.manifest.write_text("{}")
     older = replace(job, libraries={**job.libraries, "numpy": "1.0"})
     other = replace(job, config=replace(job.config, digest="0" * 64))
@@ -205,6 +208,16 @@ def test_an_actor_refuses_another_library_or_bundle(job: Job, tmp_path: Path) ->
         assert job.manifest.exists()
 
 
+def test_the_manifest_of_before_is_moved(tmp_path: Path) -> None:
+    """Under its lock, that of 0.1 too; a reader of the old place sees none from then on."""
+    (tmp_path / "_tweetscore.json").write_text("{}")
+    (tmp_path / "._tweetscore.json.tweetscore.lock").touch()
+    with locked(tmp_path / MANIFEST):
+        move_earlier_manifest(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".tweetscore"]
+    assert manifest_path(tmp_path).read_text() == "{}"
+
+
 def outcome(folder: Path, name: str, rows: int) -> Outcome:
     path = folder / name
     path.write_text("text\n" + "good+\n" * rows)
@@ -219,8 +232,9 @@ def test_a_manifest_adds_up(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name, rows in (("b.csv", 2), ("a.csv", 3)):
         manifest.add(outcome(tmp_path, name, rows))
+    own_directory(tmp_path / "a.csv").mkdir()
     manifest.publish(engine={}, model={})
-    path = tmp_path / "_tweetscore.json"
+    path = tmp_path / ".tweetscore/_tweetscore.json"
     said = json.loads(path.read_text("ascii"))
     assert [file["output"] for file in said["files"]] == ["sub/a.csv", "sub/b.csv"]
     assert said["counters"]["rows"] == said["labels"]["positive"] == 5

@@ -46,7 +46,8 @@ list(remote.run(RunOptions.of(()), model=handle_of(StubClassifier())))
 """
 NOTHING: list[str] = []
 OUTPUT = ["out/a.scored.csv"]
-BOTH = [*OUTPUT, "out/a.scored.csv.run.json"]
+REPORT = "out/.tweetscore/a.scored.csv.run.json"
+BOTH = [REPORT, *OUTPUT]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_killed_run_never_stops_the_next_one(
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
     (outcome,) = run(stub, "s3://lake/in/a.csv", output="s3://lake/out/")
     assert outcome.error is None
-    report = json.loads(bucket.get("out/a.scored.csv.run.json"))
+    report = json.loads(bucket.get(REPORT))
     content = bucket.get("out/a.scored.csv")
     assert report["output"]["size"] == len(content)
     assert content.count(b"\n") == (4 if night == "new input" else 3)
@@ -111,7 +112,7 @@ def test_what_fails_after_the_upload_is_a_warning(
 ) -> None:
     """The object is there: the report that could not follow it does so the next time."""
     bucket.put("in/a.csv", CSV)
-    bucket.put("out/a.scored.csv.run.failed.json", b"{}")
+    bucket.put("out/.tweetscore/a.scored.csv.run.failed.json", b"{}")
 
     def fail(*_: Any) -> None:
         raise StorageError("the line is cut")
@@ -129,7 +130,7 @@ def test_what_fails_after_the_upload_is_a_warning(
     (outcome,) = run(stub, "s3://lake/in/a.csv", output="s3://lake/out/", incremental=False)
     assert (outcome.error, outcome.warnings) == (None, ())
     assert bucket.names("out/") == BOTH
-    assert json.loads(bucket.get("out/a.scored.csv.run.json"))["output"]["size"] > len(CSV)
+    assert json.loads(bucket.get(REPORT))["output"]["size"] > len(CSV)
 
 
 def test_a_work_directory_of_another_user_is_not_used(
@@ -268,4 +269,4 @@ def test_two_runs_of_one_output_do_not_meet(stub: Any, bucket: Bucket) -> None:
     assert str(inner[0].error) == (
         "another run is writing s3://lake/out/a.scored.csv; wait with --lock-wait 3600"
     )
-    assert bucket.names("out/") == ["out/a.scored.csv", "out/a.scored.csv.run.json"]
+    assert bucket.names("out/") == [REPORT, "out/a.scored.csv"]

@@ -16,6 +16,7 @@ from scorer.remote.urls import Url
 from tests.remote.conftest import Bucket, pruned, run, scored
 from tests.reports import malformed, report_json
 
+REPORT = "out/.tweetscore/a.scored.csv.run.json"
 CSV = b"id,text\n007,good+\n2,bad-\n"
 SCORED = b"id,text,label,score\n007,good+,positive,0.8\n2,bad-,negative,0.8\n"
 
@@ -27,8 +28,8 @@ def test_csv_comes_back_with_two_cells(stub: Any, bucket: Bucket) -> None:
     assert outcome.error is None
     assert outcome.url == "s3://lake/out/a.scored.csv"
     assert bucket.get("out/a.scored.csv") == SCORED
-    assert bucket.names("out/") == ["out/a.scored.csv", "out/a.scored.csv.run.json"]
-    report = json.loads(bucket.get("out/a.scored.csv.run.json"))
+    assert bucket.names("out/") == [REPORT, "out/a.scored.csv"]
+    report = json.loads(bucket.get(REPORT))
     assert report == report_json(outcome)
     assert (report["input"]["path"], report["output"]["path"]) == (
         "s3://lake/in/a.csv", "s3://lake/out/a.scored.csv",
@@ -82,7 +83,8 @@ def test_another_box_fetches_the_reports_alone(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
     bucket.asked.clear()
     assert scored(run(stub, "s3://lake/in/", output="s3://lake/out/")) == []
-    assert bucket.fetched() == [f"/lake/out/{name}.scored.csv.run.json" for name in "ab"]
+    reports = [f"/lake/out/.tweetscore/{name}.scored.csv.run.json" for name in "ab"]
+    assert bucket.fetched() == reports
 
 
 def test_other_options_are_another_output(stub: Any, bucket: Bucket) -> None:
@@ -173,7 +175,7 @@ def test_files_and_objects_go_together(stub: Any, bucket: Bucket, tmp_path: Path
         assert scored(run(stub, "s3://lake/in/a.csv", tmp_path / "b.csv", output=output)) == []
     assert bucket.get("out/a.scored.csv") == bucket.get("out/b.scored.csv") == SCORED
     assert (tmp_path / "out/a.scored.csv").read_bytes() == SCORED
-    report = json.loads((tmp_path / "out/a.scored.csv.run.json").read_text())
+    report = json.loads((tmp_path / REPORT).read_text())
     assert report["input"]["path"] == "s3://lake/in/a.csv"
 
 
@@ -212,22 +214,23 @@ def test_a_failure_leaves_the_good_output_and_its_report(stub: Any, bucket: Buck
     """It has a report of its own, and a list of what was rejected; both go with a success."""
     bucket.put("in/a.csv", CSV)
     run(stub, "s3://lake/in/a.csv", output="s3://lake/out/")
-    good = bucket.get("out/a.scored.csv.run.json")
+    good = bucket.get(REPORT)
     bucket.put("in/a.csv", CSV + b"3\n")
     (outcome,) = run(stub, "s3://lake/in/a.csv", output="s3://lake/out/")
     assert isinstance(outcome.error, DataError)
     assert "no row of s3://lake/in/a.csv" in str(outcome.error)
-    assert "mend what s3://lake/out/a.scored.csv.rejects.ndjson lists" in str(outcome.error)
+    log = "s3://lake/out/.tweetscore/a.scored.csv.rejects.ndjson"
+    assert f"mend what {log} lists" in str(outcome.error)
     assert bucket.get("out/a.scored.csv") == SCORED
-    assert bucket.get("out/a.scored.csv.run.json") == good
-    failed = json.loads(bucket.get("out/a.scored.csv.run.failed.json"))
+    assert bucket.get(REPORT) == good
+    failed = json.loads(bucket.get("out/.tweetscore/a.scored.csv.run.failed.json"))
     assert (failed["exit_code"], failed["error"]["message"]) == (65, str(outcome.error))
-    assert json.loads(bucket.get("out/a.scored.csv.rejects.ndjson"))["line"] == 4
+    assert json.loads(bucket.get("out/.tweetscore/a.scored.csv.rejects.ndjson"))["line"] == 4
     bucket.put("in/a.csv", CSV)
     assert scored(run(stub, "s3://lake/in/a.csv", output="s3://lake/out/")) == []
-    assert "out/a.scored.csv.run.failed.json" not in bucket.names("out/")
+    assert "out/.tweetscore/a.scored.csv.run.failed.json" not in bucket.names("out/")
     run(stub, "s3://lake/in/a.csv", output="s3://lake/out/", incremental=False)
-    assert bucket.names("out/") == ["out/a.scored.csv", "out/a.scored.csv.run.json"]
+    assert bucket.names("out/") == [REPORT, "out/a.scored.csv"]
 
 
 def test_an_input_that_changes_while_it_is_fetched_is_noticed(
@@ -246,7 +249,7 @@ def test_an_input_that_changes_while_it_is_fetched_is_noticed(
     monkeypatch.setattr(objects.ObjectStore, "_range", change)
     (outcome,) = run(stub, "s3://lake/in/a.csv", output="s3://lake/out/")
     assert str(outcome.error).startswith("s3://lake/in/a.csv changed while it was fetched; ")
-    assert bucket.names("out/") == ["out/a.scored.csv.run.failed.json"]
+    assert bucket.names("out/") == ["out/.tweetscore/a.scored.csv.run.failed.json"]
 
 
 @pytest.mark.parametrize(
