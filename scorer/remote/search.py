@@ -24,6 +24,7 @@ from scorer.store.inputs import (
     Patterns,
     find_inputs,
     is_ours,
+    is_within_ours,
     split,
 )
 from scorer.store.output_plan import check_pairs, mirrored, outputs_of
@@ -171,6 +172,8 @@ class _Search:
             self.unreadable.append((url, error))
 
     def _find(self, url: Url) -> tuple[Searched[Url], list[Object]]:
+        if is_within_ours(url.key.split("/")):
+            raise nothing_found([url], {OURS: 1})
         store = self._stores.of(url)
         pattern = _pattern(url)
         if not pattern and not url.is_directory:

@@ -121,6 +121,11 @@ def is_ours(name: str) -> bool:
     return bool(_OURS.search(name))
 
 
+def is_within_ours(parts: Sequence[str]) -> bool:
+    """Tell whether a path leads into a directory that we keep beside outputs."""
+    return any(_unwanted(part, part, directory=True) == OURS for part in parts if part)
+
+
 def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
     """Return the files that a call means.
 
@@ -142,7 +147,9 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
     warnings: dict[str, None] = {}
     tops: list[Path] = []
     for argument in arguments:
-        if (looked_up := _pattern(argument)) is not None:
+        if is_within_ours(argument.parts):
+            ours.append(argument)
+        elif (looked_up := _pattern(argument)) is not None:
             several = True
             tops.append(looked_up[0])
             search.search(*looked_up)

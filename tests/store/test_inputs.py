@@ -98,6 +98,20 @@ def test_what_is_no_input_is_passed_over_and_counted(here: Path) -> None:
     assert dict(inputs.passed_over) == {"hidden": 4, "of unknown extension": 2}
 
 
+@pytest.mark.parametrize(
+    "name", ["in/.tweetscore", "in/.tweetscore/**", "in/.tweetscore/x.csv.state/part-1.arrow",
+             "in/.x.csv.tweetscore"],
+)  # fmt: skip
+def test_what_lies_beside_outputs_is_no_input_by_any_name(here: Path, name: str) -> None:
+    """Windows of a run, and lists of rejects, have extensions that are ours to read."""
+    touch("in/x.csv", "in/.tweetscore/x.csv.state/part-1.arrow", "in/.tweetscore/y.csv")
+    touch("in/.tweetscore/x.csv.rejects.ndjson", "in/.x.csv.tweetscore/part-1.arrow")
+    assert found("in", "in/x.csv", name) == ["in/x.csv", "in/x.csv"]
+    assert found("**/*", "in/**/*.arrow", "*/.*/*.csv") == ["in/x.csv"]
+    with pytest.raises(InputMissing, match=r"no file to score in .* \(1 written by tweetscore\)"):
+        find(name)
+
+
 def test_a_hidden_name_that_is_asked_for_is_found(here: Path) -> None:
     """As in a shell: the pattern begins with the dot."""
     touch(".old/x.csv", "_raw/x.csv")
