@@ -103,6 +103,8 @@ def test_a_killed_run_that_is_run_again_leaves_what_an_undisturbed_one_does(
             if ended.struck:
                 hit[stage_of(workspace, ended.struck, committed=done)] += 1
             assert done or workspace.output_state() == before
+            found = {path.name for path in workspace.directory.iterdir()}
+            assert found == {workspace.input.name, workspace.output.name, ".tweetscore"}
         again = watched.run(workspace.command, workspace.directory)
         case.check_complete(workspace, again)
         reused += 5 - again.windows
@@ -137,9 +139,8 @@ def test_a_first_night_that_is_killed_leaves_no_output(
     stages = dry_run(case, watched)
     for calls in stages.values():
         workspace = case.copy()
-        for path in workspace.directory.iterdir():
-            if path != workspace.input:
-                path.unlink()
+        shutil.rmtree(workspace.state.parent)
+        workspace.output.unlink()
         ended = watched.run(
             workspace.command, workspace.directory, fault="kill", at=calls[-1].number
         )

@@ -10,6 +10,7 @@ import pytest
 from tests.crash.crash_fixture import CrashFixtures
 from tests.crash.harness import Call, Zygote
 from tests.crash.test_faults import every_point
+from tests.crash.test_first_night import as_before
 from tests.crash.workspace import Workspace
 
 pytestmark = [pytest.mark.ci, pytest.mark.long]
@@ -58,19 +59,21 @@ def take_back(
             shutil.copy2(previous, new)
 
 
+@pytest.mark.parametrize("prepare", [lambda _: None, as_before], ids=["", "first night"])
 @pytest.mark.parametrize("renames", [True, False], ids=["renames lost", "directories lost"])
 def test_a_power_cut_at_any_call_loses_nothing(
     crash_fixture: CrashFixtures,
     watched: Zygote,
     count: Callable[[int, int], int],
     figure: Callable[[str], None],
+    prepare: Callable[[Workspace], None],
     *,
     renames: bool,
 ) -> None:
     """At every (third) N: the machine stops at the N-th call; then the next run is right."""
     case = crash_fixture("csv")
     points = 0
-    for workspace, _, ended in every_point(case, watched, "kill", stride=count(3, 1)):
+    for workspace, _, ended in every_point(case, watched, "kill", prepare, count(3, 1)):
         lost = Unsynchronised()
         for call in ended.calls:
             if not call.fault:

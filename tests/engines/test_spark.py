@@ -13,6 +13,8 @@ import pytest
 from scorer import DataError, Scorer, UsageError
 from scorer.engines import Task, scorer_here
 from scorer.engines.spark import score
+from scorer.options import RunOptions
+from scorer.run import pipeline
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -37,6 +39,19 @@ def test_samples_get_the_local_answers(spark: "SparkSession") -> None:
     expected = Scorer().score_frame(pl.read_parquet(SAMPLES)).sort("id")
     assert scored.columns == expected.columns
     assert scored.equals(expected)
+
+
+def test_a_directory_of_outputs_is_a_table(spark: "SparkSession", tmp_path: Path) -> None:
+    """Opened by its name, with its partitions; `tests/run/test_tables.py` has the other readers."""
+    for day in (1, 2):
+        (tmp_path / f"lake/day={day}").mkdir(parents=True)
+        shutil.copy(SAMPLES, tmp_path / f"lake/day={day}/a.parquet")
+    options = RunOptions.of((tmp_path / "lake",), output=tmp_path / "scored")
+    assert all(outcome.error is None for outcome in pipeline.run(options))
+    rows = pl.read_parquet(SAMPLES).height
+    table = spark.read.parquet(str(tmp_path / "scored"))
+    assert table.count() == 2 * rows
+    assert table.filter("day = 2 and label is not null").count() == rows
 
 
 @pytest.mark.long
