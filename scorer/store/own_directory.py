@@ -25,11 +25,13 @@ def make_own_directory(output: Path) -> None:
         OutputRefused: It cannot be made, or is none that may be used.
     """
     directory = own_directory(output)
+    if os.path.lexists(directory):
+        check_own_directory(output)
+        return
     with writing(directory):
         try:
-            directory.mkdir(mode=0o700)
-        except FileExistsError:
-            check_own_directory(output)
+            directory.mkdir(mode=output.parent.stat().st_mode & 0o777)  # less what the umask takes
+        except FileExistsError:  # another run was faster
             return
         keep_attributes(output.parent, directory)  # what it cannot keep is not worth a warning
         fsync_directory(output.parent)

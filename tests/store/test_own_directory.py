@@ -54,6 +54,19 @@ def test_what_is_in_it_is_not_opened_by_making_it_again(output: Path) -> None:
     assert mode_of(own_directory(output)) == 0o700
 
 
+def test_two_runs_may_make_it_at_once(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower one finds it there."""
+    real = Path.mkdir
+
+    def mkdir(path: Path, mode: int) -> None:
+        real(path, mode)
+        real(path, mode)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    make_own_directory(output)
+    assert own_directory(output).is_dir()
+
+
 @pytest.mark.parametrize("kind", ["a link", "a file", "a pipe"])
 def test_it_is_a_directory_or_refused(output: Path, tmp_path: Path, kind: str) -> None:
     """A link may lead to another disk, or into another user's directory."""

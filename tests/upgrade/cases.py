@@ -32,6 +32,7 @@ OUTPUTS = (
     Case("parquet", "in.parquet -o out.parquet", ("out.parquet",)),
     Case("arrow", "in.arrow -o out.arrow", ("out.arrow",)),
     Case("directory", "in -o out", ("out/mon.scored.csv", "out/tue.scored.ndjson")),
+    Case("partitions", "lake -o out", ("out/day=1/a.scored.csv", "out/day=2/a.scored.csv")),
     Case("label-names", "in.csv -o out.csv --label-names es", ("out.csv",)),
     Case("scores-all", "in.csv -o out.csv --scores all", ("out.csv",)),
     Case("grown-ids", "in.csv -o out.csv --id-column id", ("out.csv",)),
@@ -101,6 +102,13 @@ class Unfinished:
 
 
 WINDOW = 4  # rows
+
+#: Directories with a bucket and the work directory of the box, and where the run was killed.
+OBJECTS = {"objects": "", "objects-first-window": "first-window"}
+OBJECTS_COMMAND = [
+    *f"run s3://lake/in/ -o s3://lake/out/ --chunk-rows {WINDOW} --max-rejects 1".split(),
+    *BUNDLE.split(),
+]
 FORMATS = ("csv", "ndjson", "parquet", "arrow")
 
 #: The step before or after which a run was killed: a rename to this name.

@@ -1,7 +1,8 @@
 """Makes `fixtures/`: what a version leaves to the next one, made by that version's own command.
 
-    .venv/bin/python -m tests.upgrade.make_fixtures BEFORE/.venv/bin/tweetscore
+    .venv/bin/python -m tests.upgrade.make_fixtures BEFORE/.venv/bin/tweetscore [NAME...]
 
+With names, only those directories are made, with the bundle that is there.
 BEFORE is a checkout of the commit before an upgrade, with its environment. Its command is run in
 `/tmp/tweetscore-fixtures`, as reports hold absolute paths; that directory must not exist, is moved
 to `fixtures/` in the end, and no path of this machine is in it. All texts are made up here.
@@ -21,11 +22,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from pyarrow import feather
 
 from tests.upgrade.cases import (
@@ -33,9 +35,12 @@ from tests.upgrade.cases import (
     MADE_IN,
     METRICS,
     MOMENTS,
+    OBJECTS,
+    OBJECTS_COMMAND,
     OUTPUTS,
     TIMES,
     UNFINISHED,
+    Case,
     Unfinished,
 )
 
@@ -74,6 +79,9 @@ sys.addaudithook(kill)
 """
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 class Maker:
     """Calls the command of the version before in a directory of its own."""
 
@@ -84,18 +92,33 @@ class Maker:
         self._hook.mkdir()
         (self._hook / "sitecustomize.py").write_text(_KILL, encoding="ascii")
 
-    def run(self, directory: Path, words: Sequence[str], code: int = 0) -> None:
+    def run(
+        self,
+        directory: Path,
+        words: Sequence[str],
+        code: int = 0,
+        more: Mapping[str, str] = NOTHING,
+    ) -> None:
         """Run the command; `code` is what it has to exit with."""
-        self._run(directory, words, code, {})
+        self._run(directory, words, code, more)
 
-    def kill(self, directory: Path, words: Sequence[str], output: str, moment: str) -> None:
+    def kill(
+        self,
+        directory: Path,
+        words: Sequence[str],
+        output: str,
+        moment: str,
+        more: Mapping[str, str] = NOTHING,
+    ) -> None:
         """Run the command and kill it at one of the moments."""
         when, name = MOMENTS[moment]
         hook = {"PYTHONPATH": str(self._hook), "KILL_WHEN": when}
         hook |= {"KILL_AT": name.format(output=output)}
-        self._run(directory, words, -signal.SIGKILL, hook)
+        self._run(directory, words, -signal.SIGKILL, {**more, **hook})
 
-    def _run(self, directory: Path, words: Sequence[str], code: int, more: dict[str, str]) -> None:
+    def _run(
+        self, directory: Path, words: Sequence[str], code: int, more: Mapping[str, str]
+    ) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("TWEETSCORE_")}
         ended = subprocess.run(
             [self._command, *words],
@@ -218,13 +241,16 @@ def shorten_canary(bundle: Path) -> None:
     metadata.write_text(json.dumps(said, indent=1), "ascii")
 
 
-def make_inputs(root: Path) -> None:
+def make_inputs(root: Path, cases: Sequence[Case]) -> None:
     """Write what the complete runs read."""
-    for case in OUTPUTS:
+    for case in cases:
         name = case.words.split()[0]
         if case.name == "directory":
             write_input(root / case.name / "in" / "mon.csv", FEW)
             write_input(root / case.name / "in" / "tue.ndjson", FEW)
+        elif case.name == "partitions":
+            for day in (1, 2):
+                write_input(root / case.name / f"lake/day={day}/a.csv", FEW)
         elif case.name == "dialect":
             lines = [
                 f'{row};"caf\xe9 {TEXTS[row]}"'.replace('"never"', r"\"never\"") for row in FEW
@@ -238,9 +264,9 @@ def make_inputs(root: Path) -> None:
             write_input(root / case.name / name, rows, rejects=case.name == "rejects")
 
 
-def make_outputs(maker: Maker, root: Path) -> None:
+def make_outputs(maker: Maker, root: Path, cases: Sequence[Case]) -> None:
     """Score them, each as its case has it."""
-    for case in OUTPUTS:
+    for case in cases:
         directory = root / case.name
         if case.name == "taken-up":
             maker.kill(directory, case.command, case.outputs[0], "first-window")
@@ -267,6 +293,33 @@ def make_unfinished(maker: Maker, root: Path) -> None:
         check_state(directory, each)
 
 
+def make_objects(maker: Maker, root: Path, name: str) -> None:
+    """Score what is in a bucket, and keep the bucket and the work directory."""
+    import boto3
+
+    from tests.remote.s3_server import environment, serving
+
+    directory = root / name
+    write_input(directory / "a.csv", ALL, rejects=True)
+    with serving() as (address, _), pytest.MonkeyPatch.context() as patch:
+        found = environment(address)
+        for key, value in found.items():
+            patch.setenv(key, value)
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="lake")
+        client.upload_file(str(directory / "a.csv"), "lake", "in/a.csv")
+        (directory / "a.csv").unlink()
+        found["XDG_CACHE_HOME"] = str(directory / "cache")
+        if moment := OBJECTS[name]:
+            maker.kill(directory, OBJECTS_COMMAND, "a.scored.csv", moment, found)
+        else:
+            maker.run(directory, OBJECTS_COMMAND, more=found)
+        for each in client.list_objects_v2(Bucket="lake")["Contents"]:
+            path = directory / "bucket" / each["Key"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            client.download_file("lake", each["Key"], str(path))
+
+
 def check_state(directory: Path, each: Unfinished) -> None:
     """Make sure that the run was killed where it should be."""
     state = directory / each.state
@@ -287,6 +340,33 @@ def write_times(root: Path) -> None:
     (root / TIMES).write_text(json.dumps(times, indent=0) + "\n", encoding="ascii")
 
 
+def make_some(command: Path, names: Sequence[str]) -> None:
+    """Make a few directories anew, and leave the others as they are."""
+    root = Path(MADE_IN)
+    root.mkdir()
+    try:
+        maker = Maker(command, root)
+        shutil.copytree(FIXTURES / "bundle", root / "bundle")
+        cases = [case for case in OUTPUTS if case.name in names]
+        make_inputs(root, cases)
+        make_outputs(maker, root, cases)
+        for name in OBJECTS:
+            if name in names:
+                make_objects(maker, root, name)
+        maker.remove_hook()
+        write_times(root)
+        old, new = (json.loads((each / TIMES).read_bytes()) for each in (FIXTURES, root))
+        kept = {path: time for path, time in old.items() if path.split("/")[0] not in names}
+        times = {path: (kept | new)[path] for path in sorted(kept | new, key=Path)}
+        text = json.dumps(times, indent=0)
+        (FIXTURES / TIMES).write_text(f"{text}\n", encoding="ascii")
+        for name in names:
+            shutil.rmtree(FIXTURES / name, ignore_errors=True)
+            shutil.copytree(root / name, FIXTURES / name, symlinks=True)
+    finally:
+        shutil.rmtree(root)
+
+
 def main(command: Path) -> None:
     """Make everything anew."""
     root = Path(MADE_IN)
@@ -294,9 +374,11 @@ def main(command: Path) -> None:
     try:
         maker = Maker(command, root)
         make_bundle(maker, root)
-        make_inputs(root)
-        make_outputs(maker, root)
+        make_inputs(root, OUTPUTS)
+        make_outputs(maker, root, OUTPUTS)
         make_unfinished(maker, root)
+        for name in OBJECTS:
+            make_objects(maker, root, name)
         maker.remove_hook()
         write_times(root)
         (root / ".gitignore").write_text("# Outputs, reports and states are what these are.\n!*\n")
@@ -307,4 +389,7 @@ def main(command: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute())
+    if sys.argv[2:]:
+        make_some(Path(sys.argv[1]).absolute(), sys.argv[2:])
+    else:
+        main(Path(sys.argv[1]).absolute())

@@ -177,4 +177,4 @@ def test_the_fixtures_tell_of_no_other_place() -> None:
         found = set(re.findall(r'"(/[^"]*)"', path.read_text("ascii")))
         assert all(each.startswith(f"{MADE_IN}/") for each in found), path
     size = sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file())
-    assert size < 300_000
+    assert size < 325_000
