@@ -181,7 +181,8 @@ class _ObjectRun:
     def _finish(self, report: CompleteReport) -> Iterator[str]:
         """Do what comes after the commit, so that what fails is a warning, and done next time."""
         output = self.work_dir.output
-        yield from self._move_earlier()
+        if self.delivery:
+            yield from self._move_earlier(self.delivery)
         try:
             if self.delivery:
                 tag = self.delivery.send_report(output, report)
@@ -230,15 +231,14 @@ class _ObjectRun:
                 yield from lock.warnings
                 forget_failure(self.work_dir.output)
             return
-        yield from self._move_earlier()
+        yield from self._move_earlier(self.delivery)
         self._forget_failure(self.delivery)
 
-    def _move_earlier(self) -> Iterator[str]:
+    def _move_earlier(self, delivery: Delivery) -> Iterator[str]:
         try:
-            if self.delivery:
-                self.delivery.move_earlier(self.seen)
+            delivery.move_earlier(self.seen)
         except TweetscoreError as error:
-            yield f"what version 0.1 put beside {self.delivery.url} cannot be moved ({error})"
+            yield f"what version 0.1 put beside {delivery.url} cannot be moved ({error})"
 
     def _forget_failure(self, delivery: Delivery) -> None:
         """Remove the report of a failure that was mended; where that cannot be, it stays."""

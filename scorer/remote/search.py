@@ -28,7 +28,7 @@ from scorer.store.inputs import (
     split,
 )
 from scorer.store.output_plan import check_pairs, mirrored, outputs_of
-from scorer.store.paths import default_output, report_path
+from scorer.store.paths import EarlierPlaces, default_output, report_path
 
 if TYPE_CHECKING:
     from scorer.remote.hub import HubStore
@@ -198,10 +198,14 @@ class _Search:
         parts = mirror_parts([part for part in directory.key.split("/") if part])
         mirror = directory.with_key("/".join((*parts, ""))) if parts else None
         outputs = (default_output(each.url, self._kind) for each in found)
-        continued = any({each, beside(each, report_path)} <= self._ours for each in outputs)
+        continued = any(each in self._ours and self._has_report(each) for each in outputs)
         if continued and mirror is not None:
             continued = next(self._stores.of(mirror).list(mirror), None) is None
         return Searched(directory, mirror, continued)
+
+    def _has_report(self, output: Url) -> bool:
+        places = report_path, lambda path: EarlierPlaces.of(path).report
+        return any(beside(output, place) in self._ours for place in places)
 
     def _is_wanted(self, there: Object, base: Url, patterns: Patterns) -> bool:
         key = there.url.key

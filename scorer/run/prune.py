@@ -21,7 +21,13 @@ from scorer.store.commit import fsync_directory, read_report, report_on
 from scorer.store.found import Found, Inputs, LakeTable
 from scorer.store.lock import locked
 from scorer.store.output_plan import plan_outputs
-from scorer.store.paths import failed_report_path, rejects_path, report_path
+from scorer.store.paths import (
+    EarlierPlaces,
+    failed_report_path,
+    own_directory,
+    rejects_path,
+    report_path,
+)
 from scorer.store.state import recover, remove_state
 
 P = TypeVar("P", bound=Place)
@@ -160,7 +166,7 @@ def departed_below(tops: Sequence[Path], kept: set[str], is_gone: IsGone) -> Ite
         report = None if os.path.abspath(path) in kept else decoded(read_report(path))
         if report is not None and is_gone(report.input.path):
             output = directory / Path(report.output.path).name
-            if report_path(output) == path:  # and not a copy that was put there
+            if path in (report_path(output), EarlierPlaces.of(output).report):  # and no copy
                 yield Departed(output, report.input.path)
 
 
@@ -175,11 +181,13 @@ def _reports(top: Path) -> Iterator[tuple[Path, Path]]:
         with reading(directory), os.scandir(directory) as entries:
             below = [each.name for each in entries if each.is_dir(follow_symlinks=False)]
         unread += sorted((directory / name for name in below if name[0] != "."), reverse=True)
-        place = report_path(directory / "x").parent
-        if is_directory(place):
-            with reading(place):
-                names = sorted(each.name for each in place.iterdir() if each.name.endswith(REPORT))
-            yield from ((directory, place / name) for name in names)
+        for place in (own_directory(directory / "x"), directory):  # 0.1 put them beside outputs
+            if is_directory(place):
+                with reading(place):
+                    names = sorted(
+                        each.name for each in place.iterdir() if each.name.endswith(REPORT)
+                    )
+                yield from ((directory, place / name) for name in names)
 
 
 def remove(output: Path, is_gone: IsGone, wait: float) -> bool:

@@ -32,7 +32,7 @@ from scorer.store.local_tables import (
     table_around,
     warning_beside,
 )
-from scorer.store.paths import default_output, state_directory
+from scorer.store.paths import default_output, earlier_state, state_directory
 
 _OURS = re.compile(
     r"\.scored(\.|$)|\.run\.json$|\.run\.failed\.json$|\.rejects\.ndjson$|\.tweetscore(\.lock|\.tmp)?$",
@@ -238,7 +238,10 @@ class _Search:
             self.passed_over[OURS] > 0  # or it would be in vain to ask for each output
             and not self._tables  # a table's engine removes files of which its log knows nothing
             and not (mirror and exists(mirror))
-            and any(report_on(each) or exists(state_directory(each)) for each in outputs)
+            and any(
+                report_on(each) or exists(state_directory(each)) or exists(earlier_state(each))
+                for each in outputs
+            )
         )
         return Searched(directory, mirror, continued)
 
