@@ -11,7 +11,7 @@ Kind = Literal["delta", "iceberg", "hudi"]
 
 DELTA_LOG = "_delta_log"
 ICEBERG_METADATA = "metadata"
-_HUDI = ".hoodie"
+HUDI = ".hoodie"
 _ICEBERG = re.compile(r"version-hint\.text|(v\d+|\d+-[0-9a-f-]{36})(\.gz)?\.metadata\.json(\.gz)?")
 
 
@@ -26,7 +26,7 @@ def table_kind(
     """
     if DELTA_LOG in directories:
         return "delta"
-    if _HUDI in directories:
+    if HUDI in directories:
         return "hudi"
     if ICEBERG_METADATA in directories and any(map(_ICEBERG.fullmatch, names_in(ICEBERG_METADATA))):
         return "iceberg"

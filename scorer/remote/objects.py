@@ -192,6 +192,10 @@ class ObjectStore:
         with self._sending(url):
             interruptible(lambda: obstore.delete(self._store, url.key))
 
+    def lake_options(self) -> dict[str, str]:
+        """Return how `deltalake` reaches the bucket: Google's and Azure's by the environment."""
+        return self._aws.lake_options() if self._aws else {}
+
     @contextmanager
     def _asking(self, url: Url) -> Iterator[None]:
         """Turn what a store answers to a reader into an error of ours; not there stays as it is."""

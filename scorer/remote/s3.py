@@ -47,9 +47,10 @@ class Aws:
     """How one bucket is reached."""
 
     def __init__(self, bucket: Url) -> None:
+        self._bucket = bucket
         self._endpoint = _endpoint()
         try:
-            session = Session()
+            self._session = session = Session()
             # AWS's own chain: environment, profiles, roles, the machine's.
             provider = None if _is_public() else Boto3CredentialProvider(session)
             region = session.region_name or os.environ.get("AWS_REGION") or "us-east-1"
@@ -70,6 +71,19 @@ class Aws:
     def is_plain(self) -> bool:
         """Whether the environment asks for an address without TLS."""
         return (self._endpoint or "").startswith("http://")
+
+    def lake_options(self) -> dict[str, str]:
+        """Return the same for `deltalake`: it has no chain, so it gets what the chain leads to."""
+        found = {"AWS_REGION": str(self.options["region"])}
+        if self._endpoint:
+            found |= {"AWS_ENDPOINT_URL": self._endpoint, "AWS_ALLOW_HTTP": str(self.is_plain)}
+        with _asking(self._bucket):
+            credentials = None if _is_public() else self._session.get_credentials()
+            if credentials is None:
+                return found | {"AWS_SKIP_SIGNATURE": "true"}
+            key, secret, token = credentials.get_frozen_credentials()[:3]
+        found |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+        return found | ({"AWS_SESSION_TOKEN": token} if token else {})
 
     def _config(self) -> Config:
         virtual = os.environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "").lower() in {"1", "true"}

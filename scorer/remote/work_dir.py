@@ -17,7 +17,8 @@ from scorer.errors import InputMissing, OutputLocked, OutputRefused, StorageErro
 from scorer.monitor.report_types import CompleteReport, RunReport
 from scorer.os_errors import writing
 from scorer.remote.faults import changed_meanwhile
-from scorer.remote.search import Place, Stores
+from scorer.remote.search import Place
+from scorer.remote.stores import Stores
 from scorer.remote.urls import Object, Url, beside
 from scorer.store.commit import commit, json_text, read_report, write_json
 from scorer.store.found import Input

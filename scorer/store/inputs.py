@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache, reduce
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Self
 
 from scorer.errors import TweetscoreError, UsageError
@@ -83,8 +83,22 @@ class Patterns:
         whys = (_unwanted(name, head) or other or _wrong_format(name, head, kind) for head in meant)
         return min(whys, default=None)  # one pattern that finds nothing wrong is enough
 
+    @property
+    def mean_all(self) -> bool:
+        """Whether all that lies in the directory is asked for."""
+        return _ALL in self.each
 
-ALL = Patterns.of(("**", "*"))  # what a directory stands for
+    def mean_file(self, path: PurePath) -> bool:
+        """Tell whether a file that a table names is asked for, by its path in the directory.
+
+        Where all is, its name does not matter.
+        """
+        below = reduce(Patterns.inside, path.parent.parts, self)
+        return self.mean_all or below.why_not(path.name, None) == ""
+
+
+_ALL = ("**", "*")
+ALL = Patterns.of(_ALL)  # what a directory stands for
 
 
 def split(parts: Sequence[str]) -> tuple[Sequence[str], Patterns] | None:
@@ -202,12 +216,6 @@ def _unusable(path: Path, kind: Kind | None) -> TweetscoreError | None:
     return None
 
 
-def _is_meant(path: Path, patterns: Patterns) -> bool:
-    """Tell whether patterns mean a file below the directory in which they are asked for."""
-    below = reduce(Patterns.inside, path.parent.parts, patterns)
-    return below.why_not(path.name, None) == ""
-
-
 class _Search:
     """Looks into directories, and remembers what is no input and why."""
 
@@ -281,13 +289,12 @@ class _Search:
             self.unreadable.append((directory, error))
             return []
         self.unreadable += live.missing
-        in_full = ("**", "*") in patterns.each
         lost = {path for path, _ in live.missing}
-        self._tables[directory] = live if in_full else replace(live, whole=False)
+        self._tables[directory] = replace(live, whole=live.whole and patterns.mean_all)
         return [
             path
             for path in live.paths
-            if path not in lost and (in_full or _is_meant(path.relative_to(directory), patterns))
+            if path not in lost and patterns.mean_file(path.relative_to(directory))
         ]
 
     def _entries(self, directory: Path) -> Iterator[os.DirEntry[str]]:

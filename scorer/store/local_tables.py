@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scorer.errors import InputMissing, TweetscoreError
 from scorer.hints import path_word
-from scorer.lake.tables import DELTA_LOG, Kind, not_read, table_kind
+from scorer.lake.tables import DELTA_LOG, HUDI, ICEBERG_METADATA, Kind, not_read, table_kind
 from scorer.os_errors import is_directory
 
 
@@ -37,7 +37,7 @@ class LiveFiles:
 
 def kind_at(directory: Path) -> Kind | None:
     """Return what a directory is a table of; None for one of files."""
-    names = (DELTA_LOG, ".hoodie", "metadata")
+    names = (DELTA_LOG, HUDI, ICEBERG_METADATA)
     there = [name for name in names if is_directory(directory / name)]
     return table_kind(there, lambda name: _names(directory / name)) if there else None
 

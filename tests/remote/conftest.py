@@ -91,10 +91,17 @@ def run(
     return list(remote.run(RunOptions.of((), **options), model=handle_of(stub)))
 
 
-def pruned(*inputs: str | Path, output: str | Path) -> list[str]:
-    remote = Remote(tuple(map(place, inputs)), place(output))
+def finished(
+    *inputs: str | Path, output: str | Path | None = None, prune: bool = False
+) -> list[str]:
+    """Return the outputs that are removed after a run."""
+    remote = Remote(tuple(map(place, inputs)), None if output is None else place(output))
     options = RunOptions()
-    return [str(each) for each in remote.finish(options, remote.discover(options), prune=True)]
+    return [str(each) for each in remote.finish(options, remote.discover(options), prune=prune)]
+
+
+def pruned(*inputs: str | Path, output: str | Path) -> list[str]:
+    return finished(*inputs, output=output, prune=True)
 
 
 def scored(outcomes: list[Outcome]) -> list[str]:

@@ -9,7 +9,8 @@ from moto.backends import get_backend
 
 from scorer.errors import InputMissing, OutputRefused
 from scorer.remote import objects
-from scorer.remote.search import Place, Stores, find
+from scorer.remote.search import Place, find
+from scorer.remote.stores import Stores
 from scorer.remote.urls import Object, Url, parse_url
 from scorer.store.found import Found
 from tests.remote.conftest import BUCKET, Bucket, place, run, scored

@@ -11,7 +11,8 @@ from moto.backends import get_backend
 
 from scorer.errors import DataError, InputMissing, OutputRefused, StorageError
 from scorer.remote import objects, s3, web
-from scorer.remote.search import Stores, find
+from scorer.remote.search import find
+from scorer.remote.stores import Stores
 from scorer.remote.urls import Url
 from tests.remote.conftest import BUCKET, Bucket, place, run, scored
 from tests.remote.s3_server import tampers
