@@ -119,10 +119,13 @@ class Pruning:
             if report is None or not is_gone(report.input.path):
                 continue
             output = parse_url(report.output.path)
-            if output is not None and beside(output, report_path) == url:  # and no copy of another
+            if output is None:
+                continue
+            delivery = Delivery(self.stores.writable(output), output, overwrite=False)
+            if url in {delivery.report_url, delivery.earlier_report_url}:  # and no copy of another
                 source: Input[Place] = Input(output, PurePosixPath(output.name), output)
                 with WorkDir(self.work, source, output).lock(self.wait):
-                    removed = self._remove(output, is_gone)
+                    removed = self._remove(delivery, is_gone)
                 if removed:
                     yield Departed(Path(output.name), report.input.path, str(output))
 
@@ -138,11 +141,9 @@ class Pruning:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _remove(self, output: Url, is_gone: IsGone) -> bool:
+    def _remove(self, delivery: Delivery, is_gone: IsGone) -> bool:
         """Delete an output and what belongs to it; return whether it was there."""
-        store = self.stores.writable(output)
-        delivery = Delivery(store, output, overwrite=False)
-        report = self._report(delivery.report_url)
+        report = decoded(delivery.report()[0])
         if report is None or not is_gone(report.input.path):
             return False
         there = delivery.head()
@@ -150,7 +151,7 @@ class Pruning:
             describes(report.as_json(), there) or there.sha256 == report.output.sha256
         ):
             return False
-        store.delete(output)
+        delivery.store.delete(delivery.url)
         delivery.forget()
         return there is not None
 
