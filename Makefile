@@ -175,6 +175,7 @@ model: $(DEV)
 # On a quiet box. What is measured stays measured: interrupted, it goes on where it was.
 bench: $(PEERS)
 	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/publishing.py
 
 # Ten million rows each as Parquet and CSV through a stub model: prints slope and peak.
 bench-memory: $(DEV)

@@ -179,6 +179,8 @@ def _summary(outcome: "Outcome") -> str:
 
 def _remarks(report: "CompleteReport") -> Iterator[str]:
     """Yield what is not usual."""
+    if report.options.limit is not None and report.input.format == "parquet":
+        yield "a preview: these rows were written anew, where a run copies the input's bytes"
     # What separates the cells, where neither the call nor the extension says it.
     if (found := report.input.delimiter) and found.origin in {"header", "sep line"}:
         yield f"delimiter {typed(found.character)} by the file's {found.origin}"
