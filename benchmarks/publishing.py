@@ -39,7 +39,7 @@ def write_input(path: Path, rows: int) -> None:
     for start in range(0, rows, GROUP):
         count = min(GROUP, rows - start)
         size = 2 * (ROW - 40)
-        offsets = size * np.arange(count + 1, dtype=np.int32)
+        offsets = np.arange(count + 1, dtype=np.int32) * size
         words = draw.bytes(size // 2 * count).hex().encode()
         payload = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(words))
         table = tweets(start, count).to_arrow().append_column("payload", payload)

@@ -1,5 +1,6 @@
 """Footers as spans of bytes: what is refused, and that the rest stays as it is."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import DataError
+from scorer.formats.guards.parquet_pages import Group
 from scorer.formats.guards.thrift import Compact, end_of_value, list_of, number
 from scorer.formats.parquet.footer import read_footer
 from scorer.formats.parquet.projection import metadata_of, schema_of
@@ -120,6 +122,28 @@ def test_a_file_that_ends_otherwise_is_bad_data(path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match="not a readable Parquet file: it"):
             read_footer(path)
+
+
+def test_a_file_that_grows_shorter_is_bad_data(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two system calls."""
+    written(path, thrift(footer()))
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, n, at: real(file, n, at) if n == 8 else b"")
+    with pytest.raises(DataError, match="the footer has no end"):
+        read_footer(path)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [{2: Long(0)}, {3: {1: 6, 4: 0, 5: Long(-1), 9: Long(4)}}, {3: {1: 6, 4: 0, 5: Long(1)}}],
+    ids=range(3),
+)
+def test_a_column_that_is_read_must_be_described(path: Path, chunk: dict[int, Value]) -> None:
+    """Numbers that are missing or negative; of the other columns nobody asks."""
+    found = read_footer(written(path, thrift(footer(chunk=chunk))))
+    assert [*found.groups([])] == [Group(1, ())]
+    with pytest.raises(ValueError, match="a column of the footer is damaged"):
+        list(found.groups(found.columns))
 
 
 REFUSED: dict[str, dict[int, Value]] = {

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scorer.errors import DataError
-from scorer.formats.base import OutputColumns
+from scorer.errors import DataError, StorageError
+from scorer.formats.base import OutputColumns, ScoredSlice
 from scorer.formats.open import open_source
 from scorer.formats.parquet import splice
 from scorer.formats.parquet.footer import read_footer
@@ -21,7 +21,7 @@ from scorer.formats.parquet.merge import MergedFooter, last_columns
 from scorer.formats.written import Written
 from scorer.options import InputSpec
 from tests.formats.files_helpers import SCHEMA, slices, write_scored
-from tests.formats.test_parquet_footer import footer, written
+from tests.formats.test_parquet_footer import METADATA, footer, written
 from tests.formats.test_parquet_source import every_type
 from tests.hostile.parquet_factory import Long, Value, thrift
 
@@ -235,18 +235,18 @@ def test_classes_that_are_written_as_one_are_one(tmp_path: Path) -> None:
 
 def test_fields_that_nobody_knows_survive(path: Path) -> None:
     """In the footer, a row group, a column chunk and the schema, and behind the footer."""
-    unknown: dict[int, Value] = {19: b"unknown"}
+    unknown: dict[int, Value] = {40: b"unknown"}
     content = footer(
         footer=unknown,
         group=unknown,
         schema=[{4: b"schema", 5: 1} | unknown, {1: 6, 3: 0, 4: b"text", 6: 0} | unknown],
-        metadata=unknown,
+        chunk={2: Long(0), 3: METADATA | unknown} | unknown,
     )
     before = read_footer(written(path, thrift(content) + b"tail"))
-    assert before.data.count(b"unknown") == 5
+    assert before.data.count(b"unknown") == 6
     added = last_columns(before, 1)
     merged = b"".join(MergedFooter(before, added, pa.schema({"text": pa.string()})).pieces())
-    assert merged.count(b"unknown") == 7  # those of the column are there twice
+    assert merged.count(b"unknown") == 9  # those of the column are there twice
     assert merged.endswith(b"tail")
     after = read_footer(written(path, merged))
     assert [column.name for column in after.columns] == [b"text", b"text"]
@@ -348,6 +348,19 @@ def test_an_input_that_grew_shorter_is_a_changed_one(
     monkeypatch.setattr(splice, "copy", lambda *_: 0)
     with pytest.raises(DataError, match="changed while it was scored"):
         source.write_scored(tmp_path / "out.parquet", SCHEMA, parts)
+
+
+def test_answers_that_are_not_as_many_as_the_rows_are_noticed(tmp_path: Path) -> None:
+    """One too many, one too few: the input was another one."""
+    pq.write_table(pa.table({"text": ["a", "b"]}), path := tmp_path / "in.parquet")
+    source = open_source(path)
+    one, two = slices(source, 1)
+    three = ScoredSlice(two.label_ids, two.probabilities, 2, two.digest)
+    for number, parts in enumerate([[one], [one, two, three], []]):
+        with pytest.raises(DataError, match="changed while it was scored"):
+            source.write_scored(tmp_path / f"{number}.parquet", SCHEMA, parts)
+    with pytest.raises(StorageError, match="go on at row 2 instead of 1"):
+        source.write_scored(tmp_path / "3.parquet", SCHEMA, [one, three])
 
 
 def test_a_row_group_larger_than_can_be_written_is_refused(

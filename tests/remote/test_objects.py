@@ -145,15 +145,21 @@ def test_an_object_goes_with_its_input(stub: Any, bucket: Bucket, tmp_path: Path
     run(stub, tmp_path / "in", output="s3://lake/out/")
     bucket.put("out/b.scored.csv", b"mended by hand")
     bucket.put("out/foreign.scored.csv", CSV)
-    bucket.put("out/broken.csv.run.json", b"{")
-    bucket.put("out/copy.csv.run.json", bucket.get("out/a.scored.csv.run.json"))
+    bucket.put("out/.tweetscore/broken.csv.run.json", b"{")
+    bucket.put(
+        "out/.tweetscore/copy.csv.run.json", bucket.get("out/.tweetscore/a.scored.csv.run.json")
+    )
     (tmp_path / "in/f.csv").unlink()
     for name in "abc":
         bucket.client.delete_object(Bucket="lake", Key=f"in/{name}.csv")
     bucket.client.delete_object(Bucket="lake", Key="out/c.scored.csv")  # its report is left alone
     there = set(bucket.names("out/"))
     assert pruned("s3://lake/in/", output="s3://lake/out/") == ["s3://lake/out/a.scored.csv"]
-    gone = {"out/a.scored.csv", "out/a.scored.csv.run.json", "out/c.scored.csv.run.json"}
+    gone = {
+        "out/a.scored.csv",
+        "out/.tweetscore/a.scored.csv.run.json",
+        "out/.tweetscore/c.scored.csv.run.json",
+    }
     assert there - set(bucket.names("out/")) == gone
     assert pruned(tmp_path / "in", output="s3://lake/out/") == ["s3://lake/out/f.scored.csv"]
     assert pruned("s3://lake/in/", output="s3://lake/out/") == []
