@@ -187,7 +187,7 @@ class Checkpoints:
         return _from_bytes(content)
 
     def _path(self, number: int) -> Path:
-        return self._directory / f"part-{number:08d}.arrow"
+        return self._directory / f"part-{number:08d}"  # no extension of a table
 
 
 def _to_bytes(offset: int, digest: bytes, scores: Scores) -> bytes:

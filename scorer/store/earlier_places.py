@@ -42,8 +42,9 @@ def move_earlier(output: Path) -> tuple[str, ...]:
         _move_file(places.rejects, rejects_path(output))
         _move_file(places.failed_report, failed_report_path(output))
         _move_file(places.report, report_path(output))
-        with suppress(OSError):
-            places.temporary.unlink(missing_ok=True)
+        for path in (places.report_temporary, places.failed_temporary):
+            with suppress(OSError):
+                path.unlink()
         fsync_directory(own_directory(output))  # first: nothing may be in neither of them
         fsync_directory(output.parent)
         with suppress(OSError):  # of another user: then it stays, and is locked each time
@@ -81,6 +82,8 @@ def _move_state(output: Path, old: Path) -> tuple[str, ...]:
             old.rename(aside)
             reason += f"; it is {aside} now"
         return (f"the unfinished run of {output} is not taken up: {old} {reason}",)
+    for path in old.glob("rejects.ndjson"):
+        path.rename(path.with_suffix(""))
     discard(state_directory(output))
     old.rename(state_directory(output))
     return ()

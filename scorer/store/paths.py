@@ -104,18 +104,21 @@ class EarlierPlaces(NamedTuple):
     failed_report: Path
     rejects: Path
     state: Path
-    temporary: Path  # of the failed report
+    report_temporary: Path
+    failed_temporary: Path
     lock: Path
 
     @classmethod
     def of(cls, output: Path) -> Self:
         """Return the names that an output had around it; none of them needs to exist."""
+        report = output.with_name(f"{output.name}.run.json")
         failed = output.with_name(f"{output.name}.run.failed.json")
         return cls(
-            output.with_name(f"{output.name}.run.json"),
+            report,
             failed,
             output.with_name(f"{output.name}.rejects.ndjson"),
             earlier_state(output),
+            temporary_sibling(report),
             temporary_sibling(failed),
             output.with_name(f".{output.name}{OWN}.lock"),
         )

@@ -4,8 +4,8 @@
 
     plan.json          what was to be done; only the same plan may use the rest
     journal            one line per checkpoint that is complete
-    part-*.arrow       checkpoints: the results of one window each
-    rejects.ndjson     the records that are no rows, to be published when it is complete
+    part-*             checkpoints: the results of one window each
+    rejects            the records that are no rows, to be published when it is complete
     join/              what the earlier output knows; the next run makes it anew
     *.tmp              what is about to become the output or its report
     report.json        the commit record: written last, when OUTPUT is about to be replaced
@@ -52,7 +52,7 @@ from scorer.store.paths import (
 )
 
 _PLAN = "plan.json"
-_REJECTS = "rejects.ndjson"
+_REJECTS = "rejects"
 _SCHEMA_VERSION = 1
 
 

@@ -35,6 +35,8 @@ def as_before(workspace: Workspace) -> None:
     ):
         if now(output).exists():
             now(output).rename(before)
+    for path in earlier.state.glob("rejects"):
+        path.rename(f"{path}.ndjson")
     shutil.rmtree(own_directory(output))
 
 

@@ -23,9 +23,7 @@ from scorer.hints import install
 from scorer.monitor.report_types import Outcome
 from scorer.options import ModelSpec, RunOptions
 from scorer.run import pipeline
-from scorer.store.earlier_places import move_earlier_manifest
-from scorer.store.lock import locked
-from scorer.store.paths import MANIFEST, manifest_path, own_directory
+from scorer.store.paths import own_directory
 from scorer.threads import POOLS
 from tests.engines.bundles import with_wrong_canary
 from tests.handles import handle_of
@@ -206,16 +204,6 @@ def test_an_actor_refuses_another_library_or_bundle(job: Job, tmp_path: Path) ->
             raise given.error or AssertionError
         assert not (tmp_path / "out" / "a.scored.csv").exists()
         assert job.manifest.exists()
-
-
-def test_the_manifest_of_before_is_moved(tmp_path: Path) -> None:
-    """Under its lock, that of 0.1 too; a reader of the old place sees none from then on."""
-    (tmp_path / "_tweetscore.json").write_text("{}")
-    (tmp_path / "._tweetscore.json.tweetscore.lock").touch()
-    with locked(tmp_path / MANIFEST):
-        move_earlier_manifest(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".tweetscore"]
-    assert manifest_path(tmp_path).read_text() == "{}"
 
 
 def outcome(folder: Path, name: str, rows: int) -> Outcome:

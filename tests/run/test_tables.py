@@ -1,7 +1,7 @@
 """A directory of outputs is a table, which readers open by its name, during a run too."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,29 @@ def test_all_readers_count_the_rows_after_a_run_and_during_one(
         old, new = new, new + 1
         write(lake, new)
     assert seen == [0, 0, 1, 1, 2, 2] * 2
+
+
+@pytest.mark.parametrize("extension", ["csv", "ndjson", "parquet", "arrow"])
+def test_nothing_unfinished_has_the_name_of_a_table(
+    stub: Any, tmp_path: Path, extension: str
+) -> None:
+    """A pattern with `**`, which polars and DuckDB follow into hidden directories, means none."""
+    path = tmp_path / f"in.{extension}"
+    frame = pl.DataFrame({"text": ["good+", "bad-", None, "so", "la"]})
+    writes: dict[str, Callable[[Path], object]] = {
+        "csv": frame.write_csv,
+        "ndjson": frame.write_ndjson,
+        "parquet": frame.write_parquet,
+        "arrow": frame.write_ipc,
+    }
+    writes[extension](path)
+    seen: set[str] = set()
+    stub.before_scoring = lambda: seen.update(
+        each.suffix for each in tmp_path.rglob("*") if each.is_file() and each != path
+    )
+    (outcome,) = pipeline.run(RunOptions.of((path,), chunk_rows=1), model=handle_of(stub))
+    assert outcome.error is None
+    assert seen == {"", ".lock", ".json"}
 
 
 def test_an_interrupted_run_leaves_a_table(stub: Any, lake: Path) -> None:

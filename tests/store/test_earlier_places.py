@@ -13,10 +13,13 @@ import pytest
 from scorer.errors import OutputLocked
 from scorer.store import earlier_places
 from scorer.store.commit import FileIdentity, is_ours, report_on, report_there
+from scorer.store.earlier_places import move_earlier_manifest
 from scorer.store.lock import locked
 from scorer.store.paths import (
+    MANIFEST,
     EarlierPlaces,
     failed_report_path,
+    manifest_path,
     own_directory,
     rejects_path,
     report_path,
@@ -47,7 +50,10 @@ def output(tmp_path: Path) -> Path:
     earlier.rejects.chmod(0o600)
     earlier.state.mkdir(mode=0o700)
     (earlier.state / "plan.json").write_text("plan")
-    earlier.temporary.write_text("half")
+    (earlier.state / "part-00000000.arrow").write_text("part")
+    (earlier.state / "rejects.ndjson").write_text("half")
+    for path in (earlier.report_temporary, earlier.failed_temporary):
+        path.write_text("half")
     earlier.lock.touch()
     return output
 
@@ -58,7 +64,8 @@ def check_moved(output: Path) -> None:
     assert failed_report_path(output).read_text() == "failed"
     assert rejects_path(output).read_text() == "rejects"
     assert rejects_path(output).stat().st_mode & 0o777 == 0o600
-    assert (state_directory(output) / "plan.json").read_text() == "plan"
+    found = {path.name: path.read_text() for path in state_directory(output).iterdir()}
+    assert found == {"plan.json": "plan", "part-00000000.arrow": "part", "rejects": "half"}
 
 
 def test_the_first_run_moves_it(output: Path) -> None:
@@ -169,7 +176,7 @@ def test_what_was_written_last_is_kept(output: Path) -> None:
         assert failed_report_path(output).read_text() == "new"
         assert rejects_path(output).read_text() == "rejects"
         assert report_on(output)
-        assert [path.name for path in state_directory(output).iterdir()] == ["plan.json"]
+        assert not (state_directory(output) / "journal").exists()
     assert report_there(output) == report_path(output)
 
 
@@ -227,3 +234,13 @@ def test_what_is_no_file_was_not_written_by_us(output: Path) -> None:
     os.mkfifo(report)
     with locked(output):
         assert names(output.parent) == MOVED - {".tweetscore/out.csv.run.json"} | {report.name}
+
+
+def test_the_manifest_of_before_is_moved(tmp_path: Path) -> None:
+    """Under its lock, that of 0.1 too; a reader of the old place sees none from then on."""
+    (tmp_path / "_tweetscore.json").write_text("{}")
+    (tmp_path / "._tweetscore.json.tweetscore.lock").touch()
+    with locked(tmp_path / MANIFEST):
+        move_earlier_manifest(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".tweetscore"]
+    assert manifest_path(tmp_path).read_text() == "{}"

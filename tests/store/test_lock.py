@@ -165,6 +165,21 @@ def test_where_no_file_can_be_made_the_output_is_refused(tmp_path: Path) -> None
         raise AssertionError("locked what is not there")
 
 
+def test_where_the_disk_is_full_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock file needs an inode."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    lock_path(tmp_path / "out.csv").parent.mkdir(mode=0o700)
+    monkeypatch.setattr(os, "open", full)
+    with (
+        pytest.raises(StorageError, match=r"out\.csv\.lock failed: no space left on device; free"),
+        locked(tmp_path / "out.csv"),
+    ):
+        raise AssertionError("locked without a file")
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [("link", "a link"), ("dangling", "a link"), ("pipe", "a pipe"), ("directory", "a directory")],

@@ -78,12 +78,12 @@ def _other_offset(directory: Path) -> tuple[int, bytes, int]:
 
 
 def _part_gone(directory: Path) -> tuple[int, bytes, int]:
-    (directory / "part-00000001.arrow").unlink()
+    (directory / "part-00000001").unlink()
     return (1, A_DIGEST, 1)
 
 
 def _part_changed(directory: Path) -> tuple[int, bytes, int]:
-    path = directory / "part-00000001.arrow"
+    path = directory / "part-00000001"
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
@@ -152,7 +152,7 @@ def test_a_part_that_changes_before_publishing_is_an_error(
     """Scores that nobody computed are not published; the next run scores that window again."""
     parts = store()
     parts.save(0, A_DIGEST, scores((0, 0.75, 0.25)))
-    (tmp_path / "part-00000000.arrow").write_bytes(b"x")
+    (tmp_path / "part-00000000").write_bytes(b"x")
     with pytest.raises(StorageError, match="is not what was written there; run again"):
         list(parts.read())
 

@@ -240,7 +240,7 @@ def test_a_pipe_in_the_place_of_the_plan_is_thrown_away(output: Path) -> None:
 def test_a_part_of_another_size_is_scored_again(output: Path) -> None:
     """Gigabytes under the name of a part are not read."""
     killed_run(output)
-    part = state_directory(output) / "part-00000001.arrow"
+    part = state_directory(output) / "part-00000001"
     os.truncate(part, 2 << 30)
     assert taken_up(output) == 1
 
@@ -256,7 +256,7 @@ def test_links_within_the_state_lead_nowhere(output: Path) -> None:
     (state / "y.tmp").mkdir()
     (state / "journal").unlink()
     (state / "journal").symlink_to(elsewhere / "kept")
-    (state / "rejects.ndjson").symlink_to(elsewhere / "kept")
+    (state / "rejects").symlink_to(elsewhere / "kept")
     recover(output)
     with open_state(output, PLAN) as opened, reject_log(opened.rejects):
         opened.checkpoints.save(0, DIGEST, ONE_ROW)
@@ -294,7 +294,7 @@ def published(output: Path, rejected: int = 0) -> dict[str, Any]:
     """Go as far as a run that is killed right after the rename."""
     killed_run(output)
     if rejected:
-        (state_directory(output) / "rejects.ndjson").write_text("{}\n" * rejected)
+        (state_directory(output) / "rejects").write_text("{}\n" * rejected)
     output.write_text("scored")
     report = report_of(output, rejected)
     write_commit_record(output, report)
