@@ -13,7 +13,7 @@ from scorer.remote.faults import unusable
 from scorer.remote.stores import Stores
 from scorer.remote.urls import STORES, Object, Url, why_unusable
 from scorer.store.directories import above_partitions
-from scorer.store.inputs import Patterns
+from scorer.store.patterns import Patterns
 
 
 @dataclass(frozen=True, slots=True)

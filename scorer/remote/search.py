@@ -1,6 +1,6 @@
 """The stores of a run; which files and objects its INPUTs mean, and which output each has.
 
-The rules are those of local files (`scorer.store.inputs`).
+The rules are those of local files (`scorer.store.patterns`).
 """
 
 import os
@@ -19,16 +19,9 @@ from scorer.remote.stores import Stores
 from scorer.remote.urls import HUB, STORES, Object, Url, beside, why_unusable
 from scorer.store.directories import Searched, above_partitions, mirror_parts
 from scorer.store.found import Found, Input, LakeTable, nothing_found
-from scorer.store.inputs import (
-    ALL,
-    OURS,
-    Patterns,
-    find_inputs,
-    is_ours,
-    is_within_ours,
-    split,
-)
+from scorer.store.inputs import find_inputs
 from scorer.store.paths import EarlierPlaces, default_output, report_path
+from scorer.store.patterns import ALL, OURS, Patterns, is_ours, is_within_ours, split
 
 Place = Path | Url
 Pair = tuple[Input[Place], Place]
