@@ -122,7 +122,8 @@ def run(
     The rows come back unchanged and in order, with a label and a score column. A file appears
     under the output's name when it is complete, and .tweetscore/OUTPUT.run.json tells its story.
     What is up to date is left alone; a run that was killed goes on where it was. A directory
-    stands for all files below it, a quoted pattern for those that it matches.
+    stands for all files below it, or the live ones of a Delta table, a quoted pattern for those
+    that it matches.
 
     An INPUT and -o may be URLs: s3://, gs://, az://; to read also https:// and hf://datasets/.
 

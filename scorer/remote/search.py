@@ -68,7 +68,7 @@ def find(arguments: Sequence[Place], stores: Stores, kind: Kind | None = None) -
         local.ours,
         unreadable,
         tuple(sorted(passed_over.items())),
-        search.warnings(),
+        (*local.warnings, *search.warnings()),
         (*local.searched, *search.searched),
         tables,
     )

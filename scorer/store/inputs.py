@@ -24,7 +24,7 @@ from scorer.store.local_tables import (
     kind_at,
     live_files,
     table_around,
-    warning_beside,
+    warnings_about,
 )
 from scorer.store.paths import default_output, earlier_state, state_directory
 from scorer.store.patterns import ALL, OURS, Patterns, is_ours, is_within_ours, split
@@ -50,7 +50,7 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
     search = _Search(kind)
     several = len(arguments) > 1
     ours: list[Path] = []
-    warnings: dict[str, None] = {}
+    named_in: dict[str, None] = {}  # directories of files that are named, in their order
     tops: list[Path] = []
     for argument in arguments:
         if is_within_ours(argument.parts):
@@ -66,7 +66,7 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
         else:
             tops.append(argument.parent)
             search.files.append((argument, argument))
-            warnings[warning_beside(os.path.abspath(argument.parent))] = None
+            named_in[os.path.abspath(argument.parent)] = None
     if not search.files and not search.unreadable and not search.tables:
         passed_over = search.passed_over + Counter({OURS: len(ours)})
         raise nothing_found(arguments, passed_over, search.unknown)
@@ -78,7 +78,7 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
         tuple(ours),
         tuple(search.unreadable),
         tuple((why, n) for why, n in sorted(search.passed_over.items()) if why != OURS),
-        tuple(filter(None, warnings)),
+        tuple(warnings_about(named_in)),
         tuple(search.searched),
         tuple(
             LakeTable(at, live.version, live.whole, live.absolute, _below(at, top), mirror)

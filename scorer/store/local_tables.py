@@ -1,10 +1,9 @@
 """Tables of a lake among local directories: which of their files are inputs."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from scorer.errors import InputMissing, TweetscoreError
@@ -99,15 +98,16 @@ def check_readable(table: Path, kind: Kind) -> None:
         raise not_read(str(table), kind)
 
 
-@cache
-def warning_beside(directory: str) -> str:
-    """Return the warning for a file that is named and lies in a Delta table, or nothing."""
-    place = Path(directory)
-    for root in (place, *place.parents):
-        if is_directory(root / DELTA_LOG):
-            return (
-                f"files of the Delta table {root} are named one by one, and scored whether the "
-                f"table still has them or not; for its live rows try: tweetscore run "
-                f"{path_word(root)}"
-            )
-    return ""
+def warnings_about(directories: Iterable[str]) -> Iterator[str]:
+    """Yield a warning for each Delta table of which files are named, by their directories."""
+    around = {
+        root: None
+        for directory in map(Path, directories)
+        for root in (directory, *directory.parents)
+        if is_directory(root / DELTA_LOG)
+    }
+    for root in around:
+        yield (
+            f"files of the Delta table {root} are named one by one, and scored whether the table "
+            f"still has them or not; for its live rows try: tweetscore run {path_word(root)}"
+        )

@@ -18,11 +18,19 @@ from scorer.api.scorer_config import ScorerConfig
 from scorer.cli import tweetscore
 from scorer.engines import ray, ray_cluster
 from scorer.engines.ray import Manifest
-from scorer.engines.ray_cluster import ClusterPlan, FileAnswer, FileScorer, Job, versions
+from scorer.engines.ray_cluster import (
+    NO_TABLE,
+    ClusterPlan,
+    FileAnswer,
+    FileScorer,
+    Job,
+    versions,
+)
 from scorer.hints import install
 from scorer.monitor.report_types import Outcome
 from scorer.options import ModelSpec, RunOptions
 from scorer.run import pipeline
+from scorer.store.inputs import find_inputs
 from scorer.store.paths import own_directory
 from scorer.threads import POOLS
 from tests.engines.bundles import with_wrong_canary
@@ -152,7 +160,12 @@ def job(tiny_bert_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def answer(actor: FileScorer, path: Path, output: Path) -> FileAnswer:
-    row = {"number": 7, "input": os.fsencode(path), "output": os.fsencode(output)}
+    row = {
+        "number": 7,
+        "input": os.fsencode(path),
+        "output": os.fsencode(output),
+        "table_version": NO_TABLE,
+    }
     given: FileAnswer = pickle.loads(actor(row)["answer"])  # noqa: S301 - made in this line
     return given
 
@@ -229,3 +242,19 @@ def test_a_manifest_adds_up(tmp_path: Path) -> None:
     before = path.stat()
     manifest.publish(engine={}, model={})
     assert path.stat() == before  # it names the same files: nobody has to read it again
+
+
+def test_the_directory_of_a_single_directory_may_be_left_out(tmp_path: Path) -> None:
+    """It is the mirror then; several, a pattern and outputs beside inputs have none."""
+    for name in ("lake/a.csv", "other/b.csv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("text\ngood+\n")
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    assert ray._folder(None, find_inputs([lake])) == tmp_path / "lake.scored"
+    assert ray._folder(tmp_path / "out", find_inputs([lake, other])) == tmp_path / "out"
+    for named in ([lake, other], [lake / "*.csv"], [lake / "a.csv"]):
+        with pytest.raises(UsageError, match="name it with -o"):
+            ray._folder(None, find_inputs(named))
+    (tmp_path / "lake.scored").touch()
+    with pytest.raises(UsageError, match="is a file; the engine ray needs a directory"):
+        ray._folder(None, find_inputs([lake]))
