@@ -44,7 +44,7 @@ _REMEDIES = {
     errno.EISDIR: "move the directory away, or choose another output",
     errno.ELOOP: "remove the link, or choose another output",
     errno.EEXIST: "remove what has the name, or choose another output",
-    errno.ENAMETOOLONG: "choose a name of at most 200 bytes",
+    errno.ENAMETOOLONG: "choose a shorter name",
     errno.EBUSY: "it is mounted there, or in use: choose another output",
     errno.ENOSPC: "free some space and run again",
     errno.EDQUOT: "free some space in the quota and run again",

@@ -22,12 +22,14 @@ _SECONDS_BETWEEN_ATTEMPTS = 0.1
 class Lock:
     """The right to write one output."""
 
-    def __init__(self, output: Path, descriptor: int, earlier: int | None) -> None:
+    def __init__(
+        self, output: Path, descriptor: int, earlier: int | None, warnings: tuple[str, ...]
+    ) -> None:
         self._output = output
         self._path = lock_path(output)
         self._descriptor = descriptor
         self._earlier = earlier  # of the lock of 0.1, where there was one
-        self.warnings = move_earlier(output)
+        self.warnings = warnings  # about what 0.1 left beside the output
 
     def check(self) -> None:
         """Raise OutputLocked if another run may be writing.
@@ -71,7 +73,7 @@ def locked(output: Path, *, wait: float = 0.0) -> Iterator[Lock]:
         if os.path.lexists(earlier):
             before = _wait_for(earlier, output, deadline)
             held.callback(os.close, before)
-        lock = Lock(output, descriptor, before)
+        lock = Lock(output, descriptor, before, move_earlier(output))
         try:
             yield lock
         except (TweetscoreError, OSError):

@@ -40,7 +40,7 @@ NO_DIRECTORY = "does not exist; create it: mkdir -p "
         ("file/out.csv", f"the directory {{0}}/file {NO_DIRECTORY}"),
         ("dir.csv", f"{{0}}/dir.csv {NO_FILE}"),
         ("/dev/null", f"/dev/null {NO_FILE}"),
-        ("x" * 300, f"{{0}}/{'x' * 300} cannot be written: file name too long; choose a name of"),
+        ("x" * 300, f"{{0}}/{'x' * 300} cannot be written: file name too long; choose a shorter"),
     ],
     ids=["no directory", "a file as directory", "a directory", "a device", "a name too long"],
 )
