@@ -136,9 +136,13 @@ def _end_of_binary(data: bytes, at: int, depth: int) -> int:
 def _end_of_list(data: bytes, at: int, depth: int) -> int:
     if depth > _DEEPEST:
         raise ValueError(_TOO_DEEP)
-    compact = Compact(data, at)
-    size, kind = compact.list_head()
-    end_of, at = _END[_IN_LISTS.get(kind, kind)], compact.at
+    head = data[at]
+    size, kind, at = head >> 4, head & 15, at + 1
+    if size == 15:
+        compact = Compact(data, at - 1)
+        size, kind = compact.list_head()
+        at = compact.at
+    end_of = _END[_IN_LISTS.get(kind, kind)]
     for _ in range(size):
         at = end_of(data, at, depth + 1)
     return at

@@ -168,6 +168,10 @@ class Groups:
             field += head >> 4
             if field in METADATA_PLACES and head & 15 == I64:
                 at = self._end_of_place(at)
+            elif 4 <= head & 15 <= 6:  # a number, as most are
+                while data[at] > 127:
+                    at += 1
+                at += 1
             else:
                 at = end_of_value(data, at, head & 15)
         return at + 1
