@@ -175,6 +175,18 @@ def test_ids_may_be_of_any_such_type(tmp_path: Path, suffix: str, kind: pa.DataT
         assert stub.asked == ["text None"]
 
 
+def test_columns_that_pyarrow_cannot_read_are_no_matter(tmp_path: Path) -> None:
+    """A run reads texts and ids, of the input and of an earlier output."""
+    path = tmp_path / "in.parquet"
+    for rows, asked in ((OLD, len(OLD) - 1), ([*OLD, *NEW], len(NEW) + 1)):
+        frame = pl.DataFrame(rows, ["id", "text"], orient="row")
+        frame.with_columns(huge=pl.lit(2**100, pl.Int128)).write_parquet(path)
+        with pytest.raises(pa.ArrowException, match="more than 64 bits"):
+            pq.read_schema(path)
+        check(path, run(path, stub := Counting()))
+        assert len(stub.asked) == asked
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_with_a_limit_the_first_rows_are_looked_up(tmp_path: Path, suffix: str) -> None:
     """An output of the first rows serves the whole file, and the other way round."""
