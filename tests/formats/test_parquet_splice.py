@@ -350,6 +350,28 @@ def test_an_input_that_grew_shorter_is_a_changed_one(
         source.write_scored(tmp_path / "out.parquet", SCHEMA, parts)
 
 
+@pytest.mark.parametrize("change", [b"\xff", b"z"])
+def test_texts_that_changed_under_the_copy_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: bytes
+) -> None:
+    """Other texts, or a page that cannot be read: the output is read back before its rename."""
+    table = pa.table({"text": ["aaaaaaaa"] * 9})
+    pq.write_table(table, path := tmp_path / "in.parquet", compression="none")
+    source = open_source(path)
+    parts = slices(source, 4)
+    place = path.read_bytes().index(b"aaaa") if change == b"z" else 4  # a text, or a page's header
+    real = splice.copy
+
+    def copy(file: int, target: int, size: int) -> int:
+        done = real(file, target, size)
+        os.pwrite(target, change, place)
+        return done
+
+    monkeypatch.setattr(splice, "copy", copy)
+    with pytest.raises(DataError, match=r"in\.parquet changed while it was scored; run again"):
+        source.write_scored(tmp_path / "out.parquet", SCHEMA, parts)
+
+
 def test_answers_that_are_not_as_many_as_the_rows_are_noticed(tmp_path: Path) -> None:
     """One too many, one too few: the input was another one."""
     pq.write_table(pa.table({"text": ["a", "b"]}), path := tmp_path / "in.parquet")

@@ -70,11 +70,14 @@ class ParquetSource(columnar.BatchSource):
     ) -> Written:
         from scorer.formats.parquet.splice import Splice
 
-        with reading(self.path), self.path.open("rb") as file:
-            footer = self._unchanged(read_footer(self.path, file.fileno()))
-            splice = Splice(self.path, file.fileno(), footer, self._text.number(self.schema))
-            written, windows = splice.write(destination, output_schema, results)
-        check_digests(self.path, ParquetSource(destination, self._spec).texts(), windows)
+        try:
+            with reading(self.path), self.path.open("rb") as file:
+                footer = self._unchanged(read_footer(self.path, file.fileno()))
+                splice = Splice(self.path, file.fileno(), footer, self._text.number(self.schema))
+                written, windows = splice.write(destination, output_schema, results)
+            check_digests(self.path, ParquetSource(destination, self._spec).texts(), windows)
+        except DataError as error:  # what is read here has been read before, and was in order
+            raise input_changed(self.path) from error
         return written
 
     def row_groups(self) -> Sequence[int]:
