@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scorer.monitor.report_types import CompleteReport, decoded
-from scorer.remote.search import Pair, Place, recorded_name
+from scorer.remote.search import Pair, Place
 from scorer.remote.stores import Stores
-from scorer.remote.urls import Url, beside, parse_url
+from scorer.remote.urls import Url, beside, parse_url, recorded_name
 from scorer.remote.work_dir import Delivery, WorkDir, describes
 from scorer.run.prune import (
     REPORT,

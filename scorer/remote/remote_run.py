@@ -20,9 +20,9 @@ from scorer.options import RunOptions
 from scorer.os_errors import writing
 from scorer.remote.object_outputs import list_outputs, plan
 from scorer.remote.object_run import ObjectRun
-from scorer.remote.search import Place, find, recorded_name
+from scorer.remote.search import Place, find
 from scorer.remote.stores import Stores
-from scorer.remote.urls import Url
+from scorer.remote.urls import Url, recorded_name
 from scorer.remote.work_dir import Delivery, WorkDir, default_work_directory
 from scorer.run.prune import Departed
 from scorer.store.found import Found, table_versions

@@ -3,7 +3,6 @@
 The rules are those of local files (`scorer.store.patterns`).
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,16 @@ from scorer.store.directories import Searched, above_partitions, mirror_parts
 from scorer.store.found import Found, Input, LakeTable, nothing_found
 from scorer.store.inputs import find_inputs
 from scorer.store.paths import EarlierPlaces, default_output, report_path
-from scorer.store.patterns import ALL, OURS, Patterns, is_ours, is_within_ours, split
+from scorer.store.patterns import (
+    ALL,
+    OF_TABLES,
+    OTHER,
+    OURS,
+    Patterns,
+    is_ours,
+    is_within_ours,
+    split,
+)
 
 Place = Path | Url
 Pair = tuple[Input[Place], Place]
@@ -103,11 +111,6 @@ def _in_mirror(url: Url, searched: Searched[Url]) -> Url:
     return url.with_key(searched.outputs.key + url.key.removeprefix(searched.place.key))
 
 
-def recorded_name(place: Place) -> str:
-    """Return an input as reports name it."""
-    return os.path.abspath(place) if isinstance(place, Path) else str(place)
-
-
 class _Search:
     """Looks into buckets, and remembers what is no input and why."""
 
@@ -169,6 +172,9 @@ class _Search:
         tables = {base.with_key(key): kind for key, kind in roots_in(base, listed).items()}
         tables = {around[0]: around[1]} if around else tables
         found = []
+        if self._kind not in OF_TABLES:
+            self.passed_over.update({OTHER: len(tables)})
+            return [], [root.key for root in tables]
         for table in tables.items():
             try:
                 live = live_objects(base, table, patterns, listed, self._stores)

@@ -1,5 +1,6 @@
 """URLs of objects: parsed, composed, shown without secrets; and what a store says of one (pure)."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable
@@ -103,6 +104,11 @@ class Object:
 def beside(output: Url, named: Callable[[Path], Path]) -> Url:
     """Return what belongs to an output that is an object, named as it is for a file."""
     return output.with_key(output.parent.key + named(Path(output.name)).as_posix())
+
+
+def recorded_name(place: Path | Url) -> str:
+    """Return an input as reports name it."""
+    return os.path.abspath(place) if isinstance(place, Path) else str(place)
 
 
 def why_unusable(url: Url, around: int = AROUND_INPUT) -> str:

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
 from scorer.formats.registry import Place
@@ -71,3 +71,8 @@ def in_mirror(path: Path, searched: Searched[Path]) -> Path:
     """Return where a file that was found would lie in the directory of the outputs."""
     outputs = searched.outputs
     return path if outputs is None else outputs / path.relative_to(searched.place)
+
+
+def path_below(path: Path, top: Path) -> PurePosixPath:
+    """Return the path below a directory, which outputs mirror."""
+    return PurePosixPath(os.path.relpath(path, top))

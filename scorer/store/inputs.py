@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from scorer.errors import TweetscoreError
 from scorer.formats.foreign import known_format
@@ -16,7 +16,7 @@ from scorer.lake.tables import Kind as TableKind
 from scorer.options import Kind
 from scorer.os_errors import exists, is_directory, reading
 from scorer.store.commit import report_on
-from scorer.store.directories import Searched, above_partitions, in_mirror, mirror_of
+from scorer.store.directories import Searched, above_partitions, in_mirror, mirror_of, path_below
 from scorer.store.found import UNKNOWN, Found, Input, Inputs, LakeTable, nothing_found
 from scorer.store.local_tables import (
     LiveFiles,
@@ -27,7 +27,16 @@ from scorer.store.local_tables import (
     warnings_about,
 )
 from scorer.store.paths import default_output, earlier_state, state_directory
-from scorer.store.patterns import ALL, OURS, Patterns, is_ours, is_within_ours, split
+from scorer.store.patterns import (
+    ALL,
+    OF_TABLES,
+    OTHER,
+    OURS,
+    Patterns,
+    is_ours,
+    is_within_ours,
+    split,
+)
 
 _LINK = "behind a link"  # why something is no input, as the summary counts it
 
@@ -73,7 +82,7 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
     common = Path(os.path.commonpath([os.path.abspath(each) for each in tops or arguments]))
     top = Path(*above_partitions(common.parts))
     return Found(
-        tuple(Input(path, _below(path, top), mirror) for path, mirror in search.files),
+        tuple(Input(path, path_below(path, top), mirror) for path, mirror in search.files),
         several,
         tuple(ours),
         tuple(search.unreadable),
@@ -81,14 +90,10 @@ def find_inputs(arguments: Sequence[Path], kind: Kind | None = None) -> Inputs:
         tuple(warnings_about(named_in)),
         tuple(search.searched),
         tuple(
-            LakeTable(at, live.version, live.whole, live.absolute, _below(at, top), mirror)
+            LakeTable(at, live.version, live.whole, live.absolute, path_below(at, top), mirror)
             for at, live, mirror in search.tables
         ),
     )
-
-
-def _below(path: Path, top: Path) -> PurePosixPath:
-    return PurePosixPath(os.path.relpath(path, top))
 
 
 def _pattern(argument: Path) -> tuple[Path, Patterns] | None:
@@ -174,6 +179,9 @@ class _Search:
 
     def _live(self, directory: Path, patterns: Patterns, root: Path, kind: TableKind) -> list[Path]:
         """Return the live files of a table that patterns mean below a directory of it."""
+        if self._kind not in OF_TABLES:
+            self.passed_over[OTHER] += 1
+            return []
         try:
             check_readable(root, kind)
             live = live_files(directory, root)

@@ -26,7 +26,8 @@ _WILDCARD = re.compile(r"[*?[]")
 
 # Why something that lies there is no input, as the summary counts it.
 OURS = "written by tweetscore"
-_OTHER = "of another format"  # than the one that was asked for
+OTHER = "of another format"  # than the one that was asked for
+OF_TABLES = {None, "parquet"}  # what is asked for where the files of a table are
 _HIDDEN = "hidden"
 
 _Pattern = tuple[str, ...]  # a segment for each level; `**` stands for any number of them
@@ -110,7 +111,7 @@ def _wrong_format(name: str, asked: str, kind: Kind | None) -> str:
         says_other = Path(name).suffix.lower() in FOREIGN
     else:
         says_other = kind not in {None, found.kind}
-    return _OTHER if says_other and asked.endswith("*") else ""
+    return OTHER if says_other and asked.endswith("*") else ""
 
 
 def is_ours(name: str) -> bool:

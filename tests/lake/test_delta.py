@@ -16,6 +16,7 @@ from scorer.run import pipeline
 from scorer.run.dry_run import preview
 from scorer.run.prune import finish
 from scorer.run.table_manifest import manifest_path
+from scorer.store.inputs import find_inputs
 from scorer.store.local_tables import kind_at
 from scorer.store.paths import report_path
 from tests.handles import handle_of
@@ -162,6 +163,16 @@ def test_a_table_among_other_files(stub: Any) -> None:
     assert len(night(stub, "top")[1]) == 1
     assert texts("top.scored") == ["a", "other", "plain"]
     assert night(stub, "top", prune=True)[1] == ["top.scored/other.scored.parquet"]
+
+
+def test_another_format_passes_a_table_over() -> None:
+    """As it passes over files with the extension of another format; its log is not read."""
+    by_hand(Path("top/lake"), "../leads/elsewhere.parquet")
+    touch("top/a.txt")
+    found = find_inputs([Path("top")], "csv")
+    assert (found.files, found.unreadable) == ((Path("top/a.txt"),), ())
+    assert found.passed_over == (("of another format", 1),)
+    assert len(find_inputs([Path("top")], "parquet").unreadable) == 1
 
 
 def test_outputs_never_lie_in_a_table(stub: Any) -> None:

@@ -90,6 +90,8 @@ def test_parts_of_a_table_mean_live_files(
     assert found(f"{TABLE}/day=2/") == ["day=2"]
     assert found(f"{TABLE}/*=2/*.parquet") == ["day=2"]
     assert found("s3://lake/in/*.csv") == ["in"]
+    as_csv = Remote((place("s3://lake/in/"),), None).discover(RunOptions.of((), format="csv"))
+    assert ([each.name for each in as_csv.files], as_csv.tables) == (["plain.csv"], ())
     (outcome,) = run(stub, f"{TABLE}/day=2/")
     assert outcome.url.startswith("s3://lake/in/bronze.scored/day=2/part-")
     assert finished(f"{TABLE}/day=2/") == []
