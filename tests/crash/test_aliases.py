@@ -57,8 +57,8 @@ ALIASES = [same, dotted, absolute, symbolic_link, link_to_a_link, hard_link, lin
 def picture(directory: Path) -> dict[str, tuple[str, int]]:
     """Return every file's hash and modification time."""
     return {
-        path.name: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
-        for path in directory.iterdir()
+        str(path): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in directory.rglob("*")
         if path.is_file()
     }
 

@@ -69,15 +69,9 @@ def expected(lake: Path) -> dict[str, bytes]:
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """Return the outputs below a folder, without reports, locks and the manifest."""
-    files = [
-        path for path in folder.rglob("*.scored.*") if re.fullmatch(r"[^.]\S*[a-z]", path.name)
-    ]
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in files
-        if not path.name.startswith(".") and not path.name.endswith(".json")
-    }
+    """Return the outputs below a folder."""
+    files = [path for path in folder.rglob("*.scored.*") if path.parent.name != ".tweetscore"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def manifest(folder: Path) -> dict[str, object]:

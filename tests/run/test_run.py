@@ -600,13 +600,13 @@ def test_an_interrupt_after_one_commit_ends_the_run_before_the_next_file(
 def test_an_output_that_is_up_to_date_is_left_alone(stub: Any, tweets: Path) -> None:
     """No model is loaded, nothing is written, and the outcome says why."""
     (first,) = run(stub, tweets)
-    files = {path: path.stat() for path in tweets.parent.iterdir()}
+    files = {path: path.stat() for path in tweets.parent.rglob("*")}
     (second,) = run(stub, tweets)
     assert second.up_to_date
     assert not first.up_to_date
     assert second.report == first.report
     assert stub.loads == 1
-    after = {path: path.stat() for path in tweets.parent.iterdir()}
+    after = {path: path.stat() for path in tweets.parent.rglob("*")}
     for path, status in files.items():
         assert after[path].st_mtime_ns == status.st_mtime_ns
         assert after[path].st_ino == status.st_ino
