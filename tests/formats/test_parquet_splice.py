@@ -18,7 +18,8 @@ from scorer.formats.open import open_source
 from scorer.formats.parquet import splice
 from scorer.formats.parquet.footer import read_footer
 from scorer.formats.parquet.merge import MergedFooter, last_columns
-from scorer.formats.written import Written
+from scorer.formats.parquet.proof import difference
+from scorer.formats.written import SchemaKeys, Written
 from scorer.options import InputSpec
 from tests.formats.files_helpers import SCHEMA, slices, write_scored
 from tests.formats.test_parquet_footer import METADATA, footer, written
@@ -286,6 +287,13 @@ def test_a_sum_that_is_too_large_is_bad_data(path: Path) -> None:
     merged = MergedFooter(before, last_columns(before, 1), pa.schema({"text": pa.string()}))
     with pytest.raises(ValueError, match="too large"):
         list(merged.pieces())
+
+
+def test_a_file_without_the_columns_is_no_copy_with_them(tmp_path: Path) -> None:
+    """Whatever stands before its footer."""
+    before, after = (written(tmp_path / name, thrift(footer())) for name in "ab")
+    said = Written(1, 13, SchemaKeys((), ()))
+    assert "footer is not the input's" in difference(before, after, SCHEMA, said)
 
 
 def copy_of(content: bytes, directory: Path, size: int | None = None) -> tuple[int, bytes]:
