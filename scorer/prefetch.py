@@ -52,6 +52,24 @@ def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
         thread.join(_JOIN_TIMEOUT_S)
 
 
+def begun(call: Callable[[], T]) -> "Future[T]":
+    """Begin a call in a thread of its own, which does not keep the program from ending."""
+    outcome: Future[T] = Future()
+    _begin(call, outcome)
+    return outcome
+
+
+def _begin(call: Callable[[], T], outcome: "Future[T]") -> None:
+    def work() -> None:
+        if outcome.set_running_or_notify_cancel():
+            try:
+                outcome.set_result(call())
+            except BaseException as error:  # noqa: BLE001  result() raises it
+                outcome.set_exception(error)
+
+    threading.Thread(target=work, name="begun", daemon=True).start()
+
+
 def interruptible(call: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
     """Return what a call of a library returns; a signal interrupts it.
 
@@ -65,16 +83,8 @@ def interruptible(call: Callable[[], T], cancel: Callable[[], object] | None = N
             if the call is left alone and the program ends.
     """
     outcome: Future[T] = Future()
-
-    def work() -> None:
-        if outcome.set_running_or_notify_cancel():
-            try:
-                outcome.set_result(call())
-            except BaseException as error:  # noqa: BLE001  result() raises it
-                outcome.set_exception(error)
-
     try:
-        threading.Thread(target=work, name="interruptible", daemon=True).start()
+        _begin(call, outcome)
         while wait([outcome], _SIGNAL_CHECK_S).not_done:
             pass  # a signal that the system gives to another thread is handled here now
     except BaseException:

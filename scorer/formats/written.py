@@ -1,7 +1,11 @@
 """What a format says of an output that it has written."""
 
-from dataclasses import dataclass
-from typing import Any
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import hashlib
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Written:
     rows: int
     copied_bytes: int | None = None  # of the input, as they stood; None where it was written anew
     schema_keys: SchemaKeys | None = None  # likewise
+    # The SHA-256 of the copied bytes as the output has them, which a thread makes meanwhile.
+    hashed: "Future[hashlib._Hash] | None" = field(default=None, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return what belongs under "output" in the run report."""

@@ -268,7 +268,7 @@ class FileRun:
                 )
                 if written.rows != record.counters.rows or self._has_changed(found):
                     raise input_changed(self._input)
-                identity = FileIdentity.of(temporary)
+                identity = FileIdentity.of(temporary, written.copied_bytes or 0, written.hashed)
             record.warnings.extend(keep_attributes(target, temporary))
             self._report = report = record.succeeded(
                 {"path": str(target.absolute()), **written.as_json(), **identity.as_json()}

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,12 +41,22 @@ class FileIdentity:
     sha256: str
 
     @classmethod
-    def of(cls, path: Path) -> "FileIdentity":
-        """Read the file once and return its identity."""
+    def of(
+        cls, path: Path, start: int = 0, hashed: "Future[hashlib._Hash] | None" = None
+    ) -> "FileIdentity":
+        """Read the file once and return its identity.
+
+        Args:
+            path: The file.
+            start: How many bytes of it have been hashed.
+            hashed: Their hash.
+        """
+        digest = hashed.result() if hashed else hashlib.sha256()
         with open_own(path) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(start)
+            hashlib.file_digest(file, lambda: digest)
             status = os.fstat(file.fileno())
-        return cls(status.st_size, status.st_mtime_ns, digest)
+        return cls(status.st_size, status.st_mtime_ns, digest.hexdigest())
 
     @staticmethod
     def recorded(report: Mapping[str, Any], path: Path) -> bool:

@@ -5,6 +5,7 @@ value, statistic or index of the input's columns can change.
 """
 
 import errno
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from scorer.formats.parquet.footer import MAGIC, Footer, read_footer
 from scorer.formats.parquet.merge import AddedColumns, MergedFooter, last_columns
 from scorer.formats.written import Written
 from scorer.os_errors import writing
+from scorer.prefetch import begun
 from scorer.records import Answers
 
 _ROW_GROUPS = 1000  # that one writer of pyarrow's holds in memory until it is closed
@@ -66,12 +68,14 @@ class Splice:
         with writing(destination), destination.open("x+b") as out:
             if copy(self._file, out.fileno(), start) < start:
                 raise input_changed(self._path)
+            # Half of what is left to do takes as long, and the other core does it.
+            hashed = begun(partial(_hashed, os.dup(out.fileno()), start))
             chunks = _Chunks(out, destination, start, self._writer(output_schema))
             added = chunks.write(self._tables(output_schema, self._noted(results, windows)))
             merged = MergedFooter(self._footer, added, appended_schema(output_schema))
             size = sum(map(out.write, merged.pieces()))
             out.write(size.to_bytes(4, "little") + MAGIC)
-        return Written(sum(self._footer.rows), start, merged.keys), windows
+        return Written(sum(self._footer.rows), start, merged.keys, hashed), windows
 
     def _noted(
         self, results: Iterable[ScoredSlice], windows: list[tuple[int, bytes]]
@@ -167,6 +171,17 @@ class _Sink(io.RawIOBase):
     def write(self, data: Any, /) -> int:
         """Write bytes, or say that they are written."""
         return self._out.write(data) if self.passes_on else len(data)
+
+
+def _hashed(file: int, size: int) -> "hashlib._Hash":
+    """Return the SHA-256 of an open file's first bytes, and close it."""
+    digest = hashlib.sha256()
+    try:
+        for at in range(0, size, _BLOCK):
+            digest.update(os.pread(file, min(_BLOCK, size - at), at))
+    finally:
+        os.close(file)
+    return digest
 
 
 def copy(source: int, target: int, size: int) -> int:
