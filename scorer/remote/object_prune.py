@@ -25,10 +25,10 @@ from scorer.run.prune import (
     output_directories,
     remove,
 )
-from scorer.run.table_manifest import is_same, manifest, manifest_path, write_manifest
+from scorer.run.table_manifest import is_same, manifest, write_manifest
 from scorer.store.commit import json_text
 from scorer.store.found import Found, Input, LakeTable
-from scorer.store.paths import report_path
+from scorer.store.paths import report_path, table_manifest_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Pruning:
             write_manifest(where, content)
             return
         store = self.stores.writable(where)
-        url = where.with_key(where.key + manifest_path(Path()).as_posix())
+        url = where.with_key(where.key + table_manifest_path(Path()).as_posix())
         if not is_same(self._json(url), content):
             store.write(json_text(content).encode("ascii"), url)
 

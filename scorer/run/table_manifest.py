@@ -12,14 +12,11 @@ from typing import Any
 from scorer.monitor.versions import tweetscore_version
 from scorer.os_errors import writing
 from scorer.store.commit import read_report, write_json
+from scorer.store.own_directory import make_own_directory
+from scorer.store.paths import table_manifest_path
 
 _SCHEMA_VERSION = 1
 _LARGEST = 256 << 20  # bytes of a manifest that is still compared: a million files
-
-
-def manifest_path(directory: Path) -> Path:
-    """Return the manifest of the outputs in a directory, which mirrors a table."""
-    return directory / ".tweetscore" / "delta.json"
 
 
 def manifest(table: str, version: int, files: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -46,8 +43,9 @@ def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def write_manifest(directory: Path, content: Mapping[str, Any]) -> None:
     """Write the manifest durably, unless it is there already."""
-    path = manifest_path(directory)
+    path = table_manifest_path(directory)
     if not is_same(read_report(path, _LARGEST) or {}, content):
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(directory):
+            directory.mkdir(parents=True, exist_ok=True)  # a table without files has no outputs
+        make_own_directory(directory / path.name)
         write_json(path, content)

@@ -97,6 +97,11 @@ def manifest_path(folder: Path) -> Path:
     return own_directory(folder / MANIFEST) / MANIFEST
 
 
+def table_manifest_path(folder: Path) -> Path:
+    """Return the manifest of the outputs of a Delta table, in the directory that mirrors it."""
+    return own_directory(folder / "x") / "delta.json"
+
+
 class EarlierPlaces(NamedTuple):
     """Where 0.1 kept what belongs to an output: beside it."""
 

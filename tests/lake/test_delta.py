@@ -15,10 +15,9 @@ from scorer.options import RunOptions
 from scorer.run import pipeline
 from scorer.run.dry_run import preview
 from scorer.run.prune import finish
-from scorer.run.table_manifest import manifest_path
 from scorer.store.inputs import find_inputs
 from scorer.store.local_tables import kind_at
-from scorer.store.paths import report_path
+from scorer.store.paths import report_path, table_manifest_path
 from tests.handles import handle_of
 from tests.lake.delta_logs import DELETED, by_hand, put_file, write, write_days
 
@@ -73,7 +72,7 @@ def test_the_outputs_follow_the_table(stub: Any) -> None:
     write(Path("lake"), ["one"])
     write(Path("lake"), ["two", "three"])
     assert night(stub, "lake")[1] == []
-    manifest = json.loads(manifest_path(Path("lake.scored")).read_bytes())
+    manifest = json.loads(table_manifest_path(Path("lake.scored")).read_bytes())
     assert manifest["table"] == {
         "format": "delta",
         "path": str(Path("lake").absolute()),
@@ -85,14 +84,14 @@ def test_the_outputs_follow_the_table(stub: Any) -> None:
     assert [each.up_to_date for each in outcomes].count(False) == 2
     assert len(removed) == 1
     assert texts("lake.scored") == ["four", "one", "three"]
-    manifest = json.loads(manifest_path(Path("lake.scored")).read_bytes())
+    manifest = json.loads(table_manifest_path(Path("lake.scored")).read_bytes())
     assert manifest["table"]["version"] == 3
     named = sorted(each["output"] for each in manifest["files"])
     assert named == sorted(path.name for path in Path("lake.scored").glob("*.parquet"))
     assert all(Path("lake", each["input"]).exists() for each in manifest["files"])
-    before = manifest_path(Path("lake.scored")).stat().st_mtime_ns
+    before = table_manifest_path(Path("lake.scored")).stat().st_mtime_ns
     assert night(stub, "lake")[1] == []
-    assert manifest_path(Path("lake.scored")).stat().st_mtime_ns == before
+    assert table_manifest_path(Path("lake.scored")).stat().st_mtime_ns == before
 
 
 def test_a_table_that_is_emptied_leaves_no_output(stub: Any) -> None:
@@ -124,7 +123,7 @@ def test_a_partition_is_that_of_the_table(stub: Any) -> None:
     outcomes, removed = night(stub, "lake/day=1")
     assert len(outcomes) == len(removed) == 1
     assert texts("lake.scored") == ["a", "b"]
-    assert not manifest_path(Path("lake.scored/day=1")).exists()
+    assert not table_manifest_path(Path("lake.scored/day=1")).exists()
     assert [str(each.output) for each in night(stub, "link", output="by-link")[0]] == [
         f"by-link/{outcomes[0].input.name.removesuffix('.parquet')}.scored.parquet"
     ]
@@ -157,7 +156,7 @@ def test_a_table_among_other_files(stub: Any) -> None:
     write(Path("top/lake"), ["gone"])
     night(stub, "top")
     assert texts("top.scored") == ["a", "gone", "other", "plain"]
-    assert manifest_path(Path("top.scored/lake")).exists()
+    assert table_manifest_path(Path("top.scored/lake")).exists()
     DeltaTable("top/lake").delete("text = 'gone'")
     Path("top/other.parquet").unlink()
     assert len(night(stub, "top")[1]) == 1
