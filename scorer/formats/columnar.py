@@ -284,12 +284,12 @@ def scored_schema(schema: pa.Schema, output_schema: OutputColumns) -> pa.Schema:
 
 def added_columns(part: Answers, output_schema: OutputColumns) -> list[pa.Array]:
     """Return what one window's rows get, a column each."""
-    labels = _narrow(part.labels(output_schema.label_values).to_arrow())
+    labels = narrow(part.labels(output_schema.label_values).to_arrow())
     scores = [part.best(), *(part.of_class(i) for i in range(len(output_schema.score_columns)))]
     return [labels, *(column.to_arrow() for column in scores)]
 
 
-def _narrow(texts: pa.LargeStringArray) -> pa.StringArray:
+def narrow(texts: pa.LargeStringArray) -> pa.StringArray:
     """Return texts with offsets of 32 bits; pyarrow's cast would load pyarrow.compute."""
     validity, offsets, data = texts.buffers()
     wide = np.frombuffer(offsets, np.int64, texts.offset + len(texts) + 1)

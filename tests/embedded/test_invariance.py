@@ -18,7 +18,7 @@ from scorer.inference.preparation import Prepared
 from scorer.inference.runtime import Choice, choices
 from scorer.inference.runtime.machine import inspect
 from scorer.options import RunOptions
-from scorer.records import Scores
+from scorer.records import Answers, Scores
 from scorer.run import pipeline
 from tests.handles import handle_of, open_classifier
 from tests.reports import report_json
@@ -165,10 +165,10 @@ def test_what_was_remembered_shows_in_no_counter(
     with monkeypatch.context() as patch:
         score, calls = Classifier.score, iter("ab")
 
-        def killed(self: Classifier, prepared: Prepared) -> Scores:
+        def killed(self: Classifier, prepared: Prepared, known: Answers | None = None) -> Scores:
             if next(calls) == "b":
                 raise KeyboardInterrupt
-            return score(self, prepared)
+            return score(self, prepared, known)
 
         patch.setattr(Classifier, "score", killed)
         with pytest.raises(KeyboardInterrupt):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError
-from scorer.formats.columnar import _narrow, damage, texts_of
+from scorer.formats.columnar import narrow, damage, texts_of
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ from scorer.formats.columnar import _narrow, damage, texts_of
 def test_offsets_are_narrowed(texts: list[str | None]) -> None:
     """The same texts, also from the middle of an array."""
     wide = pa.array(texts, pa.large_string())
-    assert _narrow(wide).equals(wide.cast(pa.string()))
+    assert narrow(wide).equals(wide.cast(pa.string()))
     around = pa.array(["before", None, *texts, "after"], pa.large_string())
-    narrow = _narrow(around.slice(2, len(texts)))
-    narrow.validate(full=True)
-    assert narrow.type == pa.string()
-    assert narrow.to_pylist() == texts
+    part = narrow(around.slice(2, len(texts)))
+    part.validate(full=True)
+    assert part.type == pa.string()
+    assert part.to_pylist() == texts
 
 
 def test_more_text_than_offsets_can_tell_is_an_error() -> None:
@@ -34,7 +34,7 @@ def test_more_text_than_offsets_can_tell_is_an_error() -> None:
     untouched = pa.py_buffer(mmap.mmap(-1, 2**31))  # pages that nobody reads take no memory
     huge = pa.LargeStringArray.from_buffers(1, offsets, untouched)
     with pytest.raises(pa.ArrowInvalid, match="too large"):
-        _narrow(huge)
+        narrow(huge)
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from scorer.formats.base import OutputColumns
-from scorer.formats.columnar import scored_schema
+from scorer.formats.columnar import narrow, scored_schema
 from scorer.records import Answers
 
 
@@ -22,11 +22,15 @@ def coded_schema(output_schema: OutputColumns) -> pa.Schema:
 
 def coded_columns(part: Answers, output_schema: OutputColumns) -> pa.RecordBatch:
     """Return what one window's rows get, in few bytes a row: labels as codes of a dictionary."""
+    import polars as pl
+
     names = [*dict.fromkeys(output_schema.label_values)]  # two classes may be written as one
     codes = np.array([names.index(name) for name in output_schema.label_values], np.int16)
     blank = part.label_ids < 0
+    # Made by polars: pyarrow would load pandas to look at an array, or a list.
     labels = pa.DictionaryArray.from_arrays(
-        pa.array(codes[np.maximum(part.label_ids, 0)], mask=blank), pa.array(names, pa.string())
+        pl.Series(codes[np.maximum(part.label_ids, 0)]).set(pl.Series(blank), None).to_arrow(),
+        narrow(pl.Series(names, dtype=pl.String).to_arrow()),
     )
     scores = [part.best(), *(part.of_class(i) for i in range(len(output_schema.score_columns)))]
     arrays = [labels, *(column.to_arrow() for column in scores)]
