@@ -1,5 +1,6 @@
 """Fine-tuning with the Hugging Face Trainer: token ids and targets in, a model out."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -146,6 +147,8 @@ def _require_weights(base: Base, model: Any, report: dict[str, Any]) -> None:
 
 def arguments(config: TrainingConfig, scratch: Path) -> transformers.TrainingArguments:
     """Return a training configuration as the Trainer's arguments; the rest are its defaults."""
+    # Which the Trainer leaves behind, and takes for a wish: fp32 after bf16 would compute in bf16.
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
     return transformers.TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=config.epochs,

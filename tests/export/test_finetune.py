@@ -1,6 +1,7 @@
 """Bases, tokenizers and the Trainer, on tiny models of every allowed type."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -213,6 +214,13 @@ def test_accumulated_batches_equal_one_batch(text_rows: Callable[[str], TextRows
         for changed in (recipe, replace(recipe, batch_size=4, accumulation=4))
     )
     assert np.abs(whole - split).max() < 1e-3
+
+
+def test_fp32_is_fp32_after_bf16(tmp_path: Path) -> None:
+    """The Trainer tells accelerate of bf16 by the environment, where the next one finds it."""
+    assert finetune.arguments(replace(FAST, precision="bf16"), tmp_path).bf16
+    finetune.arguments(FAST, tmp_path)
+    assert os.environ["ACCELERATE_MIXED_PRECISION"] == "no"
 
 
 def without_dropout(base: Base) -> Base:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError
-from scorer.formats.columnar import narrow, damage, texts_of
+from scorer.formats.columnar import damage, narrow, texts_of
 
 
 @pytest.mark.parametrize(
