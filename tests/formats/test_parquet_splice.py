@@ -197,6 +197,18 @@ def test_new_chunks_are_like_those_of_the_input(tmp_path: Path) -> None:
         assert not file.metadata.row_group(0).column(1).has_offset_index
 
 
+def test_an_index_of_pages_may_be_in_later_row_groups_only(tmp_path: Path) -> None:
+    """Writers leave it out of a row group without rows; DataFusion refuses files with some."""
+    table = pa.table({"text": ["ok", "b"]})
+    path = tmp_path / "in.parquet"
+    with pq.ParquetWriter(path, table.schema, write_page_index=True) as writer:
+        for rows in (0, 2):
+            writer.write_table(table[:rows])
+    with pq.ParquetFile(scored(path)[0]) as file:
+        chunks = [file.metadata.row_group(1).column(i) for i in range(3)]
+    assert all(chunk.has_offset_index and chunk.has_column_index for chunk in chunks)
+
+
 @pytest.mark.parametrize("groups", [[], [0], [2, 0, 1], [0, 0, 3]])
 def test_row_groups_without_rows_stay(tmp_path: Path, groups: list[int]) -> None:
     """As writers leave them that are closed early."""
@@ -264,7 +276,7 @@ def test_a_footer_without_some_parts_stays_without_them(path: Path) -> None:
     content = footer()
     del content[1]
     before = read_footer(written(path, thrift(content)))
-    assert (before.version, before.has_page_index()) == (2, False)
+    assert (before.version, before.has_page_index) == (2, False)
     added = last_columns(before, 1)
     assert added.orders == b""
     merged = b"".join(MergedFooter(before, added, pa.schema({"text": pa.string()})).pieces())

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scorer.errors import DataError
-from scorer.formats.guards.parquet_pages import Group, chunk_of, number_of
+from scorer.formats.guards.parquet_pages import Group, chunk_of
 from scorer.formats.guards.thrift import I32, I64, LIST, STRUCT, Compact
 from scorer.formats.parquet.spans import (
-    COLUMN_INDEX,
     ENCRYPTED,
     ENCRYPTION,
     KEY_VALUES,
     NUM_ROWS,
-    OFFSET_INDEX,
     ROW_GROUPS,
     SCHEMA,
     SIGNING_KEY,
@@ -49,6 +47,7 @@ class Footer:
     rows: "array[int]"  # of each row group
     heads: "array[int]"  # where each row group begins
     chunks: "array[int]"  # where each column chunk begins; after each row group's last its end
+    has_page_index: bool  # whether any column chunk has an index of its pages
 
     @property
     def version(self) -> int:
@@ -95,14 +94,6 @@ class Footer:
                 if type(key) is not bytes or type(value) not in {bytes, type(None)}:
                     raise ValueError("a key of the footer is damaged")
                 yield key, value, self.data[begin : compact.at]
-
-    def has_page_index(self) -> bool:
-        """Tell whether column chunks have an index of their pages: all have one, or none."""
-        for at in self.chunks[: self.leaves] if self.rows else ():
-            fields = Compact(self.data, at).struct()
-            if number_of(fields, OFFSET_INDEX) > 0 or number_of(fields, COLUMN_INDEX) > 0:
-                return True
-        return False
 
 
 def read_footer(path: Path, file: int | None = None) -> Footer:
@@ -175,7 +166,8 @@ def _parsed(data: bytes, start: int) -> Footer:
         fields[field.number] = Span(field.kind, field.at, compact.at)
         if field.number == SCHEMA:
             root, columns = columns_of(data, field.at)
-    footer = Footer(data, start, fields, columns, root, groups.rows, groups.heads, groups.chunks)
+    rows, heads, chunks, indexed = groups.rows, groups.heads, groups.chunks, groups.indexed
+    footer = Footer(data, start, fields, columns, root, rows, heads, chunks, indexed)
     _check(footer)
     return footer
 

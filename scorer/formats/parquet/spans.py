@@ -96,6 +96,7 @@ class Groups:
 
     def __init__(self, data: bytes, start: int) -> None:
         self.rows, self.heads, self.chunks = array("q"), array("Q"), array("Q")
+        self.indexed = False  # row groups without rows have no index where others have one
         self._data = data
         self._start = start
         self._longest = len(number(start))  # bytes of a place in the file
@@ -151,6 +152,7 @@ class Groups:
             if field == METADATA and head & 15 == STRUCT:
                 at = self._end_of_metadata(at)
             elif field in CHUNK_PLACES and head & 15 == I64:
+                self.indexed = self.indexed or data[at] > 0
                 at = self._end_of_place(at)
             elif field in _UNSUPPORTED:
                 raise Refused(*_UNSUPPORTED[field])

@@ -108,7 +108,7 @@ class Splice:
             compression=_CODECS.get(first.chunks[0].codec, "snappy") if first else "snappy",
             version="1.0" if self._footer.version == 1 else "2.6",
             store_schema=False,
-            write_page_index=self._footer.has_page_index(),
+            write_page_index=self._footer.has_page_index,
         )
 
 
