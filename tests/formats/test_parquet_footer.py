@@ -55,6 +55,7 @@ DAMAGED: dict[str, tuple[dict[int, Value], str]] = {
     "a schema that is a number": (footer(schema=5), "schema|no end|field"),
     "a schema of numbers": (footer(schema=[1, 2]), "the schema of the footer is damaged"),
     "an empty schema": (footer(schema=[]), "the schema of the footer is damaged"),
+    "no columns": (footer(schema=[ROOT | {5: 0}], footer={4: []}), "it has no columns"),
     "a root without children": (footer(schema=[{4: b"x"}, LEAF]), "belong to nothing"),
     "a negative number of children": (footer(schema=[ROOT | {5: -7}, LEAF]), "schema .* damaged"),
     "too many children": (footer(schema=[ROOT | {5: 2**31 - 1}, LEAF]), "too few elements"),
@@ -160,6 +161,12 @@ def test_what_cannot_be_copied_is_refused_by_name(path: Path, words: str) -> Non
     """Its bytes alone are not the table."""
     with pytest.raises(DataError, match=f"{path.name} {words}"):
         read_footer(written(path, thrift(REFUSED[words])))
+
+
+def test_a_path_that_is_empty_is_that_of_the_file_itself(path: Path) -> None:
+    """Parquet says so of one that is missing, and readers take both alike."""
+    content = footer(chunk={1: b"", 2: Long(0), 3: METADATA})
+    assert read_footer(written(path, thrift(content))).leaves == 1
 
 
 def test_an_encrypted_footer_is_refused_by_name(path: Path) -> None:

@@ -329,7 +329,7 @@ def test_bytes_are_copied_by_hand_where_the_system_cannot(
     """Across file systems, on those that cannot, on other systems; from the place it stopped at."""
     content = os.urandom(splice._BLOCK * 2 + 99)
     assert copy_of(content, tmp_path) == (len(content), content)
-    for number in (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
+    for number in (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM):
         monkeypatch.setattr(os, "copy_file_range", failing(number))
         assert copy_of(content, tmp_path) == (len(content), content)
     monkeypatch.delattr(os, "copy_file_range")

@@ -79,6 +79,8 @@ def columns_of(data: bytes, at: int) -> tuple[Span, tuple[TopColumn, ...]]:
         if type(name) is not bytes:
             raise ValueError("the schema of the footer is damaged")
         columns.append(TopColumn(name, begin, compact.at, first, leaf))
+    if not size - 1:
+        raise ValueError("it has no columns")
     if left or not columns:
         raise ValueError("the schema of the footer has elements that belong to nothing")
     return root, tuple(columns)
@@ -154,7 +156,7 @@ class Groups:
             elif field in CHUNK_PLACES and head & 15 == I64:
                 self.indexed = self.indexed or data[at] > 0
                 at = self._end_of_place(at)
-            elif field in _UNSUPPORTED:
+            elif field in _UNSUPPORTED and data[at]:  # the path of this file may be empty
                 raise Refused(*_UNSUPPORTED[field])
             else:
                 at = end_of_value(data, at, head & 15)

@@ -31,8 +31,8 @@ _CODECS = {0: "none", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 
 _AT_ONCE = 64 << 20  # bytes that the system copies between two chances to be interrupted
 _BLOCK = 1 << 20  # bytes that are copied by hand, or counted
 _NOTHING = bytes(_BLOCK)
-#: What the system says where it cannot copy between two files by itself.
-_BY_HAND = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+#: What the system says where it cannot copy between two files by itself, or is not let (seccomp).
+_BY_HAND = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM}
 
 
 class Splice:
