@@ -4,9 +4,12 @@ import base64
 import io
 import json
 import random
+import re
 import struct
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scorer.formats.guards.arrow_messages import Table
+from scorer.formats.parquet.footer import read_footer
 from scorer.formats.parquet.schema_keys import extended, holds_schema
+from tests.formats.files_helpers import write_scored
 
 ADDED = pa.schema([("label", pa.string()), ("score", pa.float32())])
 SPARK = b"org.apache.spark.sql.parquet.row.metadata"
@@ -287,6 +292,25 @@ def metadata_of(value: bytes) -> list[tuple[bytes, bytes]]:
     return [(entry.text(0), entry.text(1)) for entry in schema.tables(2)]
 
 
+def test_a_type_that_pyarrow_lacks_stays(tmp_path: Path) -> None:
+    """By this key alone does polars know its whole numbers of 128 bits."""
+    frame = pl.DataFrame({"text": ["a"], "huge": pl.Series([1], dtype=pl.Int128)})
+    frame.write_parquet(path := tmp_path / "in.parquet")
+    pairs = {key: value for key, value, _ in read_footer(path).key_values()}
+    value = pairs[b"ARROW:schema"]
+    with pytest.raises(pa.ArrowNotImplementedError):
+        schema_of(value)
+    written = extended(b"ARROW:schema", value, ["text", "huge"], ADDED)
+    assert written is not None
+    schema = root_of(written).table(2)
+    assert schema is not None
+    assert [field.text(0).decode() for field in schema.tables(1)] == ["text", "huge", *ADDED.names]
+    assert extended(b"ARROW:schema", value, ["text", "other"], ADDED) is None
+    out = write_scored(path, tmp_path / "out.parquet")
+    assert pl.read_parquet(out).drop("label", "score").equals(frame)
+    assert pl.read_parquet_schema(out)["huge"] == pl.Int128
+
+
 def test_arrow_keys_that_occur_twice() -> None:
     """They stay in their places; one that holds a schema has one value afterwards."""
     features = ('{"info":{"features":{"a":1}}}', '{"info":{"features":{"a":2}}}')
@@ -366,8 +390,14 @@ def test_damaged_arrow_schemas_never_raise() -> None:
         for byte in {0, 255, framed[at] ^ 1 << rng.randrange(8), rng.randrange(256)}:
             mutant = framed[:at] + bytes([byte]) + framed[at + 1 :]
             value = extended(b"ARROW:schema", base64.b64encode(mutant), KINDS.names, ADDED)
-            if value is not None:
+            if value is None:
+                continue
+            try:
                 old = pa.ipc.read_schema(pa.BufferReader(mutant))
+            except pa.ArrowNotImplementedError as error:  # of a type: it lacks the same afterwards
+                with pytest.raises(type(error), match=re.escape(str(error))):
+                    schema_of(value)
+            else:
                 assert schema_of(value).names == [*old.names, *ADDED.names]
 
 

@@ -18,6 +18,7 @@ from scorer.formats.guards.arrow_messages import Table
 
 _HEADER, _BODY, _MESSAGE_METADATA = 2, 3, 4  # fields of a message
 _BYTE_ORDER, _FIELDS, _METADATA, _FEATURES = 0, 1, 2, 3  # of a schema
+_NAME = 0  # of a field
 _KEY, _VALUE = 0, 1  # of an entry of metadata
 _SCHEMA = 1  # the kind of a message that holds one
 _CONTINUATION = b"\xff\xff\xff\xff"  # before the length, since Arrow 0.15
@@ -58,22 +59,48 @@ def with_fields(
         framed = base64.b64decode(value, validate=True)
         head, message, rest = _unframed(framed)
         schema = _schema_in(message)
-        old = pa.ipc.read_schema(pa.BufferReader(framed))
-        if old.names != list(columns):
+        old = _read(framed)
+        if _names(schema) != list(columns):
             return None
         entries = _metadata(schema, rewrite)
         changed = {entry.key: entry.value for entry in entries if entry.at is None}
         _, other, _ = _unframed(bytes(added.with_metadata(changed).serialize()))
         whole = _joined(message, other, [entry.at for entry in entries])
         new = b"".join([head, struct.pack("<i", len(whole)), whole, rest])
-        read = pa.ipc.read_schema(pa.BufferReader(new))
+        read = _read(new)
+        if old is None or read is None:
+            same = old is read and _names(_schema_in(whole)) == [*columns, *added.names]
+        else:
+            same = _is_extended(old, read, added, entries)
     except (ValueError, OSError, struct.error, pa.ArrowException):
         return None
-    # The bytes of others are not to be trusted: what pyarrow makes of them is compared.
+    return base64.b64encode(new) if same else None
+
+
+def _read(framed: bytes) -> pa.Schema | None:
+    """Return what pyarrow reads; None where it lacks a type, as of polars's Int128.
+
+    Raises:
+        ArrowException: The bytes are no schema.
+    """
+    try:
+        return pa.ipc.read_schema(pa.BufferReader(framed))
+    except pa.ArrowNotImplementedError:  # only once the offsets have been found in order
+        return None
+
+
+def _names(schema: Table) -> list[str]:
+    return [field.text(_NAME).decode() for field in schema.tables(_FIELDS)]
+
+
+def _is_extended(
+    old: pa.Schema, new: pa.Schema, added: pa.Schema, entries: Sequence[_Entry]
+) -> bool:
+    """Compare what pyarrow makes of both: the bytes of others are not to be trusted."""
     metadata = {entry.key: entry.value for entry in reversed(entries)}  # the first of each key
-    fields = pa.schema(list(read))  # of the byte order of this machine
-    same = fields.equals(pa.schema([*old, *added]), check_metadata=True)
-    return base64.b64encode(new) if same and metadata == (read.metadata or {}) else None
+    fields = pa.schema(list(new))  # of the byte order of this machine
+    same: bool = fields.equals(pa.schema([*old, *added]), check_metadata=True)
+    return same and metadata == (new.metadata or {})
 
 
 def _unframed(framed: bytes) -> tuple[bytes, bytes, bytes]:
