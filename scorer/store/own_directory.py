@@ -33,7 +33,10 @@ def make_own_directory(output: Path) -> None:
             directory.mkdir(mode=output.parent.stat().st_mode & 0o777)  # less what the umask takes
         except FileExistsError:  # another run was faster
             return
-        keep_attributes(output.parent, directory)  # what it cannot keep is not worth a warning
+        parent = Path(
+            os.path.realpath(output.parent)
+        )  # a link is open to all, what it leads to not
+        keep_attributes(parent, directory)  # what it cannot keep is not worth a warning
         fsync_directory(output.parent)
 
 

@@ -45,6 +45,15 @@ def test_it_is_as_open_as_its_directory(output: Path, mode: int) -> None:
     check_output(output, {})
 
 
+def test_behind_a_link_it_is_as_open_as_the_directory(output: Path, tmp_path: Path) -> None:
+    """The mode of a link is that of no directory."""
+    output.parent.chmod(0o750)
+    (link := tmp_path / "link").symlink_to(output.parent)
+    make_own_directory(link / output.name)
+    assert mode_of(own_directory(output)) == 0o750
+    check_output(link / output.name, {})
+
+
 def test_what_is_in_it_is_not_opened_by_making_it_again(output: Path) -> None:
     """Its owner may close it."""
     output.parent.chmod(0o755)
