@@ -12,7 +12,7 @@ from scorer.formats.registry import Place, check_output, check_stream
 from scorer.hints import path_word
 from scorer.options import Kind
 from scorer.os_errors import exists, is_directory
-from scorer.store.directories import Searched
+from scorer.store.directories import Searched, above_partitions
 from scorer.store.found import Found, Input, Inputs
 from scorer.store.paths import default_output
 
@@ -78,11 +78,17 @@ def with_warnings(found: Found[P]) -> Found[P]:
 
 def _continued(searched: Searched[P]) -> str:
     place, mirror = searched.place, searched.mirror
-    output = "DIR" if mirror is None else path_word(str(mirror))
+    output = "DIR" if mirror is None else path_word(_named_with_o(str(mirror)))
     return (
         f"the outputs of {place} stay beside its files, where tweetscore 0.1 wrote them, for this "
         f"version only; try: tweetscore run {path_word(str(place))} -o {output}"
     )
+
+
+def _named_with_o(mirror: str) -> str:
+    """Return the directory in which -o repeats the partitions of a mirror."""
+    directory = mirror.rstrip("/")
+    return "/".join(above_partitions(directory.split("/"))) + mirror[len(directory) :]
 
 
 def mirrored(source: Input[P], kind: Kind | None) -> PurePosixPath:

@@ -157,6 +157,22 @@ def test_where_outputs_lie_beside_their_inputs_they_stay(
     assert with_warnings(find_inputs([Path("lake")])).warnings == ()
 
 
+def test_the_way_to_the_new_place_holds_for_a_partition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the words of the warning outputs go to where they go without -o from then on."""
+    monkeypatch.chdir(tmp_path)
+    touch(Path("lake/day=1/a.csv"))
+    state_directory(Path("lake/day=1/a.scored.csv")).mkdir(parents=True)
+    touch(Path("lake/day=1/a.scored.csv"))
+    (warning,) = with_warnings(find_inputs([Path("lake/day=1")])).warnings
+    assert warning.endswith("try: tweetscore run lake/day=1 -o lake.scored")
+    ((_, output),) = plan(Path("lake/day=1"), output=Path("lake.scored"))
+    assert output == Path("lake.scored/day=1/a.scored.csv")
+    Path("lake.scored/day=1").mkdir(parents=True)
+    assert [found for _, found in plan(Path("lake/day=1"))] == [output]
+
+
 @pytest.mark.parametrize("named", ["lake", "lake/year=2026", "lake/year=2026/month=*"])
 def test_partitions_are_mirrored_from_the_table_on(tmp_path: Path, named: str) -> None:
     """Whichever part of a table is named, its columns are in the output's path too."""
