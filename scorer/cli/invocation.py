@@ -95,9 +95,9 @@ def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) 
             return str(error)
         call.narrow(file["input"], file["output"])
     if error.step is None:
-        return error.line(f"try: {name} {call.words(error.options)}")
+        return error.line(f"try: {call.made}{name} {call.words(error.options)}")
     call.replace_input(error.step)
-    again = f"{name} {call.words(error.options)}"
+    again = f"{call.made}{name} {call.words(error.options)}"
     return error.line(error.step.before(again))
 
 
@@ -113,6 +113,7 @@ class _Call:
         }
         self.arguments: list[str] = []
         self._options: list[tuple[click.Option | None, list[str]]] = []
+        self.made = ""  # what makes the output's directory, where the call would have made it
         rest = list(args)
         while rest:
             self._take(rest)
@@ -155,13 +156,32 @@ class _Call:
         return self._named.keys() >= names.keys()
 
     def narrow(self, path: str, output: str) -> None:
-        """Reduce the call to one file; -o is kept only where the call has it."""
+        """Reduce the call to one file, with -o where its output lies in another directory.
+
+        What holds for directories only is left out. A directory of which no file was scored stays:
+        what one of them lacks, the others do too, and the call makes the directory of the outputs.
+        """
+        above = Path(output).parent
+        if self._made_nothing(Path(path), above):
+            return
         self.arguments = [path]
         option = self._named.get("--output")
         had = any(found is option for found, _ in self._options)
-        self._options = [each for each in self._options if each[0] is not option]
-        if had and option is not None and output != path:
+        about_many = (option, self._named.get("--prune"))
+        self._options = [
+            each for each in self._options if each[0] is None or each[0] not in about_many
+        ]
+        if option is not None and output != path and (had or above != Path(path).parent):
             self._options.append((option, ["--output", output]))
+            self.made = "" if above.is_dir() else f"mkdir -p {hints.path_word(above)} && "
+
+    def _made_nothing(self, path: Path, above: Path) -> bool:
+        """Tell whether the call is about one directory, and that of its outputs is not there."""
+        directory = Path(self.arguments[0])
+        if len(self.arguments) > 1 or not path.parent.is_relative_to(directory):
+            return False
+        levels = len(path.parent.relative_to(directory).parts)
+        return not [above, *above.parents][levels].is_dir()
 
     def words(self, added: Mapping[str, str | None]) -> str:
         """Return the whole call with some options added, or their values replaced."""

@@ -70,6 +70,32 @@ def test_of_several_files_the_command_is_for_the_one_that_failed(
     assert sorted(path.name for path in out.glob("*.csv")) == ["a.scored.csv", "b.scored.csv"]
 
 
+def test_of_a_directory_the_output_has_its_place_in_the_mirror(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    """And what holds for directories only is left out; directories of outputs are made."""
+    lake, mirror = tmp_path / "lake", tmp_path / "lake.scored"
+    (lake / "below").mkdir(parents=True)
+    (lake / "b.csv").write_text(CONTENT, "utf-8")
+    call = ("run", lake, "--prune", "--device", "builtin", "-q")
+    words = pasted(invoke(*call).stderr)
+    assert words == [*map(str, call), "--text-column", "Tweet Text"]  # there is no other file
+    (lake / "a.csv").write_text("text\nI love it\n", "utf-8")
+    words = pasted(invoke(*call).stderr)
+    assert words[:2] == ["run", str(lake / "b.csv")]
+    assert "--prune" not in words
+    assert invoke(*words).exit_code == 0
+    assert sorted(path.name for path in mirror.glob("*.csv")) == ["a.scored.csv", "b.scored.csv"]
+    (lake / "b.csv").rename(lake / "below" / "b.csv")
+    line = invoke(*call).stderr
+    made, _, command = line.partition("; try: ")[2].partition(" && ")
+    assert shlex.split(made) == ["mkdir", "-p", str(mirror / "below")]
+    (mirror / "below").mkdir()
+    assert invoke(*shlex.split(command)[1:]).exit_code == 0
+    assert (mirror / "below" / "b.scored.csv").exists()
+    assert sorted(path.name for path in lake.iterdir()) == ["a.csv", "below"]
+
+
 def test_a_stream_has_options_to_add(invoke: Invoke, tmp_path: Path) -> None:
     """The command before the pipe is not known."""
     path = tmp_path / "tweets.csv"
