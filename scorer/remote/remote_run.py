@@ -6,6 +6,7 @@ it up to date? If not it is fetched, scored as a file, and uploaded, before the 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from scorer.errors import (
@@ -23,7 +24,7 @@ from scorer.remote.object_run import ObjectRun
 from scorer.remote.search import Place, find
 from scorer.remote.stores import Stores
 from scorer.remote.urls import Url, recorded_name
-from scorer.remote.work_dir import Delivery, WorkDir, default_work_directory
+from scorer.remote.work_dir import Delivery, WorkDir, default_work_directory, is_unfinished
 from scorer.run.prune import Departed
 from scorer.store.found import Found, table_versions
 from scorer.store.output_plan import with_warnings
@@ -38,9 +39,14 @@ class Remote:
     work: Path | None = None
     _stores: Stores = field(default_factory=Stores)
 
+    @property
+    def _work(self) -> Path:
+        return self.work or default_work_directory()
+
     def discover(self, options: RunOptions) -> Found[Place]:
         """Return the files and objects that a run is asked to score; nothing is fetched."""
-        found = find(self.inputs, self._stores, options.input_spec.format)
+        unfinished = partial(is_unfinished, self._work)
+        found = find(self.inputs, self._stores, options.input_spec.format, unfinished)
         return found if self.output else with_warnings(found)
 
     def run(
@@ -64,7 +70,6 @@ class Remote:
         seen = list_outputs(pairs, self.output, self._stores) if several else None
         versions = table_versions(found)
         model = model or ModelHandle.of(options.model_spec)
-        work = self.work or default_work_directory()
         yield from (_unreadable(place, error) for place, error in found.unreadable)
         for source, output in pairs:
             delivery = None
@@ -76,7 +81,7 @@ class Remote:
             except TweetscoreError as error:
                 yield _unreadable(source.place, error)
                 continue
-            work_dir = WorkDir(work, source, output)
+            work_dir = WorkDir(self._work, source, output)
             version = versions.get(recorded_name(source.place))
             each = ObjectRun(source, options, self._stores, work_dir, delivery, seen, version)
             yield each.run(model, progress)
@@ -90,8 +95,7 @@ class Remote:
         from scorer.remote.object_prune import Pruning
 
         pairs = plan(found, self.output, options.input_spec.format)
-        work = self.work or default_work_directory()
-        pruning = Pruning(found, pairs, self._stores, work, options.lock_wait)
+        pruning = Pruning(found, pairs, self._stores, self._work, options.lock_wait)
         return pruning.finish(self.output, prune=prune)
 
 

@@ -4,7 +4,7 @@ The rules are those of local files (`scorer.store.patterns`).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import takewhile
@@ -46,15 +46,26 @@ class ListedObject(Input[Url]):
     seen: Object
 
 
-def find(arguments: Sequence[Place], stores: Stores, kind: Kind | None = None) -> Found[Place]:
+def find(
+    arguments: Sequence[Place],
+    stores: Stores,
+    kind: Kind | None = None,
+    is_unfinished: Callable[[Url], bool] = lambda _: False,
+) -> Found[Place]:
     """Return the files and objects that a call means; objects are listed, none is fetched.
+
+    Args:
+        arguments: As they were named.
+        stores: Where objects are.
+        kind: The inputs' format, whatever their extensions say.
+        is_unfinished: Tells of an output whether a run has begun it and not come to its end.
 
     Raises:
         InputMissing: Looking led to nothing, or there is no such bucket or object.
     """
     paths = [each for each in arguments if isinstance(each, Path)]
     local = find_inputs(paths, kind) if paths else Found((), several=False)
-    search = _Search(stores, kind)
+    search = _Search(stores, kind, is_unfinished)
     found = [each for url in arguments if isinstance(url, Url) for each in search.find(url)]
     top = _common([where.place for where, _, _ in found])
     objects = [
@@ -114,8 +125,11 @@ def _in_mirror(url: Url, searched: Searched[Url]) -> Url:
 class _Search:
     """Looks into buckets, and remembers what is no input and why."""
 
-    def __init__(self, stores: Stores, kind: Kind | None) -> None:
+    def __init__(
+        self, stores: Stores, kind: Kind | None, is_unfinished: Callable[[Url], bool]
+    ) -> None:
         self._kind = kind
+        self._is_unfinished = is_unfinished
         self.several = False
         self.passed_over: Counter[str] = Counter()
         self.unreadable: list[tuple[Url, TweetscoreError]] = []
@@ -194,7 +208,8 @@ class _Search:
         mirror = directory.with_key("/".join((*parts, ""))) if parts else None
         outputs = (default_output(each.url, self._kind) for each in found)
         continued = not tables and any(
-            each in self._ours and self._has_report(each) for each in outputs
+            (each in self._ours and self._has_report(each)) or self._is_unfinished(each)
+            for each in outputs
         )
         if continued and mirror is not None:
             continued = next(self._stores.of(mirror).list(mirror), None) is None

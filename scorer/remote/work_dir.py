@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from scorer.errors import InputMissing, OutputLocked, OutputRefused, StorageError, TweetscoreError
 from scorer.monitor.report_types import CompleteReport, RunReport
-from scorer.os_errors import writing
+from scorer.os_errors import exists, writing
 from scorer.remote.faults import changed_meanwhile
 from scorer.remote.search import Place
 from scorer.remote.stores import Stores
@@ -24,7 +24,14 @@ from scorer.store.commit import commit, json_text, read_report, write_json
 from scorer.store.found import Input
 from scorer.store.lock import Lock, locked
 from scorer.store.own_files import why_not_private
-from scorer.store.paths import EarlierPlaces, failed_report_path, rejects_path, report_path
+from scorer.store.paths import (
+    EarlierPlaces,
+    earlier_state,
+    failed_report_path,
+    rejects_path,
+    report_path,
+    state_directory,
+)
 
 if TYPE_CHECKING:
     from scorer.remote.objects import ObjectStore
@@ -36,12 +43,22 @@ def default_work_directory() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "tweetscore"
 
 
+def is_unfinished(work: Path, output: Url) -> bool:
+    """Tell whether a run of this box has begun an output and not come to its end."""
+    there = _root(work, output) / "out" / output.name
+    return exists(state_directory(there)) or exists(earlier_state(there))
+
+
+def _root(work: Path, output: Place) -> Path:
+    name = output.address if isinstance(output, Url) else str(output.absolute())
+    return work / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
 class WorkDir:
     """The directory in which one input becomes one output."""
 
     def __init__(self, work: Path, source: Input[Place], output: Place) -> None:
-        name = output.address if isinstance(output, Url) else str(output.absolute())
-        self.root = work / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        self.root = _root(work, output)
         self._source = source.place
         self._output = output
         self._noted = self.root / "in.json"

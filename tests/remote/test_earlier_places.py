@@ -1,13 +1,17 @@
 """What 0.1 put beside an object is moved by the first run, and known until then."""
 
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from scorer.errors import OutputLocked, StorageError
 from scorer.remote import work_dir
-from scorer.remote.work_dir import Delivery
+from scorer.remote.urls import Url
+from scorer.remote.work_dir import Delivery, WorkDir
+from scorer.store.found import Input
+from scorer.store.paths import earlier_state, state_directory
 from tests.remote.conftest import Bucket, run, scored
 
 CSV = b"id,text\n007,good+\n2,bad-\n"
@@ -111,3 +115,22 @@ def test_a_local_output_of_an_object_is_moved_too(
     assert scored(run(stub, "s3://lake/in/a.csv", output=output)) == []
     assert sorted(path.name for path in output.parent.iterdir()) == [".tweetscore", "a.csv"]
     assert (output.parent / ".tweetscore/a.csv.run.json").is_file()
+
+
+@pytest.mark.parametrize("state", [earlier_state, state_directory], ids=["0.1", "now"])
+def test_a_directory_whose_first_output_is_unfinished_goes_on_beside_its_objects(
+    stub: Any, bucket: Bucket, tmp_path: Path, state: Callable[[Path], Path]
+) -> None:
+    """Nothing is in the bucket yet, and what was done lies in the work directory of this box."""
+    bucket.put("in/a.csv", CSV)
+    bucket.put("in/b.csv", CSV)
+    output = Url("s3", "lake", "in/b.scored.csv")
+    root = WorkDir(
+        tmp_path / "cache/tweetscore", Input(output, PurePosixPath(), output), output
+    ).root
+    state(root / "out" / output.name).mkdir(mode=0o700, parents=True)
+    root.chmod(0o700)
+    run(stub, "s3://lake/in/")
+    outputs = [f"in/{name}" for name in ("a.csv", "a.scored.csv", "b.csv", "b.scored.csv")]
+    assert [name for name in bucket.names() if ".tweetscore/" not in name] == outputs
+    assert scored(run(stub, "s3://lake/in/")) == []
