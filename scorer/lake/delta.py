@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from textwrap import shorten
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ from scorer.hints import needed
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+_WORDS = 240  # characters of an error of `deltalake`, which can hold structures of Rust
 _MAPPED = {"name", "id"}  # how columns of the files can be called otherwise than in the table
 _NETWORK = ("Generic S3 error", "Generic GCS error", "Generic MicrosoftAzure error")
 
@@ -129,6 +131,7 @@ def _fault(table: str, address: str, error: Exception) -> TweetscoreError:
         return StorageError(f"the log of {table} cannot be read: {words}", "run again")
     if "columnMapping.physicalName" in words:
         return _mapped(table, address)
+    words = shorten(words, _WORDS, placeholder=" ...")
     return DataError(
         f"{table} is a Delta table whose log cannot be read: {words}",
         "see whether another reader of Delta tables opens it",

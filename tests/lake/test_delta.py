@@ -285,6 +285,17 @@ def test_a_broken_log_is_one_line(content: str | None) -> None:
     assert "lake is a Delta table whose log cannot be read: " in str(error)
 
 
+def test_a_log_with_a_gap_is_a_short_line() -> None:
+    """The library shows its own structures, in 1,000 characters."""
+    for text in "abc":
+        write(Path("lake"), [text])
+    Path("lake/_delta_log/00000000000000000001.json").unlink()
+    (error,) = errors("lake")
+    assert isinstance(error, DataError)
+    assert "found gap" in str(error)
+    assert len(str(error)) < 400
+
+
 def test_without_the_extra_the_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     write(Path("lake"), ["a"])
     monkeypatch.setitem(sys.modules, "deltalake", None)
