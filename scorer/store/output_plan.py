@@ -14,7 +14,7 @@ from scorer.options import Kind
 from scorer.os_errors import exists, is_directory
 from scorer.store.directories import Searched, above_partitions
 from scorer.store.found import Found, Input, Inputs
-from scorer.store.paths import default_output
+from scorer.store.paths import OWN, default_output
 
 P = TypeVar("P", bound=Place)
 
@@ -99,7 +99,7 @@ def mirrored(source: Input[P], kind: Kind | None) -> PurePosixPath:
 def check_pairs(
     inputs: Sequence[Place], outputs: Sequence[Place], kind: Kind | None, more: str = ""
 ) -> None:
-    """Raise UsageError where two inputs share an output, or one is an input or of another format.
+    """Raise UsageError where an output is another's too, an input, ours, or of another format.
 
     `more` is what else may be done about an output of another format.
     """
@@ -115,6 +115,9 @@ def check_pairs(
             )
         if target in sources:
             raise UsageError(f"{output} is an input too", "choose another output")
+        if OWN in str(output).split("/"):
+            problem = f"{output} lies in {OWN}/, which holds what belongs to outputs"
+            raise UsageError(problem, "choose another output")
         check_output(place, output, kind, more)
         source_of[target] = place
 

@@ -183,7 +183,7 @@ def test_partitions_are_mirrored_from_the_table_on(tmp_path: Path, named: str) -
 
 
 def test_collisions_are_found_before_any_work(tmp_path: Path) -> None:
-    """Two inputs with one output, one input twice, an output that is an input, another format."""
+    """Two inputs with one output, one input twice, an output that is an input, another format, ours."""
     x, real = tmp_path / "x.csv", tmp_path / "real.csv"
     touch(x, real)
     with pytest.raises(UsageError, match=r"x\.csv is meant by two INPUTs"):
@@ -197,3 +197,5 @@ def test_collisions_are_found_before_any_work(tmp_path: Path) -> None:
         plan(x, output=x)
     with pytest.raises(UsageError, match=r"give it the extension \.csv"):
         plan(x, output=tmp_path / "y.csv.gz")
+    with pytest.raises(UsageError, match="which holds what belongs to outputs"):
+        plan(x, output=tmp_path / ".tweetscore" / "y.csv")
