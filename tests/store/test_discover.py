@@ -183,7 +183,7 @@ def test_partitions_are_mirrored_from_the_table_on(tmp_path: Path, named: str) -
 
 
 def test_collisions_are_found_before_any_work(tmp_path: Path) -> None:
-    """Two inputs with one output, one input twice, an output that is an input, another format, ours."""
+    """Two inputs, one output; one input twice; an output that is an input; another format; ours."""
     x, real = tmp_path / "x.csv", tmp_path / "real.csv"
     touch(x, real)
     with pytest.raises(UsageError, match=r"x\.csv is meant by two INPUTs"):
