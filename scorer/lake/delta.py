@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from textwrap import shorten
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from scorer.errors import DataError, StorageError, TweetscoreError
 from scorer.hints import needed
@@ -47,8 +47,9 @@ def latest(table: str, address: str, storage: Mapping[str, str] | None = None) -
     with needed("lake", f"{table} is a Delta table, whose log needs"):
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
+    location = _location(table, address)
     try:
-        opened = DeltaTable(address, storage_options=dict(storage or {}))
+        opened = DeltaTable(location, storage_options=dict(storage or {}))
         _check(table, address, opened)
         paths = opened.get_add_actions(flatten=True)["path"].to_pylist()
         version, columns = opened.version(), set(opened.metadata().partition_columns)
@@ -59,6 +60,22 @@ def latest(table: str, address: str, storage: Mapping[str, str] | None = None) -
         if not columns <= {part.partition("=")[0] for part in path.parts[:-1]}:
             raise _unnamed(table, address, path)
     return Snapshot(version, tuple(files))
+
+
+def _location(table: str, address: str) -> str:
+    """Return the address as the library takes it.
+
+    It decodes a path once more than it is encoded, and takes a backslash for a slash: then it would
+    read the log of another table.
+    """
+    scheme, is_url, path = address.rpartition("://")
+    if unquote(path) != path or "\\" in path:
+        raise DataError(
+            f"{table} is a Delta table with a path that deltalake cannot read, as it decodes %20 "
+            "and the like, and takes a backslash for a slash",
+            "move it to a path without them, and score it there",
+        )
+    return f"{scheme}://{quote(path, safe='/:@')}" if is_url else address
 
 
 def _check(table: str, address: str, opened: "DeltaTable") -> None:

@@ -296,6 +296,26 @@ def test_a_log_with_a_gap_is_a_short_line() -> None:
     assert len(str(error)) < 400
 
 
+@pytest.mark.parametrize("name", ["a%20b", "a\\b"])
+def test_a_path_that_the_library_reads_otherwise_is_refused(name: str) -> None:
+    """It would read the log of another table."""
+    write(Path("a b"), ["a"])
+    write(Path("a/b"), ["a"])
+    Path("a b").rename(name)
+    write(Path("a b"), ["another"])
+    (error,) = errors(name)
+    assert isinstance(error, DataError)
+    assert f"{name} is a Delta table with a path that deltalake cannot read" in str(error)
+
+
+@pytest.mark.parametrize("name", ["100%", "a#b", "a?b", "ü b"])
+def test_a_path_may_hold_any_other_mark(name: str) -> None:
+    write(Path("lake"), ["a"])
+    Path("lake").rename(name)
+    found = pipeline.discover(RunOptions.of((Path(name),)))
+    assert (len(found.files), found.unreadable) == (1, ())
+
+
 def test_without_the_extra_the_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     write(Path("lake"), ["a"])
     monkeypatch.setitem(sys.modules, "deltalake", None)

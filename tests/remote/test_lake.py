@@ -43,6 +43,15 @@ def put_tree(bucket: Bucket, directory: Path, prefix: str) -> None:
             bucket.put(f"{prefix}{path.relative_to(directory)}", path.read_bytes())
 
 
+@pytest.mark.parametrize("name", ["100%", "a#b", "ü b"])
+def test_a_key_may_hold_marks_of_urls(stub: Any, bucket: Bucket, tmp_path: Path, name: str) -> None:
+    """They are encoded for the library, which takes a URL."""
+    write(tmp_path / "table", ["a"])
+    put_tree(bucket, tmp_path / "table", f"{name}/")
+    assert len(scored(run(stub, f"s3://lake/{name}/"))) == 1
+    assert texts(bucket, f"{name}.scored/") == ["a"]
+
+
 @pytest.mark.parametrize("output", [None, "s3://lake/out/"])
 def test_the_outputs_follow_the_table(
     stub: Any, bucket: Bucket, storage: dict[str, str], output: str | None
