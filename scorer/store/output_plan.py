@@ -80,7 +80,7 @@ def _continued(searched: Searched[P]) -> str:
     place, mirror = searched.place, searched.mirror
     output = "DIR" if mirror is None else path_word(_named_with_o(str(mirror)))
     return (
-        f"the outputs of {place} stay beside its files, where tweetscore 0.1 wrote them, for this "
+        f"the outputs of {place} stay beside its files, where earlier outputs lie, for this "
         f"version only; try: tweetscore run {path_word(str(place))} -o {output}"
     )
 
