@@ -47,20 +47,21 @@ def with_fields(
 
     Args:
         value: A message that holds a schema, in base64.
-        columns: Names of the file's columns. Readers match its fields by their position.
+        columns: Names of the file's columns. Readers match its fields by their position alone.
         added: The fields.
         rewrite: Says for each key and value of the schema's own metadata what the value shall be,
             or None where the key is to be left out.
 
     Returns:
-        None where the value is no such schema, or is not about these columns.
+        None where the value is no such schema, or has another number of fields.
     """
     try:
         framed = base64.b64decode(value, validate=True)
         head, message, rest = _unframed(framed)
         schema = _schema_in(message)
         old = _read(framed)
-        if _names(schema) != list(columns):
+        names = _names(schema)
+        if len(names) != len(columns):
             return None
         entries = _metadata(schema, rewrite)
         changed = {entry.key: entry.value for entry in entries if entry.at is None}
@@ -69,7 +70,7 @@ def with_fields(
         new = b"".join([head, struct.pack("<i", len(whole)), whole, rest])
         read = _read(new)
         if old is None or read is None:
-            same = old is read and _names(_schema_in(whole)) == [*columns, *added.names]
+            same = old is read and _names(_schema_in(whole)) == [*names, *added.names]
         else:
             same = _is_extended(old, read, added, entries)
     except (ValueError, OSError, struct.error, pa.ArrowException):
