@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from scorer.errors import DataError, InputMissing
+from scorer.errors import DataError
 from scorer.formats.base import NOTHING_FOUND, OutputColumns, ScoredSlice
 from scorer.formats.text.columns import Inside, Keys, find_keys, no_text
 from scorer.formats.text.encodings import Encoding
 from scorer.formats.written import Written
-from scorer.os_errors import is_beyond_all, is_directory
+from scorer.os_errors import is_beyond_all
 from scorer.records import Answers, TextWindow
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
@@ -43,8 +43,6 @@ def damage(path: Path, kind: str) -> Iterator[None]:
     except _DAMAGE as error:
         if isinstance(error, MemoryError) and not is_beyond_all(error):
             raise  # the file may be sound: it is memory that is short
-        if is_directory(path):  # of which pyarrow has words of its own
-            raise InputMissing(f"{path} is a directory", "name a file") from error
         words = next(iter(str(error).splitlines()), type(error).__name__)[:_MOST_WORDS]
         raise DataError(
             f"{path} is not a readable {kind} file: {words}", "write it again"
@@ -207,11 +205,6 @@ def cut_texts(batches: "Iterable[pl.Series]", rows: int) -> "Iterator[pl.Series]
                 held, count, size = [], 0, 0
     if held:
         yield pl.concat(held, rechunk=True)
-
-
-def cut(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
-    """Return some of the rows."""
-    return batch.slice(start, stop - start)
 
 
 class BatchSource(ABC):

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError
+from scorer.formats.base import check_digests, text_digest
 from scorer.formats.columnar import damage, narrow, texts_of
 
 
@@ -60,3 +61,12 @@ def test_memory_that_is_short_is_no_damage(tmp_path: Path) -> None:
     words = "is not a readable Parquet file: malloc of size 9000000000000000 failed"
     with pytest.raises(DataError, match=words), damage(tmp_path / "in.parquet", "Parquet"):
         raise pa.ArrowMemoryError("malloc of size 9000000000000000 failed")
+
+
+@pytest.mark.parametrize("texts", [["a"], ["a", "x"], ["a", "b", "c"]])
+def test_texts_that_are_read_back_are_those_of_the_windows(texts: list[str]) -> None:
+    """One too few, another one, one too many."""
+    windows = [(1, text_digest(pl.Series(["a"]))), (1, text_digest(pl.Series(["b"])))]
+    check_digests(Path("x"), iter([pl.Series(["a", "b"])]), windows)
+    with pytest.raises(DataError, match="x changed while it was scored"):
+        check_digests(Path("x"), iter([pl.Series(texts)]), windows)
