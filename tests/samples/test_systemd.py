@@ -74,9 +74,11 @@ class Box:
     def __init__(self, folder: Path, check: HealthCheck) -> None:
         self.check = check
         self.tweets = folder / "tweets"
+        self.incoming = self.tweets / "incoming"
         self._folder = folder
-        self.tweets.mkdir()
-        os.chown(self.tweets, USER_ID, USER_ID)
+        self.incoming.mkdir(parents=True)
+        for directory in (self.tweets, self.incoming):
+            os.chown(directory, USER_ID, USER_ID)
         (folder / "etc").mkdir()
         (folder / "etc" / "ping.env").write_text(f"PING_URL={check.url}\n")
         user = f"tweetscore:x:{USER_ID}:"
@@ -139,9 +141,9 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 
 def test_a_night_in_the_sandbox_scores_in_silence_and_pings_success(box: Box) -> None:
-    shutil.copy(ROOT / "samples" / "tweets.parquet", box.tweets)
+    shutil.copy(ROOT / "samples" / "tweets.parquet", box.incoming)
     assert box.night() == {"Result": "success", "ExecMainStatus": "0"}
-    assert pl.read_parquet(box.tweets / "tweets.scored.parquet").height == 296
+    assert pl.read_parquet(box.tweets / "incoming.scored/tweets.scored.parquet").height == 296
     assert box.read("said") == ""
     assert box.read("ping-said") == ""
     ((path, message),) = box.check.pings
@@ -150,7 +152,7 @@ def test_a_night_in_the_sandbox_scores_in_silence_and_pings_success(box: Box) ->
 
 
 def test_a_bad_night_pings_its_exit_code_with_the_error(box: Box) -> None:
-    (box.tweets / "broken.csv").write_text("id,text\n1,fine\n2,one,field,too,many\n")
+    (box.incoming / "broken.csv").write_text("id,text\n1,fine\n2,one,field,too,many\n")
     assert box.night() == {"Result": "exit-code", "ExecMainStatus": "65"}
     ((path, message),) = box.check.pings
     assert path == "/the-uuid/65"
@@ -167,13 +169,13 @@ def test_the_sandbox_lets_nothing_be_written_elsewhere(box: Box, tmp_path: Path)
 
 
 def test_a_run_over_the_memory_cap_is_killed_and_done_by_the_next(box: Box) -> None:
-    shutil.copy(ROOT / "samples" / "tweets.csv", box.tweets)
+    shutil.copy(ROOT / "samples" / "tweets.csv", box.incoming)
     verdict = box.night("MemoryMax=100M")
     assert verdict["ExecMainStatus"] == str(int(signal.SIGKILL))
     assert verdict["Result"] in {"oom-kill", "signal"}  # the second with cgroups of version 1
-    assert not (box.tweets / "tweets.scored.csv").exists()
+    assert not (box.tweets / "incoming.scored/tweets.scored.csv").exists()
     assert box.night()["Result"] == "success"
-    assert (box.tweets / "tweets.scored.csv").read_bytes().count(b"\n") == 297
+    assert (box.tweets / "incoming.scored/tweets.scored.csv").read_bytes().count(b"\n") == 297
     assert [path for path, _ in box.check.pings] == ["/the-uuid/fail", "/the-uuid/0"]
 
 
