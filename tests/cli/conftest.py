@@ -33,7 +33,7 @@ def invoke() -> Invoke:
     return run
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)  # undone before tests of other folders
 def embedded_model_is_proven_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for place, name, function in embedded_model.PLACES:
