@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.source.checkpoint import Checkpoint, read_checkpoint
 from export.staging import staged
-from export.train.checkpoint import Checkpoint, read_checkpoint
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import open_bundle
 from scorer.inference.bundle.metadata import METADATA_NAME, Metadata

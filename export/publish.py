@@ -12,7 +12,7 @@ import onnxruntime
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from export.parity import ParityReport
-from export.train.checkpoint import Checkpoint
+from export.source.checkpoint import Checkpoint
 from scorer.inference.bundle.metadata import (
     METADATA_NAME,
     Metadata,

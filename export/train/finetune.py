@@ -18,8 +18,8 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
+from export.source.base import Base
 from export.train import TrainingConfig
-from export.train.checkpoint import Base
 from scorer.errors import InvalidBundle
 from scorer.inference.session import plan_batches
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.source.base import Base
 from export.train import TrainingConfig, dataset
-from export.train.checkpoint import Base
 from export.train.dataset import EncodedRows
 from export.train.evaluation import fit_temperature
 from export.train.finetune import TrainingRows, finetune, predict

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from export.train.checkpoint import Base
+from export.source.base import Base
 from scorer.errors import InvalidBundle
 from scorer.inference.normalize import Normalizer
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.source.base import open_base
 from export.staging import staged
 from export.train import DEFAULT_DATA, RECIPES, TrainingConfig, dataset
-from export.train.checkpoint import open_base
 from export.train.dataset import Columns, EncodedRows, LabelledTexts
 from export.train.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
 from export.train.text_encoder import TextEncoder, open_encoder

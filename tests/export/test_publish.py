@@ -19,7 +19,7 @@ from export.chain import ExportOptions, export_bundle
 from export.parity import pytorch as canary_maker
 from export.parity.pytorch import Reference
 from export.publish import model_card
-from export.train.checkpoint import read_checkpoint
+from export.source.checkpoint import read_checkpoint
 from scorer.errors import GateFailed, InputMissing, InvalidBundle, OutputRefused, UsageError
 from scorer.inference.bundle import open_bundle
 from scorer.inference.bundle.metadata import summary_of

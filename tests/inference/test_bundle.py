@@ -136,7 +136,7 @@ def test_a_path_that_is_no_directory(bundle: Path, path: str) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (metadata(schema_version=2), "schema version 2"),
+        (metadata(schema_version=3), "schema version 3"),
         (metadata(schema_version=None), "schema version None"),
         (metadata(name=""), "needs name"),
         (metadata(model_type="llama"), "model_type 'llama', not one of"),

@@ -17,7 +17,8 @@ from scorer.inference.bundle.untrusted import invalid, is_name, parse_json, show
 from scorer.inference.normalize import VERSION as NORMALIZER_VERSION
 
 METADATA_NAME = "tweetscore.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_READABLE = (1, SCHEMA_VERSION)  # bundles of before have the defaults of what version 2 added
 MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")
 
 _PRECISIONS = {"fp32", "fp16", "int8"}
@@ -41,6 +42,10 @@ _NEEDED: Mapping[str, str] = {
 _FIELD = re.compile(r"\$\.(\w+)|field `(\w+)`")  # in a message of msgspec
 _OTHER_RELEASE = "install the tweetscore that wrote it"
 
+#: What the model answers: one class of several, any number of them, or a number.
+Task = Literal["single_label", "multi_label", "regression"]
+#: What makes a score of a logit, as transformers' pipeline does it for the model's config.
+Activation = Literal["softmax", "sigmoid", "none"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=MAX_ROWS)]
 T = TypeVar("T")
@@ -51,6 +56,7 @@ class Rules(Struct, frozen=True):
 
     version: int
     emoji: Literal["words", "keep"]
+    name: Literal["none", "tweetscore", "cardiff"] = "tweetscore"
 
 
 class Metadata(Struct, frozen=True, kw_only=True):
@@ -61,9 +67,13 @@ class Metadata(Struct, frozen=True, kw_only=True):
     version: str
     model_type: str
     labels: tuple[str, ...]  # in id order
+    task: Task = "single_label"
+    activation: Activation = "softmax"
     normalizer: Rules
+    split_special_tokens: bool = True  # "[SEP]" in a text is words, not the control token
     max_length: Annotated[int, Meta(ge=_MIN_LENGTH, le=_MAX_LENGTH)]
     pad_token_id: Annotated[int, Meta(ge=0, le=2**31)]
+    pad_to: int | None = None  # tokens that a decoder without a pad id was padded to, to predict
     temperature: Annotated[float, Meta(ge=_TEMPERATURES[0], le=_TEMPERATURES[1])]
     graphs: dict[str, str]  # precision -> name of the file
     pruned: Any = None  # whether the last layer is
@@ -76,6 +86,9 @@ class Metadata(Struct, frozen=True, kw_only=True):
     parity: Any = None  # list[Parity]: what was measured, and was within the gate
     graph_checks: Any = None  # list[Parity]: of a GPU's graph on a CPU
     outside_gate: Any = None  # list[Place]
+    as_trained: Any = None  # AsTrained: the user's checkpoint as its pipeline runs it
+    source: Any = None  # Source
+    license: Any = None  # the SPDX name or text that the model came with
 
 
 class BaseModel(Struct, frozen=True):
@@ -127,6 +140,22 @@ class Parity(Struct, frozen=True):
     texts: int
     label_agreement: float
     largest_difference: float
+
+
+class AsTrained(Struct, frozen=True):
+    """How the bundle's weights in fp32 compare with the user's checkpoint on raw texts."""
+
+    dtype: str  # that the checkpoint computes in
+    texts: int
+    label_agreement: float
+    largest_difference: float
+
+
+class Source(Struct, frozen=True):
+    """Where a checkpoint came from."""
+
+    name: str  # OWNER/NAME on the Hub, or a directory's last part
+    revision: str | None = None  # the Hub's commit
 
 
 class Summary(Struct, frozen=True):
@@ -202,9 +231,10 @@ def read_metadata(path: Path, raw: bytes) -> Metadata:
 
 def _check_versions(path: Path, content: Mapping[str, Any]) -> None:
     """Raise InvalidBundle where another release would be needed to read the bundle."""
-    if content.get("schema_version") != SCHEMA_VERSION:
+    if content.get("schema_version") not in _READABLE:
         found = shown(content.get("schema_version"))
-        problem = f"has schema version {found}; this program reads version {SCHEMA_VERSION}"
+        known = " and ".join(map(str, _READABLE))
+        problem = f"has schema version {found}; this program reads the versions {known}"
         raise invalid(path, problem, _OTHER_RELEASE)
     rules = content.get("normalizer")
     if not isinstance(rules, dict) or rules.get("version") != NORMALIZER_VERSION:
