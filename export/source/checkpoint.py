@@ -30,6 +30,7 @@ class Checkpoint:
     pad_token_id: int
     training: dict[str, Any] = field(repr=False)  # training.json; empty if it has none
     evaluation: dict[str, Any] | None = field(repr=False)
+    foreign: bool  # neither `tweetscore model train` nor an export wrote it
 
     @property
     def name(self) -> str:
@@ -78,14 +79,16 @@ def read_checkpoint(directory: Path, label_names: Sequence[str] = ()) -> Checkpo
                 f"the checkpoint {directory} has no {name}",
                 "save model and tokenizer (the fast one) with save_pretrained",
             )
-    bundle = optional(directory / METADATA_NAME) or {}
+    bundle = optional(directory / METADATA_NAME)
+    training = optional(directory / "training.json")
     return Checkpoint(
         base=base,
         config=config,
         labels=labels_of(directory, config, label_names),
         pad_token_id=pad_token_id_of(directory, config),
-        training=optional(directory / "training.json") or _training_of(bundle),
-        evaluation=optional(directory / "evaluation.json") or bundle.get("metrics"),
+        training=training or _training_of(bundle or {}),
+        evaluation=optional(directory / "evaluation.json") or (bundle or {}).get("metrics"),
+        foreign=training is None and bundle is None,
     )
 
 

@@ -241,6 +241,19 @@ def test_generic_labels_get_names(checkpoints: Callable[[str], Path], tmp_path: 
         read_checkpoint(checkpoint, ("bad", "good"))
 
 
+@pytest.mark.parametrize(
+    ("file", "foreign"), [(None, True), ("training.json", False), ("tweetscore.json", False)]
+)
+def test_a_checkpoint_is_foreign_where_no_file_of_ours_is(
+    checkpoints: Callable[[str], Path], tmp_path: Path, file: str | None, foreign: bool
+) -> None:
+    """What `model train` or an export wrote says how its texts are prepared; others keep theirs."""
+    checkpoint = _changed(checkpoints("bert"), tmp_path / "checkpoint")
+    if file:
+        (checkpoint / file).write_text("{}", "utf-8")
+    assert read_checkpoint(checkpoint).foreign is foreign
+
+
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
     """A missing directory is exit 66, and no name on a hub."""
     with pytest.raises(InputMissing):
