@@ -10,8 +10,8 @@ from export.source.files import digest, read_json, refuse_code
 from export.source.sizes import positions_of
 from scorer.errors import InputMissing, InvalidBundle
 from scorer.inference.bundle import untrusted
-from scorer.inference.bundle.configs import verify_tokenizer
 from scorer.inference.bundle.metadata import MODEL_TYPES
+from scorer.inference.bundle.tokenizer_file import verify_tokenizer
 
 _HUB_FILES = (
     "config.json",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable, InvalidBundle, is_unicode
 from scorer.inference.bundle import untrusted
-from scorer.inference.bundle.configs import MAX_TOKENS, verify_config, verify_tokenizer
+from scorer.inference.bundle.configs import verify_config
 from scorer.inference.bundle.metadata import (
     MAX_ROWS,
     METADATA_NAME,
@@ -26,6 +26,7 @@ from scorer.inference.bundle.metadata import (
     decoded,
     read_metadata,
 )
+from scorer.inference.bundle.tokenizer_file import MAX_TOKENS, verify_tokenizer
 from scorer.inference.bundle.untrusted import Stamp, invalid, is_whole, shown
 from scorer.inference.normalize import Normalizer
 from scorer.records import Baseline
