@@ -6,17 +6,15 @@ read -> round to fp16 -> canary -> prune -> ONNX -> graphs without weights -> ga
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from export.source.checkpoint import Checkpoint, read_checkpoint
 from export.staging import staged
+from export.steps import Steps
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import open_bundle
 from scorer.inference.bundle.metadata import METADATA_NAME, Metadata
 from scorer.inference.normalize import Normalizer
-
-if TYPE_CHECKING:
-    from export.parity import ParityReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +35,28 @@ class Exported:
 
     directory: Path
     metadata: Metadata
-    parity: "ParityReport"
 
 
-def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Exported:
+class Converter(Protocol):
+    """What fills the stage with a bundle: `convert`, or a process that calls it."""
+
+    def __call__(
+        self, checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: Steps
+    ) -> None:
+        """See `convert`."""
+
+
+def export_bundle(
+    directory: Path,
+    output: Path,
+    options: ExportOptions,
+    steps: Steps | None = None,
+    converter: Converter | None = None,
+) -> Exported:
     """Export the checkpoint in a directory, and publish it if it answers as PyTorch does.
+
+    The checkpoint is judged here, before transformers is imported; `converter` does all that
+    opens its weights, by default in this process.
 
     Raises:
         GateFailed: It does not; nothing is published.
@@ -49,26 +64,43 @@ def export_bundle(directory: Path, output: Path, options: ExportOptions) -> Expo
         InvalidBundle: The checkpoint cannot be exported.
         OutputRefused: `output` is there already.
     """
+    steps = steps or Steps()
     checkpoint = read_checkpoint(directory, options.label_names)
+    steps.done("the checkpoint is judged")
+    with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
+        (converter or convert)(checkpoint, stage, options, steps)
+        metadata = open_bundle(stage).metadata  # as every run will
+    steps.done("the bundle is verified and published")
+    return Exported(output, metadata)
+
+
+def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: Steps) -> None:
+    """Write the bundle of a checkpoint into an empty directory, and hold it against PyTorch.
+
+    Raises:
+        GateFailed: It answers otherwise.
+        InvalidBundle: The checkpoint cannot be exported.
+    """
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
     from export import parity, publish
     from export.parity import pytorch
     from export.parity.pytorch import Reference
 
-    with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
-        normalizer = _save_model(checkpoint, stage)
-        reference = Reference(stage, checkpoint.max_length)
-        publish.write_json(stage / "canary.json", pytorch.make_canary(reference, normalizer))
-        texts = pytorch.calibration(reference, normalizer)
-        graphs = _save_graphs(stage, checkpoint.base.model_type, texts)
-        metadata = publish.describe(checkpoint, normalizer, options.name, options.version, graphs)
-        publish.write_metadata(stage, metadata)
-        report = parity.check(open_bundle(stage), reference, options.parity_texts)
-        metadata = publish.add_parity(metadata, report)
-        publish.write_card(stage, metadata, options.notes)
-        metadata = publish.write_metadata(stage, metadata)
-        open_bundle(stage)  # as every run will
-    return Exported(output, metadata, report)
+    steps.done("the libraries are loaded")
+    normalizer = _save_model(checkpoint, stage)
+    steps.done("weights and tokenizer are written")
+    reference = Reference(stage, checkpoint.max_length)
+    publish.write_json(stage / "canary.json", pytorch.make_canary(reference, normalizer))
+    texts = pytorch.calibration(reference, normalizer)
+    steps.done("PyTorch has answered the canary")
+    graphs = _save_graphs(stage, checkpoint.base.model_type, texts)
+    steps.done(f"the graphs are written: {', '.join(graphs['graphs'])}")
+    metadata = publish.describe(checkpoint, normalizer, options.name, options.version, graphs)
+    publish.write_metadata(stage, metadata)
+    report = parity.check(open_bundle(stage), reference, options.parity_texts, steps)
+    metadata = publish.add_parity(metadata, report)
+    publish.write_card(stage, metadata, options.notes)
+    publish.write_metadata(stage, metadata)
 
 
 def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:

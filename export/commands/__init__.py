@@ -9,12 +9,11 @@ import click
 
 from export.commands.train import train
 from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option
-from scorer.cli.log import Command
+from scorer.cli.log import Command, log_message
 from scorer.errors import DataError
 from scorer.hints import counted
 
 if TYPE_CHECKING:
-    from export.parity import ParityReport
     from scorer.inference.bundle import Bundle
     from scorer.inference.bundle.metadata import Summary
 
@@ -76,15 +75,14 @@ def export(
     tweetscore run tweets.parquet --model bundle/
     """
     from export.chain import ExportOptions, export_bundle
+    from export.steps import Steps
 
     options = ExportOptions(
         parity_texts=_parity_texts(parity_data, text_column),
         notes=notes.read_text(encoding="utf-8") if notes else "",
         **others,
     )
-    exported = export_bundle(checkpoint, output, options)
-    for line in _figures(exported.parity):
-        click.echo(line, err=True)
+    exported = export_bundle(checkpoint, output, options, Steps(_show_step))
     click.echo(f"{exported.metadata.name} {options.version} is in {output}", err=True)
 
 
@@ -118,8 +116,13 @@ def check(
         entries = [{**entry.record(), "measured": True} for entry in report.measured]
         click.echo(json.dumps(entries, indent=1, sort_keys=True))
         return
-    for line in _figures(report):
+    for line in report.lines():
         click.echo(line)
+
+
+def _show_step(words: str, seconds: float) -> None:
+    line = f"{words} in {seconds:.1f} s"
+    log_message("info", "step", line, step=words, seconds=round(seconds, 3))
 
 
 def _parity_texts(path: Path | None, column: str) -> tuple[str, ...]:
@@ -135,17 +138,6 @@ def _parity_texts(path: Path | None, column: str) -> tuple[str, ...]:
             "name one with --text-column",
         )
     return tuple(frame[column].cast(str).drop_nulls())
-
-
-def _figures(report: "ParityReport") -> Iterator[str]:
-    """Yield one line per session."""
-    for entry in report.measured:
-        where = f"{entry.runtime.provider} {entry.runtime.precision}"
-        yield f"{where} on {entry.runtime.instruction_set}: {entry.figures}"
-    if report.graph_check:
-        yield f"fp16 graph, run on the CPU and not measured on a GPU: {report.graph_check.figures}"
-    for reason in report.passed_over:
-        yield f"not measured: {reason}"
 
 
 @model.command("info", cls=Command, context_settings=CONTEXT)

@@ -21,7 +21,9 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from export.parity.pytorch import Reference, whole_texts
+from export.steps import Steps
 from scorer.errors import DeviceUnavailable, GateFailed
+from scorer.hints import counted
 from scorer.inference import labels
 from scorer.inference.bundle import Bundle
 from scorer.inference.classifier import Classifier
@@ -61,6 +63,11 @@ class Measured:
             **structs.asdict(self.figures),
         }
 
+    def __str__(self) -> str:
+        """Return the figures as one line."""
+        where = f"{self.runtime.provider} {self.runtime.precision}"
+        return f"{where} on {self.runtime.instruction_set}: {self.figures}"
+
 
 @dataclass(frozen=True, slots=True)
 class ParityReport:
@@ -70,6 +77,21 @@ class ParityReport:
     graph_check: Measured | None  # the fp16 graph on the CPU: says nothing about a GPU
     passed_over: tuple[str, ...]  # sessions of this box that cannot be used, and why
     outside: tuple[dict[str, str], ...]  # of these, what is outside the gate: for the bundle
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line per session."""
+        yield from map(str, self.measured)
+        if self.graph_check:
+            yield _graph_line(self.graph_check)
+        yield from map(_not_measured, self.passed_over)
+
+
+def _graph_line(check: Measured) -> str:
+    return f"fp16 graph, run on the CPU and not measured on a GPU: {check.figures}"
+
+
+def _not_measured(reason: str) -> str:
+    return f"not measured: {reason}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +103,9 @@ class Truth:
     probabilities: NDArray[np.float32]  # at temperature 1
 
 
-def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> ParityReport:
+def check(
+    bundle: Bundle, reference: Reference, texts: Sequence[str] = (), steps: Steps | None = None
+) -> ParityReport:
     """Compare every session of this box with PyTorch.
 
     The texts are those of the canary, cut and whole, and `texts`.
@@ -91,6 +115,8 @@ def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> Pa
     """
     truth = _truth(bundle, reference, [*bundle.canary().texts, *whole_texts(), *texts])
     require_spread(truth.probabilities, bundle.labels)
+    steps = steps or Steps()
+    steps.done(f"PyTorch has answered {counted(len(truth.texts), 'text')}")
     machine = inspect()
     measured, passed_over, outside = [], [], []
     for choice in available(machine, int8="int8" in bundle.metadata.graphs):
@@ -104,14 +130,14 @@ def check(bundle: Bundle, reference: Reference, texts: Sequence[str] = ()) -> Pa
             passed_over.append(f"{choice.device} in {choice.precision}: {error.problem}")
             if isinstance(error, GateFailed):
                 outside.append(_place(choice, machine))
+            steps.done(_not_measured(passed_over[-1]))
             continue
         measured.append(Measured(session.info, figures))
-    return ParityReport(
-        tuple(measured),
-        _check_fp16_graph(bundle, truth, machine),
-        tuple(passed_over),
-        tuple(outside),
-    )
+        steps.done(str(measured[-1]))
+    graph_check = _check_fp16_graph(bundle, truth, machine)
+    if graph_check:
+        steps.done(_graph_line(graph_check))
+    return ParityReport(tuple(measured), graph_check, tuple(passed_over), tuple(outside))
 
 
 def _place(choice: Choice, machine: Machine) -> dict[str, str]:

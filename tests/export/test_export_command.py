@@ -1,6 +1,7 @@
 """`tweetscore model export`, `check` and `info`, from the call to the files."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scorer.cli import tweetscore
+
+STEP = re.compile(r"tweetscore: .+ in \d+\.\d s")
+STEPS = (
+    "the checkpoint is judged",
+    "weights and tokenizer are written",
+    "PyTorch has answered the canary",
+    "the graphs are written: fp32, fp16, int8",
+    "CPUExecutionProvider fp32 on",
+    "fp16 graph, run on the CPU",
+    "the bundle is verified and published",
+)
 
 
 def invoke(*arguments: object) -> Result:
@@ -31,8 +43,11 @@ def test_export_publishes_a_bundle_that_run_can_serve(
     result = invoke("export", checkpoints("bert"), "-o", bundle, *options)
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
-    assert "CPUExecutionProvider fp32" in result.stderr
-    assert f"mine 7 is in {bundle}" in result.stderr
+    *steps, last = result.stderr.splitlines()
+    assert [step for step in steps if not STEP.fullmatch(step)] == []
+    told = [words for words in STEPS if any(words in step for step in steps)]
+    assert told == list(STEPS)
+    assert last == f"mine 7 is in {bundle}"
     scored = tmp_path / "out.csv"
     run = ["run", texts, "-o", scored, "--text-column", "body", "--model", bundle]
     result = CliRunner().invoke(tweetscore, list(map(str, run)))
@@ -97,7 +112,9 @@ def test_a_failed_gate_exits_76(
     monkeypatch.setattr(parity, "MIN_SPREAD", 1.1)
     result = invoke("export", checkpoints("bert"), "-o", tmp_path / "bundle")
     assert result.exit_code == 76
-    assert result.stderr.count("\n") == 1
+    *steps, error = result.stderr.splitlines()
+    assert "prove nothing" in error
+    assert all(STEP.fullmatch(step) for step in steps)
     assert list(tmp_path.iterdir()) == []
 
 

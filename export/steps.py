@@ -1,0 +1,23 @@
+"""The steps of an export, each told with its seconds as soon as it is done."""
+
+import time
+from collections.abc import Callable
+
+Show = Callable[[str, float], object]  # is called with what is done, and the seconds that it took
+
+
+class Steps:
+    """Measures each step from the end of the one before it."""
+
+    def __init__(self, show: Show = lambda _words, _seconds: None) -> None:
+        self._show = show
+        self._since = time.monotonic()
+
+    def done(self, words: str) -> None:
+        """Tell that a step is done: a clause such as "weights are written"."""
+        self.pass_on(words, time.monotonic() - self._since)
+
+    def pass_on(self, words: str, seconds: float) -> None:
+        """Tell of a step that another process has measured."""
+        self._show(words, seconds)
+        self._since = time.monotonic()
