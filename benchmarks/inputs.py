@@ -100,11 +100,11 @@ def _onnx(made: Path, target: Path) -> None:
     """Export with Optimum, with the attention that gives the faster graph, as for our own."""
     from optimum.exporters.onnx import onnx_export_from_model
 
-    from export.graph.architectures import ATTENTION
+    from export.architectures import architecture_of
     from export.parity.pytorch import load_model
 
     model_type = json.loads((made / "model.json").read_text("utf-8"))["model_type"]
-    model = load_model(made / "checkpoint", attention=ATTENTION[model_type])
+    model = load_model(made / "checkpoint", attention=architecture_of(model_type).attention)
     onnx_export_from_model(model, target, task="text-classification", do_validation=False)
 
 

@@ -3,6 +3,7 @@
 read -> round to fp16 -> canary -> prune -> ONNX -> graphs without weights -> gate -> publish
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from scorer.errors import InvalidBundle
 from scorer.inference.bundle import open_bundle
 from scorer.inference.bundle.metadata import METADATA_NAME, Metadata
 from scorer.inference.normalize import Normalizer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,20 +144,25 @@ def _save_graphs(
         What the metadata says of them: their names, and whether the last layer is pruned.
     """
     from export import graph
-    from export.graph.architectures import ATTENTION, drop_attention_mask, prune
+    from export.architectures import architecture_of
+    from export.graph.pruning import drop_attention_mask, prune
     from export.int8 import int8_graph, streams
     from export.parity.pytorch import load_model
     from export.publish import GRAPHS
 
-    whole = load_model(stage, attention=ATTENTION[model_type])
-    model = prune(whole)
-    plain = graph.split_key_transpose(graph.plain_graph(drop_attention_mask(model)))
+    known = architecture_of(model_type)
+    if known.left_out:
+        _log.warning("%s is served without %s: not known for it", model_type, known.left_out)
+    whole = load_model(stage, attention=known.attention)
+    model = prune(whole, known.prune) if known.prune else whole
+    served = drop_attention_mask(model) if known.mask_can_go else model
+    plain = graph.split_key_transpose(graph.plain_graph(served))
     weights = stage / graph.WEIGHTS_NAME
     graphs = {
         "fp32": graph.full_precision_graph(plain, weights),
         "fp16": graph.half_precision_graph(plain, weights),
     }
-    if two_streams := streams.split(whole, calibration):
+    if known.streams and (two_streams := streams.split(whole, known.streams, calibration)):
         # Runs the model, and so its observers.
         observed = graph.plain_graph(two_streams.model)
         quantized = int8_graph(observed, [*two_streams.observers])

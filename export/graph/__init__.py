@@ -4,7 +4,7 @@ The weights are rounded to fp16 before anything is measured, so that what PyTorc
 the bundle, widened to fp32, is exactly what the graphs compute with. A graph holds no weights:
 its initializers are ONNX external data at an offset of ``model.safetensors``; in the fp32 graph
 a Cast widens each one when the graph is loaded. What is done to the models of one architecture
-alone is in `architectures`.
+alone is in `export.architectures`.
 """
 
 import contextlib

@@ -5,7 +5,7 @@ features: in BERT they reach fifty times their usual size. So the model is rewri
 streams that meet only in attention. The pooled token (the first of an encoder, the last of GPT-2)
 attends to all tokens in fp32. The other tokens are its context; their products with the weights get
 quantisation points. In the last layer the context gives keys and values only, as in
-`export.graph.architectures.prune`.
+`export.graph.pruning`.
 
 Calibration chooses the smoothing factors of the context's features, and sorts the inner units of
 the feed-forward networks into groups of like size, each with a scale of its own. The bias of the
@@ -30,7 +30,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions as _Encoded
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from export.graph.architectures import largest_difference
+from export.graph.equivalence import largest_difference
 from export.int8 import Observer, Observers
 from export.int8.layers import (
     Affine,
@@ -55,6 +55,10 @@ _EXACT_SHARE = 1 / 6  # of the layers, at least one: the first, whose `down` pro
 _POINTS = 4  # quantisation points of a layer with one group; the last layer has only the first
 
 
+#: Patches a model of one architecture so that it computes two streams.
+StreamSplit = Callable[[Any, Observers, Sequence[SmoothingFactors]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """A model in two streams."""
@@ -63,27 +67,33 @@ class Split:
     observers: Observers  # created by the first forward pass
 
 
-def split(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> Split | None:
+def split(
+    model: PreTrainedModel, streams: StreamSplit, texts: Sequence[Sequence[int]]
+) -> Split | None:
     """Return a copy of the model in two streams, calibrated on texts (token ids).
 
     Returns:
         None where the copy's answers differ by more than `_TOLERANCE`: the model has a setting that
         is not known here.
     """
-    factors = _calibrate(model, texts)
+    factors = _calibrate(model, streams, texts)
     exact = copy.deepcopy(model).double()
-    difference = largest_difference(_two_streams(exact, factors).model, exact, padded=False)
+    difference = largest_difference(
+        _two_streams(exact, streams, factors).model, exact, padded=False
+    )
     if difference <= _TOLERANCE:
-        return _two_streams(model, factors)
+        return _two_streams(model, streams, factors)
     _log.warning("no int8 graph: logits in two streams would differ by %.1e", difference)
     return None
 
 
-def _calibrate(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[SmoothingFactors]:
+def _calibrate(
+    model: PreTrainedModel, streams: StreamSplit, texts: Sequence[Sequence[int]]
+) -> list[SmoothingFactors]:
     """Return the factors of each layer, from the sizes of its features in single texts."""
     config = model.config
     layers = config.num_hidden_layers
-    plain = _two_streams(model, [identity_factors(config.hidden_size)] * layers)
+    plain = _two_streams(model, streams, [identity_factors(config.hidden_size)] * layers)
     plain.observers.recording = True
     with torch.inference_mode():
         for ids in texts:
@@ -132,18 +142,20 @@ def _groups(observer: Observer) -> tuple[torch.Tensor, ...]:
     return largest_first.tensor_split([round(share * observer.width) for share in _GROUP_ENDS])
 
 
-def _two_streams(model: PreTrainedModel, factors: Sequence[SmoothingFactors]) -> Split:
+def _two_streams(
+    model: PreTrainedModel, streams: StreamSplit, factors: Sequence[SmoothingFactors]
+) -> Split:
     activations = ("hidden_act", "activation", "activation_function")
     observers = Observers(
         next(getattr(model.config, a) for a in activations if hasattr(model.config, a))
     )
     copied = copy.deepcopy(model)
     factors = [each.to(model.dtype) for each in factors]
-    _SPLITS[model.config.model_type](copied, observers, factors)
+    streams(copied, observers, factors)
     return Split(copied, observers)
 
 
-def _split_bert(model: Any, observers: Observers, factors: Sequence[SmoothingFactors]) -> None:
+def split_bert(model: Any, observers: Observers, factors: Sequence[SmoothingFactors]) -> None:
     """Patch BERT and RoBERTa: the encoder returns the pooled token only."""
     encoder = model.base_model.encoder
     layers = [
@@ -168,9 +180,8 @@ def _split_bert(model: Any, observers: Observers, factors: Sequence[SmoothingFac
     encoder.forward = types.MethodType(forward, encoder)
 
 
-def _split_distilbert(
-    model: Any, observers: Observers, factors: Sequence[SmoothingFactors]
-) -> None:
+def split_distilbert(model: Any, observers: Observers, factors: Sequence[SmoothingFactors]) -> None:
+    """Patch DistilBERT: the transformer returns the pooled token only."""
     transformer = model.base_model.transformer
     layers = [
         Layer(
@@ -198,7 +209,7 @@ def _encoded(pooled: Any) -> _Encoded:  # torch's names for a tensor are not tra
     return _Encoded(last_hidden_state=pooled)
 
 
-def _split_gpt2(model: Any, observers: Observers, factors: Sequence[SmoothingFactors]) -> None:
+def split_gpt2(model: Any, observers: Observers, factors: Sequence[SmoothingFactors]) -> None:
     """Patch GPT-2: the last token attends to all others, and none of them attends to it."""
     transformer, config = model.base_model, model.config
     heads = heads_of(config)
@@ -267,11 +278,3 @@ def _gpt2_pool(
     values = torch.cat([values, layer.value.linear(normal)], dim=1)
     pooled = pooled + layer.out(attention(layer.query(normal), keys, values, heads))
     return pooled + layer.down(layer.activation(layer.up(layer.output_norm(pooled))))
-
-
-_SPLITS: dict[str, Callable[[Any, Observers, Sequence[SmoothingFactors]], None]] = {
-    "bert": _split_bert,
-    "roberta": _split_bert,
-    "distilbert": _split_distilbert,
-    "gpt2": _split_gpt2,
-}

@@ -7,8 +7,10 @@ import pytest
 import torch
 from onnx import ModelProto
 
-from export.graph import architectures, plain_graph
-from tests.export.test_prune import model
+from export.architectures import architecture_of
+from export.graph import plain_graph, pruning
+from export.graph.equivalence import TOLERANCE, largest_difference
+from tests.export.test_prune import model, prune
 
 
 def inputs(graph: ModelProto) -> set[str]:
@@ -19,10 +21,10 @@ def inputs(graph: ModelProto) -> set[str]:
 def test_an_encoder_without_its_mask_answers_as_before(model_type: str) -> None:
     """Bit for bit, pruned or not, and its graph asks for no mask."""
     whole = model(model_type)
-    for masked in (whole, architectures.prune(whole)):
-        without_mask = architectures.drop_attention_mask(masked)
-        assert architectures.largest_difference(without_mask, masked, padded=False) == 0
-        assert architectures.largest_difference(without_mask, masked) > architectures.TOLERANCE
+    for masked in (whole, prune(whole)):
+        without_mask = pruning.drop_attention_mask(masked)
+        assert largest_difference(without_mask, masked, padded=False) == 0
+        assert largest_difference(without_mask, masked) > TOLERANCE
         assert "attention_mask" in inputs(plain_graph(masked))
         assert "attention_mask" not in inputs(plain_graph(without_mask))
 
@@ -30,8 +32,8 @@ def test_an_encoder_without_its_mask_answers_as_before(model_type: str) -> None:
 @pytest.mark.parametrize("model_type", ["distilbert", "gpt2"])
 def test_other_models_keep_theirs(model_type: str) -> None:
     """Their attention needs one."""
-    whole = model(model_type)
-    assert architectures.drop_attention_mask(whole) is whole
+    assert not architecture_of(model_type).mask_can_go
+    assert "attention_mask" in inputs(plain_graph(model(model_type)))
 
 
 def test_a_model_that_is_changed_by_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +45,6 @@ def test_a_model_that_is_changed_by_it_is_refused(monkeypatch: pytest.MonkeyPatc
             copied.classifier.bias.add_(0.1)
         return copied
 
-    monkeypatch.setattr(architectures, "deepcopy", wrong)
+    monkeypatch.setattr(pruning, "deepcopy", wrong)
     with pytest.raises(ValueError, match=r"without its mask the model's logits differ by 1\.0e-01"):
-        architectures.drop_attention_mask(model("bert"))
+        pruning.drop_attention_mask(model("bert"))

@@ -6,7 +6,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from export.graph import architectures
+from export.architectures import architecture_of
+from export.graph import pruning
+from export.graph.equivalence import TOLERANCE, largest_difference
 
 _SIZES = {
     "bert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4},
@@ -24,14 +26,20 @@ def model(model_type: str, attention: str = "eager", **changes: object) -> Any:
     return made.eval()
 
 
+def prune(whole: Any) -> Any:
+    patch = architecture_of(whole.config.model_type).prune
+    assert patch is not None
+    return pruning.prune(whole, patch)
+
+
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("model_type", sorted(_SIZES))
 def test_pruned_models_answer_as_whole_ones(model_type: str, attention: str) -> None:
     """Pruning is exact to fp32 rounding, with and without padding, in both attentions."""
     whole = model(model_type, attention)
-    pruned = architectures.prune(whole)
+    pruned = prune(whole)
     assert pruned is not whole
-    assert architectures.largest_difference(pruned, whole) <= architectures.TOLERANCE
+    assert largest_difference(pruned, whole) <= TOLERANCE
 
 
 def test_a_pruned_gpt2_pools_past_a_pad_token_inside_the_text() -> None:
@@ -41,23 +49,23 @@ def test_a_pruned_gpt2_pools_past_a_pad_token_inside_the_text() -> None:
     mask = torch.ones_like(ids)
     with torch.inference_mode():
         expected = whole(input_ids=ids, attention_mask=mask).logits
-        answer = architectures.prune(whole)(input_ids=ids, attention_mask=mask).logits
+        answer = prune(whole)(input_ids=ids, attention_mask=mask).logits
     torch.testing.assert_close(answer, expected, atol=1e-5, rtol=0)
 
 
 def test_a_gpt2_whose_pad_token_is_the_last_one_of_its_vocabulary() -> None:
     """As in the real one, where the pad token's id is far beyond the number of positions."""
     whole = model("gpt2", "sdpa", vocab_size=500, pad_token_id=499, n_positions=24)
-    assert architectures.prune(whole) is not whole
+    assert prune(whole) is not whole
 
 
 def test_pruning_keeps_the_names_of_the_weights() -> None:
     """The pruned copy has the parameters of the checkpoint, so the graph can point at them."""
     whole = model("gpt2", "sdpa")
-    assert list(architectures.prune(whole).state_dict()) == list(whole.state_dict())
+    assert list(prune(whole).state_dict()) == list(whole.state_dict())
 
 
-def test_a_patch_that_changes_the_answers_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_patch_that_changes_the_answers_is_not_used() -> None:
     """Where the copy differs from the model, the model itself is exported."""
 
     def wrong(copy: PreTrainedModel) -> None:
@@ -65,15 +73,14 @@ def test_a_patch_that_changes_the_answers_is_not_used(monkeypatch: pytest.Monkey
             next(copy.parameters()).mul_(1.01)
 
     whole = model("bert")
-    monkeypatch.setitem(architectures.PATCHES, "bert", wrong)
-    assert architectures.prune(whole) is whole
+    assert pruning.prune(whole, wrong) is whole
 
 
 def test_an_attention_that_the_patch_does_not_know_is_left_alone() -> None:
     """GPT-2 with scaling switched off gets the whole last layer, not a wrong one."""
     whole = model("gpt2", "eager", scale_attn_weights=False)
-    pruned = architectures.prune(whole)
-    assert architectures.largest_difference(pruned, whole) <= architectures.TOLERANCE
+    pruned = prune(whole)
+    assert largest_difference(pruned, whole) <= TOLERANCE
 
 
 def test_answers_that_are_not_numbers_count_as_a_difference() -> None:
@@ -81,4 +88,4 @@ def test_answers_that_are_not_numbers_count_as_a_difference() -> None:
     whole, broken = model("bert"), model("bert")
     with torch.no_grad():
         broken.classifier.bias.fill_(float("nan"))
-    assert not architectures.largest_difference(broken, whole) <= architectures.TOLERANCE
+    assert not largest_difference(broken, whole) <= TOLERANCE

@@ -70,7 +70,8 @@ def test_the_first_sixth_of_the_layers_keeps_down_in_fp32(layers: int, exact: in
 def test_sizes_are_those_of_all_rows_of_the_context() -> None:
     """Not of texts, and without the pooled token: of the rows that are multiplied."""
     whole: PreTrainedModel = model("bert")
-    split = streams._two_streams(whole, [streams.identity_factors(whole.config.hidden_size)] * 3)
+    factors = [streams.identity_factors(whole.config.hidden_size)] * 3
+    split = streams._two_streams(whole, streams.split_bert, factors)
     split.observers.recording = True
     embeddings: Any = split.model.base_model.embeddings  # the first observer takes what they give
     rows = []

@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from transformers import PreTrainedModel
 
 from export import int8
+from export.architectures import architecture_of
 from export.graph import plain_graph
 from export.int8 import streams
 from export.int8.layers import SmoothingFactors
@@ -23,7 +24,9 @@ TEXTS = [[5, 6, 7, 8, 9], [11, 12, 13], [21, 22, 23, 24, 25, 26, 27, 28]]
 
 
 def two_streams(whole: PreTrainedModel) -> streams.Split:
-    split = streams.split(whole, TEXTS)
+    known = architecture_of(whole.config.model_type).streams
+    assert known is not None
+    split = streams.split(whole, known, TEXTS)
     assert split is not None
     return split
 
@@ -74,36 +77,30 @@ def test_every_product_of_the_context_has_a_quantisation_point_but_the_first_dow
     assert count == len(first + second + last)
 
 
-def test_a_model_that_is_not_understood_gets_no_int8_graph(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_model_that_is_not_understood_gets_no_int8_graph() -> None:
     """Where two streams differ from the model, there is none: fp32 serves it."""
-    split_bert = streams._SPLITS["bert"]
 
     def wrong(
         copy: PreTrainedModel, observers: int8.Observers, factors: Sequence[SmoothingFactors]
     ) -> None:
-        split_bert(copy, observers, factors)
+        streams.split_bert(copy, observers, factors)
         with torch.no_grad():
             next(copy.parameters()).mul_(1.01)
 
-    monkeypatch.setitem(streams._SPLITS, "bert", wrong)
-    assert streams.split(model("bert"), TEXTS) is None
+    assert streams.split(model("bert"), wrong, TEXTS) is None
 
 
-def test_what_fp32_would_hide_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fp32_would_hide_is_noticed() -> None:
     """A difference smaller than the rounding of fp32, which a wide model's streams differ by."""
-    split_bert = streams._SPLITS["bert"]
 
     def nearly_right(
         copy: PreTrainedModel, observers: int8.Observers, factors: Sequence[SmoothingFactors]
     ) -> None:
-        split_bert(copy, observers, factors)
+        streams.split_bert(copy, observers, factors)
         with torch.no_grad():
             copy.classifier.bias.add_(1e-7)  # type: ignore[union-attr, operator]
 
-    monkeypatch.setitem(streams._SPLITS, "bert", nearly_right)
-    assert streams.split(model("bert"), TEXTS) is None
+    assert streams.split(model("bert"), nearly_right, TEXTS) is None
 
 
 @pytest.mark.parametrize("model_type", TYPES)

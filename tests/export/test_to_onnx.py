@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 import torch
 
-from export.graph import architectures, plain_graph
+from export.architectures import architecture_of
+from export.graph import plain_graph
 from export.parity.pytorch import load_model
 
 
@@ -17,7 +18,7 @@ def test_the_graph_answers_as_the_model_for_any_batch_and_length(
     checkpoints: Callable[[str], Path], model_type: str
 ) -> None:
     """What was traced at one shape holds at others: nothing of the shape is baked in."""
-    model = load_model(checkpoints(model_type), attention=architectures.ATTENTION[model_type])
+    model = load_model(checkpoints(model_type), attention=architecture_of(model_type).attention)
     session = onnxruntime.InferenceSession(plain_graph(model).SerializeToString())
     for rows, tokens in ((1, 1), (1, 5), (3, 17), (9, 60)):
         ids = torch.randint(5, 90, (rows, tokens), generator=torch.Generator().manual_seed(tokens))

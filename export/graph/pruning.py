@@ -1,18 +1,19 @@
-"""What is known of single architectures: which attention to export, and what of a model can go.
+"""The last layer for the pooled token alone, and attention without a mask: exact rewrites.
 
 The mask goes, because batches that are served have no padding. In the last layer only the token
 that is pooled is computed: the first of an encoder, the last of GPT-2. That token still attends to
 all others, so keys and values are computed for every token, but query, output projection and
 feed-forward only for one. The algebra is exact; a sixth of the work of a six-layer model goes away.
 
-Optimum validates an export against the very model that it traced, so it cannot notice a
-wrong patch: `prune` itself compares with the model that it was given.
+Which architecture gets which rewrite is in `export.architectures`. Optimum validates an export
+against the very model that it traced, so it cannot notice a wrong patch: `prune` itself compares
+with the model that it was given.
 """
 
 import logging
 import math
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -20,24 +21,22 @@ import torch
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from export.graph.equivalence import TOLERANCE, largest_difference
+
 _log = logging.getLogger(__name__)
 
-# transformers' implementation that gives the faster graph for each model type: OpenVINO has
-# no node for scaled dot-product attention, and gains from it only where a mask is causal.
-ATTENTION = {"bert": "eager", "distilbert": "eager", "roberta": "eager", "gpt2": "sdpa"}
-# Of any logit. Two orders of summation of fp32 differ by about 1e-6.
-TOLERANCE = 1e-5
-_SHAPES = ((1, 3), (2, 7), (3, 16), (5, 40), (2, 120))  # rows, tokens
+#: Changes a model so that its last layer computes the pooled token only.
+Patch = Callable[[Any], None]
 
 
-def prune(model: PreTrainedModel) -> PreTrainedModel:
+def prune(model: PreTrainedModel, patch: Patch) -> PreTrainedModel:
     """Return a pruned copy of the model.
 
     Where the copy's answers differ by more than `TOLERANCE` (a setting of the attention that
     the patch does not know), the model itself is returned: slower, and right.
     """
     pruned = deepcopy(model)
-    PATCHES[model.config.model_type](pruned)
+    patch(pruned)
     difference = largest_difference(pruned, model)
     if difference <= TOLERANCE:
         return pruned
@@ -48,14 +47,11 @@ def prune(model: PreTrainedModel) -> PreTrainedModel:
 def drop_attention_mask(model: PreTrainedModel) -> PreTrainedModel:
     """Return a copy without an attention mask; exact for batches without padding.
 
-    Models other than BERT and RoBERTa are returned as they are: DistilBERT's attention needs its
-    mask, and GPT-2's mask is causal.
+    Only for encoders that get their mask from `get_extended_attention_mask`, as BERT does.
 
     Raises:
         ValueError: The copy's logits differ from the model's.
     """
-    if model.config.model_type not in ("bert", "roberta"):
-        return model
     copied = deepcopy(model)
     encoder: Any = copied.base_model
     encoder.get_extended_attention_mask = lambda *_, **__: None
@@ -64,35 +60,8 @@ def drop_attention_mask(model: PreTrainedModel) -> PreTrainedModel:
     return copied
 
 
-def largest_difference(
-    model: PreTrainedModel, reference: PreTrainedModel, *, padded: bool = True
-) -> float:
-    """Return the largest difference of any logit, on random tokens with and without padding."""
-    with torch.inference_mode():
-        differences = [
-            (model(**inputs).logits - reference(**inputs).logits).abs().max().item()
-            for inputs in _probes(reference.config, padded)
-        ]
-    return float("nan") if any(map(math.isnan, differences)) else max(differences)
-
-
-def _probes(config: Any, padded: bool) -> Iterator[dict[str, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(0)
-    pad = config.pad_token_id
-    # RoBERTa numbers its positions from pad_token_id + 1.
-    longest = config.max_position_embeddings - (pad + 1 if config.model_type == "roberta" else 0)
-    for rows, tokens in _SHAPES:
-        ids = torch.randint(config.vocab_size, (rows, min(tokens, longest)), generator=generator)
-        ids[ids == pad] = (pad + 1) % config.vocab_size
-        mask = torch.ones_like(ids)
-        yield {"input_ids": ids.clone(), "attention_mask": mask.clone()}
-        if padded:
-            ids[0, -2:], mask[0, -2:] = pad, 0
-            yield {"input_ids": ids, "attention_mask": mask}
-
-
-def _prune_encoder(model: Any) -> None:
-    """Patch BERT and RoBERTa, whose cross-attention path takes fewer queries than keys."""
+def prune_encoder(model: Any) -> None:
+    """Patch BERT and its kin, whose cross-attention path takes fewer queries than keys."""
 
     def forward(
         layer: Any, hidden: torch.Tensor, mask: torch.Tensor | None = None, *_: Any, **__: Any
@@ -108,7 +77,9 @@ def _prune_encoder(model: Any) -> None:
     layer.forward = types.MethodType(forward, layer)
 
 
-def _prune_distilbert(model: Any) -> None:
+def prune_distilbert(model: Any) -> None:
+    """Patch DistilBERT, whose attention takes query and keys apart."""
+
     def forward(
         layer: Any, x: torch.Tensor, mask: torch.Tensor | None, *_: Any, **__: Any
     ) -> tuple[torch.Tensor]:
@@ -122,7 +93,7 @@ def _prune_distilbert(model: Any) -> None:
     layer.forward = types.MethodType(forward, layer)
 
 
-def _prune_gpt2(model: Any) -> None:
+def prune_gpt2(model: Any) -> None:
     """Take the last block and the final norm out of the transformer; run them on one token."""
     transformer = model.base_model
     block = transformer.h[-1]
@@ -168,11 +139,3 @@ def _attend(
     attended = (weights @ heads(v)).transpose(1, 2).reshape(query.shape)
     projected: torch.Tensor = attention.c_proj(attended)
     return projected
-
-
-PATCHES: dict[str, Callable[[Any], None]] = {
-    "bert": _prune_encoder,
-    "roberta": _prune_encoder,
-    "distilbert": _prune_distilbert,
-    "gpt2": _prune_gpt2,
-}
