@@ -7,15 +7,19 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from export.source.checkpoint import Checkpoint, read_checkpoint
+from export.source.text_rules import TextRules, text_rules
 from export.staging import staged
 from export.steps import Steps
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import open_bundle
 from scorer.inference.bundle.metadata import METADATA_NAME, Metadata
-from scorer.inference.normalize import Normalizer
+from scorer.inference.normalize import Name
+
+if TYPE_CHECKING:
+    from export.train.text_encoder import TextEncoder
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +33,8 @@ class ExportOptions:
     label_names: tuple[str, ...] = ()  # in id order; by default the checkpoint's
     notes: str = ""  # Markdown for the model card
     parity_texts: tuple[str, ...] = ()  # beside the canary's
+    normalizer: Name | None = None  # by default what the checkpoint's record says
+    max_length: int | None = None  # tokens of a text; likewise
     overwrite: bool = False
 
 
@@ -84,21 +90,23 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
         GateFailed: It answers otherwise.
         InvalidBundle: The checkpoint cannot be exported.
     """
+    rules = text_rules(checkpoint, options.normalizer, options.max_length)
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
     from export import parity, publish
     from export.parity import pytorch
     from export.parity.pytorch import Reference
 
     steps.done("the libraries are loaded")
-    normalizer = _save_model(checkpoint, stage)
+    encoder = _save_model(checkpoint, rules, stage)
     steps.done("weights and tokenizer are written")
-    reference = Reference(stage, checkpoint.max_length)
-    publish.write_json(stage / "canary.json", pytorch.make_canary(reference, normalizer))
-    texts = pytorch.calibration(reference, normalizer)
+    reference = Reference(stage, encoder.max_length)
+    canary = pytorch.make_canary(reference, encoder.normalizer)
+    publish.write_json(stage / "canary.json", canary)
+    texts = pytorch.calibration(reference, encoder.normalizer)
     steps.done("PyTorch has answered the canary")
     graphs = _save_graphs(stage, checkpoint.base.model_type, texts)
     steps.done(f"the graphs are written: {', '.join(graphs['graphs'])}")
-    metadata = publish.describe(checkpoint, normalizer, options.name, options.version, graphs)
+    metadata = publish.describe(checkpoint, encoder, options.name, options.version, graphs)
     publish.write_metadata(stage, metadata)
     report = parity.check(open_bundle(stage), reference, options.parity_texts, steps)
     metadata = publish.add_parity(metadata, report)
@@ -106,11 +114,11 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
     publish.write_metadata(stage, metadata)
 
 
-def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:
-    """Write configuration, fp16 weights and tokenizer; return the normaliser that goes with it."""
+def _save_model(checkpoint: Checkpoint, rules: TextRules, stage: Path) -> "TextEncoder":
+    """Write configuration, fp16 weights and tokenizer; return what prepares texts for them."""
     from export.graph import save_weights
     from export.parity.pytorch import load_model
-    from export.train.text_encoder import open_encoder
+    from export.train.text_encoder import saved_encoder
 
     names = checkpoint.labels
     changes = {
@@ -118,7 +126,7 @@ def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:
         "label2id": {name: label for label, name in enumerate(names)},
         "pad_token_id": checkpoint.pad_token_id,
     }
-    encoder = open_encoder(checkpoint.base, checkpoint.max_length)
+    encoder = saved_encoder(checkpoint.base, rules)
     if encoder.tokenizer.pad_token_id != checkpoint.pad_token_id:
         raise InvalidBundle(
             f"the checkpoint {checkpoint.base.directory} pads with token "
@@ -127,7 +135,7 @@ def _save_model(checkpoint: Checkpoint, stage: Path) -> Normalizer:
         )
     save_weights(load_model(checkpoint.base.directory, changes=changes), stage)
     encoder.save(stage)
-    return checkpoint.normalizer or encoder.normalizer
+    return encoder
 
 
 def _save_graphs(

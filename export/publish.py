@@ -13,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from export.parity import ParityReport
 from export.source.checkpoint import Checkpoint
+from export.train.text_encoder import TextEncoder
 from scorer.inference.bundle.metadata import (
     METADATA_NAME,
     Metadata,
@@ -21,7 +22,6 @@ from scorer.inference.bundle.metadata import (
     Summary,
     summary_of,
 )
-from scorer.inference.normalize import Normalizer
 
 GRAPHS = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "int8": "model_int8.onnx"}
 _TRAINING = ("data", "recipe", "dropped")  # of training.json
@@ -31,20 +31,23 @@ _LIBRARIES = "onnx onnxruntime optimum optimum-onnx tokenizers torch transformer
 
 def describe(
     checkpoint: Checkpoint,
-    normalizer: Normalizer,
+    encoder: TextEncoder,
     name: str | None,
     release: str,
     graphs: Mapping[str, Any],
 ) -> Metadata:
     """Return the metadata of a bundle, without figures and hashes."""
     training = checkpoint.training
+    normalizer = encoder.normalizer
     return Metadata(
         name=name or checkpoint.name,
         version=release,
         model_type=checkpoint.base.model_type,
         labels=checkpoint.labels,
-        normalizer=Rules(normalizer.version, normalizer.emoji),
-        max_length=checkpoint.max_length,
+        normalizer=Rules(normalizer.version, normalizer.emoji, normalizer.name),
+        split_special_tokens=encoder.split_special_tokens,
+        truncation_side=encoder.truncation_side,
+        max_length=encoder.max_length,
         pad_token_id=checkpoint.pad_token_id,
         temperature=checkpoint.temperature,
         **graphs,

@@ -41,6 +41,21 @@ model.add_command(train)
     help="Names of the classes in id order.  [default: the checkpoint's]",
 )
 @click.option(
+    "--normalizer",
+    type=click.Choice(["none", "tweetscore", "cardiff"]),
+    metavar="NAME",
+    help="How texts are cleaned before they are tokenised: none, not at all; tweetscore, as "
+    "`model train` does it; cardiff, @user and http as cardiffnlp documents it.  [default: as "
+    "trained by `model train`, else none]",
+)
+@click.option(
+    "--max-length",
+    type=int,
+    metavar="TOKENS",
+    help="Where texts are cut.  [default: as trained by `model train`, else the model's own, at "
+    "most 512]",
+)
+@click.option(
     "--parity-data",
     type=_FILE,
     metavar="FILE",
@@ -140,6 +155,15 @@ def _parity_texts(path: Path | None, column: str) -> tuple[str, ...]:
     return tuple(frame[column].cast(str).drop_nulls())
 
 
+def _preparation(bundle: "Bundle") -> str:
+    rules = bundle.normalizer
+    words = f"{bundle.max_length} tokens, normalizer: {rules.name} {rules.version}"
+    words += f", emoji: {rules.emoji}"
+    if bundle.metadata.truncation_side == "left":
+        words += ", cut at their beginning"
+    return words if bundle.metadata.split_special_tokens else f"{words}, control tokens obeyed"
+
+
 @model.command("info", cls=Command, context_settings=CONTEXT)
 @click.argument("bundle", type=FilePath(), required=False, metavar="[BUNDLE]")
 @click.option("--json", "as_json", is_flag=True, help="Print tweetscore.json as it is.")
@@ -162,7 +186,7 @@ def _facts(bundle: "Bundle", summary: "Summary") -> Iterator[tuple[str, str]]:
     yield "bundle", f"{bundle.name} {bundle.version}, all hashes right, in {bundle.directory}"
     yield "model", f"{bundle.model_type}, fine-tuned from {summary.base_model.name}"
     yield "labels", ", ".join(bundle.labels)
-    yield "texts", f"{bundle.max_length} tokens, emoji: {bundle.normalizer.emoji}"
+    yield "texts", _preparation(bundle)
     yield "temperature", f"{bundle.temperature:.4g}"
     for source in summary.training.data:
         yield "trained on", f"{counted(source.rows, 'row')} of {source.name}"

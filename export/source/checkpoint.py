@@ -15,9 +15,6 @@ from export.source.sizes import pad_token_id_of
 from scorer.errors import InputMissing, InvalidBundle
 from scorer.inference.bundle import untrusted
 from scorer.inference.bundle.metadata import METADATA_NAME
-from scorer.inference.normalize import Normalizer
-
-DEFAULT_MAX_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,17 +38,6 @@ class Checkpoint:
     def temperature(self) -> float:
         """Return the fitted temperature; 1 if none was."""
         return float(self.training.get("temperature", 1.0))
-
-    @property
-    def max_length(self) -> int:
-        """Return the tokens of a text that the model reads, special ones included."""
-        return min(int(self.training.get("max_length", DEFAULT_MAX_LENGTH)), self.base.positions)
-
-    @property
-    def normalizer(self) -> Normalizer | None:
-        """Return the normaliser it was trained with, if that is known."""
-        rules = self.training.get("normalizer")
-        return Normalizer(emoji=rules["emoji"], version=rules["version"]) if rules else None
 
 
 def read_checkpoint(directory: Path, label_names: Sequence[str] = ()) -> Checkpoint:
@@ -94,6 +80,9 @@ def read_checkpoint(directory: Path, label_names: Sequence[str] = ()) -> Checkpo
 
 def _training_of(bundle: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a bundle's metadata that is also in ``training.json``."""
-    kept = ("name", "temperature", "max_length", "normalizer", "base_model", "baseline")
+    kept = (
+        *("name", "temperature", "max_length", "normalizer", "split_special_tokens"),
+        *("base_model", "baseline"),
+    )
     found = {name: bundle[name] for name in kept if bundle.get(name) is not None}
     return {**bundle.get("training", {}), **found}

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from export.source.base import Base
+from export.source.text_rules import TextRules
 from scorer.errors import InvalidBundle
 from scorer.inference.normalize import Normalizer
 
@@ -29,6 +30,16 @@ class TextEncoder:
         rows = encode(self.tokenizer, normalized, self.max_length)
         return [ids if len(ids) > special else [] for ids in rows]
 
+    @property
+    def split_special_tokens(self) -> bool:
+        """Tell whether a control token's name in a text is words."""
+        return bool(self.tokenizer.split_special_tokens)
+
+    @property
+    def truncation_side(self) -> Literal["right", "left"]:
+        """Return where a text that is too long is cut."""
+        return "left" if self.tokenizer.truncation_side == "left" else "right"
+
     def save(self, directory: Path) -> None:
         """Write the tokenizer's files."""
         # What the last call set is not part of the tokenizer.
@@ -38,24 +49,47 @@ class TextEncoder:
 
 
 def open_encoder(base: Base, max_length: int) -> TextEncoder:
-    """Load the tokenizer of a base, and cut texts where the base can read no further.
+    """Load the tokenizer of a base to train it, and cut texts where the base can read no further.
 
     Raises:
         InvalidBundle: Serving cannot use it, or it has no token to pad with.
     """
-    import transformers
-
     max_length = min(max_length, base.positions)
-    auto: Any = transformers.AutoTokenizer
     # A tweet that says "<|endoftext|>" or "[SEP]" says so in words, here as at serving.
-    tokenizer = auto.from_pretrained(
-        base.directory,
-        use_fast=True,
+    tokenizer = _load(
+        base,
+        max_length,
         split_special_tokens=True,
         padding_side="right",
         truncation_side="right",
+    )
+    return TextEncoder(tokenizer, _fitting(tokenizer, max_length), max_length)
+
+
+def saved_encoder(base: Base, rules: TextRules) -> TextEncoder:
+    """Load the tokenizer of a trained checkpoint, with the settings that it was saved with.
+
+    Raises:
+        InvalidBundle: Serving cannot use it, or it has no token to pad with.
+    """
+    settings: dict[str, bool] = {}
+    if rules.split_special_tokens is not None:
+        settings["split_special_tokens"] = rules.split_special_tokens
+    tokenizer = _load(base, rules.max_length, **settings)
+    normalizer = rules.normalizer or _fitting(tokenizer, rules.max_length)
+    return TextEncoder(tokenizer, normalizer, rules.max_length)
+
+
+def _load(base: Base, max_length: int, **settings: Any) -> Any:
+    import transformers
+
+    auto: Any = transformers.AutoTokenizer
+    tokenizer = auto.from_pretrained(
+        base.directory,
+        use_fast=True,
         model_max_length=max_length,
         trust_remote_code=False,
+        **settings,
     )
     if not tokenizer.is_fast:
         raise InvalidBundle(
@@ -63,8 +97,7 @@ def open_encoder(base: Base, max_length: int) -> TextEncoder:
         )
     if tokenizer.pad_token is None:
         _pad_with_end_of_text(tokenizer, base)
-    emoji_known = _knows_emoji(tokenizer, max_length)
-    return TextEncoder(tokenizer, Normalizer("keep" if emoji_known else "words"), max_length)
+    return tokenizer
 
 
 def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list[int]]:
@@ -96,6 +129,8 @@ def _pad_with_end_of_text(tokenizer: Any, base: Base) -> None:
     tokenizer.pad_token = tokenizer.eos_token
 
 
-def _knows_emoji(tokenizer: Any, max_length: int) -> bool:
+def _fitting(tokenizer: Any, max_length: int) -> Normalizer:
+    """Return the normaliser of our training: emoji as words where the tokenizer knows none."""
     rows = encode(tokenizer, _PROBE_EMOJI, max_length)
-    return all(tokenizer.unk_token_id not in ids for ids in rows)
+    known = all(tokenizer.unk_token_id not in ids for ids in rows)
+    return Normalizer("keep" if known else "words")

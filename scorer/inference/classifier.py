@@ -173,7 +173,20 @@ class Classifier:
         """Run the model on some of the texts, and write into their rows of `answers`."""
         _run(self._session, tokens, texts, answers)
         if exact := self._session.exact:
-            _run(exact, tokens, texts[low_margin(answers[texts])], answers)
+            undecided = low_margin(answers[texts]) | self._pools_inside(tokens, texts)
+            _run(exact, tokens, texts[undecided], answers)
+
+    def _pools_inside(self, tokens: Tokens, texts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return for each text whether a decoder answers at a token that is not its last one.
+
+        It does where a text that may hold control tokens ends with the pad token. The int8 graph
+        keeps the last token exact, whatever it is.
+        """
+        rules = self.bundle.metadata
+        if rules.split_special_tokens or rules.pad_to is not None:
+            return np.zeros(len(texts), np.bool_)
+        inside: NDArray[np.bool_] = tokens.ids[tokens.offsets[texts + 1] - 1] == rules.pad_token_id
+        return inside
 
     def score(self, prepared: Prepared, known: Answers | None = None) -> Scores:
         """Run the model on a prepared window.

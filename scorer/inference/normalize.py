@@ -1,7 +1,12 @@
 """Normalisation: the same column expressions at training and at serving.
 
-What a tweet looks like on the wire says little about its sentiment: link targets, user
-names, HTML escapes, runs of blanks. Version 1 does, in this order:
+A bundle names its rules. ``none`` leaves a text as it is, as transformers' pipeline does.
+``cardiff`` is what cardiffnlp documents for its models: of the words between blanks, one that
+starts with ``@`` becomes ``@user``, and one that starts with ``http`` becomes ``http``.
+
+``tweetscore`` is what `tweetscore model train` trains with. What a tweet looks like on the wire
+says little about its sentiment: link targets, user names, HTML escapes, runs of blanks. Its
+version 1 does, in this order:
 
 1. HTML entities become their characters, once (``&amp;lt;`` becomes ``&lt;``);
 2. backticks become apostrophes (the training set writes ``don`t``);
@@ -17,14 +22,16 @@ texts of the column. A change of any rule is a new version.
 """
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
 
-VERSION = 1
+Name = Literal["none", "tweetscore", "cardiff"]
+VERSION = 1  # of the tweetscore rules
+VERSIONS: Mapping[str, int] = {"none": 1, "tweetscore": VERSION, "cardiff": 1}
 
 _ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
 # ASCII boundaries: to Unicode an emoji's variation selector is part of a word.
@@ -41,6 +48,9 @@ _EMOJI = (
 # Persian, Indic scripts and emoji sequences are spelled with them.
 _NO_WIDTH = r"[\x{200B}\x{2060}\x{FEFF}]"
 _ONLY_FORMAT = r"^[\s\p{Cf}\p{Cc}\x{FE00}-\x{FE0F}]*$"
+# cardiffnlp splits at the ASCII blank alone: a line break is part of a word.
+_CARDIFF_USER = r"(^| )@[^ ]+"
+_CARDIFF_LINK = r"(^| )http[^ ]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +59,18 @@ class Normalizer:
 
     emoji: Literal["words", "keep"] = "keep"
     version: int = VERSION
+    name: Name = "tweetscore"
 
     def __call__(self, texts: "pl.Series") -> "pl.Series":
         """Return the texts normalised: String, same length, null where the input is null."""
+        if self.name == "none":
+            return texts
+        if self.name == "cardiff":
+            texts = texts.str.replace_all(_CARDIFF_USER, "${1}@user")
+            return texts.str.replace_all(_CARDIFF_LINK, "${1}http")
+        return self._tweetscore(texts)
+
+    def _tweetscore(self, texts: "pl.Series") -> "pl.Series":
         texts = _replace_found(texts, "&", _ENTITY, html.unescape)
         texts = (
             texts.str.replace_all("`", "'", literal=True)

@@ -99,10 +99,11 @@ class TextTokenizer:
         self.unknown_id = None if word is None else self._tokenizer.token_to_id(word)
         # Whatever padding and truncation the file asks for.
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(bundle.max_length)
-        # A tweet that says "<|endoftext|>" or "[SEP]" says so in words: its author does not
-        # get to insert control tokens.
-        self._tokenizer.encode_special_tokens = True
+        text_rules = bundle.metadata
+        self._tokenizer.enable_truncation(bundle.max_length, direction=text_rules.truncation_side)
+        # With a model of ours a tweet that says "<|endoftext|>" or "[SEP]" says so in words: its
+        # author does not get to insert control tokens. Others have what transformers makes of it.
+        self._tokenizer.encode_special_tokens = text_rules.split_special_tokens
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
         """Encode normalised texts; the library spreads them over its own threads."""

@@ -1,5 +1,6 @@
 """Tiny bases of every allowed type, with random weights and tokenizers trained on our samples."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,14 +142,35 @@ def _gpt2(directory: Path) -> tuple[Any, Any]:
 def checkpoints(
     tiny_base: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
-    """Return a function from a model type to a classifier with random weights that spread."""
+    """Return a function from a model type to a classifier with random weights that spread.
+
+    It has a record of its training, as `model train` writes it.
+    """
 
     def checkpoint(model_type: str) -> Path:
-        return made_once(
-            tmp_path_factory,
-            f"checkpoint-{model_type}",
-            lambda directory: _save_random_classifier(tiny_base(model_type), directory),
-        )
+        def make(directory: Path) -> None:
+            _save_random_classifier(tiny_base(model_type), directory)
+            (directory / "training.json").write_text('{"max_length": 128}', "utf-8")
+
+        return made_once(tmp_path_factory, f"checkpoint-{model_type}", make)
+
+    return checkpoint
+
+
+@pytest.fixture(scope="session")
+def foreign(
+    checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Return a function from a model type to such a classifier that was trained elsewhere."""
+
+    def checkpoint(model_type: str) -> Path:
+        def make(directory: Path) -> None:
+            unrecorded = shutil.ignore_patterns("training.json")
+            shutil.copytree(
+                checkpoints(model_type), directory, ignore=unrecorded, dirs_exist_ok=True
+            )
+
+        return made_once(tmp_path_factory, f"foreign-{model_type}", make)
 
     return checkpoint
 

@@ -4,13 +4,14 @@ import html
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scorer.inference import normalize
 from scorer.inference.normalize import Normalizer
 
 WORDS, KEEP = Normalizer(emoji="words"), Normalizer(emoji="keep")
+NONE, CARDIFF = Normalizer(name="none"), Normalizer(name="cardiff")
 # What the rules react to, and a little of what they must leave alone.
 PIECES = st.sampled_from(
     [
@@ -85,7 +86,24 @@ def test_null_stays_null() -> None:
     assert WORDS(pl.Series([None], dtype=pl.String)).to_list() == [None]
 
 
-@pytest.mark.parametrize("normalizer", [WORDS, KEEP])
+@given(texts=st.lists(TEXTS, max_size=6))
+def test_none_leaves_every_text_as_it_is(texts: list[str]) -> None:
+    """Byte for byte."""
+    assert NONE(pl.Series(texts, dtype=pl.String)).to_list() == texts
+
+
+@given(text=TEXTS)
+@example("@ @a @\u00e9, b@c http https://t.co/x xhttp @http\n@b @a@b")
+def test_cardiff_is_what_cardiffnlp_documents(text: str) -> None:
+    """A word of an at sign and more is a user, one that starts with http a link; no other."""
+    words = []
+    for word in text.split(" "):
+        user = word.startswith("@") and len(word) > 1
+        words.append("@user" if user else "http" if word.startswith("http") else word)
+    assert one(CARDIFF, text) == " ".join(words)
+
+
+@pytest.mark.parametrize("normalizer", [WORDS, KEEP, NONE, CARDIFF])
 @given(texts=st.lists(TEXTS, max_size=6))
 def test_a_row_does_not_see_its_neighbours(normalizer: Normalizer, texts: list[str]) -> None:
     """A text alone gives what it gives in any column."""

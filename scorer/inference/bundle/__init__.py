@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable, InvalidBundle, is_unicode
@@ -191,7 +192,7 @@ def _checked(directory: Path, metadata: Metadata, digest: str) -> Bundle:
         labels=metadata.labels,
         max_length=metadata.max_length,
         temperature=metadata.temperature,
-        normalizer=Normalizer(emoji=metadata.normalizer.emoji),
+        normalizer=Normalizer(**structs.asdict(metadata.normalizer)),
     )
     weights = untrusted.read_weights(directory / "model.safetensors")
     config = directory / "config.json"

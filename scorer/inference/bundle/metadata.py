@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct, ValidationError
 
 from scorer.inference.bundle.untrusted import invalid, is_name, parse_json, shown
-from scorer.inference.normalize import VERSION as NORMALIZER_VERSION
+from scorer.inference.normalize import VERSIONS, Name
 
 METADATA_NAME = "tweetscore.json"
 SCHEMA_VERSION = 2
@@ -25,14 +25,14 @@ _PRECISIONS = {"fp32", "fp16", "int8"}
 _MIN_LABELS, _MAX_LABELS = 2, 1_000
 _REQUIRED_FILES = ("config.json", "tokenizer.json", "canary.json", "model.safetensors")
 # Tokens; a shorter text has only special ones, a longer one no memory: attention needs the square.
-_MIN_LENGTH, _MAX_LENGTH = 3, 4_096
+MIN_LENGTH, MAX_LENGTH = 3, 4_096
 _TEMPERATURES = (0.01, 100.0)
 MAX_ROWS = 2**53  # beyond it a count is no exact number in JSON
 # What a message says that a field has to be.
 _NEEDED: Mapping[str, str] = {
     "labels": "a list of names",
-    "normalizer": "one with emoji words or keep",
-    "max_length": f"a whole number from {_MIN_LENGTH} to {_MAX_LENGTH}",
+    "normalizer": "none, tweetscore or cardiff, with emoji words or keep",
+    "max_length": f"a whole number from {MIN_LENGTH} to {MAX_LENGTH}",
     "pad_token_id": f"a whole number from 0 to {2**31}",
     "temperature": "a number from {} to {}".format(*_TEMPERATURES),
     "graphs": "an object of texts",
@@ -56,7 +56,7 @@ class Rules(Struct, frozen=True):
 
     version: int
     emoji: Literal["words", "keep"]
-    name: Literal["none", "tweetscore", "cardiff"] = "tweetscore"
+    name: Name = "tweetscore"
 
 
 class Metadata(Struct, frozen=True, kw_only=True):
@@ -71,7 +71,8 @@ class Metadata(Struct, frozen=True, kw_only=True):
     activation: Activation = "softmax"
     normalizer: Rules
     split_special_tokens: bool = True  # "[SEP]" in a text is words, not the control token
-    max_length: Annotated[int, Meta(ge=_MIN_LENGTH, le=_MAX_LENGTH)]
+    truncation_side: Literal["right", "left"] = "right"  # where a text that is too long is cut
+    max_length: Annotated[int, Meta(ge=MIN_LENGTH, le=MAX_LENGTH)]
     pad_token_id: Annotated[int, Meta(ge=0, le=2**31)]
     pad_to: int | None = None  # tokens that a decoder without a pad id was padded to, to predict
     temperature: Annotated[float, Meta(ge=_TEMPERATURES[0], le=_TEMPERATURES[1])]
@@ -237,9 +238,11 @@ def _check_versions(path: Path, content: Mapping[str, Any]) -> None:
         problem = f"has schema version {found}; this program reads the versions {known}"
         raise invalid(path, problem, _OTHER_RELEASE)
     rules = content.get("normalizer")
-    if not isinstance(rules, dict) or rules.get("version") != NORMALIZER_VERSION:
-        found = shown(rules)
-        problem = f"needs normaliser {found}; this program has version {NORMALIZER_VERSION}"
+    fields = rules if isinstance(rules, dict) else {}
+    wanted = [fields.get("name", "tweetscore"), fields.get("version")]
+    if wanted not in map(list, VERSIONS.items()):
+        kinds = ", ".join(f"{name} {version}" for name, version in VERSIONS.items())
+        problem = f"needs normaliser {shown(rules)}; this program has {kinds}"
         raise invalid(path, problem, _OTHER_RELEASE)
 
 
@@ -251,6 +254,8 @@ def _problems(metadata: Metadata) -> Iterator[str]:
     if metadata.model_type not in MODEL_TYPES:
         kinds = ", ".join(MODEL_TYPES)
         yield f"has model_type {shown(metadata.model_type)}, not one of {kinds}"
+    if metadata.normalizer.emoji == "words" and metadata.normalizer.name != "tweetscore":
+        yield f"needs normalizer: {metadata.normalizer.name} keeps emoji"
     if not all(map(is_name, metadata.labels)):
         yield "needs labels: a list of names"
     count = len(metadata.labels)
