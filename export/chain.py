@@ -1,13 +1,13 @@
 """The steps of an export: checkpoint in, bundle out.
 
-read -> round to fp16 -> canary -> prune -> ONNX -> graphs without weights -> gate -> publish
+read -> save weights -> canary -> prune -> ONNX -> graphs without weights -> gate -> publish
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from export.source.checkpoint import Checkpoint, read_checkpoint
 from export.source.text_rules import TextRules, text_rules
@@ -35,6 +35,7 @@ class ExportOptions:
     parity_texts: tuple[str, ...] = ()  # beside the canary's
     normalizer: Name | None = None  # by default what the checkpoint's record says
     max_length: int | None = None  # tokens of a text; likewise
+    weights: Literal["fp16", "keep"] | None = None  # by default ours fp16, others as they are
     overwrite: bool = False
 
 
@@ -97,7 +98,7 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
     from export.parity.pytorch import Reference
 
     steps.done("the libraries are loaded")
-    encoder = _save_model(checkpoint, rules, stage)
+    encoder = _save_model(checkpoint, rules, options, stage)
     steps.done("weights and tokenizer are written")
     reference = Reference(stage, encoder.max_length)
     canary = pytorch.make_canary(reference, encoder.normalizer)
@@ -114,9 +115,11 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
     publish.write_metadata(stage, metadata)
 
 
-def _save_model(checkpoint: Checkpoint, rules: TextRules, stage: Path) -> "TextEncoder":
-    """Write configuration, fp16 weights and tokenizer; return what prepares texts for them."""
-    from export.graph import save_weights
+def _save_model(
+    checkpoint: Checkpoint, rules: TextRules, options: ExportOptions, stage: Path
+) -> "TextEncoder":
+    """Write configuration, weights and tokenizer; return what prepares texts for them."""
+    from export.graph.weights import save_weights, types_of
     from export.parity.pytorch import load_model
     from export.train.text_encoder import saved_encoder
 
@@ -133,7 +136,12 @@ def _save_model(checkpoint: Checkpoint, rules: TextRules, stage: Path) -> "TextE
             f"{encoder.tokenizer.pad_token_id}, and its model expects {checkpoint.pad_token_id}",
             "set the pad token in model and tokenizer and save both",
         )
-    save_weights(load_model(checkpoint.base.directory, changes=changes), stage)
+    directory = checkpoint.base.directory
+    # A bundle's weights are rounded already, where they were to be.
+    ours = (directory / "training.json").is_file()
+    rounded = options.weights == "fp16" or (options.weights is None and ours)
+    types = None if rounded else types_of(directory.glob("model*.safetensors"))
+    save_weights(load_model(directory, changes=changes), stage, types)
     encoder.save(stage)
     return encoder
 
@@ -151,8 +159,9 @@ def _save_graphs(
     Returns:
         What the metadata says of them: their names, and whether the last layer is pruned.
     """
-    from export import graph
     from export.architectures import architecture_of
+    from export.graph import plain_graph, split_key_transpose
+    from export.graph import weights as stored
     from export.graph.pruning import drop_attention_mask, prune
     from export.int8 import int8_graph, streams
     from export.parity.pytorch import load_model
@@ -164,17 +173,16 @@ def _save_graphs(
     whole = load_model(stage, attention=known.attention)
     model = prune(whole, known.prune) if known.prune else whole
     served = drop_attention_mask(model) if known.mask_can_go else model
-    plain = graph.split_key_transpose(graph.plain_graph(served))
-    weights = stage / graph.WEIGHTS_NAME
-    graphs = {
-        "fp32": graph.full_precision_graph(plain, weights),
-        "fp16": graph.half_precision_graph(plain, weights),
-    }
+    plain = split_key_transpose(plain_graph(served))
+    weights = stage / stored.WEIGHTS_NAME
+    graphs = {"fp32": stored.full_precision_graph(plain, weights)}
+    if halved := stored.half_precision_graph(plain, weights):
+        graphs["fp16"] = halved
     if known.streams and (two_streams := streams.split(whole, known.streams, calibration)):
         # Runs the model, and so its observers.
-        observed = graph.plain_graph(two_streams.model)
+        observed = plain_graph(two_streams.model)
         quantized = int8_graph(observed, [*two_streams.observers])
-        graphs["int8"] = graph.full_precision_graph(quantized, weights)
+        graphs["int8"] = stored.full_precision_graph(quantized, weights)
     for kind, linked in graphs.items():
-        graph.write_graph(linked, stage / GRAPHS[kind])
+        stored.write_graph(linked, stage / GRAPHS[kind])
     return {"graphs": {kind: GRAPHS[kind] for kind in graphs}, "pruned": model is not whole}

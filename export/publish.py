@@ -155,7 +155,7 @@ tweetscore run tweets.parquet --model THIS_DIRECTORY
 ```
 
 With transformers, on texts as they are and at temperature 1. `model.safetensors` holds
-the only copy of the weights, in fp16; the ONNX graphs point into it.
+the only copy of the weights; the ONNX graphs point into it.
 
 ```python
 from transformers import pipeline

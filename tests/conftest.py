@@ -177,11 +177,11 @@ def _head(pad_token_id: int) -> dict[str, Any]:
 def _write_bundle(
     directory: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", emoji: str
 ) -> None:
-    from export.graph import (
+    from export.graph import plain_graph
+    from export.graph.weights import (
         WEIGHTS_NAME,
         full_precision_graph,
         half_precision_graph,
-        plain_graph,
         save_weights,
         write_graph,
     )
@@ -194,7 +194,9 @@ def _write_bundle(
     weights = directory / WEIGHTS_NAME
     graphs = {"fp32": "model.onnx", "fp16": "model_fp16.onnx"}
     write_graph(full_precision_graph(plain, weights), directory / graphs["fp32"])
-    write_graph(half_precision_graph(plain, weights), directory / graphs["fp16"])
+    halved = half_precision_graph(plain, weights)
+    assert halved is not None
+    write_graph(halved, directory / graphs["fp16"])
     _write_canary(directory, model, tokenizer, emoji)
     metadata = {
         "schema_version": 1,

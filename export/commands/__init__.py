@@ -69,6 +69,12 @@ model.add_command(train)
     help="Markdown for the model card; a YAML block at its top (license, language, ...) joins "
     "the card's.",
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["fp16", "keep"]),
+    help="Round the weights to fp16, or keep the type of each.  [default: fp16 for a checkpoint "
+    "of `model train`, keep for any other]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 @debug_option
 def export(

@@ -1,21 +1,24 @@
-"""Weights are stored once, in fp16, and graphs refer to them."""
+"""Weights are stored once, and graphs refer to them."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import numpy_helper
-from safetensors.torch import load_file
+from onnx import TensorProto, numpy_helper
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from export.graph import (
+from export.chain import ExportOptions, export_bundle
+from export.graph import plain_graph
+from export.graph.weights import (
     WEIGHTS_NAME,
     full_precision_graph,
-    plain_graph,
+    half_precision_graph,
     save_weights,
     write_graph,
 )
@@ -70,16 +73,116 @@ def test_graphs_hold_no_weights(
     assert {place.location for place in places} == {"model.safetensors"}
 
 
-def test_weights_are_rounded_once(
+def test_weights_are_kept(
     checkpoints: Callable[[str], Path], bundles: Callable[[str], Path]
 ) -> None:
-    """The bundle's weights are the checkpoint's, rounded to fp16, under the same names."""
+    """A checkpoint that was trained elsewhere keeps each weight, bit for bit, under its name."""
     trained = load_file(checkpoints("gpt2") / "model.safetensors")
     stored = load_file(bundles("gpt2") / "model.safetensors")
     assert stored.keys() == trained.keys()
     for name, tensor in stored.items():
+        assert tensor.dtype == trained[name].dtype == torch.float32
+        assert torch.equal(tensor, trained[name])
+
+
+def test_weights_are_rounded_once(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:
+    """Where fp16 is the choice, the weights are the checkpoint's, rounded, under the same names."""
+    trained = load_file(checkpoints("gpt2") / "model.safetensors")
+    save_weights(load_model(checkpoints("gpt2")), tmp_path)
+    stored = load_file(tmp_path / WEIGHTS_NAME)
+    assert stored.keys() == trained.keys()
+    for name, tensor in stored.items():
         assert tensor.dtype == torch.float16
         assert torch.equal(tensor, trained[name].half())
+
+
+@pytest.fixture(scope="module")
+def mixed(checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkpoint with matrices in bf16, biases in fp16, and norms in fp32."""
+    directory = tmp_path_factory.mktemp("mixed")
+    for path in checkpoints("bert").iterdir():
+        (directory / path.name).write_bytes(path.read_bytes())
+    weights = directory / WEIGHTS_NAME
+    tensors = {}
+    for name, tensor in load_file(weights).items():
+        if "LayerNorm" in name:
+            # So an old checkpoint calls it, and transformers renames it.
+            tensors[name.replace("LayerNorm.weight", "LayerNorm.gamma")] = tensor
+        else:
+            tensors[name] = tensor.to(torch.bfloat16 if tensor.dim() > 1 else torch.float16)
+    # A buffer that models had once.
+    tensors["bert.embeddings.position_ids"] = torch.arange(66)[None]
+    save_file(tensors, weights, {"format": "pt"})
+    return directory
+
+
+@pytest.fixture(scope="module")
+def mixed_bundle(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("mixed") / "bundle"
+    export_bundle(mixed, directory, ExportOptions())
+    return directory
+
+
+def test_each_weight_keeps_its_own_type(mixed: Path, mixed_bundle: Path) -> None:
+    """Three types in one file pass the gate, and what the model has not is dropped."""
+    given = load_file(mixed / WEIGHTS_NAME)
+    stored = load_file(mixed_bundle / WEIGHTS_NAME)
+    assert "bert.embeddings.position_ids" not in stored
+    assert {tensor.dtype for tensor in stored.values()} == {
+        torch.float32,
+        torch.float16,
+        torch.bfloat16,
+    }
+    for name, tensor in stored.items():
+        before = given[name.replace("LayerNorm.weight", "LayerNorm.gamma")]
+        assert tensor.dtype == before.dtype
+        assert torch.equal(tensor, before)
+
+
+@pytest.mark.parametrize("graph", ["model.onnx", "model_fp16.onnx", "model_int8.onnx"])
+def test_a_graph_reads_weights_of_all_types(mixed_bundle: Path, graph: str) -> None:
+    """Each reference has the type that the weight has in the file."""
+    loaded = onnx.load(mixed_bundle / graph, load_external_data=False)
+    types = {
+        tensor.data_type
+        for tensor in loaded.graph.initializer
+        if tensor.data_location == TensorProto.EXTERNAL
+    }
+    assert types == {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_weight_beyond_fp16_leaves_out_the_fp16_graph(
+    checkpoints: Callable[[str], Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    kind: torch.dtype,
+) -> None:
+    """The graph for GPUs would compute with infinity; the fp32 graph does not."""
+    model: Any = load_model(checkpoints("bert"), attention="eager")
+    with torch.no_grad():
+        model.base_model.embeddings.word_embeddings.weight[7, 7] = 2.0**17
+        for parameter in model.parameters():
+            parameter.copy_(parameter.to(kind))
+    names = {name: kind for name, _ in model.named_parameters()}
+    plain = plain_graph(model)
+    save_weights(model, tmp_path, names)
+    assert half_precision_graph(plain, tmp_path / WEIGHTS_NAME) is None
+    assert "embeddings.word_embeddings.weight is too large" in caplog.text
+    write_graph(full_precision_graph(plain, tmp_path / WEIGHTS_NAME), tmp_path / "model.onnx")
+    assert np.isfinite(_answers(tmp_path / "model.onnx")).all()
+
+
+def test_a_weight_that_its_type_cannot_hold_is_kept_in_fp32(
+    checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Merged or renamed weights are no longer those of the file: nothing is rounded unasked."""
+    model = load_model(checkpoints("bert"))
+    save_weights(model, tmp_path, {name: torch.float16 for name, _ in model.named_parameters()})
+    stored = load_file(tmp_path / WEIGHTS_NAME)
+    assert stored["classifier.weight"].dtype == torch.float32
+    # All ones, which fp16 has.
+    assert stored["bert.embeddings.LayerNorm.weight"].dtype == torch.float16
 
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "gpt2"])

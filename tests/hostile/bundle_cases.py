@@ -55,6 +55,7 @@ PICKLE = pickle.dumps({"weights": [1.0]})
 REGEX = {"pattern": {"Regex": "(a+)+$"}}
 _OUT = "outside the data section"
 _NO_NUMBER = "offset or length is no number"
+_NOT_STORED = "something else than fp32, fp16 or bf16"
 _UNNEEDED = "which no bundle needs"
 
 GRAPHS: Mapping[str, Case] = {
@@ -75,11 +76,16 @@ GRAPHS: Mapping[str, Case] = {
     "offset of a million digits": Case(place(offset="9" * 10**6), _NO_NUMBER),
     "length negative": Case(place(length="-1"), _NO_NUMBER),
     "length beyond 64 bits": Case(place(length=str(2**64 + 8)), _NO_NUMBER),
-    "length beyond the tensor": Case(place(length=str(10**12)), "something else than fp16"),
+    "length beyond the tensor": Case(place(length=str(10**12)), _NOT_STORED),
     "prepacked data": Case(place(prepacked_0=f"w|0;4096;{OUTSIDE}"), "once each"),
-    "weight of a giant shape": Case(weight(dims=[HUGE, HUGE]), "something else than fp16"),
-    "weight of a negative shape": Case(weight(dims=[-1, -8]), "something else than fp16"),
-    "weight of strings": Case(weight(data_type=TensorProto.STRING), "something else than fp16"),
+    "weight of a giant shape": Case(weight(dims=[HUGE, HUGE]), _NOT_STORED),
+    "weight of a negative shape": Case(weight(dims=[-1, -8]), _NOT_STORED),
+    "weight of strings": Case(weight(data_type=TensorProto.STRING), _NOT_STORED),
+    "weight of doubles": Case(weight(data_type=TensorProto.DOUBLE), _NOT_STORED),
+    "fp32 weight in the bytes of an fp16 one": Case(
+        weight(data_type=TensorProto.FLOAT), _NOT_STORED
+    ),
+    "weight that begins within another": Case(place(offset="12345"), _NOT_STORED),
     "constant of a giant shape": Case(graph(inline_giant), "a tensor without its data"),
     "reference in a function": Case(graph(in_function), _UNNEEDED),
     "reference in a branch": Case(
@@ -283,6 +289,14 @@ WEIGHTS: Mapping[str, Case] = {
     ),
     "tensor of an unknown type": Case(
         header(lambda content: first_tensor(content).update(dtype="PICKLE")),
+        "without type, shape and place",
+    ),
+    "fp32 tensor in the bytes of an fp16 one": Case(
+        header(lambda content: first_tensor(content).update(dtype="F32")),
+        "without type, shape and place",
+    ),
+    "tensor of a type that no graph reads": Case(
+        header(lambda content: first_tensor(content).update(dtype="F8_E4M3")),
         "without type, shape and place",
     ),
     "overlapping tensors": Case(

@@ -90,6 +90,16 @@ def test_every_place_of_a_tensor_is_found(build: Callable[[], onnx.ModelProto]) 
 
 
 @pytest.mark.parametrize(
+    ("data_type", "length"),
+    [(TensorProto.FLOAT, 8), (TensorProto.FLOAT16, 4), (TensorProto.BFLOAT16, 4)],
+)
+def test_a_weight_keeps_the_type_that_it_was_trained_in(data_type: int, length: int) -> None:
+    """Two elements: eight bytes in fp32, four in fp16 and bf16."""
+    stored = tensor(data_type, location="x", offset="16", length=str(length))
+    assert read(model(initializers=(stored,))).places == [ExternalData("x", 16, length)]
+
+
+@pytest.mark.parametrize(
     "build",
     [in_subgraph, in_subgraphs, in_function, in_sparse, in_sparse_constant, in_training],
 )
@@ -156,11 +166,15 @@ def test_the_standard_domain_has_two_names() -> None:
         (tensor(location="x", offset="9" * 19, length="4"), "no number"),
         (tensor(location="x", offset="9" * 5000, length="4"), "no number"),
         (tensor(location="x", offset="16", length="٤"), "no number"),
-        (tensor(dims=(3,)), "something else than fp16"),
-        (tensor(dims=(2**40, 2**40)), "something else than fp16"),
-        (tensor(dims=(-2,)), "something else than fp16"),
-        (tensor(TensorProto.STRING), "something else than fp16"),
-        (tensor(TensorProto.FLOAT, dims=(1,)), "something else than fp16"),
+        (tensor(dims=(3,)), "something else than fp32"),
+        (tensor(dims=(2**40, 2**40)), "something else than fp32"),
+        (tensor(dims=(-2,)), "something else than fp32"),
+        (tensor(TensorProto.STRING), "something else than fp32"),
+        (tensor(TensorProto.FLOAT), "something else than fp32"),
+        (tensor(TensorProto.DOUBLE, location="x", offset="16", length="16"), "something else"),
+        (tensor(TensorProto.FLOAT8E5M2, location="x", offset="16", length="2"), "something else"),
+        (tensor(TensorProto.FLOAT, location="x", offset="18", length="8"), "something else"),
+        (tensor(location="x", offset="17", length="4"), "something else than fp32"),
         (tensor(dims=(1,) * 9), "9 dimensions"),
         (
             TensorProto(data_type=FLOAT16, dims=[2], data_location=TensorProto.EXTERNAL),

@@ -28,7 +28,9 @@ _REFUSED = {
 _OPERATOR, _DOMAIN = 4, 7  # of Node
 _NAME, _TYPE = 1, 2  # of Input and Output
 _DIMENSIONS, _DATA_TYPE, _EXTERNAL_DATA, _LOCATION = 1, 2, 13, 14  # of Tensor
-_FLOAT16 = 10  # of Tensor's data types; bundles keep no others outside of the graph
+# Tensor's data types of which bundles keep tensors outside of the graph: float, float16 and
+# bfloat16, with the bytes of an element.
+_STORED_TYPES = {1: 4, 10: 2, 16: 2}
 _KEY, _VALUE = 1, 2  # of an entry of external data
 _STANDARD = ("", "ai.onnx")  # the domains of the operators that ONNX itself defines
 # The one operator besides: ONNX Runtime's integer product, of which int8 graphs are made.
@@ -129,9 +131,13 @@ def _places(message: bytes) -> Iterator[ExternalData]:
     elements = _elements(fields)
     entries = [value for number, value in fields if number == _EXTERNAL_DATA]
     if entries:
-        place = _place(entries)
-        if _last(fields, _DATA_TYPE) != _FLOAT16 or place.length != 2 * elements:
-            raise UnfitGraphError("keeps something else than fp16 tensors in another file")
+        place, kind = _place(entries), _last(fields, _DATA_TYPE)
+        size = _STORED_TYPES.get(kind, 0) if isinstance(kind, int) else 0
+        # A reader that maps the file takes the place for one of such elements: none begins within.
+        if not size or place.length != size * elements or place.offset % size:
+            raise UnfitGraphError(
+                "keeps something else than fp32, fp16 or bf16 tensors in another file"
+            )
         yield place
     elif _last(fields, _LOCATION) or elements > len(message):
         raise UnfitGraphError("has a tensor without its data")
