@@ -10,7 +10,6 @@ import click
 from export.commands.train import train
 from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option
 from scorer.cli.log import Command, log_message
-from scorer.errors import DataError
 from scorer.hints import counted
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ model.add_command(train)
     "--parity-data",
     type=_FILE,
     metavar="FILE",
-    help="CSV, TSV or Parquet whose texts join the parity check.",
+    help="Of any format that `tweetscore run` reads; its texts join the parity check.",
 )
 @click.option("--text-column", default="text", show_default=True, metavar="NAME")
 @click.option(
@@ -113,7 +112,7 @@ def export(
     "--parity-data",
     type=_FILE,
     metavar="FILE",
-    help="CSV, TSV or Parquet whose texts join the canary's.",
+    help="Of any format that `tweetscore run` reads; its texts join the canary's.",
 )
 @click.option("--text-column", default="text", show_default=True, metavar="NAME")
 @click.option("--json", "as_json", is_flag=True, help="Print the entries of tweetscore.json.")
@@ -148,17 +147,10 @@ def _show_step(words: str, seconds: float) -> None:
 
 def _parity_texts(path: Path | None, column: str) -> tuple[str, ...]:
     """Return the texts of a table's column, without nulls."""
-    from export.train.dataset import read_table
+    from export.train.tables import read_texts
+    from scorer.options import InputSpec
 
-    if path is None:
-        return ()
-    frame = read_table(str(path), "test").frame
-    if column not in frame.columns:
-        raise DataError(
-            f"{path} has no column {column!r}, only {', '.join(frame.columns)}",
-            "name one with --text-column",
-        )
-    return tuple(frame[column].cast(str).drop_nulls())
+    return () if path is None else tuple(read_texts(path, InputSpec(column)).drop_nulls())
 
 
 def _preparation(bundle: "Bundle") -> str:

@@ -2,15 +2,17 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from export.train import DEFAULT_DATA, RECIPES
 from scorer import threads
 from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option, number_option
-from scorer.cli.log import Command
+from scorer.cli.log import LoggedCommand, in_json, log_message, log_option
+from scorer.cli.run_flags import check_names, csv_options
 from scorer.hints import counted
+from scorer.options import Kind
 
 if TYPE_CHECKING:
     from export.train.training import Trained
@@ -61,7 +63,7 @@ def _shown(value: Any) -> str:
 
 @click.command(
     "train",
-    cls=Command,
+    cls=LoggedCommand,
     context_settings=CONTEXT,
     epilog="The defaults are those of the recipe named default; an option wins over its recipe.",
 )
@@ -71,10 +73,13 @@ def _shown(value: Any) -> str:
     default=DEFAULT_DATA,
     show_default=True,
     metavar="SOURCE",
-    help="OWNER/NAME on the hub, or a CSV, TSV or Parquet file.",
+    help="OWNER/NAME on the hub, a file of any format that `tweetscore run` reads, a folder of "
+    "them, or what datasets' save_to_disk wrote.",
 )
 @click.option(
-    "--test-data", metavar="SOURCE", help="For the evaluation.  [default: the hub's split test]"
+    "--test-data",
+    metavar="SOURCE",
+    help="For the evaluation.  [default: the part named test, where --data has one]",
 )
 @click.option("--text-column", default="text", show_default=True, metavar="NAME")
 @click.option(
@@ -92,6 +97,12 @@ def _shown(value: Any) -> str:
     help="All classes in the order of their ids.  [default: as found, in alphabetical order]",
 )
 @click.option(
+    "--format",
+    type=click.Choice(get_args(Kind)),
+    help="Of the files, whatever their names say.  [default: by extension]",
+)
+@csv_options
+@click.option(
     "--recipe",
     "recipe_name",
     type=click.Choice(sorted(RECIPES)),
@@ -102,6 +113,7 @@ def _shown(value: Any) -> str:
 @_setting_options
 @click.option("--name", metavar="NAME", help="Of the model.  [default: the directory's]")
 @click.option("--overwrite", is_flag=True, help="Replace a checkpoint that is there.")
+@log_option
 @debug_option
 def train(output: Path, *, recipe_name: str, **given: Any) -> None:
     """Fine-tune a classifier on labelled tweets.
@@ -113,11 +125,15 @@ def train(output: Path, *, recipe_name: str, **given: Any) -> None:
     tweetscore model train -o checkpoint/ --data train.csv --label-column sentiment
     tweetscore model export checkpoint/ -o bundle/
     """
-    from export.train.dataset import Columns
+    from export.train.tables import Columns
     from export.train.training import TrainOptions
     from export.train.training import train as run
+    from scorer.options import CsvOptions, InputSpec, pop_spec
 
-    columns = Columns(*(given.pop(name) for name in ("text_column", "label_column", "label_names")))
+    check_names(no_header=given.pop("no_header"), columns=given["columns"])
+    files = InputSpec(csv=pop_spec(CsvOptions, given), format=given.pop("format"))
+    text, label = given.pop("text_column"), given.pop("label_column")
+    columns = Columns(text, label, given.pop("label_names"), files)
     recipe = RECIPES[recipe_name]
     settings = {field.name: given.pop(field.name) for field in dataclasses.fields(recipe)}
     by_hand = {name: value for name, value in settings.items() if value is not None}
@@ -125,12 +141,19 @@ def train(output: Path, *, recipe_name: str, **given: Any) -> None:
         columns=columns,
         recipe_name=recipe_name,
         recipe=dataclasses.replace(recipe, **by_hand),
+        notify=log_message,
         **given,
     )
-    click.echo(_summary(run(output, options)), err=True)
+    trained = run(output, options)
+    if in_json():
+        facts = {"evaluation": trained.evaluation, "data": trained.training["data"]}
+        path = str(trained.directory)
+        log_message("info", "trained", _summary(trained)[-1], checkpoint=path, **facts)
+        return
+    click.echo("\n".join(_summary(trained)), err=True)
 
 
-def _summary(trained: "Trained") -> str:
+def _summary(trained: "Trained") -> list[str]:
     dropped = trained.training["dropped"]
     data = trained.training["data"][0]
     lines = [f"trained on {counted(data['rows'], 'row')} of {data['name']}"]
@@ -144,4 +167,4 @@ def _summary(trained: "Trained") -> str:
             f"on {counted(figures['data']['rows'], 'row')} of {figures['data']['name']}"
         )
     lines.append(f"{trained.training['name']} is in {trained.directory}")
-    return "\n".join(lines)
+    return lines

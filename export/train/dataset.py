@@ -1,50 +1,23 @@
-"""Reads labelled tweets from a CSV or Parquet file, or from a data set on the hub."""
+"""Texts with the ids of their classes, out of a table, and which of them are held out."""
 
-import difflib
-import hashlib
-import json
+import math
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scorer.errors import DataError, InputMissing
-from scorer.hints import options as as_typed
+from export.train import TrainingConfig
+from export.train.tables import Columns, Table
+from scorer.errors import DataError
+from scorer.hints import counted
 
-_READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
-    # All strings: an id such as 103459e206 is no number, whatever a reader may guess.
-    ".csv": lambda path: pl.read_csv(path, infer_schema=False),
-    ".tsv": lambda path: pl.read_csv(path, infer_schema=False, separator="\t"),
-    ".parquet": pl.read_parquet,
-}
-# The names of the two columns in other data sets, the usual ones first.
-_TEXT_SYNONYMS = ("text", "tweet", "content", "sentence", "message", "full_text", "body")
-_LABEL_SYNONYMS = ("label", "sentiment", "airline_sentiment", "target", "class", "polarity")
-_WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0+)?")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """One split of a data set, or one file."""
-
-    name: str
-    sha256: str  # of the file; of a hub's split, of its rows
-    frame: pl.DataFrame
-    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by column
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns of texts and labels, and the names of the classes."""
-
-    text: str = "text"
-    label: str = "label"
-    names: tuple[str, ...] = ()  # in id order; empty = taken from the data
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
+_SHOWN = 5  # rows or labels in a message
+_FEW = 20  # classes that a small file may well have in rows of their own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,13 +29,28 @@ class LabelledTexts:
     texts: pl.Series  # String, null where the cell is null
     label_ids: NDArray[np.int64]
     labels: tuple[str, ...]  # in id order
+    numbers: NDArray[np.int64]  # of the rows in their table
+    parts: tuple[tuple[str, int], ...]  # of the table
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def take(self, rows: NDArray[np.int64]) -> "LabelledTexts":
         """Return the given rows, in that order."""
-        return replace(self, texts=self.texts[rows], label_ids=self.label_ids[rows])
+        return replace(
+            self,
+            texts=self.texts[rows],
+            label_ids=self.label_ids[rows],
+            numbers=self.numbers[rows],
+        )
+
+    def place(self, row: int) -> str:
+        """Return where a row stands in its table, for messages."""
+        return _place(int(self.numbers[row]), self.parts)
+
+    def of_class(self, label_id: int) -> str:
+        """Return where the rows of a class stand, for messages."""
+        return _places(self.numbers[self.label_ids == label_id], self.parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,40 +72,6 @@ class EncodedRows:
         return EncodedRows([self.input_ids[i] for i in rows], self.label_ids[rows])
 
 
-def read_table(source: str, split: str) -> Table:
-    """Read a local file, or else one split of a data set on the hub.
-
-    Raises:
-        InputMissing: There is no such file, or the hub does not give it.
-        DataError: The file cannot be read as what its name says.
-    """
-    if on_hub(source):
-        return _from_hub(source, split)
-    path = Path(source).expanduser()
-    reader = _READERS.get(path.suffix.lower())
-    if not path.is_file():
-        raise InputMissing(
-            f"there are no training data in {source}",
-            "name a .csv, .tsv or .parquet file, or OWNER/NAME of a data set on the hub",
-        )
-    if reader is None:
-        raise DataError(f"{path} is of no known format", "give a .csv, .tsv or .parquet file")
-    try:
-        frame = reader(path)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).strip().split("\n")[0]
-        raise DataError(f"{path} cannot be read ({reason})", "repair the file") from error
-    with path.open("rb") as file:
-        return Table(path.name, hashlib.file_digest(file, "sha256").hexdigest(), frame)
-
-
-def on_hub(source: str) -> bool:
-    """Return whether a source reads like OWNER/NAME and not like a file."""
-    path = Path(source).expanduser()
-    local = path.exists() or path.is_absolute() or source.startswith((".", "~"))
-    return not local and path.suffix.lower() not in _READERS and source.count("/") == 1
-
-
 def labelled(table: Table, columns: Columns) -> LabelledTexts:
     """Pick texts and labels out of a table.
 
@@ -129,19 +83,46 @@ def labelled(table: Table, columns: Columns) -> LabelledTexts:
     Raises:
         DataError: A column is missing, texts are none, or a label is unknown or null.
     """
-    column = _texts(table, columns)
-    cells = _column(table, columns.label, "--label-column", _LABEL_SYNONYMS).cast(pl.String)
-    cells = cells.str.strip_chars()
-    missing = (cells.is_null() & column.is_not_null()).sum()
-    if missing:
+    cells = table.cells.str.strip_chars()
+    cells = cells.set(cells.is_in(["", "NaN"]), None)  # as pandas writes what is missing
+    missing = np.flatnonzero(cells.is_null() & table.texts.is_not_null())
+    if len(missing):
         raise DataError(
-            f"{missing} texts of {table.name} have no label in {columns.label!r}",
+            f"{counted(len(missing), 'text')} of {table.name} {_have(missing)} no label in "
+            f"{columns.label!r} ({_places(missing, table.parts)})",
             "label these rows or remove them",
         )
     ids_of, labels = _classes(table, columns, cells)
     # A null label stands beside a null text only, and such a row is dropped later.
     ids = cells.replace_strict(ids_of, default=None, return_dtype=pl.Int64).fill_null(0)
-    return LabelledTexts(table.name, table.sha256, column, ids.to_numpy(), labels)
+    return LabelledTexts(
+        table.name,
+        table.sha256,
+        table.texts,
+        ids.to_numpy(),
+        labels,
+        np.arange(len(cells)),
+        table.parts,
+    )
+
+
+def _have(rows: NDArray[np.int64]) -> str:
+    return "has" if len(rows) == 1 else "have"
+
+
+def _place(number: int, parts: Sequence[tuple[str, int]]) -> str:
+    """Return a row's number, from 1, in the file that it stands in."""
+    for name, rows in parts:
+        if number < rows:
+            return f"row {number + 1:,} of {name}"
+        number -= rows
+    return f"row {number + 1:,}"
+
+
+def _places(numbers: NDArray[np.int64], parts: Sequence[tuple[str, int]]) -> str:
+    shown = ", ".join(_place(int(number), parts) for number in numbers[:_SHOWN])
+    more = len(numbers) - _SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def stratified(
@@ -155,11 +136,35 @@ def stratified(
             np.arange(len(label_ids)), test_size=count, random_state=seed, stratify=label_ids
         )
     except ValueError as error:
+        share = _share_that_can_be_held_out(label_ids)
         raise DataError(
             f"{count} of {len(label_ids)} rows cannot be held out with every class in both parts",
-            "give more rows, or set --validation",
+            f"give more rows, or --validation {share:g}",
+            {"--validation": f"{share:g}"},
         ) from error
     return np.sort(others), np.sort(held_out)
+
+
+def _share_that_can_be_held_out(label_ids: NDArray[np.int64]) -> float:
+    """Return the smallest share, in hundredths, with a row for each class; 0 where none is."""
+    classes, rows = len(np.unique(label_ids)), len(label_ids)
+    share = math.ceil(100 * classes / rows) / 100
+    return share if rows - round(share * rows) >= classes else 0.0
+
+
+Rows = TypeVar("Rows", LabelledTexts, EncodedRows)
+
+
+def held_out_from(rows: Rows, spare: Rows | None, config: TrainingConfig) -> tuple[Rows, int]:
+    """Return the rows of which some are held out for the temperature, and how many.
+
+    Args:
+        rows: Those to learn.
+        spare: Those that the recipe leaves over; used if they are enough.
+        config: The training configuration.
+    """
+    count = round(len(rows) * config.validation)
+    return (spare if spare is not None and len(spare) > count else rows), count
 
 
 def folds(label_ids: NDArray[np.int64], count: int, seed: int) -> list[NDArray[np.int64]]:
@@ -176,29 +181,6 @@ def folds(label_ids: NDArray[np.int64], count: int, seed: int) -> list[NDArray[n
     return [held_out for _, held_out in splitter.split(label_ids, label_ids)]
 
 
-def _texts(table: Table, columns: Columns) -> pl.Series:
-    column = _column(table, columns.text, "--text-column", _TEXT_SYNONYMS)
-    if column.dtype != pl.String:
-        raise DataError(
-            f"column {columns.text!r} of {table.name} holds {column.dtype}, not text",
-            "name another with --text-column",
-        )
-    return column
-
-
-def _column(table: Table, name: str, option: str, synonyms: Sequence[str]) -> pl.Series:
-    if name in table.frame.columns:
-        return table.frame[name]
-    spelled_alike = difflib.get_close_matches(name, table.frame.columns, n=1)
-    meant_alike = [column for column in synonyms if column in table.frame.columns]
-    # `textID` is spelled like `text`, but `tweet` means it.
-    likely = meant_alike + spelled_alike if name in synonyms else spelled_alike + meant_alike
-    hint = f"did you mean {as_typed({option: likely[0]})}?" if likely else f"name one with {option}"
-    raise DataError(
-        f"{table.name} has no column {name!r}, only {', '.join(table.frame.columns)}", hint
-    )
-
-
 def _classes(
     table: Table, columns: Columns, cells: pl.Series
 ) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -207,7 +189,9 @@ def _classes(
     if not set(values) <= set(columns.names) and all(
         _WHOLE_NUMBER.fullmatch(value) for value in values
     ):
-        return _numbered_classes(table, columns, values)
+        return _numbered_classes(table, columns, values, cells)
+    if not columns.names:
+        _require_few(table, columns, values, cells)
     names = columns.names or tuple(sorted(values))
     unknown = sorted(set(values) - set(names))
     if unknown:
@@ -216,10 +200,10 @@ def _classes(
 
 
 def _numbered_classes(
-    table: Table, columns: Columns, values: Sequence[str]
+    table: Table, columns: Columns, values: Sequence[str], cells: pl.Series
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     numbers = {value: int(float(value)) for value in values}
-    names = columns.names or table.class_names.get(columns.label, ())
+    names = columns.names or table.class_names
     if names:
         unknown = sorted(value for value, i in numbers.items() if not 0 <= i < len(names))
         if unknown:
@@ -227,6 +211,7 @@ def _numbered_classes(
                 table, columns, unknown, f"{', '.join(names)} are numbered 0 to {len(names) - 1}"
             )
         return numbers, names
+    _require_few(table, columns, values, cells)
     ascending = sorted(set(numbers.values()))
     ids = {value: ascending.index(number) for value, number in numbers.items()}
     return ids, _names_beside(table, columns, ascending)
@@ -235,16 +220,43 @@ def _numbered_classes(
 def _names_beside(table: Table, columns: Columns, ascending: Sequence[int]) -> tuple[str, ...]:
     """Return the names that a column ``LABEL_text`` gives to numbers, or the numbers."""
     own = tuple(str(number) for number in ascending)
-    beside = f"{columns.label}_text"
-    if beside not in table.frame.columns:
+    if table.names_beside is None:
         return own
-    pairs = table.frame.select(
-        pl.col(columns.label).cast(pl.Float64).cast(pl.Int64).alias("id"),
-        pl.col(beside).cast(pl.String).alias("name"),
-    )
+    ids = table.cells.str.strip_chars().cast(pl.Float64, strict=False).cast(pl.Int64)
+    pairs = pl.DataFrame({"id": ids, "name": table.names_beside})
     pairs = pairs.drop_nulls().unique().sort("id")
     one_to_one = pairs["id"].to_list() == list(ascending) and pairs["name"].is_unique().all()
     return tuple(pairs["name"]) if one_to_one else own
+
+
+def _require_few(table: Table, columns: Columns, values: Sequence[str], cells: pl.Series) -> None:
+    """Refuse labels that are measurements, or another column: they are no classes."""
+    rows = len(cells) - cells.null_count()
+    where = f"column {columns.label!r} of {table.name}"
+    fraction = next((value for value in values if _is_fraction(value)), None)
+    if fraction is not None and all(_is_number(value) for value in values):
+        row = _place(int((cells == fraction).arg_max() or 0), table.parts)
+        raise DataError(
+            f"{where} holds continuous numbers such as {fraction} ({row}), not classes",
+            "round them to a few classes, or name another column with --label-column",
+        )
+    if len(values) > max(_FEW, rows / 2):
+        raise DataError(
+            f"{where} has {len(values):,} different labels in {counted(rows, 'row')}, "
+            "so they are not classes",
+            "name another column with --label-column",
+        )
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def _is_fraction(value: str) -> bool:
+    return _is_number(value) and not float(value).is_integer()
 
 
 def _unknown(table: Table, columns: Columns, unknown: Sequence[str], known: str) -> DataError:
@@ -253,35 +265,3 @@ def _unknown(table: Table, columns: Columns, unknown: Sequence[str], known: str)
         f"column {columns.label!r} of {table.name} has unknown labels: {shown} ({known})",
         "name every class with --label-names, or correct the data",
     )
-
-
-def _from_hub(name: str, split: str) -> Table:
-    """Load a split through `datasets`, which runs no code that comes with the data."""
-    import datasets
-
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-    try:
-        data = datasets.load_dataset(name, split=split)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputMissing(
-            f"data set {name} ({split}) cannot be fetched from the hub "
-            f"({type(error).__name__}: {reason})",
-            "check the name and the network, or name a local .csv or .parquet file",
-        ) from error
-    frame = data.to_polars()
-    classes = {
-        column: tuple(feature.names)
-        for column, feature in data.features.items()
-        if isinstance(feature, datasets.ClassLabel)
-    }
-    return Table(f"{name}:{split}", _digest_rows(frame), frame, classes)
-
-
-def _digest_rows(frame: pl.DataFrame) -> str:
-    """Return a sha256 of the rows that does not depend on how they are stored."""
-    digest = hashlib.sha256(json.dumps(frame.columns).encode())
-    for row in frame.iter_rows():
-        digest.update(json.dumps(row, default=str).encode())
-    return digest.hexdigest()

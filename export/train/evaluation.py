@@ -11,6 +11,7 @@ from scorer.inference.labels import label_ids as predicted_ids
 from scorer.inference.labels import probabilities
 
 _BINS = 15
+_BOUNDS = (0.05, 20.0)  # of a temperature
 
 
 def fit_temperature(logits: NDArray[np.float32], label_ids: NDArray[np.int64]) -> float:
@@ -27,11 +28,17 @@ def fit_temperature(logits: NDArray[np.float32], label_ids: NDArray[np.int64]) -
 
     result = minimize_scalar(
         lambda log: negative_log_likelihood(logits, label_ids, float(np.exp(log))),
-        bounds=(np.log(0.05), np.log(20)),
+        bounds=np.log(_BOUNDS),
         method="bounded",
         options={"xatol": 1e-6},
     )
     return round(float(np.exp(result.x)), 6)
+
+
+def is_at_bound(temperature: float) -> bool:
+    """Return whether the best temperature may lie outside of what is searched."""
+    low, high = _BOUNDS
+    return not low * 1.01 < temperature < high / 1.01
 
 
 def negative_log_likelihood(

@@ -117,10 +117,8 @@ def _hold_out(
     rows: EncodedRows, spare: EncodedRows | None, config: TrainingConfig
 ) -> tuple[EncodedRows, EncodedRows | None]:
     """Return the rows to learn and those for the temperature."""
-    count = round(len(rows) * config.validation)
     if config.validation == 0:
         return rows, None
-    if spare is not None and len(spare) > count:
-        return rows, spare.take(dataset.stratified(spare.label_ids, count, config.seed)[1])
-    others, held_out = dataset.stratified(rows.label_ids, count, config.seed)
-    return rows.take(others), rows.take(held_out)
+    pool, count = dataset.held_out_from(rows, spare, config)
+    others, held_out = dataset.stratified(pool.label_ids, count, config.seed)
+    return (rows.take(others) if pool is rows else rows), pool.take(held_out)

@@ -14,9 +14,19 @@ import numpy as np
 
 from export.source.base import open_base
 from export.staging import staged
-from export.train import DEFAULT_DATA, RECIPES, TrainingConfig, dataset
-from export.train.dataset import Columns, EncodedRows, LabelledTexts
-from export.train.evaluation import baseline, draw_confusion_matrix, draw_reliability, evaluate
+from export.train import DEFAULT_DATA, RECIPES, TrainingConfig
+from export.train.checks import require_classes, shared_rows, warnings_about
+from export.train.dataset import EncodedRows, LabelledTexts, labelled
+from export.train.evaluation import (
+    baseline,
+    draw_confusion_matrix,
+    draw_reliability,
+    evaluate,
+    is_at_bound,
+)
+from export.train.notices import Notify, silent
+from export.train.sources import has_test_rows, read_table
+from export.train.tables import Columns
 from export.train.text_encoder import TextEncoder, open_encoder
 from scorer.errors import DataError, StorageError
 
@@ -39,6 +49,7 @@ class TrainOptions:
     recipe: TrainingConfig = RECIPES["default"]
     name: str | None = None  # by default the output directory's
     overwrite: bool = False
+    notify: Notify = silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +72,22 @@ def train(output: Path, options: TrainOptions) -> Trained:
     """
     config = options.recipe
     with staged(output, marker=TRAINING_NAME, overwrite=options.overwrite) as stage:
-        base = open_base(config.base)
         data, test = _read(options)
-        encoder = open_encoder(base, config.max_length)
         chosen, spare = choose(data, config.train_rows, config.seed)
-        rows, dropped = _encode(chosen, encoder)
-        _require_two_classes(rows, data)
-        tested = _test_rows(test, encoder, config)
+        require_classes(_with_text(chosen), _with_text(spare), config)
+        base = open_base(config.base)  # which may be a download: only now
+        encoder = open_encoder(base, config.max_length)
+        learnt, rows, dropped = _encode(chosen, encoder)
+        left, spare_rows, _ = _encode(spare, encoder)
+        require_classes(learnt, left, config)
+        for warning in warnings_about(learnt):
+            options.notify("warning", "data", warning)
+        tested = _test_rows(test, encoder, options, (learnt, rows))
         # Imports torch: only now, when base and data are known to be good.
         from export.train.fitting import fit
 
-        fitted = fit(base, encoder, data.labels, rows, _encode(spare, encoder)[0], config)
+        fitted = fit(base, encoder, data.labels, rows, spare_rows, config)
+        _warn_of_temperature(fitted, options)
         evaluation = _evaluate(stage, fitted, data, tested)
         seen, logits = fitted.held_out or fitted.answer(rows)
         training = {
@@ -99,12 +115,13 @@ def train(output: Path, options: TrainOptions) -> Trained:
 
 def _read(options: TrainOptions) -> tuple[LabelledTexts, LabelledTexts | None]:
     """Read the training data, and the test data if there are any."""
-    data = dataset.labelled(dataset.read_table(options.data, "train"), options.columns)
-    source = options.test_data or (options.data if dataset.on_hub(options.data) else None)
+    columns = options.columns
+    data = labelled(read_table(options.data, "train", columns), columns)
+    source = options.test_data or (options.data if has_test_rows(options.data) else None)
     if source is None:
         return data, None
-    columns = dataclasses.replace(options.columns, names=data.labels)
-    return data, dataset.labelled(dataset.read_table(source, "test"), columns)
+    test = read_table(source, "test", columns)
+    return data, labelled(test, dataclasses.replace(columns, names=data.labels))
 
 
 def choose(
@@ -122,34 +139,52 @@ def choose(
     return data.take(order[:count]), data.take(order[len(order[:count]) :])
 
 
-def _encode(data: LabelledTexts, encoder: TextEncoder) -> tuple[EncodedRows, dict[str, int]]:
+def _with_text(data: LabelledTexts) -> LabelledTexts:
+    """Return the rows that are not null or blank, as far as that is known without a tokenizer."""
+    return data.take(np.flatnonzero(data.texts.fill_null("").str.strip_chars() != ""))
+
+
+def _encode(
+    data: LabelledTexts, encoder: TextEncoder
+) -> tuple[LabelledTexts, EncodedRows, dict[str, int]]:
     """Tokenise, and drop the texts that are null or blank, with their counts."""
     input_ids = encoder(data.texts)
     kept = np.array([i for i, ids in enumerate(input_ids) if ids], dtype=np.int64)
     null = data.texts.null_count()
     rows = EncodedRows([input_ids[i] for i in kept], data.label_ids[kept])
-    return rows, {"null": null, "blank": len(data) - len(kept) - null}
-
-
-def _require_two_classes(rows: EncodedRows, data: LabelledTexts) -> None:
-    present = [data.labels[i] for i in np.unique(rows.label_ids)]
-    if len(present) < 2:
-        raise DataError(
-            f"{data.name} has fewer than two classes with text ({', '.join(present) or 'none'})",
-            "give rows of every class",
-        )
+    return data.take(kept), rows, {"null": null, "blank": len(data) - len(kept) - null}
 
 
 def _test_rows(
-    test: LabelledTexts | None, encoder: TextEncoder, config: TrainingConfig
+    test: LabelledTexts | None,
+    encoder: TextEncoder,
+    options: TrainOptions,
+    learnt: tuple[LabelledTexts, EncodedRows],
 ) -> tuple[EncodedRows, dict[str, Any]] | None:
     """Return the test rows, and their record for ``evaluation.json``."""
     if test is None:
         return None
-    rows, dropped = _encode(choose(test, config.test_rows, config.seed)[0], encoder)
+    config = options.recipe
+    kept, rows, dropped = _encode(choose(test, config.test_rows, config.seed)[0], encoder)
     if len(rows) == 0:
         raise DataError(f"{test.name} has no row with a text", "give test data, or leave them out")
+    if warning := shared_rows(*learnt, kept, rows):
+        options.notify("warning", "data", warning)
     return rows, {"name": test.name, "sha256": test.sha256, "rows": len(rows), "dropped": dropped}
+
+
+def _warn_of_temperature(fitted: "Fitted", options: TrainOptions) -> None:
+    if fitted.held_out is None:
+        options.notify(
+            "info", "temperature", "the temperature is 1: no rows are held out to fit it"
+        )
+    elif is_at_bound(fitted.temperature):
+        options.notify(
+            "warning",
+            "temperature",
+            f"the temperature is {fitted.temperature:g}, as far as it may go: on the held-out rows "
+            "the model is hardly better or never worse than its scores say",
+        )
 
 
 def _evaluate(

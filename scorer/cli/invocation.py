@@ -142,7 +142,8 @@ class _Call:
     @property
     def is_about_many(self) -> bool:
         """Whether the call has several files, or a directory or pattern of them."""
-        return len(self.arguments) != 1 or not Path(self.arguments[0]).is_file()
+        named = self.arguments  # none, where options name the files
+        return len(named) > 1 or not all(Path(each).is_file() for each in named)
 
     def replace_input(self, step: Step) -> None:
         """Replace the input by the output of an earlier command."""

@@ -53,23 +53,7 @@ def check_names(*, no_header: bool, columns: tuple[str, ...] | None) -> None:
         raise UsageError(problem, "add --no-header, or leave --columns out")
 
 
-output_options = all_of(
-    *column_options,
-    number_option("--limit", bounds=ROWS, metavar="N", help="Score the first N rows only."),
-    click.option("--overwrite", is_flag=True, help="Replace an output that is not ours."),
-    click.option(
-        "--prune",
-        is_flag=True,
-        help="At the end, remove outputs of ours whose input is gone from its directory.",
-    ),
-    number_option(
-        "--max-rejects",
-        bounds=SOME_ROWS,
-        default=0,
-        show_default=True,
-        metavar="N",
-        help="Records that may be unreadable before the run fails.",
-    ),
+csv_options = all_of(
     click.option("--encoding", metavar="NAME", help="Of CSV.  [default: UTF-8]"),
     click.option(
         "--delimiter",
@@ -95,6 +79,26 @@ output_options = all_of(
     click.option(
         "--columns", type=Names(), metavar="A,B,...", help="Of CSV without a header: all its names."
     ),
+)
+
+output_options = all_of(
+    *column_options,
+    number_option("--limit", bounds=ROWS, metavar="N", help="Score the first N rows only."),
+    click.option("--overwrite", is_flag=True, help="Replace an output that is not ours."),
+    click.option(
+        "--prune",
+        is_flag=True,
+        help="At the end, remove outputs of ours whose input is gone from its directory.",
+    ),
+    number_option(
+        "--max-rejects",
+        bounds=SOME_ROWS,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Records that may be unreadable before the run fails.",
+    ),
+    csv_options,
 )
 
 process_options = all_of(

@@ -82,7 +82,6 @@ class ArrowSource(columnar.BatchSource):
     def _texts_of(
         self, sources: Iterable[InputBatch], column: columnar.Column
     ) -> Iterator[pl.Series]:
-        option = self._option(column)
         for source in sources:
             texts = column.of(source.batch)
             lengths = _lengths(texts)
@@ -98,7 +97,7 @@ class ArrowSource(columnar.BatchSource):
                 fitting = int(np.searchsorted(ends, before + BYTES_AT_ONCE, side="right"))
                 stop = max(at + 1, min(fitting, at + TEXTS_AT_ONCE))
                 values = texts[at:stop]
-                columnar.check_utf8(values, column, self.path, source.offset + at, option)
+                columnar.check_utf8(values, column, self.path, source.offset + at, column.option)
                 yield columnar.texts_of(values)
                 at = stop
 
@@ -167,7 +166,7 @@ def _lengths(texts: pa.Array) -> NDArray[np.int64]:
         indices = texts.indices.cast(pa.int64()).fill_null(len(values) - 1)
         found: NDArray[np.int64] = values[indices.to_numpy(zero_copy_only=False)]
         return found
-    if pa.types.is_integer(texts.type):
+    if not columnar.is_text(texts.type):
         return np.full(len(texts), 8, np.int64)
     if texts.type in (pa.string_view(), pa.binary_view()):  # pyarrow cannot measure them
         views = texts.view(pa.binary_view())

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from scorer.errors import DataError, StorageError, UsageError
+from scorer.formats.text.columns import ValuesOption
 from scorer.formats.text.encodings import Encoding
 from scorer.formats.written import Written
 from scorer.options import OutputSpec
@@ -278,11 +279,11 @@ class Source(Protocol):
     def windows(self, rows: int) -> Iterator[TextWindow]:
         """Yield the texts in windows of at most `rows` rows, memory flat."""
 
-    def values(self, column: str) -> "Iterator[pl.Series]":
+    def values(self, column: str, option: ValuesOption = "--id-column") -> "Iterator[pl.Series]":
         """Return the values of a column in batches, for the same rows: String.
 
-        A value that is neither text nor a whole number is null, where a column can be of several
-        kinds.
+        Ids are text or whole numbers; labels are numbers and truth values too. Another value is
+        null, where a column can be of several kinds. `option` is what names the column.
 
         Raises:
             DataError: at once, when there is no such column, or it is of another type.

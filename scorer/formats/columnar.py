@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from scorer.errors import DataError
 from scorer.formats.base import NOTHING_FOUND, OutputColumns, ScoredSlice
-from scorer.formats.text.columns import Inside, Keys, find_keys, no_text
+from scorer.formats.text.columns import Inside, Keys, ValuesOption, find_keys, no_text
 from scorer.formats.text.encodings import Encoding
 from scorer.formats.written import Written
 from scorer.os_errors import is_beyond_all
@@ -29,6 +29,13 @@ _TEXT_OF = {
     pa.binary(): pa.string(),
     pa.large_binary(): pa.large_string(),
     pa.binary_view(): pa.string_view(),
+}
+
+# Beside text; Arrow has a type for values that are all missing.
+_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+_VALUES = {
+    "--id-column": ((pa.types.is_integer,), "whole numbers"),
+    "--label-column": ((*_NUMBERS, pa.types.is_boolean, pa.types.is_null), "numbers, so no label"),
 }
 
 # What pyarrow raises for damaged files, its own exceptions and Python's.
@@ -55,6 +62,7 @@ class Column:
 
     keys: Keys
     type: pa.DataType
+    option: str  # by which the user names it
 
     @property
     def name(self) -> str:
@@ -83,7 +91,7 @@ def find(
     kind = schema.field(schema.names.index(keys[0])).type
     for key in keys[1:]:
         kind = kind.field(key).type
-    return Column(keys, kind)
+    return Column(keys, kind, option or "--text-column")
 
 
 def _inside(fields: Iterable[pa.Field]) -> dict[str, Inside]:
@@ -116,14 +124,16 @@ def find_text(
     return column
 
 
-def find_values(path: Path, schema: pa.Schema, name: str) -> Column:
-    """Return a column of ids; DataError where it is missing or no text or whole numbers."""
-    column = find(path, schema, name, "--id-column")
-    if not is_text(column.type) and not pa.types.is_integer(_value_type(column.type)):
-        problem = (
-            f"column {name!r} of {path} is {_shown(column.type)}, neither text nor whole numbers"
-        )
-        raise no_text(problem, _deeper(column.type), column.name, "--id-column")
+def find_values(
+    place: Path | str, schema: pa.Schema, name: str, option: ValuesOption = "--id-column"
+) -> Column:
+    """Return a column of ids or labels; DataError where it is missing or of another type."""
+    column = find(place, schema, name, option)
+    kind = _value_type(column.type)
+    kinds, words = _VALUES[option]
+    if not is_text(kind) and not any(is_kind(kind) for is_kind in kinds):
+        problem = f"column {name!r} of {place} is {_shown(column.type)}, neither text nor {words}"
+        raise no_text(problem, _deeper(column.type), column.name, option)
     return column
 
 
@@ -179,7 +189,7 @@ def _is_utf8(texts: pa.Array) -> bool:
 
 
 def texts_of(column: pa.Array) -> "pl.Series":
-    """Return a text column, or whole numbers as text: String [rows]."""
+    """Return a text column, or numbers and truth values as text: String [rows]."""
     import polars as pl
 
     # As a batch: for a single array polars loads pyarrow.compute, 40 ms before the first row.
@@ -249,9 +259,9 @@ class BatchSource(ABC):
             yield TextWindow(offset, window)
             offset += len(window)
 
-    def values(self, column: str) -> "Iterator[pl.Series]":
-        """Return the values of a column of text or whole numbers in batches."""
-        return self._texts(find_values(self.path, self.schema, column))
+    def values(self, column: str, option: ValuesOption = "--id-column") -> "Iterator[pl.Series]":
+        """Return the values of a column of text, whole numbers or labels in batches."""
+        return self._texts(find_values(self.path, self.schema, column, option))
 
     def check_output_schema(self, output_schema: OutputColumns) -> None:
         """Raise UsageError when a name exists already, or is no text that the file can hold."""
@@ -261,10 +271,6 @@ class BatchSource(ABC):
     def scored_schema(self, output_schema: OutputColumns) -> pa.Schema:
         """Return the input's schema with the appended columns."""
         return scored_schema(self.schema, output_schema)
-
-    def _option(self, column: Column) -> str:
-        """Return the option by which the user names a column."""
-        return "--text-column" if column == self._text else "--id-column"
 
 
 def scored_schema(schema: pa.Schema, output_schema: OutputColumns) -> pa.Schema:

@@ -1,5 +1,7 @@
 """Labelled tweets from files and from the hub."""
 
+import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +11,18 @@ import polars as pl
 import pytest
 
 from export.train.dataset import (
-    Columns,
     LabelledTexts,
-    Table,
     folds,
     labelled,
-    on_hub,
-    read_table,
     stratified,
 )
-from scorer.errors import DataError, InputMissing
+from export.train.sources import on_hub, read_table
+from export.train.tables import Columns, of_frame
+from scorer.errors import DataError, InputMissing, UsageError
 
 
-def table(**columns: list[Any]) -> Table:
-    return Table("tweets.csv", "0" * 64, pl.DataFrame(columns))
+def labels_of(columns: Columns, **cells: Any) -> LabelledTexts:
+    return labelled(of_frame(pl.DataFrame(cells), "tweets.csv", columns), columns)
 
 
 def classes(data: LabelledTexts) -> list[str]:
@@ -33,7 +33,7 @@ def test_csv_is_read_as_text(tmp_path: Path) -> None:
     """A cell that looks like a number, even like 1e3, stays the text it is."""
     path = tmp_path / "tweets.csv"
     path.write_text('text,label\n007,0\n"1e3",1\n,1\n', encoding="utf-8")
-    data = labelled(read_table(str(path), "train"), Columns())
+    data = labelled(read_table(str(path), "train", Columns()), Columns())
     assert data.texts.to_list() == ["007", "1e3", None]
     assert data.name == "tweets.csv"
     assert len(data.sha256) == 64
@@ -45,16 +45,14 @@ def test_tsv_and_parquet_hold_the_same(tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "tweets.tsv", separator="\t")
     frame.write_parquet(tmp_path / "tweets.parquet")
     for name in ("tweets.tsv", "tweets.parquet"):
-        data = labelled(read_table(str(tmp_path / name), "train"), Columns())
+        data = labelled(read_table(str(tmp_path / name), "train", Columns()), Columns())
         assert data.texts.to_list() == ["a", "b"]
         assert classes(data) == ["no", "yes"]
 
 
 def test_names_are_numbered_in_alphabetical_order() -> None:
     """Names without an order of their own get one that does not depend on the rows."""
-    data = labelled(
-        table(text=["a", "b", "c"], label=["positive", "neutral", "negative"]), Columns()
-    )
+    data = labels_of(Columns(), text=["a", "b", "c"], label=["positive", "neutral", "negative"])
     assert data.labels == ("negative", "neutral", "positive")
     assert data.label_ids.tolist() == [2, 1, 0]
 
@@ -62,8 +60,8 @@ def test_names_are_numbered_in_alphabetical_order() -> None:
 def test_label_names_decide_the_order() -> None:
     """--label-names gives the ids, to names and to numbers."""
     columns = Columns(names=("positive", "negative"))
-    by_name = labelled(table(text=["a", "b"], label=["negative", "positive"]), columns)
-    by_number = labelled(table(text=["a", "b"], label=["1", "0"]), columns)
+    by_name = labels_of(columns, text=["a", "b"], label=["negative", "positive"])
+    by_number = labels_of(columns, text=["a", "b"], label=["1", "0"])
     assert by_name.label_ids.tolist() == by_number.label_ids.tolist() == [1, 0]
     assert by_name.labels == by_number.labels == ("positive", "negative")
 
@@ -71,21 +69,21 @@ def test_label_names_decide_the_order() -> None:
 @pytest.mark.parametrize("cells", [[0, 4, 4], ["0", "4", "4"], [0.0, 4.0, 4.0]])
 def test_numbers_with_gaps_are_numbered_anew(cells: list[Any]) -> None:
     """Classes 0 and 4 become ids 0 and 1 and keep their numbers as names."""
-    data = labelled(table(text=["a", "b", "c"], label=cells), Columns())
+    data = labels_of(Columns(), text=["a", "b", "c"], label=cells)
     assert data.labels == ("0", "4")
     assert data.label_ids.tolist() == [0, 1, 1]
 
 
 def test_test_rows_follow_the_training_rows_names() -> None:
     """Numbers that name themselves mean the same in a table that has only some of them."""
-    test = labelled(table(text=["a"], label=["4"]), Columns(names=("0", "4")))
+    test = labels_of(Columns(names=("0", "4")), text=["a"], label=["4"])
     assert test.label_ids.tolist() == [1]
 
 
 def test_numbers_take_their_names_from_the_column_beside() -> None:
     """The layout of mteb: `label` 0, 1, 2 and `label_text` with their names."""
-    data = labelled(
-        table(text=["a", "b", "c"], label=[2, 0, 1], label_text=["good", "bad", "so-so"]), Columns()
+    data = labels_of(
+        Columns(), text=["a", "b", "c"], label=[2, 0, 1], label_text=["good", "bad", "so-so"]
     )
     assert data.labels == ("bad", "so-so", "good")
     assert classes(data) == ["good", "bad", "so-so"]
@@ -93,9 +91,7 @@ def test_numbers_take_their_names_from_the_column_beside() -> None:
 
 def test_names_beside_that_contradict_each_other_are_not_taken() -> None:
     """One number with two names keeps the number as its name."""
-    data = labelled(
-        table(text=["a", "b", "c"], label=[0, 1, 1], label_text=["x", "y", "z"]), Columns()
-    )
+    data = labels_of(Columns(), text=["a", "b", "c"], label=[0, 1, 1], label_text=["x", "y", "z"])
     assert data.labels == ("0", "1")
 
 
@@ -104,20 +100,23 @@ def test_names_beside_that_contradict_each_other_are_not_taken() -> None:
     [
         (["good", "bda"], ("bad", "good"), "unknown labels: 'bda' (--label-names has bad, good)"),
         (["0", "2"], ("bad", "good"), "unknown labels: '2' (bad, good are numbered 0 to 1)"),
-        (["good", None], (), "1 texts of tweets.csv have no label in 'label'"),
+        (["good", " "], (), "1 text of tweets.csv has no label in 'label' (row 2)"),
+        ([0.0, float("nan")], (), "1 text of tweets.csv has no label in 'label' (row 2)"),
+        ([None, None], (), "2 texts of tweets.csv have no label in 'label' (row 1, row 2)"),
+        (["good", None], (), "1 text of tweets.csv has no label in 'label' (row 2)"),
     ],
 )
 def test_unusable_labels_are_named(cells: list[Any], names: tuple[str, ...], said: str) -> None:
     """A label that is unknown or missing is an error that shows it."""
     with pytest.raises(DataError) as caught:
-        labelled(table(text=["a", "b"], label=cells), Columns(names=names))
+        labels_of(Columns(names=names), text=["a", "b"], label=cells)
     assert said in str(caught.value)
     assert caught.value.exit_code == 65
 
 
 def test_row_without_text_needs_no_label() -> None:
     """The one row of the data set that is empty altogether is no error; it is dropped later."""
-    data = labelled(table(text=["a", "b", None], label=["x", "y", None]), Columns())
+    data = labels_of(Columns(), text=["a", "b", None], label=["x", "y", None])
     assert data.texts.null_count() == 1
 
 
@@ -126,7 +125,7 @@ def test_row_without_text_needs_no_label() -> None:
     [
         (
             Columns(),
-            "no column 'text', only textID, tweet, sentiment; did you mean --text-column tweet?",
+            "no column 'text', only: textID, tweet, sentiment; did you mean --text-column tweet?",
         ),
         (Columns(text="tweet"), "did you mean --label-column sentiment?"),
         (Columns(text="tweet", label="sentimet"), "did you mean --label-column sentiment?"),
@@ -135,29 +134,128 @@ def test_row_without_text_needs_no_label() -> None:
 def test_missing_column_is_answered_with_the_likeliest(columns: Columns, said: str) -> None:
     """The error lists the columns there are and proposes one."""
     with pytest.raises(DataError) as caught:
-        labelled(table(textID=[1, 2], tweet=["a", "b"], sentiment=["x", "y"]), columns)
+        labels_of(columns, textID=[1, 2], tweet=["a", "b"], sentiment=["x", "y"])
     assert said in str(caught.value)
 
 
 def test_text_column_must_hold_text() -> None:
     """A column of numbers is not taken for texts."""
-    with pytest.raises(DataError, match="holds Int64, not text; name another with --text-column"):
-        labelled(table(text=[1, 2], label=["x", "y"]), Columns())
+    with pytest.raises(DataError, match="is int64, not text; name another with --text-column"):
+        labels_of(Columns(), text=[1, 2], label=["x", "y"])
+
+
+DATES = [dt.date(2026, 1, 1), dt.date(2026, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        (pl.Series(["b", "a"], dtype=pl.Categorical), ("a", "b")),
+        (pl.Series(["b", "a"], dtype=pl.Enum(["b", "a"])), ("a", "b")),
+        (pl.Series([b"b", b"a"]), ("a", "b")),
+        (pl.Series([True, False]), ("false", "true")),
+        (pl.Series([1, 0], dtype=pl.UInt8), ("0", "1")),
+        (pl.Series([1.0, 0.0], dtype=pl.Float32), ("0", "1")),
+        (pl.Series([1, 0], dtype=pl.Decimal(10, 2)), ("0", "1")),
+    ],
+)
+def test_labels_of_every_type_that_can_name_a_class(
+    tmp_path: Path, cells: pl.Series, labels: tuple[str, ...]
+) -> None:
+    """Text in any form, whole numbers in any form, and truth values."""
+    pl.DataFrame({"text": ["a", "b"], "label": cells}).write_parquet(tmp_path / "a.parquet")
+    data = labelled(read_table(str(tmp_path / "a.parquet"), "train", Columns()), Columns())
+    assert (data.labels, data.label_ids.tolist()) == (labels, [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (pl.Series([[1], [2, 3]]), "is large_list<"),
+        (pl.Series([{"id": 1}, {"id": 2}]), "did you mean --label-column label.id?"),
+        (pl.Series(DATES), "is date32[day], neither text nor numbers, so no label"),
+        (pl.Series(DATES).cast(pl.Datetime), "is timestamp[us], neither text"),
+        (pl.Series([[0.5], [1.5]], dtype=pl.Array(pl.Float64, 1)), "neither text nor numbers"),
+        (pl.Series([0.25, 1.0]), "holds continuous numbers such as 0.25 (row 1), not classes"),
+        (pl.Series([b"\xff", b"a"]), "row 1 of column 'label'"),
+    ],
+)
+def test_labels_of_another_type_are_refused_by_name(
+    tmp_path: Path, cells: pl.Series, said: str
+) -> None:
+    """What is no class is said, from a file and from a frame of the hub, and is no bug of ours."""
+    frame = pl.DataFrame({"text": ["a", "b"], "label": cells})
+    frame.write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError) as of_file:
+        labelled(read_table(str(tmp_path / "a.parquet"), "train", Columns()), Columns())
+    with pytest.raises(DataError) as of_hub:
+        labels_of(Columns(), **frame.to_dict(as_series=True))
+    assert said in str(of_file.value)
+    assert said in str(of_hub.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([[1], [2]], "column 'label' of a.ndjson is a list, not one label"),
+        (
+            [{"id": 1}, {"id": 2}],
+            "is an object, not one label; did you mean --label-column label.id",
+        ),
+        ([0.5, 1], "holds continuous numbers such as 0.5 (row 1)"),
+        ([1, None], "1 text of a.ndjson has no label in 'label' (row 2)"),
+    ],
+)
+def test_labels_of_ndjson_are_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: list[Any], said: str
+) -> None:
+    """A member of an object can be anything too."""
+    monkeypatch.chdir(tmp_path)
+    rows = [json.dumps({"text": "a", "label": cell}) for cell in cells]
+    Path("a.ndjson").write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        labelled(read_table("a.ndjson", "train", Columns()), Columns())
+    assert said in str(caught.value)
+
+
+def test_labels_of_ndjson_are_text_numbers_or_truth_values(tmp_path: Path) -> None:
+    """As they are spelled, also where the key is; a label inside of an object has a name."""
+    path = tmp_path / "a.ndjson"
+    path.write_text('{"text":"a","y":{"z":true}}\n{"text":"b","y":{"\\u007a":false}}\n')
+    columns = Columns(label="y.z")
+    data = labelled(read_table(str(path), "train", columns), columns)
+    assert (data.labels, data.label_ids.tolist()) == (("false", "true"), [1, 0])
+
+
+def test_labels_as_many_as_rows_are_no_classes() -> None:
+    """A column of ids, of texts or of whole measurements is not taken for one of classes."""
+    for cells in (list(range(50)), [f"id {i}" for i in range(50)]):
+        with pytest.raises(DataError, match="has 50 different labels in 50 rows, so they are not"):
+            labels_of(Columns(), text=["a"] * 50, label=cells)
 
 
 def test_missing_file_is_66(tmp_path: Path) -> None:
     """A file that is not there is said to be missing, and is not looked up on the hub."""
     with pytest.raises(InputMissing, match="there are no training data in") as caught:
-        read_table(str(tmp_path / "nowhere.csv"), "train")
+        read_table(str(tmp_path / "nowhere.csv"), "train", Columns())
     assert caught.value.exit_code == 66
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.txt", b"text"), ("a.parquet", b"PAR1")])
-def test_unreadable_file_is_65(tmp_path: Path, name: str, content: bytes) -> None:
-    """A file of another format, or a broken one, is bad data."""
-    (tmp_path / name).write_bytes(content)
+def test_unreadable_file_is_65(tmp_path: Path) -> None:
+    """A broken file is bad data."""
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError):
-        read_table(str(tmp_path / name), "train")
+        read_table(str(tmp_path / "a.parquet"), "train", Columns())
+
+
+def test_file_without_a_format_is_refused_with_the_option_that_names_one(tmp_path: Path) -> None:
+    """As `tweetscore run` refuses it, but the remedy is one for a training."""
+    (tmp_path / "a.txt").write_bytes(b"text,label\na,x\n")
+    with pytest.raises(UsageError, match="looks like CSV; add --format csv"):
+        read_table(str(tmp_path / "a.txt"), "train", Columns())
+    (tmp_path / "a.json").write_bytes(b'[{"text": "a", "label": "x"}]')
+    with pytest.raises(DataError, match=r"make another file of it first: .* > .*/a\.ndjson"):
+        read_table(str(tmp_path / "a.json"), "train", Columns())
 
 
 @pytest.mark.parametrize(
@@ -184,7 +282,7 @@ def test_hub_split_is_read_through_datasets(monkeypatch: pytest.MonkeyPatch) -> 
         ),
     )
     monkeypatch.setattr(datasets, "load_dataset", lambda name, split: stub)
-    first, second = (read_table("owner/tweets", "train") for _ in range(2))
+    first, second = (read_table("owner/tweets", "train", Columns()) for _ in range(2))
     data = labelled(first, Columns())
     assert (data.name, data.labels) == ("owner/tweets:train", ("bad", "good"))
     assert data.label_ids.tolist() == [1, 0, 1]
@@ -199,7 +297,7 @@ def test_hub_that_does_not_answer_is_66(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
     with pytest.raises(InputMissing) as caught:
-        read_table("owner/tweets", "test")
+        read_table("owner/tweets", "test", Columns())
     assert "data set owner/tweets (test) cannot be fetched" in str(caught.value)
     assert "name a local .csv or .parquet file" in str(caught.value)
     assert "many more" not in str(caught.value)
@@ -217,8 +315,10 @@ def test_held_out_rows_keep_the_classes_in_proportion() -> None:
 
 def test_too_few_rows_to_hold_out_is_65() -> None:
     """A held-out part that cannot have every class is an error that says so."""
-    with pytest.raises(DataError, match="2 of 20 rows cannot be held out"):
+    with pytest.raises(DataError, match="2 of 20 rows cannot be held out") as caught:
         stratified(np.array([0] * 10 + [1] * 5 + [2] * 5), 2, seed=1)
+    assert caught.value.options == {"--validation": "0.15"}
+    assert len(stratified(np.array([0] * 10 + [1] * 5 + [2] * 5), 3, seed=1)[1]) == 3
 
 
 def test_folds_place_every_row_once() -> None:

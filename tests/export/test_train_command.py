@@ -19,7 +19,9 @@ from transformers import (
 
 from export.staging import staged
 from export.train import RECIPES
-from export.train.dataset import read_table
+from export.train.dataset import labelled
+from export.train.sources import read_table
+from export.train.tables import Columns
 from export.train.training import choose
 from scorer.cli import tweetscore
 from scorer.errors import OutputRefused
@@ -169,19 +171,18 @@ def test_without_anything_held_out_there_is_no_evaluation(
 
 def test_recipe_takes_the_study_rows(labelled_csv: Path) -> None:
     """The rows of `--recipe study` are those of `datasets`' shuffle(seed=42).select(range(n))."""
-    table = read_table(str(labelled_csv), "train")
-    dataset = datasets.Dataset.from_dict(table.frame.to_dict(as_series=False))
+    frame = pl.read_csv(labelled_csv)
+    dataset = datasets.Dataset.from_dict(frame.to_dict(as_series=False))
     expected = dataset.shuffle(seed=42).select(range(50))["text"]
     chosen, spare = choose(labelled_table(labelled_csv), 50, RECIPES["study"].seed)
     assert chosen.texts.to_list() == list(expected)
-    assert len(chosen) + len(spare) == len(table.frame)
-    assert sorted([*chosen.texts, *spare.texts]) == sorted(table.frame["text"])
+    assert len(chosen) + len(spare) == len(frame)
+    assert sorted([*chosen.texts, *spare.texts]) == sorted(frame["text"])
 
 
 def labelled_table(path: Path) -> Any:
-    from export.train.dataset import Columns, labelled
-
-    return labelled(read_table(str(path), "train"), Columns(label="sentiment"))
+    columns = Columns(label="sentiment")
+    return labelled(read_table(str(path), "train", columns), columns)
 
 
 def test_option_wins_over_its_recipe(
@@ -204,9 +205,9 @@ def test_option_wins_over_its_recipe(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--label-column", "mood"], 65, "has no column 'mood', only text, sentiment"),
-        ([], 65, "did you mean --label-column sentiment?"),
-        (["--label-column", "sentiment", "--text-column", "txt"], 65, "--text-column text?"),
+        (["--label-column", "mood"], 65, "has no column 'mood', only: text, sentiment"),
+        ([], 65, "--label-column sentiment"),
+        (["--label-column", "sentiment", "--text-column", "txt"], 65, "--text-column text"),
         (["--label-column", "sentiment", "--label-names", "good,bad"], 65, "has unknown labels"),
         (["--label-column", "sentiment", "--data", "gone.csv"], 66, "no training data in gone.csv"),
         (["--label-column", "sentiment", "--base", "./gone"], 66, "there is no base model in"),
@@ -231,6 +232,43 @@ def test_errors_are_one_line_with_their_code(
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_data_are_read_before_a_base_is_fetched(
+    tables: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A typo in a column, or a class of one row, costs no download."""
+    monkeypatch.setattr("export.train.training.open_base", refused)
+    arguments = ("-o", tmp_path / "a", "--base", "owner/base", "--data", tables[0])
+    result = model_train(*arguments, "--label-column", "sentimnt")
+    assert result.exit_code == 65
+    assert f"tweetscore model train -o {tmp_path}/a --base owner/base" in result.stderr
+    assert result.stderr.endswith("--label-column sentiment\n")
+    alone = pl.concat(
+        [pl.read_csv(tables[0]), pl.DataFrame({"text": ["a"], "sentiment": ["Neutral"]})]
+    )
+    alone.write_csv(tmp_path / "alone.csv")
+    result = model_train(*arguments[:-1], tmp_path / "alone.csv", "--label-column", "sentiment")
+    assert (result.exit_code, "class 'Neutral' of alone.csv" in result.stderr) == (65, True)
+
+
+def test_messages_are_json_where_asked_for(
+    tables: tuple[Path, Path], tiny_base: TinyBase, tmp_path: Path
+) -> None:
+    """Warnings and the summary are objects, a line each, as those of a run; rows are named."""
+    result = model_train(
+        *("-o", tmp_path / "a", "--base", tiny_base("bert"), "--label-column", "sentiment"),
+        *("--data", tables[0], "--test-data", tables[0], "--validation", "0"),
+        *("--log-format", "json", *FAST),
+    )
+    assert result.exit_code == 0, result.output
+    messages = [json.loads(line) for line in result.stderr.splitlines()]
+    said = {message["event"]: message for message in messages}
+    assert "60 test rows of 60 are training rows too" in said["data"]["message"]
+    assert said["data"]["level"] == "warning"
+    assert "the temperature is 1" in said["temperature"]["message"]
+    assert said["trained"]["data"][0]["rows"] == 60
+    assert said["trained"]["evaluation"]["data"]["rows"] == 60
 
 
 def test_fewer_than_two_classes_is_65(tiny_base: TinyBase, tmp_path: Path) -> None:
@@ -260,7 +298,10 @@ def test_base_that_is_not_allowed_is_78(tables: tuple[Path, Path], tmp_path: Pat
     """The allow-list holds on the command line."""
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "config.json").write_text('{"model_type": "llama"}')
-    result = model_train("-o", tmp_path / "a", "--data", tables[0], "--base", tmp_path / "base")
+    result = model_train(
+        *("-o", tmp_path / "a", "--data", tables[0], "--base", tmp_path / "base"),
+        *("--label-column", "sentiment"),
+    )
     assert result.exit_code == 78
     assert "bert, distilbert, roberta, gpt2" in result.stderr
 

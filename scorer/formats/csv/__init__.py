@@ -28,7 +28,7 @@ from scorer.formats.csv.rows import (
 from scorer.formats.csv.splitter import Records, RecordSplitter
 from scorer.formats.registry import format_of
 from scorer.formats.text.cells import TextBatch, cut_windows
-from scorer.formats.text.columns import find_column
+from scorer.formats.text.columns import ValuesOption, find_column
 from scorer.formats.text.compression import read_blocks, write_blocks
 from scorer.formats.text.encodings import find_encoding, is_foreign_utf8
 from scorer.formats.text.likely_encoding import conversion, is_taken, seen_in, wide_encoding
@@ -116,9 +116,9 @@ class CsvSource:
             rejects = tuple((at, replace(each, raw=own(each.raw))) for at, each in rejects)
         return texts_of(records), rejects
 
-    def values(self, column: str) -> Iterator[pl.Series]:
+    def values(self, column: str, option: ValuesOption = "--id-column") -> Iterator[pl.Series]:
         """Return the cells of a column in batches, an empty one without quotes as null."""
-        cell = find_column(self.path, self.columns, column, "--id-column")
+        cell = find_column(self.path, self.columns, column, option)
         return map(texts_of, self._rows(cell, self._blanks()))
 
     def check_output_schema(self, output_schema: OutputColumns) -> None:

@@ -17,6 +17,7 @@ from scorer.formats.base import (
     second_pass,
 )
 from scorer.formats.ndjson.lines import (
+    SCALAR,
     Lines,
     ObjectReader,
     Objects,
@@ -28,7 +29,7 @@ from scorer.formats.ndjson.lines import (
 from scorer.formats.ndjson.strict import Failure, Members, TextKeys, read_members
 from scorer.formats.registry import format_of
 from scorer.formats.text.cells import TextBatch, cut_windows, is_utf8
-from scorer.formats.text.columns import Inside, Keys, find_keys, no_text
+from scorer.formats.text.columns import Inside, Keys, ValuesOption, find_keys, no_text
 from scorer.formats.text.compression import read_blocks, write_blocks
 from scorer.formats.text.encodings import Encoding
 from scorer.formats.written import Written
@@ -108,10 +109,23 @@ class NdjsonSource:
             yield replace(window, not_finite=read - reported)
             reported = read
 
-    def values(self, column: str) -> Iterator[pl.Series]:
-        """Return the values of a key in batches: strings, and whole numbers as they are spelled."""
-        values = Values(self.keys_of(column, "--id-column"))
-        return map(values.of, self.rows())
+    def values(self, column: str, option: ValuesOption = "--id-column") -> Iterator[pl.Series]:
+        """Return the values of a key in batches: strings, and others as they are spelled."""
+        keys = self.keys_of(column, option)
+        if option == "--label-column":
+            self._check_label(column, keys)
+            return map(Values(keys, SCALAR).of, self.rows())
+        return map(Values(keys).of, self.rows())
+
+    def _check_label(self, column: str, keys: Keys) -> None:
+        """Raise DataError where the first objects have a list or an object in the place of it."""
+        found: Inside = self._inside()
+        for key in keys:
+            found = found.get(key, "value") if isinstance(found, Mapping) else "value"
+        if isinstance(found, Mapping) or found == "list":
+            words = "an object" if isinstance(found, Mapping) else "a list"
+            problem = f"column {column!r} of {self.path} is {words}, not one label"
+            raise no_text(problem, found, column, "--label-column")
 
     def check_output_schema(self, output_schema: OutputColumns) -> None:
         """Raise UsageError when one of the first objects has a name already.

@@ -22,7 +22,7 @@ from scorer.formats.ndjson.strict import (
     Row,
     TextKeys,
     read_line,
-    text_or_number,
+    text_or_spelled,
 )
 from scorer.formats.text.cells import Flags, Offsets, decimal, joined, not_utf8, slices
 from scorer.formats.text.columns import Keys
@@ -228,38 +228,40 @@ def _first_bytes(line: bytes, cap: int) -> bytes:
     return line[:stop]
 
 
-_WHOLE = re.compile(rb"-?[0-9]+").fullmatch
+_WHOLE = re.compile(rb"-?[0-9]+")
+SCALAR = re.compile(rb"-?[0-9].*|true|false")
 _string = msgspec.json.Decoder(str).decode
 
 
 class Values:
-    """Takes strings, and whole numbers as they are spelled, out of rows.
+    """Takes strings, and other values as they are spelled, out of rows.
 
     Args:
         path: Keys, from the outermost.
+        others: How other values are spelled that are taken; whole numbers are.
     """
 
-    def __init__(self, path: Keys) -> None:
+    def __init__(self, path: Keys, others: re.Pattern[bytes] = _WHOLE) -> None:
         self._path = path
+        self._others = others
         self._decoder = Decoder(path, msgspec.Raw)
 
     def of(self, rows: Objects) -> pl.Series:
         """Return String [rows]; null where a key is missing or there twice, or of another kind."""
         lines = rows.lines()
         found, doubts = self._decoder.values(lines, memoryview(rows.data))
-        cells = list(map(_spelled, found))
+        cells = list(map(self._spelled, found))
         for i in doubts:
-            cells[i] = text_or_number(lines[i], self._path)
+            cells[i] = text_or_spelled(lines[i], self._path, self._others)
         return pl.Series(self._path[-1], cells, dtype=pl.String)
 
-
-def _spelled(value: Any) -> str | None:
-    if value is None:
-        return None
-    raw = bytes(value)
-    if raw.startswith(b'"'):
-        return _string(raw) if b"\\" in raw else raw[1:-1].decode()
-    return raw.decode() if _WHOLE(raw) else None
+    def _spelled(self, value: Any) -> str | None:
+        if value is None:
+            return None
+        raw = bytes(value)
+        if raw.startswith(b'"'):
+            return _string(raw) if b"\\" in raw else raw[1:-1].decode()
+        return raw.decode() if self._others.fullmatch(raw) else None
 
 
 def spelled(text: str) -> str:

@@ -23,7 +23,6 @@ MOST_DEPTH = 200  # brackets in brackets; far from where a parser that calls its
 SPACE = b" \t\r\n"  # white space between tokens
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_WHOLE = re.compile(r"-?[0-9]+")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -130,12 +129,13 @@ def depth(line: bytes) -> int:
     return int(np.cumsum(np.where(opens, 1, -1)).max(initial=0))
 
 
-def text_or_number(line: bytes, path: Keys) -> str | None:
-    """Return the value of a row at a path if it is a string or a whole number, else None."""
+def text_or_spelled(line: bytes, path: Keys, others: re.Pattern[bytes]) -> str | None:
+    """Return the value of a row at a path: a string, or how another one is spelled, else None."""
     members = read_members(line)
     value = members if isinstance(members, Failure) else _value(members, path)
-    if isinstance(value, _Number):
-        return str(value) if _WHOLE.fullmatch(value) else None
+    if isinstance(value, (_Number, bool)):
+        spelled = str(value).lower()  # as JSON has them: true, 1e5
+        return spelled if others.fullmatch(spelled.encode()) else None
     return value if isinstance(value, str) and not _not_text(value) else None
 
 

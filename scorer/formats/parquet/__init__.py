@@ -103,8 +103,7 @@ class ParquetSource(columnar.BatchSource):
 
     def _check_utf8(self, batch: pa.RecordBatch, column: columnar.Column, offset: int) -> None:
         """Raise DataError where bytes are no UTF-8: a reader of Parquet takes them on trust."""
-        option = self._option(column)
-        columnar.check_utf8(column.of(batch), column, self.path, offset, option)
+        columnar.check_utf8(column.of(batch), column, self.path, offset, column.option)
 
     def _batches(
         self, numbers: Sequence[int] | None, name: str | None = None

@@ -20,7 +20,10 @@ _USUAL = {
     "--text-column": _TEXTS,
     "text_column": _TEXTS,  # as Python's callers name it
     "--id-column": ("id", "tweet_id", "id_str", "status_id"),
+    "--label-column": ("label", "sentiment", "airline_sentiment", "target", "class", "polarity"),
 }
+
+ValuesOption = Literal["--id-column", "--label-column"]  # by which a second column is named
 
 
 def check_column(path: Path | str, columns: Sequence[str], name: str) -> int:
@@ -112,7 +115,10 @@ def likeliest(
     by_lower = {inner.rpartition(".")[2].lower(): inner for inner in reversed(nested)}
     by_lower |= {inner.lower(): inner for inner in reversed(nested)}
     by_lower |= {visible(column).lower(): column for column in reversed(close_to)}
-    for wanted in (name.lower(), *_USUAL[option]):
+    usual = _USUAL[option]
+    # `textID` is spelled like `text`, but `tweet` means it.
+    alike = [other for other in usual if other in by_lower] if name.lower() in usual else []
+    for wanted in (*alike, name.lower(), *usual):
         close = difflib.get_close_matches(wanted, by_lower, n=1)
         if close:
             return by_lower[close[0]]
