@@ -242,16 +242,16 @@ def test_generic_labels_get_names(checkpoints: Callable[[str], Path], tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("file", "foreign"), [(None, True), ("training.json", False), ("tweetscore.json", False)]
+    ("file", "is_foreign"), [(None, True), ("training.json", False), ("tweetscore.json", False)]
 )
 def test_a_checkpoint_is_foreign_where_no_file_of_ours_is(
-    checkpoints: Callable[[str], Path], tmp_path: Path, file: str | None, foreign: bool
+    foreign: Callable[[str], Path], tmp_path: Path, file: str | None, is_foreign: bool
 ) -> None:
     """What `model train` or an export wrote says how its texts are prepared; others keep theirs."""
-    checkpoint = _changed(checkpoints("bert"), tmp_path / "checkpoint")
+    checkpoint = _changed(foreign("bert"), tmp_path / "checkpoint")
     if file:
         (checkpoint / file).write_text("{}", "utf-8")
-    assert read_checkpoint(checkpoint).foreign is foreign
+    assert read_checkpoint(checkpoint).foreign is is_foreign
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:

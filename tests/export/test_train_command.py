@@ -107,7 +107,7 @@ def test_training_json_tells_the_story(checkpoint: tuple[Path, Result]) -> None:
     assert training["data"][0]["name"] == "train.csv"
     assert training["data"][0]["rows"] == 60
     assert training["dropped"] == {"null": 1, "blank": 2}
-    assert training["normalizer"] == {"version": 1, "emoji": "keep"}
+    assert training["normalizer"] == {"name": "tweetscore", "version": 1, "emoji": "keep"}
     assert training["max_length"] == 66
     recipe = training["recipe"]
     assert (recipe["name"], recipe["epochs"], recipe["precision"]) == ("default", 1, "fp32")
