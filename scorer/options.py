@@ -17,6 +17,8 @@ Escape = Literal["quote", "backslash"]
 Resume = Literal["auto", "require", "never"]
 
 TEXT_COLUMN, LABEL_COLUMN, SCORE_COLUMN = "text", "label", "score"  # unless others are named
+LABELS_COLUMN = "labels"  # of multi-label models, likewise
+THRESHOLD = 0.5  # the probability that a class has at least to be one of those, unless told
 
 STDIN, STDOUT = "standard input", "standard output"  # as messages and reports have them
 
@@ -85,6 +87,8 @@ class OutputSpec:
     label_names: tuple[str, ...] | None = None  # None: the model's own
     label_column: str = LABEL_COLUMN
     score_column: str = SCORE_COLUMN
+    labels_column: str = LABELS_COLUMN  # multi-label models: the classes from the threshold on
+    threshold: float = THRESHOLD
 
 
 Spec = TypeVar("Spec", ModelSpec, CsvOptions, InputSpec, OutputSpec)
@@ -98,6 +102,7 @@ def pop_spec(kind: type[Spec], flat: dict[str, Any]) -> Spec:
 # The options that hold for every input, in the order of the run report.
 _RECORDED = (
     *("text_column", "id_column", "scores", "label_names", "label_column", "score_column"),
+    *("labels_column", "threshold"),
     *("limit", "chunk_rows", "overwrite", "max_rejects", "model", "device", "precision", "threads"),
     *("format", "encoding", "delimiter", "quote", "escape", "columns"),
     *("incremental", "resume", "lock_wait", "fail_on_drift"),
@@ -143,6 +148,7 @@ class RunOptions:
         specs = (self.model_spec, self.input_spec, self.input_spec.csv, self.output_spec, self)
         values = {f.name: getattr(spec, f.name) for spec in specs for f in fields(spec)}
         values["model"] = values["model"] and str(values["model"])
+        values["threshold"] = float(values["threshold"])
         for name in ("label_names", "columns"):
             values[name] = values[name] and list(values[name])
         return {name: values[name] for name in _RECORDED}

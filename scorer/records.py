@@ -17,6 +17,11 @@ NdjsonRejectKind = Literal[
 ]
 RejectKind = CsvRejectKind | NdjsonRejectKind | Literal["encoding", "record-too-long"]
 
+#: What a model answers: one class of several, any number of them, or a number.
+Task = Literal["single_label", "multi_label", "regression"]
+#: What makes a score of a logit, as transformers' pipeline does it for the model's config.
+Activation = Literal["softmax", "sigmoid", "none"]
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:
@@ -65,6 +70,8 @@ class Answers:
     """Labels and probabilities of consecutive rows, after temperature.
 
     A row without an answer has a blank text; among the rows of an earlier output, none is known.
+    The probabilities of a multi-label model are independent of each other, and the label is the
+    best class. A regression has one class, whose "probability" is the value, of any size.
     """
 
     label_ids: NDArray[np.int16]  # [rows]; -1 where there is no answer
@@ -106,6 +113,15 @@ class Answers:
         known = pl.Series("label", values, dtype=pl.String)
         ids = self._null_where_blank("label", self.label_ids).cast(pl.UInt32)
         return known.gather(ids)
+
+    def at_least(self, threshold: float) -> NDArray[np.bool_]:
+        """Return which classes have at least a probability, [rows, classes]; none where blank.
+
+        Compared as float32, as probabilities are written: a reader of the score columns comes to
+        the same classes.
+        """
+        found: NDArray[np.bool_] = self.probabilities >= np.float32(threshold)
+        return found
 
     def _null_where_blank(
         self, name: str, values: NDArray[np.int16] | NDArray[np.float32]

@@ -9,7 +9,7 @@ from polars.io.plugins import register_io_source
 
 from scorer.api.texts import KINDS, is_frame_of_pandas, text_series
 from scorer.errors import DataError, UsageError, shown
-from scorer.formats.base import OutputColumns
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.columns import find_column
 from scorer.records import Answers
 

@@ -25,7 +25,7 @@ from scorer.options import LABEL_COLUMN, SCORE_COLUMN, TEXT_COLUMN, window_rows
 from scorer.threads import refuse_a_fork
 
 if TYPE_CHECKING:
-    from scorer.formats.base import OutputColumns
+    from scorer.formats.output_columns import OutputColumns
     from scorer.formats.record_batches import RecordBatch, Table
     from scorer.inference.bundle import Bundle
     from scorer.options import Device, Precision

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from scorer.errors import InvalidBundle, UsageError, is_unicode, shown
 from scorer.inference.labels import renamed
 from scorer.options import Device, ModelSpec, OutputSpec, Precision
+from scorer.records import Task
 from scorer.threads import THREADS
 
 if TYPE_CHECKING:
-    from scorer.formats.base import OutputColumns
+    from scorer.formats.output_columns import OutputColumns
     from scorer.inference.bundle import Bundle
 
 _SHOWN = 12  # digits of a digest that distinguish two bundles
@@ -27,6 +28,7 @@ class ScorerConfig:
     digest: str
     classes: tuple[str, ...]  # the bundle's labels, in id order
     labels: tuple[str, ...]  # what they are called in answers
+    task: Task = "single_label"
 
     @classmethod
     def of(
@@ -58,7 +60,8 @@ class ScorerConfig:
         # Resolved: another process may work in another directory.
         directory = None if model is None else bundle.directory
         spec = ModelSpec(directory, device, precision, None if threads is None else int(threads))
-        return cls(spec, bundle.digest, bundle.labels, renamed(bundle.labels, labels)), bundle
+        names = renamed(bundle.labels, labels)
+        return cls(spec, bundle.digest, bundle.labels, names, bundle.task), bundle
 
     def columns(self, all_scores: bool, label_column: str, score_column: str) -> "OutputColumns":
         """Return the columns that scoring appends.
@@ -66,14 +69,14 @@ class ScorerConfig:
         Raises:
             UsageError: A name is none, or `all_scores` neither true nor false.
         """
-        from scorer.formats.base import OutputColumns
+        from scorer.formats.output_columns import OutputColumns
 
         if not isinstance(all_scores, bool):
             raise UsageError(f"all_scores is {shown(all_scores)}", "give True or False")
         require_name("label_column", label_column)
         require_name("score_column", score_column)
         spec = OutputSpec("all" if all_scores else "label", None, label_column, score_column)
-        return OutputColumns.of(spec, self.classes, self.labels)
+        return OutputColumns.of(spec, self.classes, self.labels, self.task)
 
     def open_bundle(self) -> "Bundle":
         """Verify the bundle that this process finds under the config's path, and return it.

@@ -12,9 +12,18 @@ from scorer.cli.invocation import PREFIX
 from scorer.cli.process import DEBUG
 from scorer.errors import UsageError
 from scorer.formats.text.dialects import delimiter_of
-from scorer.options import LABEL_COLUMN, SCORE_COLUMN, TEXT_COLUMN, Device, Precision, WhichScores
+from scorer.options import (
+    LABEL_COLUMN,
+    LABELS_COLUMN,
+    SCORE_COLUMN,
+    TEXT_COLUMN,
+    THRESHOLD,
+    Device,
+    Precision,
+    WhichScores,
+)
 from scorer.remote.urls import parse_url
-from scorer.threads import THREADS, Bounds, limit_pools
+from scorer.threads import SHARE, THREADS, Bounds, limit_pools
 
 # Each option is TWEETSCORE_NAME in the environment, whichever command it belongs to.
 CONTEXT = {"auto_envvar_prefix": PREFIX}
@@ -177,4 +186,13 @@ text_column_option = _column("--text-column", default=TEXT_COLUMN)
 column_options = (
     _column("--label-column", default=LABEL_COLUMN),
     _column("--score-column", default=SCORE_COLUMN),
+    _column("--labels-column", default=LABELS_COLUMN, help="Of multi-label models."),
+    number_option(
+        "--threshold",
+        bounds=SHARE,
+        default=THRESHOLD,
+        show_default=True,
+        metavar="P",
+        help="The least probability of the labels that are listed; of multi-label models.",
+    ),
 )

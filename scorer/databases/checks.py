@@ -8,7 +8,7 @@ from scorer.databases.address import Address, TableName
 from scorer.databases.engine import Column, Found, Session, folded
 from scorer.databases.statements import RUNS, RUNS_COLUMNS, Target, Work, of_table
 from scorer.errors import DataError, OutputRefused, UsageError
-from scorer.formats.base import OutputColumns
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.columns import find_column
 from scorer.hints import counted
 from scorer.options import TEXT_COLUMN, ModelSpec, OutputSpec

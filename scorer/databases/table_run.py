@@ -19,7 +19,7 @@ from scorer.databases.checks import TableOptions, check_rows, find_target, has_r
 from scorer.databases.engine import Column, Database, Session, transaction
 from scorer.databases.statements import ROW, Target, Work, count_rows, difference
 from scorer.errors import OutputRefused, StorageError, TweetscoreError
-from scorer.formats.base import OutputColumns
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.record_batches import answers, keep_texts
 from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import Outcome
@@ -65,7 +65,7 @@ def score_table(
     if options.report:
         check_place(options.report, inodes([options.address.path]))
     model = model or ModelHandle.of(options.model_spec)
-    output_schema = output_columns(options.output_spec, model.bundle.labels)
+    output_schema = output_columns(options.output_spec, model.bundle)
     with (
         TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name,
         open_database(options.address, Path(name), options.lock_wait) as database,

@@ -19,7 +19,7 @@ from scorer.threads import limit_pools
 
 if TYPE_CHECKING:
     from scorer.api.scorer import Scorer
-    from scorer.formats.base import OutputColumns
+    from scorer.formats.output_columns import OutputColumns
     from scorer.formats.record_batches import RecordBatch
 
 

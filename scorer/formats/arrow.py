@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from scorer.errors import DataError, StorageError
 from scorer.formats import columnar
-from scorer.formats.base import OutputColumns, Rebatcher, ScoredSlice, input_changed, second_pass
+from scorer.formats.added_columns import added_columns
+from scorer.formats.base import Rebatcher, ScoredSlice, input_changed, second_pass
 from scorer.formats.batch_writer import BatchWriter, InputBatch, Metadata
 from scorer.formats.guards.arrow_messages import batches_of, is_stream
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.written import Written
 from scorer.options import InputSpec
 from scorer.os_errors import reading, writing
@@ -63,7 +65,7 @@ class ArrowSource(columnar.BatchSource):
             out = BatchWriter(write, self.scored_schema(output_schema))
             texts = self._texts_of(out.queued(self._read(None)), self._text)
             rows = Rebatcher(texts, _cut)
-            added = partial(columnar.added_columns, output_schema=output_schema)
+            added = partial(added_columns, output_schema=output_schema)
             for batch, cells in second_pass(self.path, rows, lambda texts: texts, results, added):
                 out.add(cells)
                 count += len(batch)

@@ -1,19 +1,17 @@
 """The interface of a format, and the second pass that all formats share."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, count
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
-from scorer.errors import DataError, StorageError, UsageError
+from scorer.errors import DataError, StorageError
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.columns import ValuesOption
-from scorer.formats.text.encodings import Encoding
 from scorer.formats.written import Written
-from scorer.options import OutputSpec
 from scorer.records import Answers, TextWindow
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
@@ -32,72 +30,6 @@ class Sliced(Protocol):
 
 Rows = TypeVar("Rows", bound=Sized)
 Column = TypeVar("Column", bound=Sliced)
-
-
-@dataclass(frozen=True, slots=True)
-class OutputColumns:
-    """The columns that scoring appends, after all columns of the input."""
-
-    label_column: str
-    score_column: str
-    label_values: tuple[str, ...]  # in class-id order
-    score_columns: tuple[str, ...] = ()  # one per class, in class-id order, or none
-
-    @classmethod
-    def of(cls, spec: OutputSpec, classes: Iterable[str], written_as: Iterable[str]) -> Self:
-        """Return the columns that are asked for.
-
-        Args:
-            spec: What is asked for.
-            classes: The model's labels in id order; none where the model is not known yet.
-            written_as: What they are called in the label column.
-        """
-        each = tuple(f"score_{name}" for name in classes) if spec.scores == "all" else ()
-        return cls(spec.label_column, spec.score_column, tuple(written_as), each)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Return the names in the order in which they are appended."""
-        return (self.label_column, self.score_column, *self.score_columns)
-
-    def check_against(
-        self, columns: Iterable[str], options: str = "--label-column and --score-column"
-    ) -> None:
-        """Raise UsageError, with the options to change, when a name is taken or used twice."""
-        given = frozenset(columns)
-        taken = set(given)
-        for name in self.names:
-            if name in taken:
-                raise UsageError(
-                    f"the column {name!r} exists already",
-                    f"choose other names with {options}",
-                    self._free(given) if options.startswith("--") else None,
-                )
-            taken.add(name)
-
-    def _free(self, columns: Collection[str]) -> dict[str, str | None]:
-        """Return options that name the label and the score as nothing else is named."""
-        used = {*columns, *self.score_columns}
-        found: dict[str, str | None] = {}
-        for option, name in (
-            ("--label-column", self.label_column),
-            ("--score-column", self.score_column),
-        ):
-            others = (f"{name}_{number}" for number in count(2))
-            free = next(each for each in chain([name], others) if each not in used)
-            used.add(free)
-            if free != name:
-                found[option] = free
-        return found
-
-    def check_encoding(self, encoding: Encoding) -> None:
-        """Raise UsageError when a name or a label cannot be written in the encoding."""
-        for text in (*self.names, *self.label_values):
-            if not encoding.can_hold(text):
-                raise UsageError(
-                    f"{text!r} cannot be written in the encoding {encoding.codec}",
-                    "choose other names",
-                )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

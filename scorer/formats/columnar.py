@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from scorer.errors import DataError
-from scorer.formats.base import NOTHING_FOUND, OutputColumns, ScoredSlice
+from scorer.formats.added_columns import scored_schema
+from scorer.formats.base import NOTHING_FOUND, ScoredSlice
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.columns import Inside, Keys, ValuesOption, find_keys, no_text
 from scorer.formats.text.encodings import Encoding
 from scorer.formats.written import Written
 from scorer.os_errors import is_beyond_all
-from scorer.records import Answers, TextWindow
+from scorer.records import TextWindow
 
 if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
 
 WINDOW_BYTES = 64 << 20  # bytes of texts that end a window early, so that memory stays flat
-_MOST_BYTES = 2**31 - 1  # of an array's texts, with offsets of 32 bits
 _MOST_WORDS = 200  # letters of what pyarrow says about damage
 
 _TEXT_OF = {
@@ -271,28 +271,3 @@ class BatchSource(ABC):
     def scored_schema(self, output_schema: OutputColumns) -> pa.Schema:
         """Return the input's schema with the appended columns."""
         return scored_schema(self.schema, output_schema)
-
-
-def scored_schema(schema: pa.Schema, output_schema: OutputColumns) -> pa.Schema:
-    """Return a schema with the appended columns, its metadata kept."""
-    schema = schema.append(pa.field(output_schema.label_column, pa.string()))
-    for name in (output_schema.score_column, *output_schema.score_columns):
-        schema = schema.append(pa.field(name, pa.float32()))
-    return schema
-
-
-def added_columns(part: Answers, output_schema: OutputColumns) -> list[pa.Array]:
-    """Return what one window's rows get, a column each."""
-    labels = narrow(part.labels(output_schema.label_values).to_arrow())
-    scores = [part.best(), *(part.of_class(i) for i in range(len(output_schema.score_columns)))]
-    return [labels, *(column.to_arrow() for column in scores)]
-
-
-def narrow(texts: pa.LargeStringArray) -> pa.StringArray:
-    """Return texts with offsets of 32 bits; pyarrow's cast would load pyarrow.compute."""
-    validity, offsets, data = texts.buffers()
-    wide = np.frombuffer(offsets, np.int64, texts.offset + len(texts) + 1)
-    if wide[-1] > _MOST_BYTES:
-        return texts.cast(pa.string())  # which says what is wrong
-    narrow = pa.py_buffer(wide.astype(np.int32))
-    return pa.StringArray.from_buffers(len(texts), narrow, data, validity, offset=texts.offset)

@@ -11,7 +11,8 @@ from pyarrow import RecordBatch, Table
 
 from scorer.errors import DataError, UsageError, shown
 from scorer.formats import columnar
-from scorer.formats.base import OutputColumns
+from scorer.formats.added_columns import added_columns, scored_schema
+from scorer.formats.output_columns import OutputColumns
 from scorer.hints import counted
 from scorer.os_errors import reading, writing
 from scorer.records import Answers
@@ -154,12 +155,12 @@ def _values(rows: Rows, column: columnar.Column) -> pa.Array | pa.ChunkedArray:
 
 def with_answers(rows: Rows, answers: Answers, columns: OutputColumns) -> Rows:
     """Return a batch or a table with the columns that scoring appends; its metadata is kept."""
-    schema = columnar.scored_schema(rows.schema, columns)
+    schema = scored_schema(rows.schema, columns)
     if isinstance(rows, RecordBatch):
-        added = columnar.added_columns(answers, columns)
+        added = added_columns(answers, columns)
         return RecordBatch.from_arrays([*rows.columns, *added], schema=schema)
     parts = [
-        columnar.added_columns(answers.rows(start, start + _CHUNK), columns)
+        added_columns(answers.rows(start, start + _CHUNK), columns)
         for start in range(0, max(len(answers), 1), _CHUNK)
     ]
     chunked = [pa.chunked_array(chunks) for chunks in zip(*parts, strict=True)]

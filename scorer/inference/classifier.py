@@ -209,7 +209,8 @@ class Classifier:
                 f"numbers, for {counted(int(broken.sum()), 'text')} of a window",
                 "use --precision fp32, and tell who trained the model",
             )
-        probabilities = labels.probabilities(logits, self.bundle.temperature)
+        bundle = self.bundle
+        probabilities = labels.scores(logits, bundle.activation, bundle.temperature)
         label_ids = np.where(prepared.rows < 0, np.int16(-1), labels.label_ids(probabilities))
         if known is not None:
             rows = np.flatnonzero(taken >= 0)

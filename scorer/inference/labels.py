@@ -1,4 +1,4 @@
-"""Labels: the most probable class of calibrated probabilities, and the names of labels in answers.
+"""Labels: scores of logits, the most probable class, and the names of labels in answers.
 
 The names are the model's, a language's, or the user's: the one vocabulary for `Scorer(labels=...)`,
 `predict_sentiment`, the engines, `--label-names` and `label-names` in `tweetscore.toml`.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the command line knows the languages, and loads no numpy fo
     import numpy as np
     from numpy.typing import NDArray
 
+    from scorer.records import Activation
 
 #: For models whose labels are negative, neutral and positive, in whichever order.
 LANGUAGES: Mapping[str, Mapping[str, str]] = {
@@ -88,6 +89,28 @@ def _other_number(labels: Sequence[str], given: Sequence[str]) -> UsageError:
 
 def _languages() -> str:
     return ", ".join(LANGUAGES)
+
+
+def scores(
+    logits: "NDArray[np.floating]", activation: "Activation" = "softmax", temperature: float = 1.0
+) -> "NDArray[np.float32]":
+    """Return activation(logits / temperature), [rows, classes]; NaN where a logit is NaN.
+
+    Computed in float64, each row by itself, so that the result is the float32 nearest to the
+    true value whatever the other rows are.
+    """
+    if activation == "softmax":
+        return probabilities(logits, temperature)
+    scaled = logits.astype("float64") / temperature
+    return (_sigmoid(scaled) if activation == "sigmoid" else scaled).astype("float32")
+
+
+def _sigmoid(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    import numpy as np
+
+    small = np.exp(-np.abs(values))  # never overflows
+    result: NDArray[np.float64] = np.where(values < 0, small, 1.0) / (1.0 + small)
+    return result
 
 
 def probabilities(

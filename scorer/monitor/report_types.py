@@ -20,6 +20,7 @@ from scorer.inference.gate import Figures
 from scorer.inference.session import RuntimeInfo
 from scorer.monitor.versions import Library
 from scorer.options import Device, Escape, Kind, Precision, Quote, Resume, WhichScores
+from scorer.records import Task
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -79,10 +80,11 @@ class ReportedInput(Part, frozen=True):
     table_version: Count | UnsetType = UNSET
 
 
-class ReportedModel(Part, frozen=True):
+class ReportedModel(Part, frozen=True, omit_defaults=True):
     name: str
     version: str
     digest: Sha256
+    task: Task = "single_label"
 
 
 class ReportedOptions(Part, frozen=True, kw_only=True):
@@ -92,6 +94,8 @@ class ReportedOptions(Part, frozen=True, kw_only=True):
     label_names: list[str] | None
     label_column: str
     score_column: str
+    labels_column: str | UnsetType = UNSET
+    threshold: Share | UnsetType = UNSET
     limit: Count | None
     chunk_rows: Positive | None
     overwrite: bool

@@ -25,7 +25,7 @@ from scorer.hints import counted
 from scorer.monitor.drift import Drift, outside, psi
 from scorer.monitor.report_types import CompleteReport, FailedReport, ReportedLabel
 from scorer.monitor.versions import library_versions, tweetscore_version
-from scorer.records import Baseline, Counters, Scores
+from scorer.records import Baseline, Counters, Scores, Task
 
 _ENDS = 1 << 16  # bytes hashed at either end of the input
 
@@ -65,9 +65,14 @@ class RunRecord:
         self._facts |= facts
 
     def expect_labels(
-        self, names: Sequence[str], written_as: Sequence[str], baseline: Baseline | None = None
+        self,
+        names: Sequence[str],
+        written_as: Sequence[str],
+        baseline: Baseline | None = None,
+        task: Task = "single_label",
     ) -> None:
         """Name the classes, in id order, and what to compare with, before scores are added."""
+        self._task = task
         self._drift = Drift(baseline, names)
         self._labels = tuple(zip(names, written_as, strict=True))
         self._rows_per_label = np.zeros(len(names), dtype=np.int64)
@@ -151,12 +156,17 @@ class RunRecord:
                 "name": name,
                 "written_as": written_as,
                 "rows": int(rows),
-                "mean_probability": round(float(total / rows), 6) if rows else None,
+                "mean_probability": self._mean(rows, total),
             }
             for (name, written_as), rows, total in zip(
                 self._labels, self._rows_per_label, self._probability_sums, strict=True
             )
         ]
+
+    def _mean(self, rows: np.int64, total: np.float64) -> float | None:
+        """Return the mean of a label's probabilities; None of a regression, which has values."""
+        probable = rows and self._task != "regression"
+        return round(float(total / rows), 6) if probable else None
 
 
 def describe_input(path: Path, **also: Any) -> dict[str, Any]:
@@ -208,7 +218,7 @@ def contradictions(report: CompleteReport) -> Iterator[str]:
         yield f"remembered are {counted(report.remembered, 'text')} of {once:,}"
     yield from _drift_contradictions(report)
     if report.labels:
-        yield from _label_contradictions(report.labels, counters["scored"])
+        yield from _label_contradictions(report.labels, counters["scored"], report.model.task)
     if (taken := report.taken_over) and taken.rows > counters["scored"]:
         yield f"taken over are {counted(taken.rows, 'row')} of {counters['scored']:,} scored"
     yield from _story_contradictions(report, counters["rows"])
@@ -223,15 +233,19 @@ def _story_contradictions(report: CompleteReport, rows: int) -> Iterator[str]:
         yield "it finished before it started"
 
 
-def _label_contradictions(labels: Sequence[ReportedLabel], scored: int) -> Iterator[str]:
+def _label_contradictions(
+    labels: Sequence[ReportedLabel], scored: int, task: Task
+) -> Iterator[str]:
     rows = sum(label.rows for label in labels)
     if rows != scored:
         yield f"the labels have {rows:,} rows together, {scored:,} are scored"
     for label in labels:
         name, mean = label.name, label.mean_probability
-        if (mean is None) != (label.rows == 0):
+        if (mean is None) != (label.rows == 0 or task == "regression"):
             yield f"{name!r} has a mean probability without rows, or rows without one"
-        elif mean is not None and mean < 1 / len(labels) - ROUNDED:
+        elif task != "single_label" or mean is None:
+            continue  # the probabilities of a row do not add up to 1
+        elif mean < 1 / len(labels) - ROUNDED:
             yield f"the mean probability of {name!r} is {mean}, too low for the best of a row"
 
 

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import polars as pl
 
 from scorer.errors import DataError
-from scorer.formats.base import OutputColumns, Rebatcher, Source
+from scorer.formats.base import Rebatcher, Source
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.registry import format_of
 from scorer.formats.written import Written
 from scorer.options import InputSpec
@@ -78,7 +79,7 @@ class Comparison:
                 ours = pair.cut(batch, at, at + len(theirs))
                 unequal.extend(pair.differences(ours, theirs, offset + at))
                 at += len(theirs)
-            yield Compared(offset, found.labels, found.scores, (*found.findings, *unequal))
+            yield replace(found, findings=(*found.findings, *unequal))
             offset += len(batch)
         while inputs.has_more():
             for _ in inputs.take(1 << 20):
@@ -95,9 +96,10 @@ class ScoredRows:
     """Consecutive rows of an output."""
 
     offset: int  # of the first row
-    labels: pl.Series  # String [rows], null where blank
+    labels: pl.Series  # String [rows], null where blank, and in a regression
     scores: pl.Series  # Float32 [rows], of the label
     columns: Mapping[str, pl.Series]  # String [rows] each
+    lists: pl.Series | None = None  # List(String) [rows], of the labels of a multi-label model
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -107,7 +109,9 @@ class ScoredRows:
         """Return some of the rows."""
         here = slice(start, stop)
         columns = {name: column[here] for name, column in self.columns.items()}
-        return ScoredRows(self.offset + start, self.labels[here], self.scores[here], columns)
+        lists = None if self.lists is None else self.lists[here]
+        scores = self.scores[here]
+        return ScoredRows(self.offset + start, self.labels[here], scores, columns, lists)
 
 
 def scored_rows(
@@ -131,7 +135,7 @@ def scored_rows(
         for finding in found.findings:
             raise DataError(f"{output}: {finding.text}", "score it again")
         picked = {name: pair.column(batch, name) for name in columns}
-        yield ScoredRows(offset, found.labels, found.scores[0], picked)
+        yield ScoredRows(offset, found.labels, found.scores[0], picked, found.lists)
         offset += len(batch)
 
 

@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 
 from scorer.errors import DataError
 from scorer.formats import columnar
-from scorer.formats.base import OutputColumns
+from scorer.formats.added_columns import appended_fields
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.parquet import ParquetSource
 from scorer.formats.parquet.proof import difference
 from scorer.formats.written import Written
-from scorer.readback.findings import Compared, Finding
+from scorer.readback.findings import Compared, Finding, no_labels
 
 _BITS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
@@ -58,8 +59,8 @@ class BatchPair:
     def _check_appended(self) -> None:
         names = self._output_schema.names
         fields = list(self.scored.schema)[-len(names) :]
-        wanted = [pa.string(), *[pa.float32()] * (len(names) - 1)]
-        if [(f.name, f.type) for f in fields] != list(zip(names, wanted, strict=True)):
+        wanted = appended_fields(self._output_schema)
+        if [(f.name, f.type) for f in fields] != [(f.name, f.type) for f in wanted]:
             raise DataError(
                 f"the last columns of {self.scored.path} are not {', '.join(names)} "
                 "with a label's and scores' types"
@@ -100,12 +101,16 @@ class BatchPair:
         """Return the appended columns; DataError where a label is no UTF-8."""
         try:
             appended = batch.columns[-len(self._output_schema.names) :]
-            appended[0].validate(full=True)
+            for column in appended:
+                column.validate(full=True)
         except pa.ArrowInvalid as error:
             rows = f"rows {offset + 1:,} to {offset + len(batch):,}"
             raise DataError(f"a label in {rows} of {self.scored.path} is no text") from error
-        labels, *scores = (pl.Series(pl.from_arrow(c)) for c in appended)
-        return Compared(offset, labels, tuple(scores), ())
+        columns = [pl.Series(pl.from_arrow(column)) for column in appended]
+        schema = self._output_schema
+        labels = no_labels(len(batch)) if schema.label_column is None else columns.pop(0)
+        lists = None if schema.labels_column is None else columns.pop()
+        return Compared(offset, labels, tuple(columns), (), lists)
 
     def column(self, batch: pa.RecordBatch, name: str) -> pl.Series:
         """Return one of its columns; times with a zone become those of UTC."""

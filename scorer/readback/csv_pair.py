@@ -1,6 +1,6 @@
 """Compares CSV and TSV: an output record must begin with the bytes of the input's record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorer.errors import DataError
-from scorer.formats.base import RECORD_CAP, OutputColumns, Rebatcher, Source
+from scorer.formats.base import RECORD_CAP, Rebatcher, Source
 from scorer.formats.csv import CsvSource
+from scorer.formats.csv.label_cells import split_labels
 from scorer.formats.csv.rows import texts_of
 from scorer.formats.csv.splitter import Records
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.cells import slices
 from scorer.formats.text.columns import check_column
 from scorer.formats.text.dialects import Failure, read_record
 from scorer.options import InputSpec
-from scorer.readback.findings import Compared, Finding
+from scorer.readback.findings import Compared, Finding, no_labels
 
 _CELLS = 1 << 16  # bytes that the appended cells may add to the longest record
 
@@ -37,11 +39,11 @@ class CsvPair:
         self._output_schema = output_schema
         self._columns: dict[str, Rebatcher[Records]] = {}  # of the columns that are asked for
         csv, names = spec.csv, spec.csv.columns
-        # Its "text" is the label: where that cell begins, the input's record has ended.
+        # Its "text" is the first of them: where that cell begins, the input's record has ended.
         if names is not None:
             csv = replace(csv, columns=(*names, *output_schema.names))
-        of_labels = replace(spec, text_column=output_schema.label_column, csv=csv)
-        self.scored = CsvSource(output, of_labels, cap=RECORD_CAP + _CELLS)
+        of_first = replace(spec, text_column=output_schema.names[0], csv=csv)
+        self.scored = CsvSource(output, of_first, cap=RECORD_CAP + _CELLS)
         delimiter = chr(self.scored.dialect.delimiter)
         self._spec = replace(spec, csv=replace(csv, delimiter=delimiter))
         columns, appended = self.scored.columns, len(output_schema.names)
@@ -76,37 +78,39 @@ class CsvPair:
             Finding("record", f"line {reject.line} is no record: {reject.reason}")
             for _, reject in records.rejects
         ]
-        scores = []
-        cells = self._score_cells(records)
-        for number, name in enumerate(self._output_schema.names[1:]):
-            text = pl.Series(name, pl.from_arrow(pc.list_element(cells, number)), dtype=pl.String)
-            score = text.cast(pl.Float32, strict=False)
-            wrong = score.is_null() & (text != "")
-            if wrong.any():
-                row = offset + int(wrong.arg_max() or 0) + 1
-                findings.append(
-                    Finding("number", f"row {row:,}: {name} is no number", int(wrong.sum()))
-                )
-                score = score.set(wrong, float("nan"))
-            scores.append(score)
-        return Compared(offset, texts_of(records), tuple(scores), tuple(findings))
+        first, schema = texts_of(records), self._output_schema
+        if schema.label_column is None:
+            (score,), wrong = _numbers([first.fill_null("")], schema.scores, offset)
+            return Compared(offset, no_labels(len(first)), (score,), (*findings, *wrong))
+        cells = self._cells_after(records)
+        texts = [
+            pl.Series(name, pl.from_arrow(pc.list_element(cells, number)), dtype=pl.String)
+            for number, name in enumerate(schema.names[1:])
+        ]
+        scores, wrong = _numbers(texts[: len(schema.scores)], schema.scores, offset)
+        lists = None
+        if schema.labels_column is not None:
+            lists = split_labels(texts[-1], self.scored.dialect).set(scores[0].is_null(), None)
+        return Compared(offset, first, scores, (*findings, *wrong), lists)
 
-    def _score_cells(self, records: Records) -> pa.ListArray:
-        """Return what follows each label, cut at the delimiters: as many cells as there are scores.
+    def _cells_after(self, records: Records) -> pa.ListArray:
+        """Return what follows each label, cut at the delimiters: as many cells as there should be.
 
-        We never write a score in quotes, and a quote makes it no number, so cutting is enough.
+        We never write a score in quotes, and a quote makes it no number, so cutting is enough. A
+        list of labels, which may be in quotes, is the last cell.
         """
         spans, width = records.spans, len(self._output_schema.names) - 1
+        most = None if self._output_schema.labels_column is None else width - 1
         if not len(records):
             return pa.array([], pa.list_(pa.string()))
         delimiter = chr(self.scored.dialect.delimiter)
         rest = slices(records.data, spans.text_ends + 1, spans.ends, pa.string())
-        cells = pc.split_pattern(rest, delimiter)
+        cells = pc.split_pattern(rest, delimiter, max_splits=most)
         whole = pc.equal(pc.list_value_length(cells), width)
         if pc.all(whole).as_py():
             return cells
         broken = delimiter.join(["?"] * width)
-        return pc.split_pattern(pc.if_else(whole, rest, broken), delimiter)
+        return pc.split_pattern(pc.if_else(whole, rest, broken), delimiter, max_splits=most)
 
     def differences(self, ours: Records, theirs: Records, offset: int) -> Iterator[Finding]:
         """Yield where the record, or its line ending, is not the input's."""
@@ -152,3 +156,20 @@ class CsvPair:
         line = records.data[start:stop]
         found = read_record(line, 0, self.scored.dialect, len(line), at_end=True)
         return [] if isinstance(found, Failure) else [line[a:b] for a, b in found.cells]
+
+
+def _numbers(
+    texts: Sequence[pl.Series], names: Sequence[str], offset: int
+) -> tuple[tuple[pl.Series, ...], list[Finding]]:
+    """Return cells as Float32, null where empty; what is no number is NaN and a finding."""
+    scores, findings = [], []
+    for text, name in zip(texts, names, strict=True):
+        score = text.cast(pl.Float32, strict=False).rename(name)
+        wrong = score.is_null() & (text != "")
+        if wrong.any():
+            row = offset + int(wrong.arg_max() or 0) + 1
+            words = f"row {row:,}: {name} is no number"
+            findings.append(Finding("number", words, int(wrong.sum())))
+            score = score.set(wrong, float("nan"))
+        scores.append(score)
+    return tuple(scores), findings

@@ -25,13 +25,19 @@ class Compared:
     """Consecutive rows of an output: what was appended, and how the rest differs."""
 
     offset: int  # of the first row
-    labels: pl.Series  # String [rows]
+    labels: pl.Series  # String [rows]; all null in a regression
     scores: tuple[pl.Series, ...]  # Float32 [rows] each: of the label, then per class if written
     findings: tuple[Finding, ...]
+    lists: pl.Series | None = None  # List(String) [rows], of the labels of a multi-label model
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.labels)
+        return len(self.scores[0])
+
+
+def no_labels(rows: int) -> pl.Series:
+    """Return the labels of a regression."""
+    return pl.repeat(None, rows, dtype=pl.String, eager=True)
 
 
 class Pair(Protocol[Rows]):

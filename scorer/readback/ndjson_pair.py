@@ -11,19 +11,23 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorer.formats.base import RECORD_CAP, OutputColumns, Source
+from scorer.formats.base import RECORD_CAP, Source
 from scorer.formats.ndjson import NdjsonSource
-from scorer.formats.ndjson.lines import Objects, spelled
+from scorer.formats.ndjson.lines import Objects
+from scorer.formats.ndjson.members import spelled
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.cells import slices
 from scorer.formats.text.columns import Keys
 from scorer.options import InputSpec
-from scorer.readback.findings import Compared, Finding
+from scorer.readback.findings import Compared, Finding, no_labels
 
 _MEMBERS = 1 << 16  # bytes that the appended members may add to the longest line
 
 # As we write them: no white space, a label in quotes, scores without exponents.
-_LABEL = r'null|"(?:[^"\\]|\\.)*"'
-_SCORE = r"null|[0-9.]+"
+_NAME = r'"(?:[^"\\]|\\.)*"'
+_LABEL = f"null|{_NAME}"
+_LABELS = rf"null|\[(?:{_NAME}(?:,{_NAME})*)?\]"
+_SCORE = r"null|-?[0-9.]+"
 
 
 class NdjsonPair:
@@ -43,8 +47,8 @@ class NdjsonPair:
             self._source.check_output_schema(output_schema)
         self._output_schema = output_schema
         self._keys: dict[str, Keys] = {}  # of the values that are asked for
-        # Its "text" is the label, read by the same rules as any text.
-        of_labels = replace(spec, text_column=output_schema.label_column)
+        # Its "text" is the label, if there is one, read by the same rules as any text.
+        of_labels = replace(spec, text_column=output_schema.label_column or spec.text_column)
         self.scored = NdjsonSource(output, of_labels, cap=RECORD_CAP + _MEMBERS)
         self._pattern = _pattern(output_schema)
 
@@ -83,13 +87,23 @@ class NdjsonPair:
             findings.append(Finding("members", text, missing.true_count))
         nan = pl.Series(pl.from_arrow(missing))
         scores = []
-        for number, name in enumerate(self._output_schema.names[1:]):
+        for number, name in enumerate(self._output_schema.scores):
             column = pc.struct_field(found, f"score{number}").cast(pa.string())
             spelling = pl.Series(pl.from_arrow(column), dtype=pl.String)
             score = spelling.cast(pl.Float32, strict=False)
             wrong = nan | (score.is_null() & (spelling != "null").fill_null(value=False))
             scores.append(score.set(wrong, float("nan")).rename(name))
-        return Compared(offset, objects.texts, tuple(scores), tuple(findings))
+        labeled = self._output_schema.label_column is not None
+        labels = objects.texts if labeled else no_labels(len(objects))
+        return Compared(offset, labels, tuple(scores), tuple(findings), self._lists(found))
+
+    def _lists(self, found: pa.StructArray) -> pl.Series | None:
+        """Return the lists of labels, null where there is none; None where none was written."""
+        if self._output_schema.labels_column is None:
+            return None
+        column = pc.struct_field(found, "labels").cast(pa.string())
+        spelling = pl.Series("labels", pl.from_arrow(column), dtype=pl.String)
+        return spelling.str.json_decode(pl.List(pl.String))
 
     def column(self, objects: Objects, name: str) -> pl.Series:
         """Return one of its members; null where a line has none.
@@ -154,9 +168,14 @@ def _pattern(output_schema: OutputColumns) -> str:
 
     Quotes in strings are escaped, so it fits nowhere inside one.
     """
-    label, *scores = (re.escape(spelled(name)) for name in output_schema.names)
-    tail = "".join(f",{name}:(?P<score{i}>{_SCORE})" for i, name in enumerate(scores))
-    return f"(?P<members>,?{label}:(?:{_LABEL}){tail})$"
+    parts = [f"(?P<score{i}>{_SCORE})" for i, _ in enumerate(output_schema.scores)]
+    if output_schema.label_column is not None:
+        parts.insert(0, f"(?:{_LABEL})")
+    if output_schema.labels_column is not None:
+        parts.append(f"(?P<labels>{_LABELS})")
+    keys = (re.escape(spelled(name)) for name in output_schema.names)
+    members = ",".join(f"{key}:{part}" for key, part in zip(keys, parts, strict=True))
+    return f"(?P<members>,?{members})$"
 
 
 def _line(rows: Objects, row: int) -> bytes:

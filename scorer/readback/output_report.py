@@ -6,13 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from msgspec import UNSET
+
 from scorer.errors import DataError, InputMissing, UsageError
-from scorer.formats.base import OutputColumns
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.written import SchemaKeys, Written
 from scorer.hints import path_word
 from scorer.inference.bundle.untrusted import no_key_twice
 from scorer.monitor.report_types import CompleteReport, strictly_decoded
-from scorer.options import CsvOptions, InputSpec, OutputSpec
+from scorer.options import LABELS_COLUMN, THRESHOLD, CsvOptions, InputSpec, OutputSpec
 from scorer.os_errors import reading
 from scorer.store.commit import report_there
 from scorer.store.own_files import read_own
@@ -69,10 +71,14 @@ def output_columns(report: CompleteReport) -> OutputColumns:
     """Return the columns that a run appended."""
     options, labels = report.options, report.labels
     spec = OutputSpec(
-        options.scores, label_column=options.label_column, score_column=options.score_column
+        options.scores,
+        label_column=options.label_column,
+        score_column=options.score_column,
+        labels_column=options.labels_column or LABELS_COLUMN,
+        threshold=THRESHOLD if options.threshold is UNSET else options.threshold,
     )
     names = [label.name for label in labels]
-    return OutputColumns.of(spec, names, (label.written_as for label in labels))
+    return OutputColumns.of(spec, names, (each.written_as for each in labels), report.model.task)
 
 
 def written_by(report: CompleteReport) -> Written:

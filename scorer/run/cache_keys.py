@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scorer.monitor.versions import library_versions, tweetscore_version
+from scorer.options import LABELS_COLUMN, THRESHOLD
 from scorer.store.checkpoints import VERSION as CHECKPOINT_VERSION
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ _OPTIONS = (
     *("scores", "label_names", "label_column", "score_column", "precision"),
 )
 # Options that came later: at their defaults they leave the keys of earlier reports as they are.
-_ADDED = {"quote": "double", "escape": "quote", "columns": None}
+_ADDED = {
+    "quote": "double",
+    "escape": "quote",
+    "columns": None,
+    "labels_column": LABELS_COLUMN,
+    "threshold": THRESHOLD,
+}
 _RUNTIME = ("provider", "device", "precision", "instruction_set")
 
 

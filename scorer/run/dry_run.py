@@ -104,7 +104,7 @@ def preview(
     plan = plan_outputs(inputs, options.output, options.input_spec.format)
     taken = inodes(inputs.files)
     baseline_of(model.bundle, required=options.fail_on_drift is not None)
-    appended = output_columns(options.output_spec, model.bundle.labels).names
+    appended = output_columns(options.output_spec, model.bundle).names
     previews = [_preview_file(options, path, output, taken, model.bundle) for path, output in plan]
     if len(plan) == 1 and isinstance(previews[0].error, UsageError):
         raise previews[0].error

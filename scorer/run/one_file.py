@@ -148,10 +148,9 @@ class FileRun:
         """
         schema = resolve_schema(source, self._options, bundle)
         baseline = baseline_of(bundle, required=self._options.fail_on_drift is not None)
-        self._record.expect_labels(bundle.labels, schema.label_values, baseline)
-        self._record.note(
-            model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
-        )
+        self._record.expect_labels(bundle.labels, schema.label_values, baseline, bundle.task)
+        known_by = {"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
+        self._record.note(model=known_by | {"task": bundle.task})
 
     def _preflight(self, source: Source, bundle: "Bundle") -> Preflight:
         found = preflight(source, self._output, self._options, bundle)

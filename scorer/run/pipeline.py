@@ -10,13 +10,14 @@ publishes it, and the next run resumes a run that is killed anywhere.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from scorer.formats.base import Source
 from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
 from scorer.run.one_file import FileRun
+from scorer.run.preflight import check_names, output_columns
 from scorer.store.commit import inodes
 from scorer.store.found import Inputs, table_versions
 from scorer.store.inputs import find_inputs
@@ -72,7 +73,8 @@ def run(
         for each in runs:
             with each.attempt():
                 valid[each] = each.validate(taken)
-        _resolve(model, valid)
+        if valid:
+            _resolve(model, valid, options)
     except BaseException:
         # What ends the run must not hide what was wrong with single files.
         yield from (each.outcome() for each in runs if each.error)
@@ -90,9 +92,18 @@ def run(
             raise each.interrupt
 
 
-def _resolve(model: ModelHandle, valid: Mapping[FileRun, Source]) -> None:
-    """Verify the bundle, if there is anything for it to do, and check that its labels fit."""
+def _resolve(model: ModelHandle, valid: dict[FileRun, Source], options: RunOptions) -> None:
+    """Verify the bundle, and check that its labels and columns fit; a file that they do not leaves.
+
+    Whether a column's name is taken depends on the model: a regression has no label.
+    """
     try:
+        columns = output_columns(options.output_spec, model.bundle)
+        for each, source in [*valid.items()]:
+            with each.attempt():
+                check_names(source, columns)
+            if each.error:
+                del valid[each]
         for each, source in valid.items():
             each.resolve(source, model.bundle)
     except BaseException as error:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from scorer import hints
 from scorer.errors import OutputRefused, UsageError
-from scorer.formats.base import OutputColumns, Source
+from scorer.formats.base import Source
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from scorer.inference.labels import renamed
 from scorer.monitor.report_types import CompleteReport, decoded
 from scorer.monitor.run_report import describe_input
-from scorer.options import OutputSpec, RunOptions
+from scorer.options import LABEL_COLUMN, LABELS_COLUMN, OutputSpec, RunOptions
 from scorer.os_errors import exists, reading, writing
 from scorer.run import cache_keys
 from scorer.store.commit import Inodes, inodes, report_on
@@ -195,7 +196,7 @@ def validate(
     None of the run's inputs may become an output. A dry run makes no directory.
 
     Raises:
-        UsageError: The call does not fit the input, or a column of its name is there already.
+        UsageError: The call does not fit the input, or a column of a given name is there already.
         InputMissing, DataError: The input cannot be read.
         OutputRefused: No output can be written there.
     """
@@ -207,12 +208,7 @@ def validate(
         _make_directory(target.parent, dry_run=dry_run)
     if not is_one_of_many or exists(target.parent):
         check_output(target, ChainMap(inodes([path]), inputs))
-    taken = (*source.columns, *partition_keys(path))
-    try:
-        output_columns(options.output_spec).check_against(taken)
-    except UsageError as error:
-        problem = f"{path}: {error.problem}"
-        raise UsageError(problem, error.remedy, error.options) from error
+    check_names(source, _given_names(options.output_spec))
     return source
 
 
@@ -225,15 +221,59 @@ def open_input(path: Path, options: RunOptions) -> Source:
 
 
 def resolve_schema(source: Source, options: RunOptions, bundle: "Bundle") -> OutputColumns:
-    """Return the columns to append; raises UsageError where the input's format cannot hold them."""
-    schema = output_columns(options.output_spec, bundle.labels)
+    """Return the columns to append.
+
+    Raises:
+        UsageError: A column of such a name is there already, the input's format cannot hold the
+            columns, or an option is for models that answer otherwise.
+    """
+    schema = output_columns(options.output_spec, bundle)
+    check_names(source, schema)
     source.check_output_schema(schema)
     return schema
 
 
-def output_columns(spec: OutputSpec, labels: tuple[str, ...] = ()) -> OutputColumns:
-    """Return the columns to append; without labels, those that are known before the model is."""
-    return OutputColumns.of(spec, labels, renamed(labels, spec.label_names) if labels else ())
+def check_names(source: Source, schema: OutputColumns) -> None:
+    """Raise UsageError where a column of such a name is there already."""
+    path = source.path
+    try:
+        schema.check_against((*source.columns, *partition_keys(path)))
+    except UsageError as error:
+        problem = f"{path}: {error.problem}"
+        raise UsageError(problem, error.remedy, error.options) from error
+
+
+def _given_names(spec: OutputSpec) -> OutputColumns:
+    """Return the columns that are known before the model is: a score, and what is named.
+
+    Only the model tells whether there will be a column by a name that was not given.
+    """
+    label = spec.label_column if spec.label_column != LABEL_COLUMN else None
+    labels = spec.labels_column if spec.labels_column != LABELS_COLUMN else None
+    return OutputColumns(label, spec.score_column, (), labels_column=labels)
+
+
+def output_columns(spec: OutputSpec, bundle: "Bundle") -> OutputColumns:
+    """Return the columns to append.
+
+    Raises:
+        UsageError: An option is for models that answer otherwise, or the label names do not fit.
+    """
+    task, usual = bundle.task, OutputSpec()
+    if task != "multi_label" and spec.threshold != usual.threshold:
+        raise _other_task("--threshold", "several labels", bundle)
+    if task == "regression" and spec.label_names is not None:
+        raise _other_task("--label-names", "labels", bundle)
+    names = renamed(bundle.labels, spec.label_names)
+    return OutputColumns.of(spec, bundle.labels, names, task)
+
+
+def _other_task(option: str, answers: str, bundle: "Bundle") -> UsageError:
+    found = "a number" if bundle.task == "regression" else "one label"
+    return UsageError(
+        f"{option} is for models that give a text {answers}, and {bundle.name} gives {found}",
+        f"leave {option} out",
+    )
 
 
 def describe(source: Source, options: RunOptions) -> dict[str, Any]:

@@ -126,4 +126,4 @@ def test_a_missing_text_column_is_named(
         "export", checkpoints("bert"), "-o", tmp_path / "bundle", "--parity-data", texts
     )
     assert result.exit_code == 65
-    assert "only id, body" in result.stderr
+    assert "only: id, body" in result.stderr

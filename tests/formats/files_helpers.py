@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scorer.formats.base import OutputColumns, ScoredSlice, Source, text_digest
+from scorer.formats.base import ScoredSlice, Source, text_digest
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from scorer.options import CsvOptions, InputSpec
 from scorer.records import TextWindow
 

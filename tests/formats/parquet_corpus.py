@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorer.formats.base import OutputColumns
+from scorer.formats.output_columns import OutputColumns
 from tests.formats.files_helpers import label_of, write_scored
 
 CLASSES = ("neg", "neutral", "po,s")

@@ -9,10 +9,10 @@ import pytest
 
 from scorer.errors import DataError, StorageError, UsageError
 from scorer.formats import arrow as arrow_source
-from scorer.formats.base import OutputColumns
 from scorer.formats.guards import arrow_messages
 from scorer.formats.guards.arrow_messages import Batch, batches_of
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from scorer.options import CsvOptions, InputSpec
 from tests.formats.files_helpers import SCHEMA, answers, slices, write_scored
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import DataError
+from scorer.formats.added_columns import narrow
 from scorer.formats.base import check_digests, text_digest
-from scorer.formats.columnar import damage, narrow, texts_of
+from scorer.formats.columnar import damage, texts_of
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 
 from scorer.errors import DataError
 from scorer.formats import record_batches
-from scorer.formats.base import OutputColumns, Source
+from scorer.formats.base import Source
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from scorer.options import InputSpec
 from tests.formats.files_helpers import SCHEMA, slices
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from scorer.errors import DataError, UsageError
 from scorer.formats import csv as csv_source
-from scorer.formats.base import OutputColumns
 from scorer.formats.csv import rows as csv_rows
 from scorer.formats.csv import splitter as csv_records
 from scorer.formats.csv.rows import TrailingBlanks, texts_of
 from scorer.formats.csv.splitter import RecordSplitter
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.dialects import Dialect, quoted_if_needed, unquoted
 from scorer.options import CsvOptions, InputSpec
 from scorer.readback import Comparison

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from scorer.errors import DataError, InputMissing, UsageError
 from scorer.formats import csv as csv_source
-from scorer.formats.base import RECORD_CAP, OutputColumns
+from scorer.formats.base import RECORD_CAP
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text import cells as file_cells
 from scorer.options import CsvOptions, InputSpec
 from tests.formats.files_helpers import SCHEMA, scored, slices, write_scored

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from scorer.errors import DataError, UsageError
 from scorer.formats import ndjson as ndjson_source
-from scorer.formats.base import OutputColumns
 from scorer.formats.ndjson import NdjsonSource
 from scorer.formats.ndjson import lines as ndjson_lines
 from scorer.formats.ndjson.lines import ObjectReader, split_lines
 from scorer.formats.ndjson.strict import Row, TextKeys, depth, read_line
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.columns import Keys
 from scorer.options import CsvOptions, InputSpec
 from tests.formats.files_helpers import SCHEMA, answers, slices, write_scored

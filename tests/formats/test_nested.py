@@ -11,8 +11,9 @@ import pytest
 from scorer.errors import DataError
 from scorer.formats import columnar
 from scorer.formats import ndjson as ndjson_source
-from scorer.formats.base import OutputColumns, Source
+from scorer.formats.base import Source
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.columns import Inside, find_keys
 from scorer.options import InputSpec
 from scorer.readback import open_pair

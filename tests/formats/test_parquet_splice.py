@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import DataError, StorageError
-from scorer.formats.base import OutputColumns, ScoredSlice
+from scorer.formats.base import ScoredSlice
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.parquet import splice
 from scorer.formats.parquet.footer import read_footer
 from scorer.formats.parquet.merge import MergedFooter, last_columns

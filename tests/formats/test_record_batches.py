@@ -4,7 +4,7 @@ import pytest
 
 from scorer.errors import DataError, UsageError
 from scorer.formats import record_batches
-from scorer.formats.base import OutputColumns
+from scorer.formats.output_columns import OutputColumns
 from scorer.records import Answers
 
 COLUMNS = OutputColumns("label", "score", ("no", "yes"), ("score_no", "score_yes"))

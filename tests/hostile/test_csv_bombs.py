@@ -34,7 +34,8 @@ import numpy as np
 from scorer.errors import TweetscoreError
 from scorer.formats.open import open_source
 from scorer.formats.base import RECORD_CAP
-from scorer.formats.base import OutputColumns, ScoredSlice, text_digest
+from scorer.formats.base import ScoredSlice, text_digest
+from scorer.formats.output_columns import OutputColumns
 
 seen = {"rows": 0, "windows": 0, "rejects": [], "error": ""}
 

@@ -43,7 +43,7 @@ ADDED = {
     ("output", "schema_keys"),
     ("input", "table_version"),
     ("counters", "not_finite"),
-    *(("options", name) for name in ("quote", "escape", "columns")),
+    *(("options", name) for name in ("quote", "escape", "columns", "labels_column", "threshold")),
 }
 
 # What reports of the first versions that knew their key do not have.
@@ -92,7 +92,12 @@ def schema() -> dict[str, Any]:
             name: described(each, words["properties"].get(name)) | NAMES.get(name, {})
             for name, each in part["properties"].items()
         }
-        written = [each.encode_name for each in fields(kinds[title]) if each.default is not UNSET]
+        lacking = kinds[title].__struct_config__.omit_defaults
+        written = [
+            each.encode_name
+            for each in fields(kinds[title])
+            if each.default is not UNSET and (each.required or not lacking)
+        ]
         changed = part | {"properties": properties, "required": written}
         parts[title] = described(changed, words)
     return {

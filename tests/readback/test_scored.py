@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import DataError
-from scorer.formats.base import OutputColumns
+from scorer.formats.output_columns import OutputColumns
 from scorer.options import InputSpec
 from scorer.readback import ScoredRows, scored_rows
 from scorer.store.rejects import rejects_by_kind

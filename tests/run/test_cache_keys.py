@@ -43,6 +43,8 @@ def resume(runtime: RuntimeInfo = RUNTIME, polars: str = "2.1", rows: int = 9) -
         {"label_names": ("x", "y")},
         {"label_column": "l"},
         {"score_column": "s"},
+        {"labels_column": "ls"},
+        {"threshold": 0.3},
         {"precision": "fp32"},
     ],
 )

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer import DataError, InputMissing
-from scorer.formats.base import OutputColumns, ScoredSlice, text_digest
+from scorer.formats.base import ScoredSlice, text_digest
 from scorer.formats.open import open_source
+from scorer.formats.output_columns import OutputColumns
 from tests.stubs import LABELS
 from tests.verify.helpers import check, forge, many, report_path, score
 

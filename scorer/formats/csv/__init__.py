@@ -8,15 +8,9 @@ from typing import Any
 import polars as pl
 
 from scorer.errors import DataError, UsageError
-from scorer.formats.base import (
-    RECORD_CAP,
-    OutputColumns,
-    Rebatcher,
-    ScoredSlice,
-    input_changed,
-    second_pass,
-)
+from scorer.formats.base import RECORD_CAP, Rebatcher, ScoredSlice, input_changed, second_pass
 from scorer.formats.csv.head import Head, HeadReader
+from scorer.formats.csv.label_cells import check_separator
 from scorer.formats.csv.rows import (
     TrailingBlanks,
     appended_cells,
@@ -26,6 +20,7 @@ from scorer.formats.csv.rows import (
     with_cells,
 )
 from scorer.formats.csv.splitter import Records, RecordSplitter
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.registry import format_of
 from scorer.formats.text.cells import TextBatch, cut_windows
 from scorer.formats.text.columns import ValuesOption, find_column
@@ -125,9 +120,10 @@ class CsvSource:
         """Raise UsageError when a name exists already, or the file cannot hold it."""
         output_schema.check_against(self.columns)
         output_schema.check_encoding(self._encoding)
-        for text in (*output_schema.names, *output_schema.label_values):
+        for text in output_schema.texts:
             if not self.dialect.can_hold(text):
                 raise UsageError(f"{text!r} cannot be written without quotes", "choose other names")
+        check_separator(output_schema, self.dialect)
 
     def write_scored(
         self, destination: Path, output_schema: OutputColumns, results: Iterable[ScoredSlice]

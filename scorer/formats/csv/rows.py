@@ -7,8 +7,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorer.formats.base import OutputColumns
+from scorer.formats.csv.label_cells import joined_labels
 from scorer.formats.csv.splitter import Records
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.cells import Flags, decimal, flags, joined, slices
 from scorer.formats.text.dialects import CR, QUOTE, Dialect, quoted_if_needed
 from scorer.records import Answers
@@ -94,8 +95,12 @@ def with_cells(records: Records, cells: pl.Series) -> bytes:
 def appended_cells(part: Answers, output_schema: OutputColumns, dialect: Dialect) -> pl.Series:
     """Return what a window's records get: String [rows], each beginning with a delimiter."""
     names = tuple(quoted_if_needed(value, dialect) for value in output_schema.label_values)
-    columns = [part.labels(names), decimal(part.best())]
-    columns += [decimal(part.of_class(i)) for i in range(len(output_schema.score_columns))]
+    columns = output_schema.columns_of(
+        part,
+        lambda part: part.labels(names),
+        decimal,
+        lambda part: joined_labels(part, output_schema, dialect),
+    )
     numbered = {str(i): column.fill_null("") for i, column in enumerate(columns)}
     delimiter = chr(dialect.delimiter)
     cells = pl.concat_str([pl.lit(""), *(pl.col(name) for name in numbered)], separator=delimiter)

@@ -8,25 +8,18 @@ from pathlib import Path
 
 import polars as pl
 
-from scorer.formats.base import (
-    NOTHING_FOUND,
-    RECORD_CAP,
-    OutputColumns,
-    Rebatcher,
-    ScoredSlice,
-    second_pass,
-)
+from scorer.formats.base import NOTHING_FOUND, RECORD_CAP, Rebatcher, ScoredSlice, second_pass
 from scorer.formats.ndjson.lines import (
     SCALAR,
     Lines,
     ObjectReader,
     Objects,
     Values,
-    appended_members,
     split_lines,
-    with_members,
 )
+from scorer.formats.ndjson.members import appended_members, with_members
 from scorer.formats.ndjson.strict import Failure, Members, TextKeys, read_members
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.registry import format_of
 from scorer.formats.text.cells import TextBatch, cut_windows, is_utf8
 from scorer.formats.text.columns import Inside, Keys, ValuesOption, find_keys, no_text

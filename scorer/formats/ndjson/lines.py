@@ -1,6 +1,5 @@
 """Blocks of NDJSON to whole lines, and the objects on them."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,10 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from scorer.formats.base import OutputColumns
 from scorer.formats.ndjson.decoder import Decoder
 from scorer.formats.ndjson.strict import (
     MOST_DEPTH,
@@ -24,9 +20,9 @@ from scorer.formats.ndjson.strict import (
     read_line,
     text_or_spelled,
 )
-from scorer.formats.text.cells import Flags, Offsets, decimal, joined, not_utf8, slices
+from scorer.formats.text.cells import Flags, Offsets, not_utf8
 from scorer.formats.text.columns import Keys
-from scorer.records import Answers, Reject
+from scorer.records import Reject
 
 LINES_AT_ONCE = 1 << 13  # so that a block of nothing but line ends or rejects is not held at once
 
@@ -262,33 +258,3 @@ class Values:
         if raw.startswith(b'"'):
             return _string(raw) if b"\\" in raw else raw[1:-1].decode()
         return raw.decode() if self._others.fullmatch(raw) else None
-
-
-def spelled(text: str) -> str:
-    """Return a text as a JSON string, other scripts in their own letters."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def appended_members(part: Answers, output_schema: OutputColumns) -> pl.Series:
-    """Return what a window's objects get: String [rows], without the comma in front."""
-    values = [part.labels(tuple(map(spelled, output_schema.label_values))), decimal(part.best())]
-    values += [decimal(part.of_class(i)) for i in range(len(output_schema.score_columns))]
-    parts: list[pl.Expr] = []
-    for number, name in enumerate(output_schema.names):
-        key = f"{',' if number else ''}{spelled(name)}:"
-        parts += [pl.lit(key), pl.col(str(number)).fill_null("null")]
-    numbered = {str(number): column for number, column in enumerate(values)}
-    return pl.DataFrame(numbered).select(pl.concat_str(parts).alias("members")).to_series()
-
-
-def with_members(rows: Objects, members: pl.Series) -> bytes:
-    """Return the lines' own bytes, each with its appended members before the last brace.
-
-    Args:
-        rows: The rows, at least one.
-        members: String [rows].
-    """
-    before = slices(rows.data, rows.starts, rows.braces, pa.binary())
-    after = slices(rows.data, rows.braces, rows.stops, pa.binary())
-    comma = pc.if_else(pa.array(rows.bare), pa.scalar(b"", pa.binary()), pa.scalar(b","))
-    return joined(before, comma, members.to_arrow().cast(pa.binary()), after)

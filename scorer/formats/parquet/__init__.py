@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 
 from scorer.errors import DataError
 from scorer.formats import columnar
-from scorer.formats.base import OutputColumns, ScoredSlice, check_digests, input_changed
+from scorer.formats.base import ScoredSlice, check_digests, input_changed
 from scorer.formats.guards.parquet_memory import reading_plans
 from scorer.formats.guards.parquet_pages import Group
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.parquet.footer import Footer, read_footer
 from scorer.formats.parquet.projection import metadata_of, schema_of
 from scorer.formats.parquet.spans import SCHEMA

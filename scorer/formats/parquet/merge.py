@@ -48,10 +48,12 @@ class AddedChunks:
 
 @dataclass(frozen=True, slots=True)
 class AddedColumns:
-    """Columns that hold no others."""
+    """Columns at the end of a table."""
 
     count: int
-    elements: bytes  # what the schema says of them
+    leaves: int  # what holds values: a list is one column whose elements do
+    elements: bytes  # what the schema says of the columns and of what they hold
+    nodes: int  # how many elements of the schema these are
     orders: bytes  # how their values are ordered; none where the footer does not say
     groups: list[AddedChunks]
 
@@ -65,24 +67,35 @@ def last_columns(footer: Footer, count: int) -> AddedColumns:
     """
     first, last = footer.columns[-count], footer.columns[-1]
     elements = footer.data[first.begin : last.end]
-    groups = [_added(footer, group, count) for group in range(len(footer.rows))]
-    return AddedColumns(count, elements, _orders(footer, count), groups)
+    leaves = last.last - first.first
+    groups = [_added(footer, group, leaves) for group in range(len(footer.rows))]
+    orders = _orders(footer, leaves)
+    return AddedColumns(count, leaves, elements, _structs(elements), orders, groups)
 
 
-def _orders(footer: Footer, count: int) -> bytes:
+def _structs(data: bytes) -> int:
+    """Return how many structs lie one after the other."""
+    compact, count = Compact(data), 0
+    while compact.at < len(data):
+        compact.pass_over(STRUCT)
+        count += 1
+    return count
+
+
+def _orders(footer: Footer, leaves: int) -> bytes:
     span = footer.fields.get(COLUMN_ORDERS)
     if span is None:
         return b""
     compact = Compact(footer.data, span.begin)
     size, _ = compact.list_head()
-    for _ in range(size - count):
+    for _ in range(size - leaves):
         compact.pass_over(STRUCT)
     return footer.data[compact.at : span.end]
 
 
-def _added(footer: Footer, group: int, count: int) -> AddedChunks:
+def _added(footer: Footer, group: int, leaves: int) -> AddedChunks:
     sums = dict.fromkeys(_SUMS, 0)
-    at, end = footer.chunk_bounds(group, footer.leaves - count, footer.leaves)
+    at, end = footer.chunk_bounds(group, footer.leaves - leaves, footer.leaves)
     parts = []
     while at < end:
         compact = Compact(footer.data, at)
@@ -154,7 +167,7 @@ class MergedFooter:
     def _schema_list(self) -> Iterator[bytes]:
         footer = self._footer
         size, _ = Compact(footer.data, footer.fields[SCHEMA].begin).list_head()
-        yield list_of(STRUCT, size + self._added.count)
+        yield list_of(STRUCT, size + self._added.nodes)
         yield with_children(footer, len(footer.columns) + self._added.count)
         yield footer.data[footer.root.end : footer.fields[SCHEMA].end]
         yield self._added.elements
@@ -173,7 +186,7 @@ class MergedFooter:
             yield data[field.head : field.at]
             if field.number == CHUNKS:
                 begin, compact.at = footer.chunk_bounds(group, 0, footer.leaves)
-                yield list_of(STRUCT, footer.leaves + self._added.count)
+                yield list_of(STRUCT, footer.leaves + self._added.leaves)
                 yield data[begin : compact.at]
                 yield added.data
             elif field.number in added.sums:
@@ -192,7 +205,7 @@ class MergedFooter:
         span, added = self._footer.fields[COLUMN_ORDERS], self._added.orders
         compact = Compact(self._footer.data, span.begin)
         size, _ = compact.list_head()
-        yield list_of(STRUCT, size + (self._added.count if added else 0))
+        yield list_of(STRUCT, size + (self._added.leaves if added else 0))
         yield self._footer.data[compact.at : span.end]
         yield added
 

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer.formats import columnar
-from scorer.formats.base import OutputColumns, Rebatcher, ScoredSlice, second_pass
+from scorer.formats.added_columns import added_columns
+from scorer.formats.base import Rebatcher, ScoredSlice, second_pass
 from scorer.formats.batch_writer import BatchWriter, InputBatch, Metadata
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.written import Written
 from scorer.os_errors import writing
 
@@ -46,7 +48,7 @@ def write_preview(
 
         out = BatchWriter(write, schema)
         rows = Rebatcher(_texts(source, text, out), lambda texts, start, stop: texts[start:stop])
-        added = partial(columnar.added_columns, output_schema=output_schema)
+        added = partial(added_columns, output_schema=output_schema)
         for texts, cells in second_pass(source.path, rows, lambda texts: texts, results, added):
             out.add(cells)
             count += len(texts)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from scorer.formats.base import OutputColumns
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.parquet.appended import appended_schema
 from scorer.formats.parquet.footer import read_footer
 from scorer.formats.parquet.merge import MergedFooter, last_columns

@@ -17,7 +17,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorer.formats.base import OutputColumns, Rebatcher, ScoredSlice, in_order, input_changed
+from scorer.formats.base import Rebatcher, ScoredSlice, in_order, input_changed
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.parquet.appended import appended_schema, coded_columns, coded_schema
 from scorer.formats.parquet.footer import MAGIC, Footer, read_footer
 from scorer.formats.parquet.merge import AddedColumns, MergedFooter, last_columns

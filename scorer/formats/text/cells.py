@@ -16,6 +16,8 @@ Flags = NDArray[np.bool_]
 # Some rows' texts, String [rows], and the rejects among them, each with the rows before it.
 TextBatch = tuple[pl.Series, Sequence[tuple[int, Reject]]]
 
+# A number of polars: sign, the digit before the point, those after it, exponent.
+_SCIENTIFIC = r"^(-?)([0-9])(?:\.([0-9]+))?e([+-]?[0-9]+)$"
 _MANY = 1 << 14  # bytes; below, a string is made sooner than a column
 TEXTS_HELD = 32 << 20  # bytes of texts that end a window early; tweets never come near it
 REJECTS_HELD = 16 << 20  # bytes of rejects that end a window early, so that memory stays flat
@@ -109,18 +111,27 @@ def decimal(values: pl.Series) -> pl.Series:
     """Return the shortest decimals that read back as the same float32, never with an exponent.
 
     Args:
-        values: Float32 from 0 to 1, or null.
+        values: Float32, finite or null.
     """
     text = values.rename("value").cast(pl.String)
-    small = text.str.contains("e-", literal=True)
-    if not small.any():
+    if not text.str.contains("e", literal=True).any():
         return text
     column = pl.col("value")
-    digits = column.str.extract(r"^([0-9.]+)e").str.replace(".", "", literal=True)
-    zeros = column.str.extract(r"e-0*([0-9]+)$").cast(pl.Int64) - 1
-    positional = pl.concat_str(pl.lit("0."), pl.lit("0").repeat_by(zeros).list.join(""), digits)
-    is_small = column.str.contains("e-", literal=True)
-    return text.to_frame().select(pl.when(is_small).then(positional).otherwise(column)).to_series()
+    sign, whole, part = (column.str.extract(_SCIENTIFIC, i).fill_null("") for i in (1, 2, 3))
+    exponent = column.str.extract(_SCIENTIFIC, 4).cast(pl.Int64)
+    digits = pl.concat_str(whole, part)
+    small = pl.concat_str(pl.lit("0."), _zeros(-1 - exponent), digits)
+    large = pl.concat_str(digits, _zeros(exponent - part.str.len_bytes()), pl.lit(".0"))
+    positional = pl.concat_str(sign, pl.when(exponent < 0).then(small).otherwise(large))
+    return (
+        text.to_frame()
+        .select(pl.when(exponent.is_null()).then(column).otherwise(positional))
+        .to_series()
+    )
+
+
+def _zeros(count: pl.Expr) -> pl.Expr:
+    return pl.lit("0").repeat_by(pl.max_horizontal(count, pl.lit(0))).list.join("")
 
 
 class _Window:

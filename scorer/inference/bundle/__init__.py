@@ -30,7 +30,7 @@ from scorer.inference.bundle.metadata import (
 from scorer.inference.bundle.tokenizer_file import MAX_TOKENS, verify_tokenizer
 from scorer.inference.bundle.untrusted import Stamp, invalid, is_whole, shown
 from scorer.inference.normalize import Normalizer
-from scorer.records import Baseline
+from scorer.records import Activation, Baseline, Task
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "bundled"
 
@@ -61,6 +61,16 @@ class Bundle:
     temperature: float
     normalizer: Normalizer
     stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)  # of the verified files
+
+    @property
+    def task(self) -> Task:
+        """What the model answers."""
+        return self.metadata.task
+
+    @property
+    def activation(self) -> Activation:
+        """What makes a score of a logit."""
+        return self.metadata.activation
 
     def read(self, name: str) -> bytes:
         """Return the bytes that were verified, however the file has changed since.

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, ValidationError
 
 from scorer.inference.bundle.untrusted import invalid, is_name, parse_json, shown
 from scorer.inference.normalize import VERSIONS, Name
+from scorer.records import Activation, Task
 
 METADATA_NAME = "tweetscore.json"
 SCHEMA_VERSION = 2
@@ -23,6 +24,12 @@ MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")
 
 _PRECISIONS = {"fp32", "fp16", "int8"}
 _MIN_LABELS, _MAX_LABELS = 2, 1_000
+#: What makes the scores of a task's logits.
+_ACTIVATIONS: Mapping[Task, tuple[Activation, ...]] = {
+    "single_label": ("softmax",),
+    "multi_label": ("sigmoid",),
+    "regression": ("none", "sigmoid"),
+}
 _REQUIRED_FILES = ("config.json", "tokenizer.json", "canary.json", "model.safetensors")
 # Tokens; a shorter text has only special ones, a longer one no memory: attention needs the square.
 MIN_LENGTH, MAX_LENGTH = 3, 4_096
@@ -42,10 +49,6 @@ _NEEDED: Mapping[str, str] = {
 _FIELD = re.compile(r"\$\.(\w+)|field `(\w+)`")  # in a message of msgspec
 _OTHER_RELEASE = "install the tweetscore that wrote it"
 
-#: What the model answers: one class of several, any number of them, or a number.
-Task = Literal["single_label", "multi_label", "regression"]
-#: What makes a score of a logit, as transformers' pipeline does it for the model's config.
-Activation = Literal["softmax", "sigmoid", "none"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=MAX_ROWS)]
 T = TypeVar("T")
@@ -258,7 +261,19 @@ def _problems(metadata: Metadata) -> Iterator[str]:
         yield f"needs normalizer: {metadata.normalizer.name} keeps emoji"
     if not all(map(is_name, metadata.labels)):
         yield "needs labels: a list of names"
-    count = len(metadata.labels)
+    yield from _task_problems(metadata)
+
+
+def _task_problems(metadata: Metadata) -> Iterator[str]:
+    task, activation, count = metadata.task, metadata.activation, len(metadata.labels)
+    if activation not in _ACTIVATIONS[task]:
+        yield f"has activation {activation} for {task}, which needs {_ACTIVATIONS[task][0]}"
+    if task == "regression" and count != 1:
+        yield "needs one label, the name of its value, for regression"
+    if activation == "none" and metadata.temperature != 1:
+        yield "needs temperature 1 where a logit is the value"
+    if task == "regression":
+        return
     if not _MIN_LABELS <= count <= _MAX_LABELS or len({*metadata.labels}) != count:
         yield f"needs at least two labels, at most {_MAX_LABELS}, all different"
 
