@@ -15,6 +15,8 @@ from tokenizers import Tokenizer
 
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle
+from scorer.inference.bundle.tokenizer_file import check_loaded
+from scorer.inference.bundle.tokenizer_model import unknown_piece
 from scorer.inference.gate import check_token_ids
 from scorer.records import Counters
 
@@ -86,6 +88,7 @@ class TextTokenizer:
                 f"{path} cannot be read as a tokenizer ({str(error)[:300]})",
                 "export the model again",
             ) from error
+        check_loaded(path, self._tokenizer)
         #: Tokens that every text gets; a text with no others is blank.
         self.special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         if self.special_tokens >= bundle.max_length:
@@ -96,7 +99,9 @@ class TextTokenizer:
             )
         word = getattr(self._tokenizer.model, "unk_token", None)
         #: What stands for a text's parts that have no token; None where every part has one.
-        self.unknown_id = None if word is None else self._tokenizer.token_to_id(word)
+        self.unknown_id = (
+            unknown_piece(content) if word is None else self._tokenizer.token_to_id(word)
+        )
         # Whatever padding and truncation the file asks for.
         self._tokenizer.no_padding()
         text_rules = bundle.metadata

@@ -11,8 +11,6 @@ from tests.hostile.bundle_factory import (
     HUGE,
     OUTSIDE,
     Case,
-    added,
-    added_tokens,
     appended,
     bound_socket,
     canary,
@@ -34,7 +32,6 @@ from tests.hostile.bundle_factory import (
     listed,
     lists,
     metadata,
-    nested,
     node,
     output_called,
     place,
@@ -42,17 +39,13 @@ from tests.hostile.bundle_factory import (
     renamed,
     replaced,
     smuggled,
-    template,
     text_in,
-    tokenizer,
     unlisted,
-    vocabulary,
-    vocabulary_id,
     weight,
 )
+from tests.hostile.tokenizer_cases import TOKENIZERS
 
 PICKLE = pickle.dumps({"weights": [1.0]})
-REGEX = {"pattern": {"Regex": "(a+)+$"}}
 _OUT = "outside the data section"
 _NO_NUMBER = "offset or length is no number"
 _NOT_STORED = "something else than fp32, fp16 or bf16"
@@ -152,7 +145,10 @@ FILES: Mapping[str, Case] = {
 
 JSON: Mapping[str, Case] = {
     "JSON of a giant size": Case(
-        appended("tokenizer.json", b" " * 2**24), "more than 16777216 are not allowed"
+        appended("config.json", b" " * 2**24), "more than 16777216 are not allowed"
+    ),
+    "tokenizer of a giant size": Case(
+        grown("tokenizer.json", 2**26), "more than 41943040 are not allowed", rehash=False
     ),
     "JSON nested a million deep": Case(replaced("config.json", b"[" * 10**6), "is not JSON"),
     "number of a million digits": Case(
@@ -209,60 +205,6 @@ JSON: Mapping[str, Case] = {
         canary(logits=[[10**400] * 3] * 10), "logits that are not num"
     ),
     "canary with an infinite logit": Case(canary(logits=[[1e39] * 3] * 10), "not finite"),
-}
-
-TOKENIZERS: Mapping[str, Case] = {
-    "regular expression in Split": Case(
-        tokenizer(pre_tokenizer={"type": "Split", **REGEX}), "'Spl"
-    ),
-    "regular expression in Replace": Case(
-        tokenizer(normalizer={"type": "Replace", "content": "", **REGEX}), "'Replace'"
-    ),
-    "binary table": Case(
-        tokenizer(normalizer={"type": "Precompiled", "precompiled_charsmap": ""}), "'Precompiled'"
-    ),
-    "unknown component in a sequence": Case(
-        tokenizer(normalizer={"type": "Sequence", "normalizers": [{"type": "Evil"}]}), "'Evil'"
-    ),
-    "sequence of a number": Case(
-        tokenizer(normalizer={"type": "Sequence", "normalizers": 5}), "type 'int'"
-    ),
-    "component of two types": Case(tokenizer(decoder={"type": ["ByteLevel"]}), "not allowed"),
-    "component nested too deep": Case(tokenizer(normalizer=nested(100)), "not allowed"),
-    "component of a million parts": Case(
-        tokenizer(normalizer={"type": "Sequence", "normalizers": [{"type": "NFC"}] * 10**5}),
-        "more than 200 values",
-    ),
-    "component with a giant text": Case(
-        tokenizer(decoder={"type": "WordPiece", "prefix": "#" * 10**6, "cleanup": True}),
-        "out of bounds",
-    ),
-    "giant id in the vocabulary": Case(vocabulary_id(HUGE), "ids in its vocabulary"),
-    "negative id in the vocabulary": Case(vocabulary_id(-1), "ids in its vocabulary"),
-    "vocabulary that is none": Case(vocabulary(vocab=[["a", 0]]), "has no vocabulary"),
-    "unknown token that is unknown": Case(vocabulary(unk_token="[HUH]"), "not in its vocabulary"),
-    "words without a limit": Case(vocabulary(max_input_chars_per_word=HUGE), "words of more than"),
-    "giant prefix of words": Case(vocabulary(continuing_subword_prefix="#" * 10**6), "long prefix"),
-    "tokens by chance": Case(vocabulary(dropout=0.5), "has a dropout"),
-    "giant id of an added token": Case(added_tokens([added("love", HUGE)]), "'love' with an id"),
-    "giant added token": Case(added_tokens([added("x" * 10**6, 1)]), "text of 1 to 256 letters"),
-    "empty added token": Case(added_tokens([added("", 1)]), "text of 1 to 256 letters"),
-    "100,000 added tokens": Case(
-        added_tokens([added(f"x{i}", 1) for i in range(10**5)]), "a list of at most 1000"
-    ),
-    "added tokens that are none": Case(tokenizer(added_tokens={"a": 1}), "a list of at most 1000"),
-    "template with an unknown token": Case(
-        tokenizer(post_processor={**template(1), "special_tokens": {}}), "does not define"
-    ),
-    "prefix that its library does not expect": Case(
-        vocabulary(type="BPE", merges=[], continuing_subword_prefix="##"), "no BPE of ours"
-    ),
-    "giant id in every text": Case(
-        tokenizer(post_processor=template(HUGE)), "post_processor with 1000000000"
-    ),
-    "a million ids in every text": Case(
-        tokenizer(post_processor=template(*[1] * 10**6)), "post_processor of more than 200 values"
-    ),
 }
 
 WEIGHTS: Mapping[str, Case] = {

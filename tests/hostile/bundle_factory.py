@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -324,11 +324,14 @@ def added(content: str, number: int) -> dict[str, Any]:
     return {"id": number, "content": content, **flags}
 
 
-def template(*ids: int) -> dict[str, Any]:
+def template(*ids: int, texts: Sequence[str] = ("A",)) -> dict[str, Any]:
     """Return a post-processor that gives every text these tokens."""
     return {
         "type": "TemplateProcessing",
-        "single": [{"SpecialToken": {"id": "x", "type_id": 0}}, {"Sequence": {"id": "A"}}],
+        "single": [
+            {"SpecialToken": {"id": "x", "type_id": 0}},
+            *({"Sequence": {"id": text}} for text in texts),
+        ],
         "pair": [],
         "special_tokens": {"x": {"id": "x", "ids": list(ids), "tokens": ["x"] * len(ids)}},
     }

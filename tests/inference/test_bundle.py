@@ -168,18 +168,25 @@ def test_a_path_that_is_no_directory(bundle: Path, path: str) -> None:
         (config(id2label={"0": "positive", "1": "neutral", "2": "negative"}), "has id2label"),
         (config(max_position_embeddings=16), "16 positions, and the weights have 64"),
         (config(vocab_size=10**9), r"vocab_size 1000000000, and the weights have \d+ rows"),
-        (tokenizer("normalizer", {"type": "Replace", "pattern": {"Regex": "(a+)+"}}), "'Replace'"),
-        (tokenizer("normalizer", {"type": "Precompiled"}), "'Precompiled'"),
-        (tokenizer("pre_tokenizer", {"type": "Split"}), "'Split'"),
+        (
+            tokenizer("normalizer", {"type": "Replace", "pattern": {"Regex": "(a+)+"}}),
+            "linear time",
+        ),
+        (tokenizer("normalizer", {"type": "Precompiled"}), "without its table"),
+        (tokenizer("pre_tokenizer", {"type": "Split"}), "the pattern None"),
+        (tokenizer("pre_tokenizer", {"type": "FixedLength"}), "'FixedLength'"),
         (tokenizer("pre_tokenizer", "BertPreTokenizer"), "of the type 'str'"),
-        (tokenizer("model", {"type": "Unigram"}), "'Unigram'"),
+        (tokenizer("model", {"type": "Unigram"}), "needs a vocabulary"),
         (tokenizer("model", None), "of the type 'NoneType'"),
         (
             tokenizer(
                 "pre_tokenizer",
-                {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Split"}]},
+                {
+                    "type": "Sequence",
+                    "pretokenizers": [{"type": "ByteLevel"}, {"type": "FixedLength"}],
+                },
             ),
-            "'Split'",
+            "'FixedLength'",
         ),
     ],
 )

@@ -26,6 +26,8 @@ _MIB = 1024 * 1024
 # else might be what tools unpickle, import or run.
 _MAX_BYTES = {".json": 16 * _MIB, ".onnx": 4 * _MIB, ".safetensors": 8192 * _MIB}
 _MAX_BYTES |= {".md": 16 * _MIB, ".txt": 16 * _MIB, "": 16 * _MIB}
+# SentencePiece's vocabularies are larger: XLM-RoBERTa's file has 17 MB, Gemma's 34.
+_MAX_BYTES_OF = {"tokenizer.json": 40 * _MIB}
 # Between two blocks hashing waits for the interpreter, up to 5 ms where Python is busy: to open the
 # embedded bundle took 156 ms with blocks of 1 MiB, 122 with these, in the median of four.
 _HASHED_AT_ONCE = 8 * _MIB
@@ -201,7 +203,7 @@ def _check_status(path: Path, status: os.stat_result) -> None:
     # bundle often has several; and a hard link is a file like any other, pinned by its hash.
     if not stat.S_ISREG(status.st_mode):
         raise invalid(path, "is not a regular file", "replace it by the file itself")
-    limit = _MAX_BYTES.get(path.suffix.lower(), _MAX_BYTES[""])
+    limit = _MAX_BYTES_OF.get(path.name) or _MAX_BYTES.get(path.suffix.lower(), _MAX_BYTES[""])
     if status.st_size > limit:
         raise invalid(path, f"has {status.st_size} bytes, more than {limit} are not allowed")
 
