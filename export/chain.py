@@ -4,7 +4,7 @@ read -> save weights -> canary -> prune -> ONNX -> graphs without weights -> gat
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -94,10 +94,12 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
     rules = text_rules(checkpoint, options.normalizer, options.max_length)
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
     from export import parity, publish
+    from export.graph.exporter import require_exportable
     from export.parity import pytorch
     from export.parity.pytorch import Reference
 
     steps.done("the libraries are loaded")
+    require_exportable(checkpoint.base.model_type)
     encoder = _save_model(checkpoint, rules, options, stage)
     steps.done("weights and tokenizer are written")
     reference = Reference(stage, encoder.max_length)
@@ -105,7 +107,7 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
     publish.write_json(stage / "canary.json", canary)
     texts = pytorch.calibration(reference, encoder.normalizer)
     steps.done("PyTorch has answered the canary")
-    graphs = _save_graphs(stage, checkpoint.base.model_type, texts)
+    graphs = _save_graphs(stage, checkpoint.base.model_type, reference.inputs, texts)
     steps.done(f"the graphs are written: {', '.join(graphs['graphs'])}")
     metadata = publish.describe(checkpoint, encoder, options.name, options.version, graphs)
     publish.write_metadata(stage, metadata)
@@ -147,22 +149,28 @@ def _save_model(
 
 
 def _save_graphs(
-    stage: Path, model_type: str, calibration: Sequence[Sequence[int]]
+    stage: Path,
+    model_type: str,
+    inputs: Collection[str],
+    calibration: Sequence[Sequence[int]],
 ) -> dict[str, Any]:
     """Write the graphs of the model in `stage`.
 
     Args:
         stage: Holds the model.
         model_type: Of its configuration.
+        inputs: What the model gets of its tokenizer.
         calibration: Token ids of texts, on which int8 is calibrated.
 
     Returns:
-        What the metadata says of them: their names, and whether the last layer is pruned.
+        What the metadata says of them: their names, whether the last layer is pruned, and which
+        weights they look up.
     """
     from export.architectures import architecture_of
     from export.graph import plain_graph, split_key_transpose
     from export.graph import weights as stored
     from export.graph.pruning import drop_attention_mask, prune
+    from export.graph.tables import tables_of
     from export.int8 import int8_graph, streams
     from export.parity.pytorch import load_model
     from export.publish import GRAPHS
@@ -173,16 +181,20 @@ def _save_graphs(
     whole = load_model(stage, attention=known.attention)
     model = prune(whole, known.prune) if known.prune else whole
     served = drop_attention_mask(model) if known.mask_can_go else model
-    plain = split_key_transpose(plain_graph(served))
+    plain = split_key_transpose(plain_graph(served, inputs))
     weights = stage / stored.WEIGHTS_NAME
     graphs = {"fp32": stored.full_precision_graph(plain, weights)}
     if halved := stored.half_precision_graph(plain, weights):
         graphs["fp16"] = halved
     if known.streams and (two_streams := streams.split(whole, known.streams, calibration)):
         # Runs the model, and so its observers.
-        observed = plain_graph(two_streams.model)
+        observed = plain_graph(two_streams.model, inputs)
         quantized = int8_graph(observed, [*two_streams.observers])
         graphs["int8"] = stored.full_precision_graph(quantized, weights)
     for kind, linked in graphs.items():
         stored.write_graph(linked, stage / GRAPHS[kind])
-    return {"graphs": {kind: GRAPHS[kind] for kind in graphs}, "pruned": model is not whole}
+    return {
+        "graphs": {kind: GRAPHS[kind] for kind in graphs},
+        "pruned": model is not whole,
+        "tables": tables_of(whole, weights),
+    }

@@ -8,7 +8,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,26 +17,42 @@ import onnx
 from onnx import helper
 from transformers import PreTrainedModel
 
+from export.graph.branches import fold_branches
+from export.graph.equivalence import longest_of
+from export.graph.exporter import ANOTHER, INPUTS, exporter_config
+from scorer.errors import InvalidBundle
+
 _log = logging.getLogger(__name__)
 
 
-def plain_graph(model: PreTrainedModel) -> onnx.ModelProto:
+def plain_graph(model: PreTrainedModel, inputs: Collection[str] = tuple(INPUTS)) -> onnx.ModelProto:
     """Return an fp32 ONNX graph with its weights: token ids in, logits [rows, classes] out.
 
     The fields that differ between two exports are left out.
+
+    Args:
+        model: To trace.
+        inputs: Those that the graph may take.
+
+    Raises:
+        InvalidBundle: Optimum fails on the model, or the graph's way depends on its inputs.
     """
     from optimum.exporters.onnx import export
-    from optimum.exporters.tasks import TasksManager
 
-    constructor = TasksManager.get_exporter_config_constructor(
-        exporter="onnx", model=model, task="text-classification", library_name="transformers"
-    )
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "plain.onnx"
-        with quiet():
-            # Optimum's validation only warns, and on inputs of its own: `parity` is our gate.
-            export(model, constructor(model.config), path, do_constant_folding=False)
-        graph = onnx.load(path)
+        try:
+            with quiet():
+                # Optimum's validation only warns, and on inputs of its own: `parity` is our gate.
+                described = exporter_config(model.config, inputs)
+                export(model, described, path, do_constant_folding=False)
+        except Exception as error:  # the tracer's errors have no common base
+            raise InvalidBundle(
+                f"Optimum cannot export this {model.config.model_type} classifier "
+                f"({' '.join(str(error).split())[:300]})",
+                ANOTHER,
+            ) from error
+        graph = fold_branches(onnx.load(path), longest_of(model.config))
     del graph.graph.value_info[:]
     graph.ClearField("doc_string")
     for node in graph.graph.node:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from export.source.sizes import stated_positions
+
 # Of any logit. Two orders of summation of fp32 differ by about 1e-6.
 TOLERANCE = 1e-5
 _SHAPES = ((1, 3), (2, 7), (3, 16), (5, 40), (2, 120))  # rows, tokens
@@ -24,11 +26,15 @@ def largest_difference(
     return float("nan") if any(map(math.isnan, differences)) else max(differences)
 
 
+def longest_of(config: Any) -> int:
+    """Return how many tokens a model of that configuration is probed with, at most 512."""
+    return min(stated_positions(config.to_dict()) or 512, 512)
+
+
 def _probes(config: Any, padded: bool) -> Iterator[dict[str, torch.Tensor]]:
     generator = torch.Generator().manual_seed(0)
     pad = config.pad_token_id
-    # RoBERTa numbers its positions from pad_token_id + 1.
-    longest = config.max_position_embeddings - (pad + 1 if config.model_type == "roberta" else 0)
+    longest = longest_of(config)
     for rows, tokens in _SHAPES:
         ids = torch.randint(config.vocab_size, (rows, min(tokens, longest)), generator=generator)
         ids[ids == pad] = (pad + 1) % config.vocab_size

@@ -1,6 +1,7 @@
 """PyTorch's answers: the reference model, and the canary that is made with it."""
 
 import contextlib
+import inspect
 import json
 import re
 from collections import Counter
@@ -27,6 +28,10 @@ class Reference:
         loader: Any = AutoTokenizer
         self._tokenizer = loader.from_pretrained(directory, local_files_only=True)
         self._model: Any = load_model(directory)
+        taken = inspect.signature(self._model.forward).parameters
+        #: What the model gets of the tokenizer, as in transformers' pipeline. DistilBERT takes no
+        #: token types, and XLM answers otherwise without them than with types of 0.
+        self.inputs = tuple(name for name in self._tokenizer.model_input_names if name in taken)
         self.max_length = max_length
         self._alone: dict[str, NDArray[np.float32]] = {}
 
@@ -54,8 +59,13 @@ class Reference:
         encoded = self._tokenizer(
             batch, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
         )
-        # Not the token types: DistilBERT takes none, and for BERT they are 0 anyway.
-        return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+        types = encoded.get("token_type_ids")
+        if types is not None and types.any():
+            raise InvalidBundle(
+                "the tokenizer gives token types other than 0, and tweetscore feeds 0",
+                "choose a model of another type: docs/models.md lists those that are tested",
+            )
+        return {name: encoded[name] for name in self.inputs}
 
 
 @contextlib.contextmanager

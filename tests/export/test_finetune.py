@@ -355,7 +355,7 @@ def test_hub_base_is_judged_before_its_weights_are_fetched(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", stub_snapshot)
     assert open_base("owner/base").name == "owner/base"
     assert not any(pattern.endswith((".py", ".bin")) for pattern in fetched[0])
-    (directory / "config.json").write_text('{"model_type": "llama"}')
+    (directory / "config.json").write_text('{"model_type": null}')
     with pytest.raises(InvalidBundle):
         open_base("owner/base")
     assert len(fetched) == 1
@@ -364,12 +364,13 @@ def test_hub_base_is_judged_before_its_weights_are_fetched(
 @pytest.mark.parametrize(
     ("file", "change", "said"),
     [
-        ("config.json", {"model_type": "llama"}, "model type 'llama', which is not allowed"),
         ("config.json", {"model_type": None}, "model type None"),
+        ("config.json", {"model_type": ["bert"]}, "model type ['bert'], which is no name"),
         ("config.json", {"auto_map": {"AutoModel": "evil.Model"}}, "has auto_map"),
         ("config.json", {"_attn_implementation_internal": "evil/kernel"}, "can run code"),
         ("config.json", {"quantization_config": {}}, "has quantization_config"),
-        ("config.json", {"max_position_embeddings": None}, "how many positions"),
+        ("config.json", {"max_position_embeddings": 0}, "says that there are 0 positions"),
+        ("config.json", {"max_position_embeddings": [512]}, "there are [512] positions"),
         ("tokenizer_config.json", {"auto_map": {}}, "has auto_map"),
     ],
 )

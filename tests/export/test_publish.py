@@ -215,7 +215,7 @@ def _changed(checkpoint: Path, target: Path, **changes: object) -> Path:
     ("changes", "words"),
     [
         ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map"),
-        ({"model_type": "llama"}, "model type 'llama'"),
+        ({"model_type": None}, "the model type None"),
         ({"problem_type": "multi_label_classification"}, "one label per text"),
         ({"pad_token_id": None}, "GPT-2 finds a text's last token by it"),
         ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "--label-names"),

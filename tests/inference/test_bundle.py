@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
-from scorer.inference.bundle import open_bundle, untrusted
+from scorer.inference.bundle import Bundle, open_bundle, untrusted
 from scorer.inference.bundle.configs import verify_config
 from scorer.inference.normalize import Normalizer
 
@@ -43,6 +43,12 @@ def record(directory: Path, name: str) -> None:
 
 def metadata(**fields: Any) -> Change:
     return lambda directory: rewrite(directory, "tweetscore.json", lambda m: m.update(fields))
+
+
+def tables(**fields: Any) -> dict[str, Any]:
+    names = {"tokens": "word", "positions": "position"}
+    known = {each: f"bert.embeddings.{name}_embeddings.weight" for each, name in names.items()}
+    return known | fields
 
 
 def config(**fields: Any) -> Change:
@@ -139,7 +145,12 @@ def test_a_path_that_is_no_directory(bundle: Path, path: str) -> None:
         (metadata(schema_version=3), "schema version 3"),
         (metadata(schema_version=None), "schema version None"),
         (metadata(name=""), "needs name"),
-        (metadata(model_type="llama"), "model_type 'llama', not one of"),
+        (metadata(model_type=""), "needs model_type"),
+        (metadata(model_type="llama"), "has model_type 'bert', not llama"),
+        (metadata(tables={"tokens": 1}), "needs tables"),
+        (metadata(tables={"tokens": "no.such"}), "and the weights have 0 rows"),
+        (metadata(tables=tables(positions="no.such")), "64 positions, and the weights have 0"),
+        (metadata(tables=tables(first=20)), "too few for 48 tokens"),
         (metadata(labels=["one"]), "at least two labels"),
         (metadata(labels=["a", "a"]), "all different"),
         (metadata(labels="abc"), "a list of names"),
@@ -298,6 +309,31 @@ def test_a_graph_stays_inside_the_weights(
     (bundle / "model.onnx").write_bytes(graph.SerializeToString())
     record(bundle, "model.onnx")
     with pytest.raises(InvalidBundle, match=problem):
+        open_bundle(bundle)
+
+
+def test_a_type_without_positions_reads_what_its_config_says(bundle: Path) -> None:
+    """Where positions are computed, no table bounds them; where nothing does, 4,096 tokens do."""
+
+    def described(config: Change) -> Bundle:
+        rewrite(bundle, "tweetscore.json", lambda m: m.update(model_type="bloom", tables=words))
+        config(bundle)
+        return open_bundle(bundle)
+
+    words = tables(positions=None)
+    assert described(config(model_type="bloom", max_position_embeddings=None)).max_length == 48
+    assert described(config(max_position_embeddings=48)).model_type == "bloom"
+    with pytest.raises(InvalidBundle, match="has 47 positions, too few for 48 tokens"):
+        described(config(max_position_embeddings=47))
+    with pytest.raises(InvalidBundle, match="has 'many' positions"):
+        described(config(max_position_embeddings="many"))
+
+
+def test_a_type_of_which_nothing_is_known_names_its_tables(bundle: Path) -> None:
+    """Only the four types of version 1 do without: theirs are known."""
+    rewrite(bundle, "tweetscore.json", lambda m: m.update(model_type="bloom"))
+    config(model_type="bloom")(bundle)
+    with pytest.raises(InvalidBundle, match="of the type 'bloom', whose tables are not named"):
         open_bundle(bundle)
 
 

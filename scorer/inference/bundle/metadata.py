@@ -20,7 +20,6 @@ from scorer.records import Activation, Task
 METADATA_NAME = "tweetscore.json"
 SCHEMA_VERSION = 2
 _READABLE = (1, SCHEMA_VERSION)  # bundles of before have the defaults of what version 2 added
-MODEL_TYPES = ("bert", "distilbert", "roberta", "gpt2")
 
 _PRECISIONS = {"fp32", "fp16", "int8"}
 _MIN_LABELS, _MAX_LABELS = 2, 1_000
@@ -41,6 +40,7 @@ _NEEDED: Mapping[str, str] = {
     "normalizer": "none, tweetscore or cardiff, with emoji words or keep",
     "max_length": f"a whole number from {MIN_LENGTH} to {MAX_LENGTH}",
     "pad_token_id": f"a whole number from 0 to {2**31}",
+    "tables": "names of weights, and the row of the first position",
     "temperature": "a number from {} to {}".format(*_TEMPERATURES),
     "graphs": "an object of texts",
     "files": "an object of texts",
@@ -62,6 +62,14 @@ class Rules(Struct, frozen=True):
     name: Name = "tweetscore"
 
 
+class Tables(Struct, frozen=True):
+    """Which of the weights are looked up by token id, and which by position."""
+
+    tokens: str  # the name of a tensor with a row for each
+    positions: str | None = None  # where positions are learned or precomputed
+    first: Annotated[int, Meta(ge=0, le=2**31)] = 0  # the row of a text's first token
+
+
 class Metadata(Struct, frozen=True, kw_only=True):
     """The content of ``tweetscore.json``."""
 
@@ -77,6 +85,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
     truncation_side: Literal["right", "left"] = "right"  # where a text that is too long is cut
     max_length: Annotated[int, Meta(ge=MIN_LENGTH, le=MAX_LENGTH)]
     pad_token_id: Annotated[int, Meta(ge=0, le=2**31)]
+    tables: Tables | None = None  # bundles of version 1 have four types, whose tables are known
     pad_to: int | None = None  # tokens that a decoder without a pad id was padded to, to predict
     temperature: Annotated[float, Meta(ge=_TEMPERATURES[0], le=_TEMPERATURES[1])]
     graphs: dict[str, str]  # precision -> name of the file
@@ -251,12 +260,9 @@ def _check_versions(path: Path, content: Mapping[str, Any]) -> None:
 
 def _problems(metadata: Metadata) -> Iterator[str]:
     """Yield the problems that types cannot express."""
-    for field in ("name", "version"):
+    for field in ("name", "version", "model_type"):
         if not is_name(getattr(metadata, field)):
             yield f"needs {field}: a text"
-    if metadata.model_type not in MODEL_TYPES:
-        kinds = ", ".join(MODEL_TYPES)
-        yield f"has model_type {shown(metadata.model_type)}, not one of {kinds}"
     if metadata.normalizer.emoji == "words" and metadata.normalizer.name != "tweetscore":
         yield f"needs normalizer: {metadata.normalizer.name} keeps emoji"
     if not all(map(is_name, metadata.labels)):
