@@ -5,7 +5,7 @@ read -> save weights -> canary -> prune -> ONNX -> graphs without weights -> gat
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -37,6 +37,7 @@ class ExportOptions:
     max_length: int | None = None  # tokens of a text; likewise
     weights: Literal["fp16", "keep"] | None = None  # by default ours fp16, others as they are
     overwrite: bool = False
+    base: str | None = None  # of an adapter; by default what it names
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,17 @@ class Converter(Protocol):
 
 
 def export_bundle(
-    directory: Path,
+    place: str | Path,
     output: Path,
     options: ExportOptions,
     steps: Steps | None = None,
     converter: Converter | None = None,
 ) -> Exported:
-    """Export the checkpoint in a directory, and publish it if it answers as PyTorch does.
+    """Export a checkpoint, and publish it if it answers as PyTorch does.
 
-    The checkpoint is judged here, before transformers is imported; `converter` does all that
-    opens its weights, by default in this process.
+    It is a directory, or hf:OWNER/NAME[@REVISION]. It is fetched and judged here, before
+    transformers is imported; `converter` does all that opens its weights, by default in this
+    process.
 
     Raises:
         GateFailed: It does not; nothing is published.
@@ -75,7 +77,7 @@ def export_bundle(
         OutputRefused: `output` is there already.
     """
     steps = steps or Steps()
-    checkpoint = read_checkpoint(directory, options.label_names)
+    checkpoint = read_checkpoint(place, options.label_names, options.base)
     steps.done("the checkpoint is judged")
     with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
         (converter or convert)(checkpoint, stage, options, steps)
@@ -91,6 +93,14 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
         GateFailed: It answers otherwise.
         InvalidBundle: The checkpoint cannot be exported.
     """
+    from export.loadable import loadable
+
+    with loadable(checkpoint.base, stage) as base:
+        _fill(stage, replace(checkpoint, base=base), options, steps)
+
+
+def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: Steps) -> None:
+    """Write a bundle, of a checkpoint that transformers can load."""
     rules = text_rules(checkpoint, options.normalizer, options.max_length)
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
     from export import parity, publish

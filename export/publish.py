@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -52,6 +53,8 @@ def describe(
         temperature=checkpoint.temperature,
         **graphs,
         base_model=training.get("base_model", {"name": "unknown", "sha256": ""}),
+        source=checkpoint.base.source,
+        license=checkpoint.base.licence,
         training={key: training[key] for key in _TRAINING if key in training},
         metrics=checkpoint.evaluation,
         baseline=_baseline(checkpoint),
@@ -92,8 +95,7 @@ def write_metadata(stage: Path, metadata: Metadata) -> Metadata:
     """Write ``tweetscore.json`` with the hash of every other file, and return its content."""
     hashes = {}
     for path in sorted(stage.iterdir()):
-        path.chmod(0o644)  # safetensors creates its files for the owner alone
-        if path.name != METADATA_NAME:
+        if path.name != METADATA_NAME and path.is_file():
             with path.open("rb") as file:
                 hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
     metadata = msgspec.structs.replace(metadata, files=hashes)
@@ -143,7 +145,7 @@ def model_card(summary: Summary, notes: str = "") -> str:
 A {summary.model_type} classifier of short texts into
 {", ".join(summary.labels)}, exported by tweetscore.
 Fine-tuned from: {summary.base_model.name}.
-
+{_origin(summary)}
 {sources}
 {own_text}## Use
 
@@ -181,6 +183,16 @@ What is not listed was not measured: `tweetscore model check` measures on your m
 """
 
 
+def _origin(summary: Summary) -> str:
+    """Return the lines that say where the checkpoint came from, and under which licence."""
+    source = summary.source
+    place = f"{source.name} at {source.revision}" if source and source.revision else ""
+    lines = f"Exported from: {place}.\n" if place else ""
+    if source and source.base:
+        lines += f"Merged from the adapter {source.name} and its base {source.base}.\n"
+    return f"{lines}Licence: {summary.license or 'not known, as the checkpoint does not say it'}.\n"
+
+
 def _quality(metrics: Metrics) -> str:
     rows = "".join(
         f"| {label} | {row.precision:.4f} | {row.recall:.4f} | {row.f1:.4f} | {row.support} |\n"
@@ -209,6 +221,7 @@ def _hub_metadata(summary: Summary, own: Mapping[str, Any]) -> str:
         # A local file is no data set of the Hub's.
         "datasets": [name for name in names if name.count("/") == 1] or None,
         "metrics": ["accuracy", "f1"],
+        **_licence(summary.license),
         **own,
     }
     results = _results(summary.metrics, fields["datasets"]) if summary.metrics else None
@@ -216,6 +229,14 @@ def _hub_metadata(summary: Summary, own: Mapping[str, Any]) -> str:
         fields["model_name"] = summary.name
     data = ModelCardData(eval_results=results, **fields)
     return str(data.to_yaml()).strip()
+
+
+def _licence(name: str | None) -> dict[str, str]:
+    """Return the fields of the card: the Hub knows licences by names in small letters."""
+    if name is None:
+        return {}
+    known = re.fullmatch(r"[a-z0-9.+-]+", name)
+    return {"license": name} if known else {"license": "other", "license_name": name}
 
 
 def _results(metrics: Metrics, datasets: list[str] | None) -> list[EvalResult]:

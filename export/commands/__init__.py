@@ -28,7 +28,7 @@ model.add_command(train)
 
 
 @model.command("export", cls=Command, context_settings=CONTEXT)
-@click.argument("checkpoint", type=FilePath(), metavar="CHECKPOINT")
+@click.argument("checkpoint", type=FilePath(), metavar="CHECKPOINT|hf:OWNER/NAME[@REVISION]")
 @click.option("-o", "--output", required=True, type=FilePath(), metavar="BUNDLE")
 @click.option("--name", metavar="NAME", help="Of the bundle.  [default: the checkpoint's]")
 @click.option("--version", default="1", show_default=True, metavar="TEXT")
@@ -74,6 +74,12 @@ model.add_command(train)
     help="Round the weights to fp16, or keep the type of each.  [default: fp16 for a checkpoint "
     "of `model train`, keep for any other]",
 )
+@click.option(
+    "--base",
+    metavar="CHECKPOINT",
+    help="What an adapter is merged into: a directory or hf:OWNER/NAME[@REVISION].  "
+    "[default: what the adapter names]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 @debug_option
 def export(
@@ -87,11 +93,15 @@ def export(
 ) -> None:
     """Export a fine-tuned checkpoint to a bundle that `tweetscore run` can serve.
 
+    CHECKPOINT is a directory as save_pretrained or the Trainer wrote it, with weights as
+    safetensors or pytorch_model.bin, or a LoRA adapter; or a model of the Hugging Face Hub.
+
     The bundle is published only if it answers as PyTorch does, on every provider of this box;
     otherwise the exit code is 76 and BUNDLE is untouched.
 
     \b
     tweetscore model export checkpoint/ -o bundle/
+    tweetscore model export hf:OWNER/NAME -o bundle/
     tweetscore run tweets.parquet --model bundle/
     """
     from export.chain import ExportOptions, export_bundle
@@ -183,6 +193,11 @@ def info(bundle: Path | None, *, as_json: bool) -> None:
 def _facts(bundle: "Bundle", summary: "Summary") -> Iterator[tuple[str, str]]:
     yield "bundle", f"{bundle.name} {bundle.version}, all hashes right, in {bundle.directory}"
     yield "model", f"{bundle.model_type}, fine-tuned from {summary.base_model.name}"
+    if origin := summary.source:
+        commit = f" at {origin.revision}" if origin.revision else ""
+        below = f", merged into {origin.base}" if origin.base else ""
+        yield "source", f"{origin.name}{commit}{below}"
+    yield "licence", summary.license or "not known: the checkpoint does not say it"
     yield "labels", ", ".join(bundle.labels)
     yield "texts", _preparation(bundle)
     yield "temperature", f"{bundle.temperature:.4g}"

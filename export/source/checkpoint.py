@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from export.source import hub
 from export.source.base import Base, open_base
 from export.source.classes import labels_of
-from export.source.files import optional
+from export.source.files import names_in, optional
 from export.source.sizes import pad_token_id_of
 from scorer.errors import InputMissing, InvalidBundle
-from scorer.inference.bundle import untrusted
+from scorer.hints import word
 from scorer.inference.bundle.metadata import METADATA_NAME
 
 
@@ -32,7 +33,7 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """Return the name it was trained under, or that of its directory."""
-        return str(self.training.get("name") or self.base.name)
+        return str(self.training.get("name") or self.base.name.rpartition("/")[2])
 
     @property
     def temperature(self) -> float:
@@ -40,41 +41,60 @@ class Checkpoint:
         return float(self.training.get("temperature", 1.0))
 
 
-def read_checkpoint(directory: Path, label_names: Sequence[str] = ()) -> Checkpoint:
+def read_checkpoint(
+    checkpoint: str | Path, label_names: Sequence[str] = (), base: str | None = None
+) -> Checkpoint:
     """Check a checkpoint and return it.
 
     Args:
-        directory: With config.json, model.safetensors and the tokenizer's files.
+        checkpoint: A directory with configuration, weights and tokenizer, or
+            `hf:OWNER/NAME[@REVISION]`.
         label_names: Replaces the names of the classes, in id order.
+        base: Of an adapter, where it is; by default where the adapter says.
 
     Raises:
         InvalidBundle: It cannot be exported, and why.
-        InputMissing: There is no such directory.
+        InputMissing: There is no such directory, or the Hub does not give it.
         UsageError: The names do not fit the classes.
     """
-    if not directory.is_dir():
-        raise InputMissing(
-            f"there is no checkpoint in {directory}",
-            "name the directory that `tweetscore model train` wrote",
+    place = str(checkpoint)
+    if hub.parse(place) is None:
+        place = str(_directory(Path(place)))
+    found = open_base(place, base)
+    directory = found.directory
+    if not hub.has_tokenizer(names_in(found.tokenizer)):
+        raise InvalidBundle(
+            f"the checkpoint {directory} has no tokenizer",
+            "save it there with tokenizer.save_pretrained(...)",
         )
-    base = open_base(str(directory.resolve()))
-    config = untrusted.read_json(base.directory / "config.json")
-    for name in ("model.safetensors", "tokenizer.json"):
-        if not (directory / name).is_file():
-            raise InvalidBundle(
-                f"the checkpoint {directory} has no {name}",
-                "save model and tokenizer (the fast one) with save_pretrained",
-            )
+    config = dict(found.config)
     bundle = optional(directory / METADATA_NAME)
     training = optional(directory / "training.json")
     return Checkpoint(
-        base=base,
+        base=found,
         config=config,
         labels=labels_of(directory, config, label_names),
         pad_token_id=pad_token_id_of(directory, config),
         training=training or _training_of(bundle or {}),
         evaluation=optional(directory / "evaluation.json") or (bundle or {}).get("metrics"),
         foreign=training is None and bundle is None,
+    )
+
+
+def _directory(path: Path) -> Path:
+    """Return a directory; where there is none, the error says how a model of the Hub is named."""
+    if path.is_dir():
+        return path.resolve()
+    name = str(path)
+    if name.count("/") == 1 and hub.is_name(name):
+        output = name.partition("/")[2]
+        raise InputMissing(
+            f"there is no directory {name}; a model of the Hub is named with hf: before it",
+            f"try: tweetscore model export hf:{name} -o {word(output)}/",
+        )
+    raise InputMissing(
+        f"there is no checkpoint in {name}",
+        "name the directory that a model was saved in, or hf:OWNER/NAME of the Hub",
     )
 
 

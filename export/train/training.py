@@ -5,6 +5,7 @@ read -> drop blanks -> split -> fine-tune -> temperature (-> refit) -> evaluate 
 
 import dataclasses
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.loadable import loadable
 from export.source.base import open_base
 from export.staging import staged
 from export.train import DEFAULT_DATA, RECIPES, TrainingConfig
@@ -71,11 +73,15 @@ def train(output: Path, options: TrainOptions) -> Trained:
         OutputRefused: `output` is there already.
     """
     config = options.recipe
-    with staged(output, marker=TRAINING_NAME, overwrite=options.overwrite) as stage:
+    with (
+        staged(output, marker=TRAINING_NAME, overwrite=options.overwrite) as stage,
+        ExitStack() as opened,
+    ):
         data, test = _read(options)
         chosen, spare = choose(data, config.train_rows, config.seed)
         require_classes(_with_text(chosen), _with_text(spare), config)
-        base = open_base(config.base)  # which may be a download: only now
+        # Which may be a download: only now.
+        base = opened.enter_context(loadable(open_base(config.base), stage))
         encoder = open_encoder(base, config.max_length)
         learnt, rows, dropped = _encode(chosen, encoder)
         left, spare_rows, _ = _encode(spare, encoder)

@@ -323,50 +323,13 @@ def test_base_that_is_not_there_is_66(tmp_path: Path) -> None:
         open_base(str(tmp_path))
 
 
-def test_base_that_the_hub_does_not_give_is_66(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a network the error names the base, the cause and the remedy."""
-    import huggingface_hub
-
-    def offline(name: str, file: str) -> None:
-        raise ConnectionError(f"cannot reach {name}/{file}")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
-    with pytest.raises(InputMissing, match=r"owner/base cannot be fetched.*give --base a local"):
-        open_base("owner/base")
-
-
-def test_hub_base_is_judged_before_its_weights_are_fetched(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_base: TinyBase
-) -> None:
-    """The config comes first; then only files that hold no code."""
-    import huggingface_hub
-
-    fetched: list[list[str]] = []
-    directory = shutil.copytree(tiny_base("bert"), tmp_path / "snapshot")
-
-    def stub_snapshot(name: str, allow_patterns: list[str]) -> str:
-        assert name == "owner/base"
-        fetched.append(allow_patterns)
-        return str(directory)
-
-    monkeypatch.setattr(
-        huggingface_hub, "hf_hub_download", lambda name, file: str(directory / file)
-    )
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", stub_snapshot)
-    assert open_base("owner/base").name == "owner/base"
-    assert not any(pattern.endswith((".py", ".bin")) for pattern in fetched[0])
-    (directory / "config.json").write_text('{"model_type": null}')
-    with pytest.raises(InvalidBundle):
-        open_base("owner/base")
-    assert len(fetched) == 1
-
-
 @pytest.mark.parametrize(
     ("file", "change", "said"),
     [
         ("config.json", {"model_type": None}, "model type None"),
         ("config.json", {"model_type": ["bert"]}, "model type ['bert'], which is no name"),
         ("config.json", {"auto_map": {"AutoModel": "evil.Model"}}, "has auto_map"),
+        ("config.json", {"text_config": [{"auto_map": {}}]}, "has auto_map"),
         ("config.json", {"_attn_implementation_internal": "evil/kernel"}, "can run code"),
         ("config.json", {"quantization_config": {}}, "has quantization_config"),
         ("config.json", {"max_position_embeddings": 0}, "says that there are 0 positions"),
@@ -395,14 +358,6 @@ def test_base_is_judged_without_transformers() -> None:
         source = module.read_text(encoding="utf-8")
         assert "import transformers" not in source
         assert "from transformers" not in source
-
-
-def test_pickled_weights_are_refused(tiny_base: TinyBase, tmp_path: Path) -> None:
-    """A base with only a pytorch_model.bin is refused for that reason."""
-    directory = shutil.copytree(tiny_base("bert"), tmp_path / "base")
-    (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
-    with pytest.raises(InvalidBundle, match="no weights as safetensors"):
-        open_base(str(directory))
 
 
 def test_base_whose_weights_do_not_fit_is_78(tiny_base: TinyBase, tmp_path: Path) -> None:

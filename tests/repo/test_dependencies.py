@@ -23,7 +23,6 @@ WITHOUT_IMPORT = {
     "onnxruntime-gpu": "onnxruntime",
     "accelerate": "transformers",  # the Trainer imports it
     "optimum-onnx": "optimum",
-    "peft": "transformers",  # imports it for an adapter
     "scikit-learn": "sklearn",
     "sentencepiece": "transformers",  # imports it to convert a slow tokenizer
     "vl-convert-python": "vl_convert",

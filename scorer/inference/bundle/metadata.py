@@ -169,6 +169,7 @@ class Source(Struct, frozen=True):
 
     name: str  # OWNER/NAME on the Hub, or a directory's last part
     revision: str | None = None  # the Hub's commit
+    base: str | None = None  # of an adapter: what it was merged into, NAME[@COMMIT]
 
 
 class Summary(Struct, frozen=True):
@@ -184,6 +185,8 @@ class Summary(Struct, frozen=True):
     training: Training
     metrics: Metrics | None
     parity: tuple[Parity, ...]
+    source: Source | None = None
+    license: str | None = None
 
 
 class Histogram(Struct, frozen=True):

@@ -35,7 +35,7 @@ _HASHED_AT_ONCE = 8 * _MIB
 _LENGTH_FIELD = 8
 _MAX_HEADER = 8 * _MIB
 _MAX_DIMENSIONS = 8
-_ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "BOOL": 1}
+_ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I64": 8, "I32": 4, "BOOL": 1}
 
 # A flat directory: no separators, no "..", nothing hidden.
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")

@@ -1,0 +1,44 @@
+"""Under which licence a model came: what its card says, or the file that holds the licence."""
+
+import re
+from pathlib import Path
+
+from export.source.files import plain_file
+from export.source.hub import LICENCE_FILES
+from scorer.inference.bundle import untrusted
+
+_FRONT = re.compile(r"\s*---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
+_CARD = "README.md"
+_MAX_LETTERS = 100
+
+
+def licence_of(directory: Path) -> str | None:
+    """Return the licence of a model, such as `apache-2.0`; None where nothing says it.
+
+    A card that says `other` may name it; else a file's name stands for what the file says.
+    """
+    card = directory / _CARD
+    front = _FRONT.match(_text(card)) if card.is_file() else None
+    if front and (said := _value(front[1], "license")):
+        named = _value(front[1], "license_name") if said == "other" else None
+        return named or said
+    file = next((name for name in licence_files(directory) if name != _CARD), None)
+    return f"see {file}" if file else None
+
+
+def licence_files(directory: Path) -> list[str]:
+    """Return the names of the files that say what may be done with a model."""
+    return [name for name in LICENCE_FILES if (directory / name).is_file()]
+
+
+def _text(path: Path) -> str:
+    raw = untrusted.read_bytes(plain_file(path))
+    return raw[: 1 << 16].decode("utf-8", "replace").replace("\r\n", "\n").removeprefix("\ufeff")
+
+
+def _value(front: str, key: str) -> str | None:
+    """Return a YAML entry at the top: a text, or the first of a list of texts."""
+    match = re.search(rf"^{key}:[ \t]*(?:\n[ \t]*-[ \t]*|\[)?([^\n\]#,]+)", front, re.MULTILINE)
+    value = match[1].strip().strip("\"'").strip() if match else ""
+    fits = value.isprintable() and 0 < len(value) <= _MAX_LETTERS
+    return value if fits and value.lower() not in ("null", "none", "unknown", "~") else None
