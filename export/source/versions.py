@@ -15,9 +15,12 @@ from scorer.inference.bundle.untrusted import shown
 _NEW = ("use_bidirectional_attention", "swiglu_alpha", "swiglu_limit", "num_local_experts")
 _THETA = {"gpt_neox": "rotary_emb_base"}
 _PARTIAL = {"gpt_neox": "rotary_pct"}
-# What both kinds of layers of a model have: the name of its base in 4.57.
+_MODERNBERT = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
+# Models whose two kinds of layers have bases of their own, with the names of those in 4.57.
 _THETA_BY_LAYER: Mapping[str, Mapping[str, str]] = {
-    "modernbert": {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
+    "gemma3_text": {"full_attention": "rope_theta", "sliding_attention": "rope_local_base_freq"},
+    "modernbert": _MODERNBERT,
+    "modernbert-decoder": _MODERNBERT,
 }
 _REMEDY = "save the model with transformers 4.57"
 _FAST = "PreTrainedTokenizerFast"
@@ -29,7 +32,7 @@ def config_of_4(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidBundle: transformers 5 wrote what decides an answer and 4.57 cannot say.
     """
-    kind = config.get("model_type")
+    kind = str(config.get("model_type"))
     changed = dict(config)
     if _major(config) < 5:
         return changed
@@ -38,9 +41,9 @@ def config_of_4(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
             raise _unsaid(path, key, config[key])
     rope = changed.pop("rope_parameters", None)
     if isinstance(rope, dict):
-        by_layer = _THETA_BY_LAYER.get(str(kind))
-        changed |= _of_layers(path, rope, by_layer) if by_layer else _rope(path, rope, str(kind))
-    if kind in _THETA_BY_LAYER and "layer_types" in changed:
+        by_layer = _THETA_BY_LAYER.get(kind)
+        changed |= _of_layers(path, rope, by_layer) if by_layer else _rope(path, rope, kind)
+    if kind == "modernbert" and "layer_types" in changed:
         changed["global_attn_every_n_layers"] = _period(path, changed.pop("layer_types"))
     return changed
 
