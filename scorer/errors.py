@@ -44,7 +44,7 @@ class Step:
     Attributes:
         command: As it is typed.
         joint: Whether what the command writes is read, or what it left.
-        input: What stands in the place of the input: `-` after a pipe.
+        input: What stands in the place of the input: `-` after a pipe; "" where the input stays.
         output: What `-o` is, unless the call says it.
         words: The text before the command.
     """

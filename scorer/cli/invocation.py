@@ -96,7 +96,8 @@ def with_command(error: TweetscoreError, file: Mapping[str, str] | None = None) 
         call.narrow(file["input"], file["output"])
     if error.step is None:
         return error.line(f"try: {call.made}{name} {call.words(error.options)}")
-    call.replace_input(error.step)
+    if error.step.input:
+        call.replace_input(error.step)
     again = f"{call.made}{name} {call.words(error.options)}"
     return error.line(error.step.before(again))
 

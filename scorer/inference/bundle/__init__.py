@@ -27,6 +27,7 @@ from scorer.inference.bundle.metadata import (
     decoded,
     read_metadata,
 )
+from scorer.inference.bundle.other_models import refuse_checkpoint, refuse_hub_name
 from scorer.inference.bundle.tokenizer_file import MAX_TOKENS, verify_tokenizer
 from scorer.inference.bundle.untrusted import Stamp, invalid, is_whole, shown
 from scorer.inference.normalize import Normalizer
@@ -158,7 +159,9 @@ def _resolved(path: Path) -> Path:
     try:
         directory = path.resolve()
         if directory.is_dir():
+            refuse_checkpoint(path, directory)
             return directory
+        refuse_hub_name(path)
     except (OSError, RuntimeError, ValueError):  # too long, a loop of links, no name of a file
         directory = path
     raise InvalidBundle(f"{directory} is not a model bundle", "name a bundle's directory")
