@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-Show = Callable[[str, float], object]  # is called with what is done, and the seconds that it took
+# Is called with what is done and the seconds that it took; without them it is a remark.
+Show = Callable[[str, float | None], object]
 
 
 class Steps:
@@ -14,10 +15,14 @@ class Steps:
         self._since = time.monotonic()
 
     def done(self, words: str) -> None:
-        """Tell that a step is done: a clause such as "weights are written"."""
+        """Tell that a step is done: a clause such as "the weights are written"."""
         self.pass_on(words, time.monotonic() - self._since)
 
-    def pass_on(self, words: str, seconds: float) -> None:
-        """Tell of a step that another process has measured."""
+    def note(self, words: str) -> None:
+        """Tell something that took no time, such as what is left out and why."""
+        self._show(words, None)
+
+    def pass_on(self, words: str, seconds: float | None) -> None:
+        """Tell what another process has measured."""
         self._show(words, seconds)
         self._since = time.monotonic()

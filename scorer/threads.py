@@ -185,6 +185,10 @@ THREADS = Bounds(1, 4, per_cpu=True)
 SECONDS = Bounds(0, 7 * 24 * 3600, whole=False)  # a week; PostgreSQL waits for less than 25 days
 DRIFT = Bounds(0, 100, whole=False, above=True)  # of PSI, which hardly ever exceeds 20
 
+# Of a process that opens a model's files.
+MEMORY = Bounds(0.5, 65_536, whole=False)  # GiB; torch alone needs nearly as much
+TIMEOUT = Bounds(1, 30 * 24 * 3600)  # seconds
+
 # Of the training.
 EPOCHS = Bounds(0, 1000, whole=False, above=True)
 RATE = Bounds(0, 1, whole=False, above=True)

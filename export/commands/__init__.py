@@ -2,21 +2,47 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from export.commands.train import train
-from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option
+from scorer import threads
+from scorer.cli.common_options import (
+    CONTEXT,
+    FilePath,
+    Names,
+    all_of,
+    debug_option,
+    number_option,
+)
 from scorer.cli.log import Command, log_message
 from scorer.hints import counted
 
 if TYPE_CHECKING:
+    from export.conversion import LimitsOf
     from scorer.inference.bundle import Bundle
     from scorer.inference.bundle.metadata import Summary
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+_limit_options = all_of(
+    number_option(
+        "--memory",
+        bounds=threads.MEMORY,
+        metavar="GIB",
+        help="Most memory of the process that opens the model.  [default: by the weights]",
+    ),
+    number_option(
+        "--timeout",
+        bounds=threads.TIMEOUT,
+        metavar="SECONDS",
+        help="After which that process is ended.  [default: by the weights, 2 hours or more]",
+    ),
+)
 
 
 @click.group()
@@ -81,6 +107,7 @@ model.add_command(train)
     "[default: what the adapter names]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
+@_limit_options
 @debug_option
 def export(
     checkpoint: Path,
@@ -89,6 +116,8 @@ def export(
     parity_data: Path | None,
     text_column: str,
     notes: Path | None,
+    memory: float | None,
+    timeout: float | None,
     **others: Any,
 ) -> None:
     """Export a fine-tuned checkpoint to a bundle that `tweetscore run` can serve.
@@ -105,6 +134,7 @@ def export(
     tweetscore run tweets.parquet --model bundle/
     """
     from export.chain import ExportOptions, export_bundle
+    from export.conversion import ConfinedConverter
     from export.steps import Steps
 
     options = ExportOptions(
@@ -112,7 +142,8 @@ def export(
         notes=notes.read_text(encoding="utf-8") if notes else "",
         **others,
     )
-    exported = export_bundle(checkpoint, output, options, Steps(_show_step))
+    converter = ConfinedConverter(_limits(memory, timeout))
+    exported = export_bundle(checkpoint, output, options, Steps(_show_step), converter)
     click.echo(f"{exported.metadata.name} {options.version} is in {output}", err=True)
 
 
@@ -126,31 +157,44 @@ def export(
 )
 @click.option("--text-column", default="text", show_default=True, metavar="NAME")
 @click.option("--json", "as_json", is_flag=True, help="Print the entries of tweetscore.json.")
+@_limit_options
 @debug_option
 def check(
-    bundle: Path | None, *, parity_data: Path | None, text_column: str, as_json: bool
+    bundle: Path | None,
+    *,
+    parity_data: Path | None,
+    text_column: str,
+    as_json: bool,
+    memory: float | None,
+    timeout: float | None,
 ) -> None:
     """Measure a bundle's parity with PyTorch on every provider of this box.
 
     PyTorch loads the bundle's own model.safetensors. Without BUNDLE the embedded one is
     checked. Exits 76 where the fp32 promise does not hold.
     """
-    from export import parity
-    from export.parity.pytorch import Reference
+    from export.conversion import check_confined
     from scorer.inference.bundle import open_bundle
 
-    opened = open_bundle(bundle)
-    reference = Reference(opened.directory, opened.max_length)
-    report = parity.check(opened, reference, _parity_texts(parity_data, text_column))
+    texts = _parity_texts(parity_data, text_column)
+    measured = check_confined(open_bundle(bundle), texts, _limits(memory, timeout))
     if as_json:
-        entries = [{**entry.record(), "measured": True} for entry in report.measured]
-        click.echo(json.dumps(entries, indent=1, sort_keys=True))
+        click.echo(json.dumps(measured.entries, indent=1, sort_keys=True))
         return
-    for line in report.lines():
+    for line in measured.lines:
         click.echo(line)
 
 
-def _show_step(words: str, seconds: float) -> None:
+def _limits(memory: float | None, timeout: float | None) -> "LimitsOf":
+    from export.isolation.limits import limits_for
+
+    return partial(limits_for, memory=memory, seconds=timeout)
+
+
+def _show_step(words: str, seconds: float | None) -> None:
+    if seconds is None:
+        log_message("info", "note", words)
+        return
     line = f"{words} in {seconds:.1f} s"
     log_message("info", "step", line, step=words, seconds=round(seconds, 3))
 

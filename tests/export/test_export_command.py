@@ -58,11 +58,16 @@ def test_export_publishes_a_bundle_that_run_can_serve(
 
 
 def test_check_measures_a_bundle_again(bundles: Callable[[str], Path]) -> None:
-    """Figures of this machine, one line per provider, or as tweetscore.json has them."""
+    """Figures of this machine, one line per provider."""
     result = invoke("check", bundles("bert"))
     assert result.exit_code == 0, result.output
     assert "label agreement 100.00%" in result.stdout
     assert "not measured on a GPU" in result.stdout
+
+
+@pytest.mark.usefixtures("unconfined")
+def test_check_can_print_what_a_bundle_records(bundles: Callable[[str], Path]) -> None:
+    """The entries of tweetscore.json, for programs."""
     result = invoke("check", bundles("bert"), "--json")
     recorded = json.loads((bundles("bert") / "tweetscore.json").read_text("utf-8"))["parity"]
     assert json.loads(result.stdout) == recorded
@@ -103,6 +108,7 @@ def test_info_needs_what_it_shows(
     assert "tweetscore.json does not say what a bundle says of itself" in result.stderr
 
 
+@pytest.mark.usefixtures("unconfined")
 def test_a_failed_gate_exits_76(
     checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
