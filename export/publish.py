@@ -45,6 +45,8 @@ def describe(
         version=release,
         model_type=checkpoint.base.model_type,
         labels=checkpoint.labels,
+        task=checkpoint.classes.task,
+        activation=checkpoint.classes.activation,
         normalizer=Rules(normalizer.version, normalizer.emoji, normalizer.name),
         split_special_tokens=encoder.split_special_tokens,
         truncation_side=encoder.truncation_side,

@@ -101,6 +101,7 @@ def load_model(
             trust_remote_code=False,
             attn_implementation=attention,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, in words of ours
             **(changes or {}),
         )
     for kind in ("missing", "unexpected", "mismatched"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from export.source import hub
 from export.source.base import Base, open_base
-from export.source.classes import labels_of
+from export.source.classes import Classes, classes_of
 from export.source.files import names_in, optional
 from export.source.sizes import pad_token_id_of
 from scorer.errors import InputMissing, InvalidBundle
@@ -24,11 +24,16 @@ class Checkpoint:
 
     base: Base
     config: dict[str, Any] = field(repr=False)
-    labels: tuple[str, ...]  # in id order
+    classes: Classes
     pad_token_id: int
     training: dict[str, Any] = field(repr=False)  # training.json; empty if it has none
     evaluation: dict[str, Any] | None = field(repr=False)
     foreign: bool  # neither `tweetscore model train` nor an export wrote it
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, in id order."""
+        return self.classes.names
 
     @property
     def name(self) -> str:
@@ -73,7 +78,7 @@ def read_checkpoint(
     return Checkpoint(
         base=found,
         config=config,
-        labels=labels_of(directory, config, label_names),
+        classes=classes_of(directory, config, label_names),
         pad_token_id=pad_token_id_of(directory, config),
         training=training or _training_of(bundle or {}),
         evaluation=optional(directory / "evaluation.json") or (bundle or {}).get("metrics"),

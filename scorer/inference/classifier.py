@@ -173,7 +173,9 @@ class Classifier:
         """Run the model on some of the texts, and write into their rows of `answers`."""
         _run(self._session, tokens, texts, answers)
         if exact := self._session.exact:
-            undecided = low_margin(answers[texts]) | self._pools_inside(tokens, texts)
+            undecided = low_margin(answers[texts], self.bundle.task) | self._pools_inside(
+                tokens, texts
+            )
             _run(exact, tokens, texts[undecided], answers)
 
     def _pools_inside(self, tokens: Tokens, texts: NDArray[np.int64]) -> NDArray[np.bool_]:

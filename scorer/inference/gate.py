@@ -12,6 +12,8 @@ from scorer.inference import labels
 from scorer.inference.bundle import Bundle, Canary
 from scorer.inference.bundle.metadata import Metadata, Parity, Share, decoded
 from scorer.inference.session import RuntimeInfo, Session
+from scorer.options import THRESHOLD
+from scorer.records import Task
 
 MIN_LABEL_AGREEMENT = 0.998
 MAX_DIFFERENCE = 0.05
@@ -20,10 +22,10 @@ FP32_MAX_DIFFERENCE = 1e-5
 
 
 class Figures(Struct, frozen=True, forbid_unknown_fields=True):
-    """How two sets of probabilities for the same texts compare."""
+    """How two sets of answers for the same texts compare."""
 
     texts: Annotated[int, Meta(ge=0)]
-    label_agreement: Share  # of texts whose most probable class is the same
+    label_agreement: Share  # of texts whose labels are the same
     largest_difference: Share  # of any probability of any text; NaN if one is NaN
     mean_difference: Share
 
@@ -63,12 +65,23 @@ def was_outside(metadata: Metadata, device: str, precision: str, architecture: s
     return met in (decoded(metadata.outside_gate, list[dict[str, str]]) or ())
 
 
-def compare(probabilities: NDArray[np.floating], reference: NDArray[np.floating]) -> Figures:
-    """Compare [texts, classes] probabilities with the reference's, of the same shape."""
-    if probabilities.shape != reference.shape or len(reference) == 0:
-        raise ValueError(f"cannot compare shapes {probabilities.shape} and {reference.shape}")
-    difference = np.abs(probabilities.astype(np.float64) - reference.astype(np.float64))
-    agreement = probabilities.argmax(axis=1) == reference.argmax(axis=1)
+def compare(
+    scores: NDArray[np.floating], reference: NDArray[np.floating], task: Task = "single_label"
+) -> Figures:
+    """Compare [texts, classes] scores with the reference's, of the same shape.
+
+    The labels of a text are its best class and, of a multi-label model, all from the default
+    threshold on. A regression has no label, and its values may be of any size: their differences
+    are shares of the range of the reference's values.
+    """
+    if scores.shape != reference.shape or len(reference) == 0:
+        raise ValueError(f"cannot compare shapes {scores.shape} and {reference.shape}")
+    difference = np.abs(scores.astype(np.float64) - reference.astype(np.float64))
+    if task == "regression":
+        difference /= float(np.ptp(reference.astype(np.float64))) or 1.0
+    agreement = scores.argmax(axis=1) == reference.argmax(axis=1)
+    if task == "multi_label":
+        agreement &= ((scores >= THRESHOLD) == (reference >= THRESHOLD)).all(axis=1)
     return Figures(
         texts=len(reference),
         label_agreement=float(agreement.mean()),
@@ -95,12 +108,13 @@ def check_token_ids(token_ids: list[list[int]], canary: Canary, bundle: Bundle) 
 
 
 def measure(logits: NDArray[np.float32], canary: Canary, runtime: RuntimeInfo) -> Figures:
-    """Compare a session's logits with PyTorch's.
+    """Compare a session's logits with PyTorch's, at temperature 1.
 
     Raises:
         GateFailed: They lie outside the gate of the session's precision.
     """
-    figures = compare(labels.probabilities(logits), labels.probabilities(canary.logits))
+    answers, wanted = (labels.scores(each, canary.activation) for each in (logits, canary.logits))
+    figures = compare(answers, wanted, canary.task)
     if not figures.within_gate(runtime.precision):
         agreement, difference = bounds(runtime.precision)
         raise GateFailed(
@@ -111,7 +125,7 @@ def measure(logits: NDArray[np.float32], canary: Canary, runtime: RuntimeInfo) -
     return figures
 
 
-LOW_MARGIN = 2 * MAX_DIFFERENCE  # between the two best probabilities
+LOW_MARGIN = 2 * MAX_DIFFERENCE  # between two probabilities that add up to 1
 
 
 class LowMarginFallback:
@@ -132,8 +146,21 @@ class LowMarginFallback:
         return (self._fast if ids.shape[1] > 1 else self.exact).run(ids)
 
 
-def low_margin(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return for each row [rows, classes] whether its margin is low; False where one is NaN."""
-    best = np.sort(labels.probabilities(logits), axis=1)
-    low: NDArray[np.bool_] = best[:, -1] - best[:, -2] < LOW_MARGIN
+def low_margin(logits: NDArray[np.float32], task: Task = "single_label") -> NDArray[np.bool_]:
+    """Return for each row [rows, classes] whether its margin is low; False where one is NaN.
+
+    A multi-label model's margin is that between the two best classes, as if a text were of one of
+    the two, and between each class and its absence, which is where the default threshold lies. A
+    regression has no label that could change, and so no margin.
+    """
+    if task == "regression":
+        return np.zeros(len(logits), np.bool_)
+    low: NDArray[np.bool_]
+    if task == "single_label":
+        best = np.sort(labels.probabilities(logits), axis=1)
+        low = best[:, -1] - best[:, -2] < LOW_MARGIN
+        return low
+    wide = np.sort(logits.astype(np.float64), axis=1)
+    margins = np.column_stack((wide[:, -1] - wide[:, -2], np.abs(wide)))
+    low = np.tanh(margins / 2).min(axis=1) < LOW_MARGIN  # of the probabilities of such a pair
     return low

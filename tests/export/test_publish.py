@@ -216,10 +216,10 @@ def _changed(checkpoint: Path, target: Path, **changes: object) -> Path:
     [
         ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map"),
         ({"model_type": None}, "the model type None"),
-        ({"problem_type": "multi_label_classification"}, "one label per text"),
+        ({"problem_type": "regression"}, "a regression of 3 values, and one can be scored"),
         ({"pad_token_id": None}, "GPT-2 finds a text's last token by it"),
         ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "--label-names"),
-        ({"id2label": {"0": "good", "1": "good"}}, "all different"),
+        ({"id2label": {"0": "good", "1": "good"}}, "all have to be different"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_served_is_named(

@@ -50,6 +50,31 @@ def test_one_broken_text_is_seen() -> None:
     assert not compare(broken, REFERENCE).within_gate("fp16")
 
 
+def test_sets_of_labels_have_to_be_equal() -> None:
+    """Of a multi-label model: the best class, and all from the default threshold on."""
+    reference = np.array([[0.9, 0.501, 0.1], [0.3, 0.2, 0.1], [0.7, 0.8, 0.4]])
+    moved = reference - 0.002
+    assert compare(moved, reference, "multi_label").label_agreement == pytest.approx(2 / 3)
+    assert compare(moved, reference).label_agreement == 1
+    swapped = reference[:, [1, 0, 2]]
+    assert compare(swapped, reference, "multi_label").label_agreement == 0
+    assert compare(reference, reference, "multi_label").within_gate("fp32")
+
+
+def test_values_are_compared_by_their_range() -> None:
+    """The same figures in any unit: a regression's values may be of any size."""
+    reference = np.array([[1.0], [3.0], [5.0]])
+    moved = reference + np.array([[0.0], [0.2], [-0.1]])
+    for unit in (1e-3, 1.0, 1e6):
+        figures = compare(moved * unit, reference * unit, "regression")
+        assert figures.label_agreement == 1
+        assert figures.largest_difference == pytest.approx(0.2 / 4)
+        assert figures.mean_difference == pytest.approx(0.3 / 3 / 4)
+    alone = compare(np.array([[2.5]]), np.array([[2.0]]), "regression")
+    assert alone.largest_difference == 0.5
+    assert not compare(np.array([[np.nan]]), np.array([[2.0]]), "regression").within_gate("fp16")
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (4, 2), (3, 3)])
 def test_nothing_to_compare_is_an_error(shape: tuple[int, int]) -> None:
     """No texts, or other texts, cannot pass by accident."""

@@ -54,6 +54,18 @@ def test_an_answer_that_is_no_number_is_left_to_the_classifier() -> None:
     assert not low_margin(logits(np.nan)).any()
 
 
+def test_a_margin_of_several_labels_is_to_the_next_class_and_to_the_threshold() -> None:
+    """Each as if it were between two classes; a text that is clearly of none keeps its answer."""
+    near, far = (2 * np.arctanh(LOW_MARGIN + each) for each in (-1e-3, 1e-3))
+    answers = np.array(
+        [[-5, -5 - far, -9], [-5, -5 - near, -9], [5, far, -9], [5, near, -9], [5, -near, -9]],
+        np.float32,
+    )
+    assert low_margin(answers, "multi_label").tolist() == [False, True, False, True, True]
+    assert not low_margin(np.full((1, 3), np.nan, np.float32), "multi_label").any()
+    assert not low_margin(answers[:, :1], "regression").any()
+
+
 def test_a_text_of_one_token_is_exact() -> None:
     """The pooled token has no context, which is all that int8 computes."""
     fast, exact = StubSession(FAST, {}), StubSession(EXACT, {7: 0.9})

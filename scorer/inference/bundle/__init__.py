@@ -45,6 +45,8 @@ class Canary:
     texts: tuple[str, ...]  # as they come in, not normalised
     token_ids: tuple[tuple[int, ...], ...]
     logits: NDArray[np.float32]  # [texts, classes], PyTorch fp32
+    task: Task = "single_label"
+    activation: Activation = "softmax"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +133,9 @@ class Bundle:
             raise invalid(path, f"has logits of shape {logits.shape}")
         if not (np.abs(logits) <= np.finfo(np.float32).max).all():
             raise invalid(path, "has logits that are not finite")
-        return Canary(tuple(texts), tuple(map(tuple, rows)), logits.astype(np.float32))
+        ids = tuple(map(tuple, rows))
+        wide = logits.astype(np.float32)
+        return Canary(tuple(texts), ids, wide, self.task, self.activation)
 
     def _are_ids(self, row: list[Any]) -> bool:
         return len(row) <= self.max_length and all(is_whole(i, 0, MAX_TOKENS - 1) for i in row)
