@@ -77,8 +77,7 @@ def compare(
     if scores.shape != reference.shape or len(reference) == 0:
         raise ValueError(f"cannot compare shapes {scores.shape} and {reference.shape}")
     difference = np.abs(scores.astype(np.float64) - reference.astype(np.float64))
-    if task == "regression":
-        difference /= float(np.ptp(reference.astype(np.float64))) or 1.0
+    difference /= unit(reference, task)
     agreement = scores.argmax(axis=1) == reference.argmax(axis=1)
     if task == "multi_label":
         agreement &= ((scores >= THRESHOLD) == (reference >= THRESHOLD)).all(axis=1)
@@ -88,6 +87,14 @@ def compare(
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
     )
+
+
+def unit(reference: NDArray[np.floating], task: Task) -> float:
+    """Return what differences from a reference's scores are measured in.
+
+    Probabilities have one of their own; of values, which may be of any size, it is the range.
+    """
+    return float(np.ptp(reference.astype(np.float64))) or 1.0 if task == "regression" else 1.0
 
 
 def check_token_ids(token_ids: list[list[int]], canary: Canary, bundle: Bundle) -> None:

@@ -93,20 +93,29 @@ class Earlier:
             raise DataError(f"{self.path} is not what was written there")
 
     def _records(self, block: Compared, ids: pl.Series, texts: pl.Series) -> Rows:
-        names = self._output_schema.label_values
-        labels = block.labels.replace_strict(
-            names, range(len(names)), default=None, return_dtype=pl.Int16
-        )
+        labels = self._label_ids(block)
+        number = self._output_schema.label_column is None
         columns = block.scores[1:] or block.scores
         scores = np.stack([c.fill_null(float("nan")).to_numpy() for c in columns], axis=1)
         there = (labels.is_not_null() & ids.is_not_null()).to_numpy()
-        there &= ((scores >= 0) & (scores <= 1)).all(axis=1)  # neither holds for NaN
+        there &= (np.isfinite(scores) if number else (scores >= 0) & (scores <= 1)).all(axis=1)
         rows = np.empty(int(there.sum()), known_type(self._scores))
         rows["key"] = self._hashes.of_rows(ids, texts)[there]
         rows["check"] = self._hashes.of_texts(texts)[there]
         rows["label"] = labels.fill_null(0).to_numpy()[there]
         rows["scores"] = scores[there]
         return rows
+
+    def _label_ids(self, block: Compared) -> pl.Series:
+        """Return the classes' numbers, Int16 [rows], null where blank or unknown."""
+        if self._output_schema.label_column is None:
+            return pl.select(
+                pl.when(block.scores[0].is_not_null()).then(0).cast(pl.Int16)
+            ).to_series()
+        names = self._output_schema.label_values
+        return block.labels.replace_strict(
+            names, range(len(names)), default=None, return_dtype=pl.Int16
+        )
 
 
 class EarlierAnswers:

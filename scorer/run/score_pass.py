@@ -185,7 +185,9 @@ def _unusable(report: CompleteReport, key: dict[str, Any], options: RunOptions) 
     changed = ", ".join(differences(cache_keys.recorded_score_key(report), key))
     if changed:
         return f"{changed} changed since the earlier output"
-    if options.output_spec.scores == "all" and report.options.scores != "all":
+    # A list of labels needs all of them too: another threshold may include another class.
+    every = options.output_spec.scores == "all" or report.model.task == "multi_label"
+    if every and report.options.scores != "all" and report.model.task != "regression":
         return "the earlier output has no score for each class"
     names = [label.written_as for label in report.labels]
     return "two classes have one name in the earlier output" if len({*names}) < len(names) else ""

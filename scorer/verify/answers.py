@@ -8,12 +8,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scorer.formats.added_columns import label_lists
 from scorer.formats.base import Source
 from scorer.hints import counted
 from scorer.monitor.report_types import CompleteReport
 from scorer.monitor.run_report import ROUNDED
 from scorer.os_errors import reading
 from scorer.readback.findings import Compared, Finding
+from scorer.readback.output_report import output_columns
+from scorer.records import Answers
 from scorer.store.own_files import open_own
 from scorer.store.rejects import to_line
 
@@ -29,6 +32,8 @@ class AnswerCheck:
 
     def __init__(self, report: CompleteReport) -> None:
         self.rows = 0
+        self._task = report.model.task
+        self._threshold = output_columns(report).threshold
         self._classes = report.labels
         self._counters = report.counters
         self._names = [each.written_as for each in self._classes]
@@ -41,6 +46,10 @@ class AnswerCheck:
     def add(self, block: Compared) -> Iterator[Finding]:
         """Count a block, and yield what is wrong in it."""
         labels, (score, *per_class) = block.labels, block.scores
+        if self._task == "regression":  # every value counts as the one class's
+            name = pl.lit(self._names[0], dtype=pl.String)
+            there = pl.when(score.is_not_null()).then(name)
+            labels = pl.select(there.alias("label")).to_series()
         blank = labels.is_null().to_numpy()
         values = score.fill_null(np.nan).to_numpy()
         self.rows += len(block)
@@ -56,20 +65,52 @@ class AnswerCheck:
         for column in block.scores:
             halves = blank != column.is_null().to_numpy()
             yield from _found(block, "label and scores are not blank together", halves)
-            odd = _out_of_range(column)
+            odd, words = self._out_of_range(column)
             self._odd |= bool(odd.any())
-            yield from _found(block, "a score is not from 0 to 1", odd)
+            yield from _found(block, words, odd)
+        matrix = None
         if per_class:
             matrix = np.stack([c.fill_null(np.nan).to_numpy() for c in per_class], axis=1)
             yield from self._all_classes(block, values, matrix, ~blank)
+        if block.lists is not None:
+            yield from self._lists(block, block.lists, matrix, ~blank)
+
+    def _out_of_range(self, score: pl.Series) -> tuple[Flags, str]:
+        """Tell which scores are NaN, infinite, or not as the task has them."""
+        if self._task == "regression":
+            return (~score.is_finite()).fill_null(value=False).to_numpy(), "a score is no number"
+        odd = ~score.is_between(0, 1) | score.is_nan()
+        return odd.fill_null(value=False).to_numpy(), "a score is not from 0 to 1"
+
+    def _lists(
+        self, block: Compared, lists: pl.Series, matrix: NDArray[np.float32] | None, there: Flags
+    ) -> Iterator[Finding]:
+        """Hold the lists of labels against the threshold, as far as scores were written."""
+        halves = there == lists.is_null().to_numpy()
+        yield from _found(block, "label and labels are not blank together", halves)
+        if matrix is not None:
+            part = Answers(np.where(there, 0, -1).astype(np.int16), matrix)
+            wanted = label_lists(part, self._names, self._threshold)
+            other = there & ~lists.eq_missing(wanted).to_numpy()
+            yield from _found(block, "the labels are not those from the threshold on", other)
+            return
+        # The label has the highest score: it is in the list, or nothing is.
+        columns = pl.DataFrame({"l": lists, "label": block.labels, "score": block.scores[0]})
+        listed = pl.when(pl.col("score") >= pl.lit(self._threshold, pl.Float32))
+        holds = pl.col("l").list.contains(pl.col("label"))
+        fits = listed.then(holds).otherwise(pl.col("l").list.len() == 0)
+        known = pl.col("l").list.set_difference(pl.lit(self._names)).list.len() == 0
+        right = columns.select((fits & known).fill_null(value=True)).to_series().to_numpy()
+        yield from _found(block, "the labels do not fit label and score", there & ~right)
 
     def _all_classes(
         self, block: Compared, score: NDArray[np.float32], matrix: NDArray[np.float32], there: Flags
     ) -> Iterator[Finding]:
         """Hold label and score against the columns per class."""
         there = there & np.isfinite(matrix).all(axis=1)
-        off = np.abs(matrix.sum(axis=1, dtype=np.float64) - 1) > _SUMMED
-        yield from _found(block, "the scores per class do not add up to 1", there & off)
+        if self._task == "single_label":
+            off = np.abs(matrix.sum(axis=1, dtype=np.float64) - 1) > _SUMMED
+            yield from _found(block, "the scores per class do not add up to 1", there & off)
         best = np.where(there[:, None], matrix, 0).argmax(axis=1)  # a tie goes to the lowest
         named = pl.Series(self._names, dtype=pl.String).gather(best)
         other = there & (named != block.labels).fill_null(value=False).to_numpy()
@@ -92,7 +133,7 @@ class AnswerCheck:
             rows = sum(each.rows for each in classes)
             if (found := self._rows_per_label[name]) != rows:
                 yield _total(f"{counted(found, 'row')} labelled {name!r}", rows)
-            elif rows and not self._odd:
+            elif rows and not self._odd and self._task != "regression":
                 mean = sum(e.rows * (e.mean_probability or 0) for e in classes) / rows
                 yield from self._mean_findings(name, self._sums[name] / rows, mean)
         if not self._odd:
@@ -106,12 +147,6 @@ class AnswerCheck:
 
 def _total(found: str, reported: int) -> Finding:
     return Finding(found, f"{found}, the report says {reported:,}")
-
-
-def _out_of_range(score: pl.Series) -> Flags:
-    """Tell which scores are NaN, infinite, or not from 0 to 1."""
-    flags: Flags = (~score.is_between(0, 1) | score.is_nan()).fill_null(value=False).to_numpy()
-    return flags
 
 
 def _found(block: Compared, what: str, wrong: Flags) -> Iterator[Finding]:

@@ -36,10 +36,9 @@ def joined_labels(part: Answers, output_schema: OutputColumns, dialect: Dialect)
     inside, quoted = _escaped(values, dialect)
     cells = label_lists(part, inside, output_schema.threshold).list.join(SEPARATOR)
     chosen = part.at_least(output_schema.threshold)
-    if dialect.quoting and chr(dialect.delimiter) == SEPARATOR:
-        in_quotes = chosen.sum(axis=1) > 1
-    else:
-        in_quotes = chosen[:, quoted].any(axis=1)
+    in_quotes = chosen[:, quoted].any(axis=1)
+    if chr(dialect.delimiter) == SEPARATOR:
+        in_quotes |= chosen.sum(axis=1) > 1
     if not in_quotes.any():
         return cells
     both = pl.DataFrame({"cell": cells, "quoted": in_quotes})
