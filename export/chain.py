@@ -111,6 +111,7 @@ def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: St
     steps.done("the libraries are loaded")
     require_exportable(checkpoint.base.model_type)
     encoder = _save_model(checkpoint, rules, options, stage)
+    publish.copy_licence(checkpoint.directory, stage)
     steps.done("weights and tokenizer are written")
     reference = Reference(stage, encoder.max_length)
     canary = pytorch.make_canary(reference, encoder.normalizer)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from export.parity import ParityReport
 from export.source.checkpoint import Checkpoint
+from export.source.files import plain_file
+from export.source.hub import LICENCE_FILES
 from export.train.text_encoder import TextEncoder
 from scorer.inference.bundle.metadata import (
     METADATA_NAME,
@@ -109,6 +112,13 @@ def write_card(stage: Path, metadata: Metadata, notes: str) -> None:
     """Write ``README.md``."""
     card = model_card(summary_of(stage / METADATA_NAME, metadata), notes)
     (stage / "README.md").write_text(card, encoding="utf-8")
+
+
+def copy_licence(directory: Path, stage: Path) -> None:
+    """Copy the files that a model's licence asks to pass on with it."""
+    for name in LICENCE_FILES:
+        if (directory / name).is_file():
+            shutil.copyfile(plain_file(directory / name), stage / name)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from export.source import adapter, hub
+from export.source import adapter, fields, hub
 from export.source.adapter import Adapter, open_adapter
 from export.source.files import digest, names_in, plain_file, read_json
 from export.source.licence import licence_of
@@ -53,39 +53,45 @@ def open_base(name: str, base: str | None = None) -> Base:
         InputMissing: There is no such directory, or the Hub does not give it.
         InvalidBundle: It is of a kind that is not allowed.
     """
-    path = Path(name).expanduser()
-    if (asked := hub.parse(name)) is not None:
-        path = hub.fetched(*asked)
-    elif not path.is_dir():
-        if name.count("/") != 1 or not hub.is_name(name):
-            raise InputMissing(
-                f"there is no base model in {name}",
-                "name a directory with config.json and model.safetensors, or OWNER/NAME on the Hub",
-            )
-        path = hub.fetched(name)
-    return _opened(path, base)
-
-
-def _opened(directory: Path, base: str | None) -> Base:
+    directory = _located(name)
     names = names_in(directory)
-    if adapter.CONFIG in names and ADAPTER in names:
+    if _is_adapter(names):
         return _merged(directory, names, base)
     if base is not None:
         raise InvalidBundle(
             f"{directory} holds no {adapter.CONFIG} with {ADAPTER}, so it needs no base",
             "leave out --base",
         )
-    if "config.json" not in names:
-        raise InputMissing(
-            f"{directory} holds no config.json, so it is no model",
-            "name the directory that a model was saved in",
-        )
     return _whole(directory, names)
+
+
+def _located(name: str) -> Path:
+    """Return the directory that a name means; one of the Hub is fetched."""
+    path = Path(name).expanduser()
+    if (asked := hub.parse(name)) is not None:
+        return hub.fetched(*asked)
+    if path.is_dir():
+        return path
+    if name.count("/") != 1 or not hub.is_name(name):
+        raise InputMissing(
+            f"there is no base model in {name}",
+            "name a directory with config.json and model.safetensors, or OWNER/NAME on the Hub",
+        )
+    return hub.fetched(name)
+
+
+def _is_adapter(names: frozenset[str]) -> bool:
+    return adapter.CONFIG in names and ADAPTER in names
 
 
 def _whole(directory: Path, names: frozenset[str]) -> Base:
     """Check a directory that holds a whole model."""
     path = directory / "config.json"
+    if path.name not in names:
+        raise InputMissing(
+            f"{directory} holds no config.json, so it is no model",
+            "name the directory that a model was saved in",
+        )
     config = read_json(path)
     refuse_code(path, config)
     config = config_of_4(path, config)
@@ -95,6 +101,7 @@ def _whole(directory: Path, names: frozenset[str]) -> Base:
             f"{path} has the model type {model_type!r}, which is no name",
             "fetch the model again, or save it again with save_pretrained",
         )
+    fields.check(path, config, fields.Config)
     main = main_file(names)
     if main is None:
         raise _without_weights(directory, config)
@@ -123,14 +130,16 @@ def _merged(directory: Path, names: frozenset[str], base: str | None) -> Base:
             "put the one that is meant into a directory of its own",
         )
     found = open_adapter(directory)
-    below = open_base(base) if base else _named(directory, found)
-    if below.adapter is not None:
+    place = _located(base) if base else _named(directory, found)
+    if _is_adapter(names_in(place)):
         raise InvalidBundle(
-            f"the base {below.directory} of {directory} is an adapter itself",
+            f"the base {place} of {directory} is an adapter itself",
             "merge it into its own base first, and name the result with --base",
         )
+    below = _whole(place, names_in(place))
     own = directory / "config.json"
     config = {**below.config, **_classes(found, read_json(own) if own.name in names else {})}
+    fields.check(own, config, fields.Config)
     tokenizer = directory if hub.has_tokenizer(names) else below.tokenizer
     _check_tokenizer(tokenizer, names_in(tokenizer))
     source = hub.source_of(directory)
@@ -161,17 +170,17 @@ def _classes(found: Adapter, own: Mapping[str, Any]) -> dict[str, Any]:
     return {**said, "id2label": names, "label2id": ids}
 
 
-def _named(directory: Path, found: Adapter) -> Base:
-    """Open the base that an adapter names: a directory, or a model of the Hub.
+def _named(directory: Path, found: Adapter) -> Path:
+    """Return the base that an adapter names: a directory, or a model of the Hub.
 
     What came from the Hub may name a model of the Hub alone, not a directory of this box.
     """
     place = Path(found.base).expanduser()
     local = hub.source_of(directory).revision is None
     if found.base and local and place.is_dir():
-        return _opened(place, None)
+        return place
     if hub.is_name(found.base):
-        return _opened(hub.fetched(found.base, found.revision), None)
+        return hub.fetched(found.base, found.revision)
     raise InputMissing(
         f"{directory / adapter.CONFIG} names the base {untrusted.shown(found.base)}, which is not "
         "found",

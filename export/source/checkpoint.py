@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export.source import hub
+from export.source import fields, hub
 from export.source.base import Base, open_base
 from export.source.classes import Classes, classes_of
 from export.source.files import names_in, optional
@@ -73,8 +73,8 @@ def read_checkpoint(
             "save it there with tokenizer.save_pretrained(...)",
         )
     config = dict(found.config)
-    bundle = optional(directory / METADATA_NAME)
-    training = optional(directory / "training.json")
+    bundle = _record(directory / METADATA_NAME)
+    training = _record(directory / "training.json")
     return Checkpoint(
         base=found,
         config=config,
@@ -101,6 +101,13 @@ def _directory(path: Path) -> Path:
         f"there is no checkpoint in {name}",
         "name the directory that a model was saved in, or hf:OWNER/NAME of the Hub",
     )
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """Return what was written about a training or a bundle, with the types that it needs."""
+    if (content := optional(path)) is not None:
+        fields.check(path, content, fields.Record)
+    return content
 
 
 def _training_of(bundle: dict[str, Any]) -> dict[str, Any]:

@@ -33,8 +33,9 @@ TOKENIZER_FILES = (
     "vocab.json",
     "vocab.txt",
 )
-#: What says under which licence a model may be used.
-LICENCE_FILES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "README.md")
+CARD = "README.md"
+#: What has to go with a model that is passed on, as its licence may ask.
+LICENCE_FILES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE")
 _NETWORK = {  # what its client raises without an answer; its own words fill a page
     "ChunkedEncodingError": "the answer was cut off",
     "ConnectTimeout": "no answer in time",
@@ -152,7 +153,7 @@ def _weights(names: Collection[str]) -> str | None:
 
 def _wanted(names: Collection[str]) -> list[str]:
     """Return the files to fetch, of the names in a repository; the weights come last."""
-    small = [file for file in (*TOKENIZER_FILES, *LICENCE_FILES, *_OURS) if file in names]
+    small = [file for file in (*TOKENIZER_FILES, CARD, *LICENCE_FILES, *_OURS) if file in names]
     weights = _weights(names)
     return [*small, *([weights] if weights else [])]
 

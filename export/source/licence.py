@@ -3,12 +3,11 @@
 import re
 from pathlib import Path
 
-from export.source.files import plain_file
-from export.source.hub import LICENCE_FILES
+from export.source.files import names_in, plain_file
+from export.source.hub import CARD, LICENCE_FILES
 from scorer.inference.bundle import untrusted
 
 _FRONT = re.compile(r"\s*---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
-_CARD = "README.md"
 _MAX_LETTERS = 100
 
 
@@ -17,18 +16,16 @@ def licence_of(directory: Path) -> str | None:
 
     A card that says `other` may name it; else a file's name stands for what the file says.
     """
-    card = directory / _CARD
+    found = names_in(directory).intersection(LICENCE_FILES)
+    for name in found:
+        plain_file(directory / name)
+    files = found - {"NOTICE"}
+    card = directory / CARD
     front = _FRONT.match(_text(card)) if card.is_file() else None
     if front and (said := _value(front[1], "license")):
         named = _value(front[1], "license_name") if said == "other" else None
         return named or said
-    file = next((name for name in licence_files(directory) if name != _CARD), None)
-    return f"see {file}" if file else None
-
-
-def licence_files(directory: Path) -> list[str]:
-    """Return the names of the files that say what may be done with a model."""
-    return [name for name in LICENCE_FILES if (directory / name).is_file()]
+    return f"see {min(files)}" if files else None
 
 
 def _text(path: Path) -> str:

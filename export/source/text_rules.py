@@ -73,7 +73,7 @@ def _max_length(checkpoint: Checkpoint) -> int:
     if not checkpoint.foreign:
         recorded = int(checkpoint.training.get("max_length", DEFAULT_MAX_LENGTH))
         return min(recorded, checkpoint.base.positions)
-    settings = optional(checkpoint.base.directory / "tokenizer_config.json") or {}
+    settings = optional(checkpoint.base.tokenizer / "tokenizer_config.json") or {}
     return min(_stated(settings), checkpoint.base.positions, _FOREIGN_MAX_LENGTH)
 
 
