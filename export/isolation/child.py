@@ -6,6 +6,7 @@ confined before anything foreign is opened, and before any library of size is lo
 
 import errno
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -63,10 +64,24 @@ def _do(order: Order, tell: Callable[[Message], None]) -> Any:
     writable = map(os.fsdecode, order.writable)
     if lacking := confine(readable, writable, order.limits):
         tell(Lacking(lacking))
+    steps = Steps(lambda words, took: tell(StepDone(words, took)))
+    logging.getLogger("export").addHandler(_Notes(steps))
     module, _, name = order.target.partition(":")
     with needed("export", "training and exporting need"):
         target: Target = getattr(importlib.import_module(module), name)
-        return target(bytes(order.argument), Steps(lambda words, took: tell(StepDone(words, took))))
+        return target(bytes(order.argument), steps)
+
+
+class _Notes(logging.Handler):
+    """Tells what our modules warn of; standard error is the libraries'."""
+
+    def __init__(self, steps: Steps) -> None:
+        super().__init__(logging.WARNING)
+        self._steps = steps
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one message."""
+        self._steps.note(record.getMessage())
 
 
 def _failure(error: BaseException, limits: Limits) -> Failed:

@@ -61,13 +61,13 @@ def confined(
 
 
 def test_a_function_is_called_elsewhere() -> None:
-    """Its argument, its steps with their seconds and its result go through JSON."""
+    """Its argument, its steps with their seconds, its warnings and its result go through JSON."""
     told: Told = []
     assert confined("doubles", [1, 2], told=told) == [2, 4]
     (halved, seconds), remark = told[-2:]
     assert halved == "halved"
     assert seconds is not None
-    assert remark == ("no step", None)
+    assert remark == ("int8 is left out", None)
 
 
 @pytest.mark.parametrize("kind", [GateFailed, InputMissing, InvalidBundle, UsageError])
