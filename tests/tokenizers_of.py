@@ -37,7 +37,8 @@ _LLAMA = {"model_type": "bpe", "byte_fallback": True, "normalization_rule_name":
     "remove_extra_whitespaces": False,
     "split_digits": True,
 }
-_GEMMA = _LLAMA | {"pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3}
+_GEMMA = _LLAMA | {"pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3, "add_dummy_prefix": False}
+_GEMMA |= {"bos_piece": "<bos>", "eos_piece": "<eos>"}
 _T5 = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
 #: The families whose files are SentencePiece's: the file's name, and how it was trained.
 SENTENCEPIECE: Mapping[str, tuple[str, Mapping[str, Any]]] = {

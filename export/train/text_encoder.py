@@ -9,6 +9,7 @@ import polars as pl
 
 from export.source.base import Base
 from export.source.text_rules import TextRules
+from export.train.tokenizer import load_tokenizer
 from scorer.errors import InvalidBundle
 from scorer.inference.normalize import Normalizer
 
@@ -81,20 +82,9 @@ def saved_encoder(base: Base, rules: TextRules) -> TextEncoder:
 
 
 def _load(base: Base, max_length: int, **settings: Any) -> Any:
-    import transformers
-
-    auto: Any = transformers.AutoTokenizer
-    tokenizer = auto.from_pretrained(
-        base.directory,
-        use_fast=True,
-        model_max_length=max_length,
-        trust_remote_code=False,
-        **settings,
+    tokenizer = load_tokenizer(
+        base.directory, base.model_type, model_max_length=max_length, **settings
     )
-    if not tokenizer.is_fast:
-        raise InvalidBundle(
-            f"the tokenizer of {base.name} has no tokenizer.json", "choose another base"
-        )
     if tokenizer.pad_token is None:
         _pad_with_end_of_text(tokenizer, base)
     return tokenizer

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 _MAX_BYTES = 1 << 20  # SentencePiece's own nmt_nfkc_cf has 0.25 MiB
 _MAX_REPLACEMENT = 64  # bytes; U+FDFA, the longest of Unicode's, becomes 33
-# The library looks up graphemes of less than six bytes, and single characters.
-_MAX_KEY = 5
+_MAX_KEY = 64  # bytes of what is replaced; tokenizers looks up five, SentencePiece's own code more
 _BLOCK = 256  # from a state, any byte may be looked up: its whole block must be there
 
 
@@ -25,7 +24,7 @@ class UnfitCharsmapError(ValueError):
 
 
 def longest_replacement(encoded: str) -> int:
-    """Check a table, and return the characters that one character may become.
+    """Check a table in base64, and return the characters that one character may become.
 
     Raises:
         UnfitCharsmapError: The library would panic on it, or a text would grow without measure.
@@ -36,6 +35,11 @@ def longest_replacement(encoded: str) -> int:
         table = base64.b64decode(encoded, validate=True)
     except (Error, ValueError) as error:
         raise UnfitCharsmapError("it is not base64") from error
+    return check_table(table)
+
+
+def check_table(table: bytes) -> int:
+    """Check a table as SentencePiece's own files have it; see `longest_replacement`."""
     size = int.from_bytes(table[:4], "little")
     if len(table) < 4 or size > len(table) - 4 or size == 0 or size % (4 * _BLOCK):
         raise UnfitCharsmapError("its trie is not as long as it says")
@@ -54,13 +58,13 @@ def _values(units: NDArray[np.int64]) -> set[int]:
     has_leaf = (units >> 8) & 1 == 1
     reached = np.zeros(len(units), bool)
     reached[_inside(_offsets(units[:1]), len(units))] = True
-    values = [np.zeros(0, np.int64)]
     for _ in range(_MAX_KEY):
         taken = is_byte & reached[came_from]
         states = _inside(leads_to[taken], len(units))
-        values.append(units[states[has_leaf[taken]]] & ((1 << 31) - 1))
+        if reached[states].all():
+            return set((units[states[has_leaf[taken]]] & ((1 << 31) - 1)).tolist())
         reached[states] = True
-    return set(np.concatenate(values).tolist())
+    raise UnfitCharsmapError(f"it replaces texts of more than {_MAX_KEY} bytes")
 
 
 def _offsets(units: NDArray[np.int64]) -> NDArray[np.int64]:
