@@ -214,7 +214,8 @@ class TaskStub(_Stub):
 
     def __init__(self, task: str, **fields: Any) -> None:
         activation = "none" if task == "regression" else "sigmoid"
-        metadata = stub_metadata(**TASKS[task], task=task, activation=activation, **fields)
+        fields = {**TASKS[task], "task": task, "activation": activation, **fields}
+        metadata = stub_metadata(**fields)
         super().__init__("e" * 64, "1", "none", metadata)
         self.labels = metadata.labels
         parts = {each.name: getattr(self.bundle, each.name) for each in dataclasses.fields(Bundle)}

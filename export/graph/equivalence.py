@@ -17,13 +17,23 @@ _SHAPES = ((1, 3), (2, 7), (3, 16), (5, 40), (2, 120))  # rows, tokens
 def largest_difference(
     model: PreTrainedModel, reference: PreTrainedModel, *, padded: bool = True
 ) -> float:
-    """Return the largest difference of any logit, on random tokens with and without padding."""
+    """Return the largest difference of any logit, on random tokens with and without padding.
+
+    A single output may be of any size: its differences are shares of the range of its values,
+    where that is larger than 1.
+    """
     with torch.inference_mode():
-        differences = [
-            (model(**inputs).logits - reference(**inputs).logits).abs().max().item()
+        answers = [
+            (model(**inputs).logits, reference(**inputs).logits)
             for inputs in _probes(reference.config, padded)
         ]
-    return float("nan") if any(map(math.isnan, differences)) else max(differences)
+    differences: list[float] = [(ours - theirs).abs().max().item() for ours, theirs in answers]
+    if any(map(math.isnan, differences)):
+        return float("nan")
+    values = torch.cat([theirs.flatten() for _, theirs in answers])
+    single = reference.config.num_labels == 1
+    unit = max(1.0, (values.max() - values.min()).item()) if single else 1.0
+    return max(differences, default=0.0) / unit
 
 
 def longest_of(config: Any) -> int:

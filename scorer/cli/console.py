@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scorer.cli.counts import label_counts
 from scorer.cli.log import in_json, log_message
 from scorer.cli.process import print_error
 from scorer.errors import OUTSIDE_BOUND, TweetscoreError, exit_code
@@ -167,7 +168,7 @@ def _summary(outcome: "Outcome") -> str:
     rows = counted(counters.rows, "row")
     if outcome.up_to_date:
         return f"{output} is up to date: {rows}"
-    counts = [f"{label.written_as} {label.rows:,}" for label in report.labels]
+    counts = label_counts(report)
     counts += [f"blank {counters.blank:,}"] if counters.blank else []
     counts += [f"rejected {counters.rejected:,}"] if counters.rejected else []
     line = (

@@ -16,6 +16,7 @@ from scorer.cli.common_options import (
     text_column_option,
 )
 from scorer.cli.config_file import config_option
+from scorer.cli.counts import label_counts
 from scorer.cli.log import LoggedCommand, in_json, log_message, log_option
 from scorer.cli.progress import Progress, closed_quietly
 from scorer.hints import counted
@@ -137,7 +138,7 @@ def _print_summary(done: "TableOutcome", where: str, *, quiet: bool) -> None:
 
 def _scored(report: "CompleteReport", done: "TableOutcome") -> str:
     counters, runtime = report.counters, report.runtime
-    counts = [f"{label.written_as} {label.rows:,}" for label in report.labels]
+    counts = label_counts(report)
     counts += [f"blank {counters.blank:,}"] if counters.blank else []
     which = "all" if done.scored == done.rows else f"{done.scored:,}"
     return (

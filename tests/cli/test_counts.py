@@ -3,11 +3,17 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
+from scorer.cli.counts import label_counts
 from scorer.hints import counted
+from scorer.options import RunOptions
+from scorer.run import pipeline
+from tests.handles import handle_of
+from tests.stubs import StubClassifier, TaskStub
 
 Invoke = Callable[..., Result]
 WRONG = re.compile(r"(?<![\d,.])1 (rows|files|texts|threads|tokens|labels|label names)\b")
@@ -58,3 +64,30 @@ def test_one_row_is_a_row_for_every_command(
     assert "<b>1</b><span>row</span>" in page
     assert "the 1 row that has a label" in page
     assert WRONG.findall(page) == []
+
+
+@pytest.mark.parametrize(
+    ("stub", "counts"),
+    [
+        (StubClassifier(), ["negative 0", "neutral 2", "positive 0"]),
+        (TaskStub("regression"), ["2 values"]),
+        (TaskStub("multi_label", labels=tuple("abcdefghijkl")), None),
+        (
+            TaskStub("multi_label", labels=tuple(f"label {number}" for number in range(300))),
+            ["295 other labels"],
+        ),
+    ],
+)
+def test_many_labels_do_not_make_a_line_of_many(
+    tmp_path: Path, stub: Any, counts: list[str] | None
+) -> None:
+    """Twelve are all shown, of more the most frequent; of values how many there are."""
+    (tmp_path / "in.csv").write_text("text\nfine\nbad\n\n")
+    (outcome,) = pipeline.run(RunOptions.of((tmp_path / "in.csv",)), model=handle_of(stub))
+    found = label_counts(outcome.complete)
+    if counts is None:
+        assert len(found) == 12
+    else:
+        assert found[-len(counts) :] == counts
+        assert len(found) in {len(counts), 6}
+        assert [int(count.split()[-1]) for count in found[:2] if count[0] == "l"] in ([], [1, 1])
