@@ -37,7 +37,7 @@ def test_datafusion_sees_what_it_saw_and_the_columns(
     assert old.schema.equals(before.schema, check_metadata=True)
     assert old.equals(before)
     for column, values in added(name).items():
-        kind = pa.string() if column == "label" else pa.float32()
+        kind = {"label": pa.string(), "labels": pa.list_(pa.string())}.get(column, pa.float32())
         assert after[column].cast(kind).combine_chunks().equals(pa.array(values, kind)), column
 
 

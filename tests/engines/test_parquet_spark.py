@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
-from tests.formats.parquet_corpus import ADDED, GROUP, ROWS, scored, texts
+from tests.formats.parquet_corpus import ADDED, GROUP, ROWS, added, scored, texts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -56,11 +56,12 @@ def test_spark_sees_what_it_saw_and_the_columns(
     assert after.schema.fields[: len(COLUMNS)] == before.schema.fields
     assert after.columns == [*before.columns, *ADDED]
     kinds = [field.simpleString().split(":")[1] for field in after.schema.fields[len(COLUMNS) :]]
-    assert kinds == ["string", *["float"] * 4]
+    assert kinds == ["string", *["float"] * 4, "array<string>"]
     rows = after.collect()
     assert [tuple(row)[: len(COLUMNS)] for row in rows] == [tuple(row) for row in before.collect()]
     labels = {"meh": "neg", "last": "neutral", "two\r\nlines": "po,s"}
     assert [row["label"] for row in rows] == [labels.get(text or "") for text in texts()]
+    assert [row["labels"] for row in rows] == added("")["labels"]
 
 
 def test_spark_skips_by_statistics_and_page_index(

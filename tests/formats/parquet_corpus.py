@@ -16,7 +16,7 @@ from scorer.formats.output_columns import OutputColumns
 from tests.formats.files_helpers import label_of, write_scored
 
 CLASSES = ("neg", "neutral", "po,s")
-OUTPUT = OutputColumns("label", "score", CLASSES, ("p_neg", "p_neutral", "p_pos"))
+OUTPUT = OutputColumns("label", "score", CLASSES, ("p_neg", "p_neutral", "p_pos"), "labels", 0.45)
 ADDED = list(OUTPUT.names)
 ROWS = 4_600
 GROUP = 2_048  # rows of a row group: DuckDB has none that are smaller
@@ -35,8 +35,9 @@ def added(name: str) -> dict[str, list[Any]]:
     """Return what the stub answers for each row of a file."""
     ids = [label_of(text) for text in texts()] if name != "no rows" else []
     scores = {0: (0.5, 0.3, 0.2), 1: (0.9, 1.2e-7, 0.1), 2: (0.4, 0.35, 0.25)}
+    lists = {i: [n for n, p in zip(CLASSES, scores[i], strict=True) if p >= 0.45] for i in scores}
     rows: list[tuple[Any, ...]] = [
-        (None,) * 5 if i < 0 else (CLASSES[i], scores[i][i], *scores[i]) for i in ids
+        (None,) * 6 if i < 0 else (CLASSES[i], scores[i][i], *scores[i], lists[i]) for i in ids
     ]
     return {column: [row[i] for row in rows] for i, column in enumerate(ADDED)}
 

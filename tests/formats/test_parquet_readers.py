@@ -89,10 +89,12 @@ def known_to(reader: str) -> list[str]:
     return [name for name, (_, readers) in CORPUS.items() if reader in readers.split()]
 
 
-def same(value: Any, expected: str | float | None) -> bool:
-    """Compare numbers as 32-bit floats; pandas' null is NaN."""
+def same(value: Any, expected: str | float | list[str] | None) -> bool:
+    """Compare numbers as 32-bit floats; pandas' null is NaN, and its list an array."""
     if expected is None:
         return value is None or math.isnan(value)
+    if isinstance(expected, list):
+        return value is not None and list(value) == expected
     return bool(value == (expected if isinstance(expected, str) else np.float32(expected)))
 
 

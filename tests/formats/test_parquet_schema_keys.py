@@ -102,6 +102,58 @@ def test_hugging_face_gets_features() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "old", "entry"),
+    [
+        (
+            SPARK,
+            b'{"type":"struct","fields":[]}',
+            {
+                "name": "labels",
+                "nullable": True,
+                "metadata": {},
+                "type": {"type": "array", "elementType": "string", "containsNull": True},
+            },
+        ),
+        (
+            AVRO,
+            b'{"type":"record","name":"Tweet","fields":[]}',
+            {
+                "name": "labels",
+                "default": None,
+                "type": ["null", {"type": "array", "items": ["null", "string"]}],
+            },
+        ),
+        (
+            b"huggingface",
+            b'{"info": {"features": {}}}',
+            {"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"},
+        ),
+        (
+            b"pandas",
+            b'{"columns": []}',
+            {
+                "name": "labels",
+                "field_name": "labels",
+                "metadata": None,
+                "pandas_type": "list[unicode]",
+                "numpy_type": "object",
+            },
+        ),
+    ],
+)
+def test_a_list_of_labels_is_a_list_for_each(key: bytes, old: bytes, entry: dict[str, Any]) -> None:
+    """Of texts that may be null, as Parquet has them."""
+    lists = pa.schema([("labels", pa.list_(pa.string()))])
+    found = json.loads(extended(key, old, [], lists) or b"")
+    (written,) = (
+        found.get("fields") or found.get("columns") or [found["info"]["features"]["labels"]]
+    )
+    assert written == entry
+    schema = schema_of(arrow(pa.schema([("text", pa.string())]), lists))
+    assert schema.field("labels").type == pa.list_(pa.string())
+
+
 INDEX = '"index_columns": [{"kind": "range", "name": null, "start": 3, "stop": 99, "step": 4}]'
 LEVEL = '{"name": null, "field_name": null, "pandas_type": "%s", "numpy_type": "object"}'
 
@@ -176,7 +228,7 @@ def test_features_twice() -> None:
 
 
 def test_a_type_that_others_have_no_word_for() -> None:
-    added = pa.schema([("labels", pa.list_(pa.string()))])
+    added = pa.schema([("labels", pa.list_(pa.int32()))])
     assert extended(SPARK, b'{"type":"struct","fields":[]}', [], added) is None
 
 

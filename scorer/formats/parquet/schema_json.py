@@ -13,6 +13,8 @@ import msgspec
 import pyarrow as pa
 from msgspec import Meta, Raw, Struct
 
+from scorer.formats.added_columns import LISTS
+
 _LARGEST = 4 << 20  # bytes: forty thousand columns of Spark's
 
 # What a document is made of once it is known to be JSON: strings, of which those before a colon are
@@ -62,16 +64,27 @@ class _HuggingFace(Struct):
 class _Words:
     """What other programs call a type."""
 
-    spark: str
-    avro: str
+    spark: Any
+    avro: Any
     pandas: str
     numpy: str
-    huggingface: str
+    huggingface: Any
+
+
+def _value(kind: str) -> Any:
+    return {"dtype": kind, "_type": "Value"}
 
 
 _TYPES = {
-    pa.string(): _Words("string", "string", "unicode", "object", "string"),
-    pa.float32(): _Words("float", "float", "float32", "float32", "float32"),
+    pa.string(): _Words("string", "string", "unicode", "object", _value("string")),
+    pa.float32(): _Words("float", "float", "float32", "float32", _value("float32")),
+    LISTS: _Words(
+        {"type": "array", "elementType": "string", "containsNull": True},
+        {"type": "array", "items": ["null", "string"]},
+        "list[unicode]",
+        "object",
+        {"feature": _value("string"), "_type": "Sequence"},  # datasets 4 reads it as its List
+    ),
 }
 _AVRO_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -92,7 +105,7 @@ def _pandas(name: str, words: _Words) -> Any:
 
 
 def _huggingface(_: str, words: _Words) -> Any:
-    return {"dtype": words.huggingface, "_type": "Value"}
+    return words.huggingface
 
 
 @dataclass(frozen=True, slots=True)
