@@ -17,6 +17,7 @@ from scorer.options import Kind
 if TYPE_CHECKING:
     from export.train.training import Trained
 
+_REPORTERS = ("tensorboard", "mlflow", "wandb")
 # One option per setting of a recipe: (setting, type or bounds, metavar, help).
 _SETTINGS: tuple[tuple[str, Any, str, str], ...] = (
     ("base", str, "BASE", "Base model: OWNER/NAME on the hub, or a directory."),
@@ -38,7 +39,28 @@ _SETTINGS: tuple[tuple[str, Any, str, str], ...] = (
     ("refit", bool, "", "Then train again on all rows, and keep the temperature."),
     ("distill_folds", threads.FOLDS, "N", "Fold models that answer for unseen rows; 0 = none."),
     ("distill_weight", threads.SHARE, "SHARE", "Of their answers in the targets."),
+    ("class_weights", click.Choice(["none", "balanced"]), "", "balanced: rare classes count more."),
+    ("best_epoch", bool, "", "End on the epoch with the smallest loss on the held-out rows."),
+    (
+        "early_stopping",
+        threads.PATIENCE,
+        "N",
+        "Likewise, and stop after N worse epochs; 0 = never.",
+    ),
 )
+
+
+class Reporters(Names):
+    """Comma-separated names of what a training reports to."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split, and fail for a name that is not known."""
+        names = super().convert(value, param, ctx) if value else ()
+        if unknown := [name for name in names if name not in _REPORTERS]:
+            self.fail(f"{unknown[0]!r} is not one of {', '.join(_REPORTERS)}", param, ctx)
+        return names
 
 
 def _setting_options(command: Any) -> Any:
@@ -111,6 +133,27 @@ def _shown(value: Any) -> str:
     help="A named set of the settings below.",
 )
 @_setting_options
+@number_option(
+    "--checkpoint-steps",
+    bounds=threads.SOME_ROWS,
+    metavar="N",
+    help="Steps between the checkpoints that --resume goes on from; 0 = none.  [default: one after "
+    "each epoch]",
+)
+@click.option(
+    "--resume/--no-resume",
+    default=None,
+    allow_from_autoenv=False,  # TWEETSCORE_RESUME is of `tweetscore run`, and no flag there
+    help="Go on with a training that was ended early, to the same weights; or discard it.",
+)
+@click.option(
+    "--report-to",
+    type=Reporters(),
+    default=(),
+    metavar="A,B",
+    help="Of tensorboard, mlflow and wandb, as the Trainer reports to them; TensorBoard's "
+    "files go to CHECKPOINT.tensorboard.",
+)
 @click.option("--name", metavar="NAME", help="Of the model.  [default: the directory's]")
 @click.option("--overwrite", is_flag=True, help="Replace a checkpoint that is there.")
 @log_option

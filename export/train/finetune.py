@@ -1,11 +1,11 @@
 """Fine-tuning with the Hugging Face Trainer: token ids and targets in, a model out."""
 
 import os
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,26 @@ import torch
 import transformers
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from torch.nn import functional
 from torch.utils.data import Dataset
-from transformers import TrainerCallback
 
 from export.source.base import Base
 from export.train import TrainingConfig
+from export.train.callbacks import AverageLast, Messages, Validation
+from export.train.checkpoints import (
+    Completion,
+    RecordedOrder,
+    ResumableTrainer,
+    latest_checkpoint,
+)
+from export.train.dataset import EncodedRows
+from export.train.evaluation import negative_log_likelihood
+from export.train.loss import balanced_weights, soft_cross_entropy
+from export.train.stages import Stage
 from scorer.errors import InvalidBundle
 from scorer.inference.session import plan_batches
 
 _PREDICTION_TOKENS = 4096  # per batch
-_SNAPSHOTS = 100  # whose mean `average_last` takes; more cost time and change nothing
+_SHARE_LOGGED = 0.05  # of the steps, after which the loss is said
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,15 +51,20 @@ class TrainingRows(Dataset[dict[str, Any]]):
         return {"input_ids": self.input_ids[index], "labels": self.targets[index]}
 
 
+_ALONE = Stage()
+
+
 def finetune(
     base: Base,
     tokenizer: Any,
     labels: Sequence[str],
     rows: TrainingRows,
     config: TrainingConfig,
-    description: str = "training",
+    stage: Stage = _ALONE,
 ) -> Any:
     """Train a classifier on top of a base, and return it in evaluation mode, in fp32.
+
+    Where the stage has a complete checkpoint, the training goes on from there, to the same weights.
 
     Args:
         base: The model to start from.
@@ -58,26 +72,66 @@ def finetune(
         labels: Names of the classes, in id order.
         rows: The training rows.
         config: The training configuration.
-        description: What the progress bar calls this run.
+        stage: What is kept and said of it.
     """
     transformers.set_seed(config.seed)  # the classification head is drawn at random
     model = load_classifier(base, tokenizer, labels)
-    callbacks: list[TrainerCallback] = [_Progress(description)]
-    if config.average_last > 0:
-        callbacks.append(AverageLast(config.average_last))
+    weights = balanced_weights(rows.targets) if config.class_weights == "balanced" else None
     with tempfile.TemporaryDirectory() as scratch, _quiet():
-        trainer = transformers.Trainer(
+        trainer = ResumableTrainer(
             model=model,
-            args=arguments(config, Path(scratch)),
+            args=arguments(config, stage.directory or Path(scratch), stage),
             train_dataset=rows,
             processing_class=tokenizer,
             data_collator=transformers.DataCollatorWithPadding(tokenizer),
-            compute_loss_func=soft_cross_entropy(config.label_smoothing),
-            callbacks=callbacks,
+            compute_loss_func=soft_cross_entropy(config.label_smoothing, weights),
         )
+        trainer.order = RecordedOrder()
         trainer.remove_callback(transformers.PrinterCallback)  # it prints to stdout
-        trainer.train()
+        _train(trainer, stage, _parts(trainer, config, stage))
     return model.eval()
+
+
+def _parts(
+    trainer: ResumableTrainer, config: TrainingConfig, stage: Stage
+) -> dict[str, AverageLast | Validation]:
+    """Return the callbacks that change what a training ends on, and what checkpoints keep."""
+    parts: dict[str, AverageLast | Validation] = {}
+    held_out = stage.held_out
+    if held_out is not None:
+        parts["validation"] = Validation(
+            partial(_loss_and_accuracy, rows=held_out),
+            trainer.log,
+            keep_best=config.best_epoch or config.early_stopping > 0,
+            patience=config.early_stopping,
+        )
+    if config.average_last > 0:
+        parts["average"] = AverageLast(config.average_last)
+    return parts
+
+
+def _train(
+    trainer: ResumableTrainer, stage: Stage, parts: Mapping[str, AverageLast | Validation]
+) -> None:
+    completion = Completion(trainer.order, parts)
+    for callback in (*parts.values(), completion, Messages(stage.title, stage.notify)):
+        trainer.add_callback(callback)  # type: ignore[no-untyped-call]
+    checkpoint = latest_checkpoint(stage.directory) if stage.directory else None
+    if checkpoint is None:
+        trainer.train()
+        return
+    completion.restore(checkpoint)
+    validation = parts.get("validation")
+    if isinstance(validation, Validation) and validation.stopped:
+        validation.put_best(trainer.model)  # the Trainer would learn one more step
+        return
+    trainer.train(resume_from_checkpoint=str(checkpoint))
+
+
+def _loss_and_accuracy(model: Any, rows: EncodedRows) -> tuple[float, float]:
+    logits = predict(model, rows.input_ids)
+    accuracy = float((logits.argmax(axis=1) == rows.label_ids).mean())
+    return negative_log_likelihood(logits, rows.label_ids, 1.0), accuracy
 
 
 def predict(model: Any, input_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
@@ -145,12 +199,17 @@ def _require_weights(base: Base, model: Any, report: dict[str, Any]) -> None:
         )
 
 
-def arguments(config: TrainingConfig, scratch: Path) -> transformers.TrainingArguments:
+def arguments(
+    config: TrainingConfig, directory: Path, stage: Stage = _ALONE
+) -> transformers.TrainingArguments:
     """Return a training configuration as the Trainer's arguments; the rest are its defaults."""
+    saves = "no"
+    if stage.directory is not None and stage.every != 0:
+        saves = "epoch" if stage.every is None else "steps"
     # Which the Trainer leaves behind, and takes for a wish: fp32 after bf16 would compute in bf16.
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
     return transformers.TrainingArguments(
-        output_dir=str(scratch),
+        output_dir=str(directory),
         num_train_epochs=config.epochs,
         learning_rate=config.learning_rate,
         per_device_train_batch_size=config.batch_size,
@@ -161,13 +220,21 @@ def arguments(config: TrainingConfig, scratch: Path) -> transformers.TrainingArg
         seed=config.seed,
         bf16=uses_bf16(config),
         # Said outright: otherwise the Trainer takes bf16 for a GPU's, and refuses it on a CPU.
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=device() == "cpu",
         dataloader_pin_memory=torch.cuda.is_available(),
-        save_strategy="no",
-        logging_strategy="no",
-        report_to=[],
-        disable_tqdm=True,  # replaced by _Progress, which leaves stdout alone
+        save_strategy=saves,
+        save_steps=stage.every or 1,
+        logging_steps=_SHARE_LOGGED,
+        report_to=list(stage.report_to),
+        logging_dir=None if stage.logs is None else str(stage.logs),
+        run_name=stage.title,
+        disable_tqdm=True,  # replaced by Messages, which leave stdout alone
     )
+
+
+def device() -> str:
+    """Return what training computes on."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def uses_bf16(config: TrainingConfig) -> bool:
@@ -190,68 +257,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         transformers.logging.set_verbosity(before)
-
-
-def soft_cross_entropy(smoothing: float) -> Any:
-    """Return the loss against targets that are distributions, in the form the Trainer calls."""
-
-    def loss(
-        outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        logits = outputs.logits.float()
-        total = functional.cross_entropy(
-            logits, labels.to(logits.dtype), reduction="sum", label_smoothing=smoothing
-        )
-        # The Trainer counts the numbers in `labels` over all batches of an accumulated step.
-        items = labels.numel() if num_items_in_batch is None else num_items_in_batch
-        return total * labels.shape[1] / items
-
-    return loss
-
-
-class AverageLast(TrainerCallback):
-    """Ends training on the mean of the weights of its last part."""
-
-    def __init__(self, share: float) -> None:
-        self._share = share
-        self._count = 0
-        self._mean: dict[str, torch.Tensor] = {}
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take a snapshot into the mean."""
-        span = state.max_steps * self._share
-        since = state.global_step - (state.max_steps - span)
-        stride = max(1, round(span / _SNAPSHOTS))
-        if since <= 0 or (state.max_steps - state.global_step) % stride:
-            return
-        self._count += 1
-        for name, weight in kwargs["model"].named_parameters():
-            if self._count == 1:
-                self._mean[name] = weight.detach().clone()
-            else:
-                self._mean[name].lerp_(weight.detach(), 1 / self._count)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Put the mean in the place of the last weights."""
-        with torch.no_grad():
-            for name, weight in kwargs["model"].named_parameters():
-                weight.copy_(self._mean[name])
-
-
-class _Progress(TrainerCallback):
-    """A progress bar on a terminal; nothing elsewhere."""
-
-    def __init__(self, description: str) -> None:
-        self._description = description
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        from tqdm import tqdm
-
-        hidden = not sys.stderr.isatty()
-        self._bar = tqdm(total=state.max_steps, desc=self._description, unit="step", disable=hidden)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._bar.update(state.global_step - self._bar.n)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._bar.close()

@@ -11,8 +11,11 @@ from export.train import TrainingConfig, dataset
 from export.train.dataset import EncodedRows
 from export.train.evaluation import fit_temperature
 from export.train.finetune import TrainingRows, finetune, predict
+from export.train.stages import Stage, Stages
 from export.train.text_encoder import TextEncoder
 from scorer.inference.labels import probabilities
+
+_IN_MEMORY = Stages()
 
 
 def one_hot(label_ids: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
@@ -49,6 +52,7 @@ def fit(
     rows: EncodedRows,
     spare: EncodedRows | None,
     config: TrainingConfig,
+    stages: Stages = _IN_MEMORY,
 ) -> Fitted:
     """Train a model, fit its temperature on held-out rows, and train again where `refit` says so.
 
@@ -60,20 +64,24 @@ def fit(
         spare: Rows that the recipe leaves over; if they are enough, the held-out rows come
             from them, and all of `rows` are learnt at once.
         config: The training configuration.
+        stages: What is kept of the trainings, and what was.
     """
-    learn = _Learner(base, encoder, labels, config)
+    learn = _Learner(base, encoder, labels, config, stages)
     learnt, held_out = _hold_out(rows, spare, config)
-    targets = learn.targets(learnt, learn.unseen_logits(learnt) if config.distill_folds else None)
-    model = learn(learnt, targets, "training")
+    targets = learn.targets(learnt, learn.unseen_logits(learnt))
     if held_out is None:
-        return Fitted(model, 1.0, None, len(learnt))
-    logits = predict(model, held_out.input_ids)
+        return Fitted(learn(learnt, targets, stages.stage("training")), 1.0, None, len(learnt))
+    if not config.refit or len(learnt) == len(rows):
+        model = learn(learnt, targets, stages.stage("training", held_out))
+        logits = predict(model, held_out.input_ids)
+        temperature = fit_temperature(logits, held_out.label_ids)
+        return Fitted(model, temperature, (held_out, logits), len(learnt))
+    logits = learn.logits(learnt, targets, "training", held_out)
+    # To the first model, the held-out rows are what one more fold would be.
+    more = learn.targets(held_out, logits if config.distill_folds else None)
+    learnt, targets = learnt + held_out, np.concatenate((targets, more))
+    model = learn(learnt, targets, stages.stage("training on all rows"))
     temperature = fit_temperature(logits, held_out.label_ids)
-    if config.refit and len(learnt) < len(rows):
-        # To the first model, the held-out rows are what one more fold would be.
-        more = learn.targets(held_out, logits if config.distill_folds else None)
-        learnt, targets = learnt + held_out, np.concatenate((targets, more))
-        model = learn(learnt, targets, "training on all rows")
     return Fitted(model, temperature, (held_out, logits), len(learnt))
 
 
@@ -85,16 +93,29 @@ class _Learner:
     encoder: TextEncoder
     labels: tuple[str, ...]
     config: TrainingConfig
+    stages: Stages
 
-    def __call__(self, rows: EncodedRows, targets: NDArray[np.float32], description: str) -> Any:
+    def __call__(self, rows: EncodedRows, targets: NDArray[np.float32], stage: Stage) -> Any:
         return finetune(
             self.base,
             self.encoder.tokenizer,
             self.labels,
             TrainingRows(rows.input_ids, targets),
             self.config,
-            description,
+            stage,
         )
+
+    def logits(
+        self, rows: EncodedRows, targets: NDArray[np.float32], title: str, asked: EncodedRows
+    ) -> NDArray[np.float32]:
+        """Return the logits of a model for rows that it has not learnt, [asked, classes]."""
+        logits = self.stages.logits(title)
+        if logits is None:
+            evaluated = asked if title == "training" else None
+            model = self(rows, targets, self.stages.stage(title, evaluated))
+            logits = predict(model, asked.input_ids)
+            self.stages.keep(title, logits)
+        return logits
 
     def targets(self, rows: EncodedRows, logits: NDArray[np.float32] | None) -> NDArray[np.float32]:
         """Return the labels as targets, blended with a model's answers where there are any."""
@@ -102,14 +123,16 @@ class _Learner:
             return one_hot(rows.label_ids, len(self.labels))
         return blend(rows.label_ids, logits, self.config.distill_weight)
 
-    def unseen_logits(self, rows: EncodedRows) -> NDArray[np.float32]:
+    def unseen_logits(self, rows: EncodedRows) -> NDArray[np.float32] | None:
         """Return for every row the logits of a model that was trained on the other folds."""
+        if not self.config.distill_folds:
+            return None
         logits = np.empty((len(rows), len(self.labels)), dtype=np.float32)
         folds = dataset.folds(rows.label_ids, self.config.distill_folds, self.config.seed)
         for i, held_out in enumerate(folds, start=1):
             others = rows.take(np.setdiff1d(np.arange(len(rows)), held_out))
-            model = self(others, self.targets(others, None), f"fold {i} of {len(folds)}")
-            logits[held_out] = predict(model, rows.take(held_out).input_ids)
+            targets, title = self.targets(others, None), f"fold {i} of {len(folds)}"
+            logits[held_out] = self.logits(others, targets, title, rows.take(held_out))
         return logits
 
 

@@ -4,6 +4,7 @@ read -> drop blanks -> split -> fine-tune -> temperature (-> refit) -> evaluate 
 """
 
 import dataclasses
+import hashlib
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.loadable import loadable
-from export.source.base import open_base
-from export.staging import staged
+from export.source.base import Base, open_base
 from export.train import DEFAULT_DATA, RECIPES, TrainingConfig
 from export.train.checks import require_classes, shared_rows, warnings_about
 from export.train.dataset import EncodedRows, LabelledTexts, labelled
@@ -27,15 +27,17 @@ from export.train.evaluation import (
     is_at_bound,
 )
 from export.train.notices import Notify, silent
+from export.train.settings import check_reporters, check_settings
 from export.train.sources import has_test_rows, read_table
+from export.train.stages import Stages, require_plan
 from export.train.tables import Columns
 from export.train.text_encoder import TextEncoder, open_encoder
+from export.train.unfinished import TRAINING_NAME, discard, logs_of, unfinished
 from scorer.errors import DataError, StorageError
 
 if TYPE_CHECKING:
     from export.train.fitting import Fitted
 
-TRAINING_NAME = "training.json"
 SCHEMA_VERSION = 1
 _LIBRARIES = ("accelerate", "numpy", "polars", "tokenizers", "torch", "transformers", "tweetscore")
 
@@ -51,6 +53,9 @@ class TrainOptions:
     recipe: TrainingConfig = RECIPES["default"]
     name: str | None = None  # by default the output directory's
     overwrite: bool = False
+    resume: bool | None = None  # an unfinished training goes on, or is discarded; None: refused
+    checkpoint_steps: int | None = None  # 0: no checkpoints; None: one after each epoch
+    report_to: tuple[str, ...] = ()  # as the Trainer calls them
     notify: Notify = silent
 
 
@@ -70,18 +75,20 @@ def train(output: Path, options: TrainOptions) -> Trained:
         DataError: The data cannot be learnt from.
         InputMissing: Data or base are not there.
         InvalidBundle: The base is not allowed.
-        OutputRefused: `output` is there already.
+        MissingExtra: What it reports to is not installed.
+        NotResumable: The unfinished training is another one.
+        OutputRefused: `output` is there already, or an unfinished training of it.
+        UsageError: The settings contradict each other.
     """
     config = options.recipe
-    with (
-        staged(output, marker=TRAINING_NAME, overwrite=options.overwrite) as stage,
-        ExitStack() as opened,
-    ):
+    check_settings(config)
+    check_reporters(options.report_to)
+    with unfinished(output, options) as made, ExitStack() as opened:
         data, test = _read(options)
         chosen, spare = choose(data, config.train_rows, config.seed)
         require_classes(_with_text(chosen), _with_text(spare), config)
         # Which may be a download: only now.
-        base = opened.enter_context(loadable(open_base(config.base), stage))
+        base = opened.enter_context(loadable(open_base(config.base), made.directory))
         encoder = open_encoder(base, config.max_length)
         learnt, rows, dropped = _encode(chosen, encoder)
         left, spare_rows, _ = _encode(spare, encoder)
@@ -92,7 +99,16 @@ def train(output: Path, options: TrainOptions) -> Trained:
         # Imports torch: only now, when base and data are known to be good.
         from export.train.fitting import fit
 
-        fitted = fit(base, encoder, data.labels, rows, spare_rows, config)
+        stages = Stages(
+            directory=made.directory,
+            every=options.checkpoint_steps,
+            report_to=options.report_to,
+            logs=logs_of(output),
+            notify=options.notify,
+        )
+        require_plan(made.directory, _plan(options, base, data.labels, (rows, spare_rows)))
+        fitted = fit(base, encoder, data.labels, rows, spare_rows, config, stages)
+        stage = made.fresh()
         _warn_of_temperature(fitted, options)
         evaluation = _evaluate(stage, fitted, data, tested)
         seen, logits = fitted.held_out or fitted.answer(rows)
@@ -116,7 +132,28 @@ def train(output: Path, options: TrainOptions) -> Trained:
             "libraries": {library: version(library) for library in _LIBRARIES},
         }
         _save(stage, fitted.model, encoder, training, evaluation)
+        made.publish()
+        discard(made.directory)
     return Trained(output, training, evaluation)
+
+
+def _plan(
+    options: TrainOptions,
+    base: Base,
+    labels: tuple[str, ...],
+    rows: tuple[EncodedRows, EncodedRows],
+) -> dict[str, Any]:
+    """Return all that decides the weights, as far as another call can differ in it."""
+    from export.train.finetune import device
+
+    digest = hashlib.sha256()
+    for part in rows:
+        digest.update(json.dumps(part.input_ids).encode() + part.label_ids.tobytes())
+    libraries = {name: version(name) for name in _LIBRARIES}
+    settings = _recipe_record(options)
+    del settings["name"], settings["changed"]
+    facts = {"base": base.sha256, "data": digest.hexdigest(), "labels": [*labels]}
+    return settings | facts | libraries | {"device": device()}
 
 
 def _read(options: TrainOptions) -> tuple[LabelledTexts, LabelledTexts | None]:

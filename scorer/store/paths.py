@@ -68,6 +68,11 @@ def commit_record_path(output: Path) -> Path:
     return state_directory(output) / "report.json"
 
 
+def making_directory(output: Path) -> Path:
+    """Return the directory that holds what becomes an output that is a directory."""
+    return _own(output, ".making")
+
+
 def lock_path(output: Path) -> Path:
     """Return the file that a run locks while it writes an output; it is never deleted."""
     return _own(output, ".lock")

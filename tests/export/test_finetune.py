@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from export.source import base as base_module
 from export.source.base import Base, open_base
-from export.train import RECIPES, TrainingConfig, finetune, fitting
+from export.train import RECIPES, TrainingConfig, callbacks, finetune, fitting, loss
 from export.train.dataset import EncodedRows
 from export.train.fitting import blend, one_hot
 from export.train.text_encoder import TextEncoder, open_encoder
@@ -136,8 +136,8 @@ def test_every_type_learns(text_rows: Callable[[str], TextRows], model_type: str
     rows = text_rows(model_type)
     model = fitted(rows, replace(FAST, epochs=6, learning_rate=5e-3))
     logits = torch.tensor(finetune.predict(model, rows[2].input_ids))
-    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(rows[2].label_ids))
-    assert loss.item() < 0.9
+    entropy = torch.nn.functional.cross_entropy(logits, torch.tensor(rows[2].label_ids))
+    assert entropy.item() < 0.9
     assert next(model.parameters()).dtype == torch.float32
 
 
@@ -174,7 +174,7 @@ def test_average_of_the_last_weights(text_rows: Callable[[str], TextRows]) -> No
 
 def test_average_is_the_mean_of_snapshots() -> None:
     """Weights 3 and 4 of four steps average to 3.5 over the last half."""
-    average = finetune.AverageLast(0.5)
+    average = callbacks.AverageLast(0.5)
     model = torch.nn.Linear(1, 1, bias=False)
     for step in (1, 2, 3, 4):
         model.weight.data.fill_(step)
@@ -188,7 +188,7 @@ def test_loss_of_soft_targets() -> None:
     """The loss is the cross-entropy with the whole target, averaged over an accumulated step."""
     logits = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     targets = torch.tensor([[0.75, 0.25], [0.0, 1.0]])
-    loss_of = finetune.soft_cross_entropy(0.0)
+    loss_of = loss.soft_cross_entropy(0.0)
     by_hand = -(targets * logits.log_softmax(1)).sum(1)
     outputs = SimpleNamespace(logits=logits)
     assert loss_of(outputs, targets).item() == pytest.approx(by_hand.mean().item())
@@ -201,8 +201,43 @@ def test_label_smoothing_equals_smoothed_targets() -> None:
     """A smoothing of 0.3 over three classes turns 1, 0, 0 into 0.8, 0.1, 0.1."""
     outputs = SimpleNamespace(logits=torch.tensor([[1.0, 0.5, -1.0]]))
     hard, soft = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.8, 0.1, 0.1]])
-    smoothed = finetune.soft_cross_entropy(0.3)(outputs, hard)
-    assert smoothed.item() == pytest.approx(finetune.soft_cross_entropy(0.0)(outputs, soft).item())
+    smoothed = loss.soft_cross_entropy(0.3)(outputs, hard)
+    assert smoothed.item() == pytest.approx(loss.soft_cross_entropy(0.0)(outputs, soft).item())
+
+
+def test_balanced_weights_let_a_rare_class_weigh_as_much_as_another() -> None:
+    """Nine rows of one class and one of another; a class without rows weighs nothing."""
+    targets = one_hot(np.array([0] * 9 + [1]), 3)
+    weights = loss.balanced_weights(targets)
+    assert weights.tolist() == pytest.approx([10 / 18, 5, 0])
+    outputs = SimpleNamespace(logits=torch.zeros(10, 3))
+    balanced = loss.soft_cross_entropy(0.0, weights)(outputs, torch.tensor(targets))
+    plain = loss.soft_cross_entropy(0.0)(outputs, torch.tensor(targets))
+    assert balanced.item() == pytest.approx(plain.item())  # the scale of the loss stays
+
+
+def stub_training(losses: Sequence[float], patience: int) -> tuple[int, float]:
+    """Let an epoch's loss be the next of some; return the epochs and the weight in the end."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    left = iter(losses)
+    validation = callbacks.Validation(
+        lambda _: (next(left), 0.5), lambda _: None, keep_best=True, patience=patience
+    )
+    control = SimpleNamespace(should_training_stop=False)
+    epochs = 0
+    while epochs < len(losses) and not control.should_training_stop:
+        epochs += 1
+        model.weight.data.fill_(epochs)
+        validation.on_epoch_end(None, None, control, model=model)
+    validation.on_train_end(None, None, control, model=model)
+    return epochs, model.weight.item()
+
+
+def test_training_ends_on_its_best_epoch() -> None:
+    """Early, where patience is at its end; an equal loss is no better one."""
+    assert stub_training([3, 1, 2, 2, 0.5], patience=2) == (4, 2)
+    assert stub_training([3, 1, 1, 2, 0.5], patience=3) == (5, 5)
+    assert stub_training([3, 1, 2, 2, 1.5], patience=0) == (5, 2)
 
 
 def test_accumulated_batches_equal_one_batch(text_rows: Callable[[str], TextRows]) -> None:
@@ -249,7 +284,7 @@ def test_distillation_asks_models_that_have_not_seen_the_row(
     number = {id(ids): i for i, ids in enumerate(samples.input_ids)}
 
     def stub_finetune(
-        base: Any, tokenizer: Any, labels: Any, rows: Any, recipe: Any, description: str
+        base: Any, tokenizer: Any, labels: Any, rows: Any, recipe: Any, stage: Any
     ) -> set[int]:
         seen = {number[id(ids)] for ids in rows.input_ids}
         learnt.append((seen, rows.targets))
