@@ -197,6 +197,7 @@ DECAY = Bounds(0, 10, whole=False)
 TOKENS = Bounds(3, 65_536)
 SEED = Bounds(0, 2**32 - 1)
 FOLDS = Bounds(2, 20, or_none=True)  # one would be learnt from nothing
+RANK = Bounds(0, 1024)
 PATIENCE = Bounds(0, 1000)
 SHARE = Bounds(0, 1, whole=False)
 PART = Bounds(0, 1, whole=False, below=True)

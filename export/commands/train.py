@@ -39,6 +39,7 @@ _SETTINGS: tuple[tuple[str, Any, str, str], ...] = (
     ("refit", bool, "", "Then train again on all rows, and keep the temperature."),
     ("distill_folds", threads.FOLDS, "N", "Fold models that answer for unseen rows; 0 = none."),
     ("distill_weight", threads.SHARE, "SHARE", "Of their answers in the targets."),
+    ("lora", threads.RANK, "N", "Rank of LoRA's adapters, trained in the base's place; 0 = none."),
     ("class_weights", click.Choice(["none", "balanced"]), "", "balanced: rare classes count more."),
     ("best_epoch", bool, "", "End on the epoch with the smallest loss on the held-out rows."),
     (

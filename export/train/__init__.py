@@ -29,6 +29,7 @@ class TrainingConfig:
     refit: bool = False  # after the temperature is known, train again on all rows
     distill_folds: int = 0  # 0 = no distillation
     distill_weight: float = 0.5  # of the fold models' answers in the targets
+    lora: int = 0  # rank of the adapters that are trained in the place of the base; 0 = none
     class_weights: Literal["none", "balanced"] = "none"  # balanced: rare classes count for more
     best_epoch: bool = False  # end on the weights with the smallest loss on the held-out rows
     early_stopping: int = 0  # epochs without a smaller one that end the training; 0 = none do

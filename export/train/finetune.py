@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from export.source.base import Base
 from export.train import TrainingConfig
+from export.train.adapters import merged, with_adapters
 from export.train.callbacks import AverageLast, Messages, Validation
 from export.train.checkpoints import (
     Completion,
@@ -76,6 +77,8 @@ def finetune(
     """
     transformers.set_seed(config.seed)  # the classification head is drawn at random
     model = load_classifier(base, tokenizer, labels)
+    if config.lora:
+        model = with_adapters(model, config.lora)
     weights = balanced_weights(rows.targets) if config.class_weights == "balanced" else None
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         trainer = ResumableTrainer(
@@ -89,7 +92,7 @@ def finetune(
         trainer.order = RecordedOrder()
         trainer.remove_callback(transformers.PrinterCallback)  # it prints to stdout
         _train(trainer, stage, _parts(trainer, config, stage))
-    return model.eval()
+    return (merged(model) if config.lora else model).eval()
 
 
 def _parts(

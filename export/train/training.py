@@ -129,7 +129,7 @@ def train(output: Path, options: TrainOptions) -> Trained:
                 fitted.temperature,
                 encoder.tokenizer.unk_token_id,
             ),
-            "libraries": {library: version(library) for library in _LIBRARIES},
+            "libraries": _versions(config),
         }
         _save(stage, fitted.model, encoder, training, evaluation)
         made.publish()
@@ -149,11 +149,15 @@ def _plan(
     digest = hashlib.sha256()
     for part in rows:
         digest.update(json.dumps(part.input_ids).encode() + part.label_ids.tobytes())
-    libraries = {name: version(name) for name in _LIBRARIES}
     settings = _recipe_record(options)
     del settings["name"], settings["changed"]
     facts = {"base": base.sha256, "data": digest.hexdigest(), "labels": [*labels]}
-    return settings | facts | libraries | {"device": device()}
+    return settings | facts | _versions(options.recipe) | {"device": device()}
+
+
+def _versions(config: TrainingConfig) -> dict[str, str]:
+    used = (*_LIBRARIES, "peft") if config.lora else _LIBRARIES
+    return {library: version(library) for library in used}
 
 
 def _read(options: TrainOptions) -> tuple[LabelledTexts, LabelledTexts | None]:

@@ -152,6 +152,40 @@ def test_training_is_repeatable(text_rows: Callable[[str], TextRows]) -> None:
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize(
+    "model_type",
+    [
+        "bert",
+        pytest.param("distilbert", marks=pytest.mark.ci),
+        pytest.param("roberta", marks=pytest.mark.ci),
+        "gpt2",
+    ],
+)
+def test_adapters_are_merged_into_a_plain_classifier(
+    text_rows: Callable[[str], TextRows], model_type: str
+) -> None:
+    """The head learns whole, each linear layer of the body by its adapter, and nothing else."""
+    rows = text_rows(model_type)
+    plain = finetune.load_classifier(rows[0], rows[1].tokenizer, LABELS)
+    model = fitted(rows, replace(FAST, lora=2))
+    assert type(model) is type(plain)
+    names = [name for name, _ in model.named_parameters()]
+    assert names == [name for name, _ in plain.named_parameters()]
+    before = dict(plain.named_parameters())
+    changed = {
+        name
+        for name, weight in model.named_parameters()
+        if name.startswith(f"{model.base_model_prefix}.") and not torch.equal(weight, before[name])
+    }
+    assert changed
+    linear = {
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if type(module).__name__ in {"Linear", "Conv1D"}
+    }
+    assert {name for name in changed if ".pooler." not in name} <= linear
+
+
 def test_training_prints_nothing(
     text_rows: Callable[[str], TextRows], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -132,6 +132,7 @@ def interrupted_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
             ),
             4,
             id="accumulated",
+            marks=pytest.mark.ci,
         ),
         pytest.param(
             ("--epochs", "2", "--no-group-by-length", "--checkpoint-steps", "2"),
@@ -141,7 +142,7 @@ def interrupted_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
         ),
         pytest.param(
             ("--epochs", "9", "--early-stopping", "1", "--learning-rate", "0.03"),
-            7,
+            5,
             id="early-stopping",
         ),
         pytest.param(
@@ -150,6 +151,7 @@ def interrupted_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
             id="best-epoch",
             marks=pytest.mark.ci,
         ),
+        pytest.param(("--epochs", "2", "--lora", "4", "--checkpoint-steps", "1"), 4, id="lora"),
     ],
 )
 def test_interrupted_training_resumed_has_the_same_weights(
