@@ -94,7 +94,9 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
         InvalidBundle: The checkpoint cannot be exported.
     """
     from export.loadable import loadable
+    from export.publish import copy_licence
 
+    copy_licence(checkpoint.base.directory, stage)
     with loadable(checkpoint.base, stage) as base:
         _fill(stage, replace(checkpoint, base=base), options, steps)
 
@@ -111,7 +113,6 @@ def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: St
     steps.done("the libraries are loaded")
     require_exportable(checkpoint.base.model_type)
     encoder = _save_model(checkpoint, rules, options, stage)
-    publish.copy_licence(checkpoint.directory, stage)
     steps.done("weights and tokenizer are written")
     reference = Reference(stage, encoder.max_length)
     canary = pytorch.make_canary(reference, encoder.normalizer)

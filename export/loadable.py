@@ -50,7 +50,7 @@ def loadable(base: Base, stage: Path) -> Iterator[Base]:
             lambda text: text.replace(str(directory), str(base.directory))
         ) from error
     finally:
-        shutil.rmtree(directory)
+        shutil.rmtree(directory, ignore_errors=True)  # gone with its stage, where that is published
 
 
 def _lay_out(base: Base, directory: Path) -> None:

@@ -47,6 +47,11 @@ def linked(name: str, target: str) -> Change:
     return change
 
 
+def weights_are_a_directory(directory: Path) -> None:
+    (directory / "model.safetensors").unlink()
+    (directory / "model.safetensors").mkdir()
+
+
 def piped(name: str) -> Change:
     def change(directory: Path) -> None:
         (directory / name).unlink(missing_ok=True)
@@ -302,10 +307,7 @@ SHARDS: Mapping[str, Case] = {
         "not a JSON object",
     ),
     "weights that are a directory": Case(
-        lambda directory: [
-            (directory / "model.safetensors").unlink(),
-            (directory / "model.safetensors").mkdir(),
-        ],
+        weights_are_a_directory,
         "has no weights of PyTorch",
     ),
 }

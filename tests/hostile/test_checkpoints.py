@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,22 @@ def test_refusing_loads_nothing(good: Path, checkpoints: dict[str, Path]) -> Non
     assert LOADERS.isdisjoint(answer["modules"])
 
 
-ODD = (None, True, 0, -1, 10**30, 1e308, "x", "", [], [1], {}, {"x": 1}, {"0": 1}, ["a", None])
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    10**30,
+    1e308,
+    "x",
+    "",
+    [],
+    [1],
+    {},
+    {"x": 1},
+    {"0": 1},
+    ["a", None],
+)
 
 
 @pytest.mark.parametrize(
