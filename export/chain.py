@@ -152,7 +152,7 @@ def _save_model(
         )
     directory = checkpoint.base.directory
     # A bundle's weights are rounded already, where they were to be.
-    ours = (directory / "training.json").is_file()
+    ours = (checkpoint.directory / "training.json").is_file()
     rounded = options.weights == "fp16" or (options.weights is None and ours)
     types = None if rounded else types_of(directory.glob("model*.safetensors"))
     save_weights(load_model(directory, changes=changes), stage, types)

@@ -58,8 +58,7 @@ class ConfinedConverter:
     ) -> None:
         """Fill the stage; see `export.chain.convert` and `isolation.run` for the errors."""
         asked = _Conversion(checkpoint, stage, options)
-        places = [checkpoint.base.directory]
-        _run("convert_here", asked, places, self.limits, steps, writable=[stage])
+        _run("convert_here", asked, checkpoint.base.places, self.limits, steps, writable=[stage])
         _require_plain(stage)
 
 

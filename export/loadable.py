@@ -18,7 +18,7 @@ from export.source.base import Base
 from export.source.files import names_in, read_json
 from export.source.hub import TOKENIZER_FILES
 from export.source.versions import tokenizer_config_of_4
-from export.source.weights import ADAPTER, Weights
+from export.source.weight_files import ADAPTER, Weights
 from scorer.errors import InvalidBundle
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from export.source.files import read_json
-from export.source.weights import ADAPTER, Weights, open_weights
+from export.source.weight_files import ADAPTER, Weights, open_weights
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle.untrusted import shown
 

@@ -13,7 +13,7 @@ from export.source.licence import licence_of
 from export.source.refusals import refuse_code, refuse_foreign_files
 from export.source.sizes import positions_of
 from export.source.versions import config_of_4
-from export.source.weights import ADAPTER, Weights, main_file, open_weights
+from export.source.weight_files import ADAPTER, Weights, main_file, open_weights
 from scorer.errors import InputMissing, InvalidBundle
 from scorer.hints import path_word, word
 from scorer.inference.bundle import untrusted
@@ -40,6 +40,13 @@ class Base:
     source: Source
     licence: str | None
     adapter: Adapter | None = None  # that has to be merged into these weights
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The directories of its files: an adapter's base has its own."""
+        return tuple(
+            {self.directory, self.tokenizer, *(file.parent for file in self.weights.files)}
+        )
 
 
 def open_base(name: str, base: str | None = None) -> Base:

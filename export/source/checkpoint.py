@@ -23,6 +23,7 @@ class Checkpoint:
     """A fine-tuned classifier on disk, with the record of its training."""
 
     base: Base
+    directory: Path  # where it was found; what transformers loads of it is laid out elsewhere
     config: dict[str, Any] = field(repr=False)
     classes: Classes
     pad_token_id: int
@@ -77,6 +78,7 @@ def read_checkpoint(
     training = _record(directory / "training.json")
     return Checkpoint(
         base=found,
+        directory=directory,
         config=config,
         classes=classes_of(directory, config, label_names),
         pad_token_id=pad_token_id_of(directory, config),

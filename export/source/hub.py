@@ -9,7 +9,7 @@ from typing import Any
 
 from export.source.files import hub_repository, names_in, read_json
 from export.source.refusals import refuse_code
-from export.source.weights import ADAPTER, main_file, shards_of
+from export.source.weight_files import ADAPTER, main_file, shards_of
 from scorer.errors import InputMissing, InvalidBundle
 from scorer.hints import word
 from scorer.inference.bundle.metadata import Source

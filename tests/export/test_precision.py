@@ -1,6 +1,7 @@
 """Weights are stored once, and graphs refer to them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from export.chain import ExportOptions, export_bundle
+from export.chain import ExportOptions, _save_model, export_bundle
 from export.graph import plain_graph
 from export.graph.weights import (
     WEIGHTS_NAME,
@@ -22,7 +23,10 @@ from export.graph.weights import (
     save_weights,
     write_graph,
 )
+from export.loadable import loadable
 from export.parity.pytorch import load_model
+from export.source.checkpoint import read_checkpoint
+from export.source.text_rules import text_rules
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle.onnx_graph import read_graph
 
@@ -73,16 +77,30 @@ def test_graphs_hold_no_weights(
     assert {place.location for place in places} == {"model.safetensors"}
 
 
-def test_weights_are_kept(
-    checkpoints: Callable[[str], Path], bundles: Callable[[str], Path]
-) -> None:
+def saved_weights(directory: Path, stage: Path) -> dict[str, torch.Tensor]:
+    """Return the weights that an export without options writes for a checkpoint."""
+    checkpoint = read_checkpoint(directory)
+    stage.mkdir()
+    with loadable(checkpoint.base, stage) as base:
+        rules = text_rules(checkpoint, None, None)
+        _save_model(replace(checkpoint, base=base), rules, ExportOptions(), stage)
+    return load_file(stage / WEIGHTS_NAME)
+
+
+def test_weights_are_kept(foreign: Callable[[str], Path], tmp_path: Path) -> None:
     """A checkpoint that was trained elsewhere keeps each weight, bit for bit, under its name."""
-    trained = load_file(checkpoints("gpt2") / "model.safetensors")
-    stored = load_file(bundles("gpt2") / "model.safetensors")
+    trained = load_file(foreign("gpt2") / "model.safetensors")
+    stored = saved_weights(foreign("gpt2"), tmp_path / "stage")
     assert stored.keys() == trained.keys()
     for name, tensor in stored.items():
         assert tensor.dtype == trained[name].dtype == torch.float32
         assert torch.equal(tensor, trained[name])
+
+
+def test_ours_are_rounded(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:
+    """What `model train` wrote becomes fp16, wherever transformers reads it from."""
+    stored = saved_weights(checkpoints("gpt2"), tmp_path / "stage")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
 
 
 def test_weights_are_rounded_once(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:
@@ -97,10 +115,10 @@ def test_weights_are_rounded_once(checkpoints: Callable[[str], Path], tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def mixed(checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mixed(foreign: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a checkpoint with matrices in bf16, biases in fp16, and norms in fp32."""
     directory = tmp_path_factory.mktemp("mixed")
-    for path in checkpoints("bert").iterdir():
+    for path in foreign("bert").iterdir():
         (directory / path.name).write_bytes(path.read_bytes())
     weights = directory / WEIGHTS_NAME
     tensors = {}
