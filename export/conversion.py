@@ -23,9 +23,6 @@ from export.steps import Steps
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle, open_bundle
 
-_WEIGHTS = (".safetensors", ".bin")
-
-
 LimitsOf = Callable[[int], Limits]  # of the bytes of the weights
 
 
@@ -57,8 +54,12 @@ class ConfinedConverter:
         self, checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: Steps
     ) -> None:
         """Fill the stage; see `export.chain.convert` and `isolation.run` for the errors."""
+        base = checkpoint.base
+        weights = [*base.weights.files, *(base.adapter.weights.files if base.adapter else ())]
         asked = _Conversion(checkpoint, stage, options)
-        _run("convert_here", asked, checkpoint.base.places, self.limits, steps, writable=[stage])
+        places = {base.directory, base.tokenizer, *(file.parent for file in weights)}
+        limits = self.limits(_size(weights))
+        _run("convert_here", asked, places, limits, steps, writable=[stage])
         _require_plain(stage)
 
 
@@ -76,7 +77,8 @@ def check_confined(bundle: Bundle, texts: Sequence[str], limits: LimitsOf) -> Me
         TweetscoreError: As `isolation.run`.
     """
     asked = _Check(bundle.directory, tuple(texts))
-    found = _run("check_here", asked, [bundle.directory], limits, Steps())
+    weights = [bundle.directory / "model.safetensors"]
+    found = _run("check_here", asked, [bundle.directory], limits(_size(weights)), Steps())
     return msgspec.json.decode(found, type=Measured)
 
 
@@ -97,20 +99,22 @@ def _run(
     name: str,
     asked: Struct,
     places: Iterable[Path],
-    limits: LimitsOf,
+    limits: Limits,
     steps: Steps,
     writable: Sequence[Path] = (),
 ) -> bytes:
-    files = [file for place in places for file in (place, *_leaves(place))]
-    weights = sum(file.stat().st_size for file in files if file.suffix in _WEIGHTS)
     return isolation.run(
         f"{__name__}:{name}",
         _encode(asked),
-        readable=files,
+        readable=[file for place in places for file in (place, *_leaves(place))],
         writable=writable,
-        limits=limits(weights),
+        limits=limits,
         steps=steps,
     )
+
+
+def _size(weights: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in weights)
 
 
 def _leaves(directory: Path) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from export.isolation.limits import Limits, file_too_large, memory_used_up
+from export.isolation.limits import Limits, file_too_large, is_near, memory_used_up
 from export.isolation.messages import (
     Done,
     Failed,
@@ -104,6 +104,8 @@ def _explained(error: BaseException, limits: Limits) -> TweetscoreError:
         )
     if number == errno.EFBIG:
         return file_too_large(limits)
+    if is_near(limits):
+        return memory_used_up(limits)
     problem = f"a bug of ours: {type(error).__name__}: {error}"
     return TweetscoreError(problem, "please report it with what --debug shows")
 

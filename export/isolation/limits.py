@@ -3,6 +3,7 @@
 import math
 import os
 import resource
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -69,6 +70,19 @@ def apply_limits(limits: Limits) -> None:
         _, most = resource.getrlimit(kind)
         least = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(kind, (least, least))
+
+
+def is_near(limits: Limits) -> bool:
+    """Tell whether this process, which failed somehow, most likely did so for want of memory.
+
+    Where none is left, an extension of Python may fail without an error of its own.
+    """
+    status = Path("/proc/self/status")  # `resource` counts what was there before exec too
+    if not status.exists():
+        return False
+    lines = (line.split() for line in status.read_text().splitlines())
+    peak = next((int(words[1]) << 10 for words in lines if words[:1] == ["VmHWM:"]), 0)
+    return peak >= limits.memory * 3 // 4
 
 
 def memory_used_up(limits: Limits) -> OutOfMemory:

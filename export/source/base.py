@@ -41,13 +41,6 @@ class Base:
     licence: str | None
     adapter: Adapter | None = None  # that has to be merged into these weights
 
-    @property
-    def places(self) -> tuple[Path, ...]:
-        """The directories of its files: an adapter's base has its own."""
-        return tuple(
-            {self.directory, self.tokenizer, *(file.parent for file in self.weights.files)}
-        )
-
 
 def open_base(name: str, base: str | None = None) -> Base:
     """Find a model by directory or by name on the Hub, and check it.

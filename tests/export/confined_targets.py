@@ -154,6 +154,11 @@ def allocates(_: bytes, __: Steps) -> None:
         held.append(bytearray(1 << 24))
 
 
+def fails_for_memory(_: bytes, __: Steps) -> None:
+    held = bytearray(200 << 20)
+    raise SystemError(f"error return without exception set, with {len(held)} bytes")
+
+
 def aborts_for_memory(_: bytes, __: Steps) -> None:
     os.write(2, b"memory allocation of 4096 bytes failed\n")
     os.abort()

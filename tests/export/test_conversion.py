@@ -148,20 +148,28 @@ def test_a_bundle_that_is_none_is_not_published(
 def test_the_limits_are_those_of_the_weights(
     checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may read the checkpoint, write into the stage, and use what such weights need."""
+    """It may read the checkpoint, write into the stage, and use what such weights need.
+
+    In the Hub's cache all files are links: what they lead to may be read too.
+    """
     asked: dict[str, Any] = {}
 
     def run(*_: Any, **settings: Any) -> bytes:
         asked.update(settings)
         return b"null"
 
+    model = tmp_path / "models--owner--name"
+    blobs = Path(shutil.copytree(checkpoints("bert"), model / "blobs"))
+    snapshot = model / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    for blob in blobs.iterdir():
+        (snapshot / blob.name).symlink_to(f"../../blobs/{blob.name}")
     monkeypatch.setattr(isolation, "run", run)
     converter = ConfinedConverter(partial(limits_for, memory=2))
     with pytest.raises(InvalidBundle):
-        export_bundle(checkpoints("bert"), tmp_path / "b", ExportOptions(), converter=converter)
-    weights = (checkpoints("bert") / "model.safetensors").stat().st_size
-    assert asked["limits"] == limits_for(weights, memory=2)
-    assert checkpoints("bert") in asked["readable"]
+        export_bundle(snapshot, tmp_path / "b", ExportOptions(), converter=converter)
+    assert asked["limits"] == limits_for((blobs / "model.safetensors").stat().st_size, memory=2)
+    assert {snapshot, *blobs.iterdir()} <= {*asked["readable"]}
     assert [place.parent for place in asked["writable"]] == [tmp_path]
 
 
