@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
+
+from tests.once import made_once
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "labelled.csv"
 VOCABULARY = 700
@@ -65,6 +68,15 @@ def tokenizer_of(family: str, directory: Path) -> Any:
     Families: those of `SENTENCEPIECE`, and those of `TRAINED`.
     """
     return TRAINED[family](directory) if family in TRAINED else fast_of(family, directory)
+
+
+def trained(factory: pytest.TempPathFactory, family: str) -> Path:
+    """Return the directory of a family's tokenizer, made once for all tests."""
+    return made_once(
+        factory,
+        f"tokenizer-{family}",
+        lambda path: tokenizer_of(family, path).save_pretrained(path),
+    )
 
 
 def save_sentencepiece(family: str, directory: Path) -> Path:

@@ -231,6 +231,9 @@ TOKENIZERS: Mapping[str, Case] = {
         tokenizer(post_processor=template(1, texts=["A", "A"])), "not for one text"
     ),
     "template for no text": Case(tokenizer(post_processor=template(1, texts=[])), "for one text"),
+    "two templates": Case(
+        tokenizer(post_processor=sequence("processors", template(1), template(1))), "twice"
+    ),
     "template with more ids than tokens": Case(
         tokenizer(post_processor=_uneven()), "not as many ids as texts"
     ),

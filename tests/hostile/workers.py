@@ -15,9 +15,11 @@ _HANG = 60.0  # seconds: far more than any file here takes on a busy box
 class Worker:
     """Runs files in a process with a limit on its memory."""
 
-    def __init__(self, memory: int, *, fork: bool = False) -> None:
+    def __init__(
+        self, memory: int, *, fork: bool = False, module: str = "tests.hostile.batch_worker"
+    ) -> None:
         self._command = [
-            *(sys.executable, "-m", "tests.hostile.batch_worker"),
+            *(sys.executable, "-m", module),
             *(str(memory), "fork" if fork else "stay"),
         ]
         self._process = self._start()

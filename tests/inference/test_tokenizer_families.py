@@ -13,9 +13,8 @@ from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.bundle.tokenizer_file import verify_tokenizer
 from scorer.inference.preparation import TextTokenizer
-from tests.once import made_once
 from tests.stub_metadata import stub_metadata
-from tests.tokenizers_of import SENTENCEPIECE, TRAINED, texts, tokenizer_of
+from tests.tokenizers_of import SENTENCEPIECE, TRAINED, texts, trained
 
 FAMILIES = [*SENTENCEPIECE, *TRAINED]
 # What their authors write into every text.
@@ -45,15 +44,7 @@ HARD = (
 @pytest.fixture(scope="module")
 def directory_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return a function from a family to the directory of its tokenizer."""
-
-    def directory(family: str) -> Path:
-        return made_once(
-            tmp_path_factory,
-            f"tokenizer-{family}",
-            lambda path: tokenizer_of(family, path).save_pretrained(path),
-        )
-
-    return directory
+    return lambda family: trained(tmp_path_factory, family)
 
 
 def bundle_of(directory: Path, good: Path, max_length: int = 128) -> Bundle:

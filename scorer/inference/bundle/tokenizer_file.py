@@ -28,6 +28,8 @@ _COMPONENTS = {
 }
 # Each of them may double a text, or give it a new beginning.
 _ONCE = frozenset({"ByteLevel", "Metaspace", "Precompiled", "Prepend"})
+# Each of them writes tokens into every text; a second one panics, or writes more than it says.
+_WRITERS = frozenset({"BertProcessing", "RobertaProcessing", "TemplateProcessing"})
 _CHILDREN = ("normalizers", "pretokenizers", "processors", "decoders")
 # Judged by itself, not as one of the component's values.
 _JUDGED = {"Precompiled": "precompiled_charsmap", "Replace": "pattern", "Split": "pattern"}
@@ -82,6 +84,8 @@ def _check_part(path: Path, part: str, top: Any, kinds: list[str], tokens: int) 
     for kind in sorted(_ONCE.intersection(kinds)):
         if kinds.count(kind) > 1:
             raise invalid(path, f"has a {part} with {kind} twice: each makes a text longer")
+    if sum(kind in _WRITERS for kind in kinds) > 1:
+        raise invalid(path, f"has a {part} that writes tokens into a text twice")
     seen, growth = 0, 1.0
     for component, kind in zip(_components(top), kinds, strict=True):
         left_out = (*_CHILDREN, _JUDGED.get(kind))
