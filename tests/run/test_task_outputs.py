@@ -22,7 +22,7 @@ from scorer.run import pipeline
 from scorer.verify import verify
 from tests.handles import handle_of
 from tests.reports import complete, malformed, report_json
-from tests.stubs import TASKS, TaskStub
+from tests.stubs import TASKS, StubClassifier, TaskStub
 from tests.verify.helpers import forge
 
 LABELS: tuple[str, ...] = TASKS["multi_label"]["labels"]
@@ -276,3 +276,56 @@ def test_numbers_of_any_size_are_decimals_that_read_back() -> None:
     texts = decimal(pl.Series(values))
     assert not texts.str.contains("e", literal=True).any()
     assert np.array_equal(texts.cast(pl.Float64).to_numpy().astype(np.float32), values)
+
+
+@pytest.mark.parametrize(
+    ("stub", "option", "words"),
+    [
+        (
+            StubClassifier(),
+            {"threshold": 0.3},
+            (
+                "--threshold is for models that give a text several labels, "
+                "and stub gives one label; leave --threshold out"
+            ),
+        ),
+        (
+            TaskStub("regression"),
+            {"threshold": 0.3},
+            (
+                "--threshold is for models that give a text several labels, "
+                "and stub gives a number; leave --threshold out"
+            ),
+        ),
+        (
+            TaskStub("regression"),
+            {"label_names": ("x",)},
+            (
+                "--label-names is for models that give a text labels, and stub gives a number; "
+                "leave --label-names out"
+            ),
+        ),
+    ],
+)
+def test_options_for_other_tasks_are_refused(
+    tmp_path: Path, stub: Any, option: dict[str, Any], words: str
+) -> None:
+    """Before any work, and with what to leave out."""
+    path = tmp_path / "in.csv"
+    path.write_text("text\nhello\n")
+    with pytest.raises(UsageError) as error:
+        run(path, stub, **option)
+    assert str(error.value) == words
+    assert [each.name for each in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_an_input_with_a_label_is_scored_by_a_regression_alone(tmp_path: Path) -> None:
+    """Whether a column is in the way is known once the model is; it is of its own file alone."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f"text,{'label' if name == 'a' else 'n'}\nfine,1\n")
+    files = (tmp_path / "a.csv", tmp_path / "b.csv")
+    for stub, fails in ((TaskStub("regression"), False), (TaskStub("multi_label"), True)):
+        wanted = RunOptions.of(files, tmp_path / f"out {fails}")
+        first, second = pipeline.run(wanted, model=handle_of(stub))
+        assert (first.error is not None, second.error) == (fails, None)
+    assert "the column 'label' exists already; choose other names with" in str(first.error)
