@@ -59,6 +59,9 @@ def test_sets_of_labels_have_to_be_equal() -> None:
     swapped = reference[:, [1, 0, 2]]
     assert compare(swapped, reference, "multi_label").label_agreement == 0
     assert compare(reference, reference, "multi_label").within_gate("fp32")
+    on_it = np.array([[0.9, 0.5], [0.9, 0.5]])
+    assert compare(on_it - 1e-6, on_it, "multi_label").label_agreement == 1
+    assert compare(on_it + 1e-4, on_it - 1e-4, "multi_label").label_agreement == 0
 
 
 def test_values_are_compared_by_their_range() -> None:
