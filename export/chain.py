@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from export.agreement import described
+from export.parity_texts import PARITY_NAME, record_of
 from export.source.checkpoint import Checkpoint, read_checkpoint
 from export.source.text_rules import TextRules, text_rules
 from export.staging import staged
 from export.steps import Steps
 from scorer.errors import InvalidBundle
+from scorer.hints import counted
 from scorer.inference.bundle import open_bundle
 from scorer.inference.bundle.metadata import METADATA_NAME, Metadata
 from scorer.inference.normalize import Name
@@ -96,7 +99,7 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
     from export.loadable import loadable
     from export.publish import copy_licence
 
-    copy_licence(checkpoint.base.directory, stage)
+    copy_licence(checkpoint.directory, stage)
     with loadable(checkpoint.base, stage) as base:
         _fill(stage, replace(checkpoint, base=base), options, steps)
 
@@ -107,8 +110,9 @@ def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: St
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
     from export import parity, publish
     from export.graph.exporter import require_exportable
-    from export.parity import pytorch
-    from export.parity.pytorch import Reference
+    from export.parity import as_trained, pytorch
+    from export.parity.pytorch import Reference, whole_texts
+    from export.parity.truth import true_answers
 
     steps.done("the libraries are loaded")
     require_exportable(checkpoint.base.model_type)
@@ -117,14 +121,23 @@ def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: St
     reference = Reference(stage, encoder.max_length)
     canary = pytorch.make_canary(reference, encoder.normalizer)
     publish.write_json(stage / "canary.json", canary)
-    texts = pytorch.calibration(reference, encoder.normalizer)
-    steps.done("PyTorch has answered the canary")
-    graphs = _save_graphs(stage, checkpoint.base.model_type, reference.inputs, texts)
+    texts = record_of([*whole_texts(), *options.parity_texts])
+    publish.write_json(stage / PARITY_NAME, texts)
+    truth, notes = true_answers(
+        reference, encoder.normalizer, [*canary["texts"], *texts["texts"]], checkpoint.classes
+    )
+    for note in notes:
+        steps.note(note)
+    steps.done(f"PyTorch has answered {counted(len(truth.texts), 'text')}")
+    trained = as_trained.compared(checkpoint.base.directory, reference, encoder, truth)
+    steps.done(f"as trained: {described(trained)}")
+    calibration = pytorch.calibration(reference, encoder.normalizer)
+    graphs = _save_graphs(stage, checkpoint.base.model_type, reference.inputs, calibration)
     steps.done(f"the graphs are written: {', '.join(graphs['graphs'])}")
     metadata = publish.describe(checkpoint, encoder, options.name, options.version, graphs)
     publish.write_metadata(stage, metadata)
-    report = parity.check(open_bundle(stage), reference, options.parity_texts, steps)
-    metadata = publish.add_parity(metadata, report)
+    report = parity.compare_sessions(open_bundle(stage), truth, steps)
+    metadata = publish.add_parity(metadata, report, trained)
     publish.write_card(stage, metadata, options.notes)
     publish.write_metadata(stage, metadata)
 
@@ -152,8 +165,7 @@ def _save_model(
         )
     directory = checkpoint.base.directory
     # A bundle's weights are rounded already, where they were to be.
-    ours = (checkpoint.directory / "training.json").is_file()
-    rounded = options.weights == "fp16" or (options.weights is None and ours)
+    rounded = options.weights == "fp16" or (options.weights is None and checkpoint.trained_here)
     types = None if rounded else types_of(directory.glob("model*.safetensors"))
     save_weights(load_model(directory, changes=changes), stage, types)
     encoder.save(stage)

@@ -13,23 +13,29 @@ import msgspec
 import onnxruntime
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from export.agreement import described
 from export.parity import ParityReport
 from export.source.checkpoint import Checkpoint
 from export.source.files import plain_file
 from export.source.hub import LICENCE_FILES
+from export.summary import Summary, summary_of
 from export.train.text_encoder import TextEncoder
 from scorer.inference.bundle.metadata import (
     METADATA_NAME,
+    AsTrained,
     Metadata,
     Metrics,
     Rules,
-    Summary,
-    summary_of,
 )
 
 GRAPHS = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "int8": "model_int8.onnx"}
 _TRAINING = ("data", "recipe", "dropped")  # of training.json
 _METRICS = (("accuracy", "accuracy"), ("f1", "macro_f1"), ("ece", "ece"))  # Hub's name, ours
+_CLEANING = {
+    "none": "passes texts on as they are",
+    "tweetscore": "normalises the texts",
+    "cardiff": "writes user names as @user and links as http",
+}
 _LIBRARIES = "onnx onnxruntime optimum optimum-onnx tokenizers torch transformers tweetscore"
 
 
@@ -87,12 +93,18 @@ def _versions() -> dict[str, str]:
     return {**versions, "onnxruntime": onnxruntime.__version__}
 
 
-def add_parity(metadata: Metadata, report: ParityReport) -> Metadata:
+def add_parity(
+    metadata: Metadata, report: ParityReport, as_trained: AsTrained | None = None
+) -> Metadata:
     """Return the metadata with the figures; those of a GPU graph on a CPU are separate."""
     measured = [{**entry.record(), "measured": True} for entry in report.measured]
     checks = [{**entry.record(), "measured": False} for entry in [report.graph_check] if entry]
     return msgspec.structs.replace(
-        metadata, parity=measured, graph_checks=checks, outside_gate=[*report.outside]
+        metadata,
+        parity=measured,
+        graph_checks=checks,
+        outside_gate=[*report.outside],
+        as_trained=as_trained,
     )
 
 
@@ -161,8 +173,8 @@ Fine-tuned from: {summary.base_model.name}.
 {sources}
 {own_text}## Use
 
-With tweetscore, which normalises the texts, divides the logits by the temperature
-{summary.temperature:.3f}, and holds itself against PyTorch before every run:
+With tweetscore, which {_CLEANING[summary.normalizer.name]}, divides the logits by the
+temperature {summary.temperature:.3f}, and holds itself against PyTorch before every run:
 
 ```
 tweetscore run tweets.parquet --model THIS_DIRECTORY
@@ -185,7 +197,7 @@ Measured when the bundle was made; softmax at temperature 1.
 |---|---|---|---|---|---|
 {parity}
 What is not listed was not measured: `tweetscore model check` measures on your machine.
-
+{_as_trained(summary.as_trained) if summary.as_trained else ""}
 ## Limitations
 
 - Texts are cut after {summary.max_length} tokens.
@@ -203,6 +215,10 @@ def _origin(summary: Summary) -> str:
     if source and source.base:
         lines += f"Merged from the adapter {source.name} and its base {source.base}.\n"
     return f"{lines}Licence: {summary.license or 'not known, as the checkpoint does not say it'}.\n"
+
+
+def _as_trained(record: AsTrained) -> str:
+    return f"\nAs trained: {described(record)}.\n"
 
 
 def _quality(metrics: Metrics) -> str:

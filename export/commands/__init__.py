@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from export.agreement import described
 from export.commands.train import train
 from scorer import threads
 from scorer.cli.common_options import (
@@ -23,8 +24,8 @@ from scorer.hints import counted
 
 if TYPE_CHECKING:
     from export.conversion import LimitsOf
+    from export.summary import Summary
     from scorer.inference.bundle import Bundle
-    from scorer.inference.bundle.metadata import Summary
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -222,8 +223,9 @@ def _preparation(bundle: "Bundle") -> str:
 @debug_option
 def info(bundle: Path | None, *, as_json: bool) -> None:
     """Verify a bundle and show what it is; without BUNDLE, the embedded one."""
+    from export.summary import summary_of
     from scorer.inference.bundle import open_bundle
-    from scorer.inference.bundle.metadata import METADATA_NAME, summary_of
+    from scorer.inference.bundle.metadata import METADATA_NAME
 
     opened = open_bundle(bundle)
     path = opened.directory / METADATA_NAME
@@ -244,6 +246,8 @@ def _facts(bundle: "Bundle", summary: "Summary") -> Iterator[tuple[str, str]]:
     yield "licence", summary.license or "not known: the checkpoint does not say it"
     yield "labels", ", ".join(bundle.labels)
     yield "texts", _preparation(bundle)
+    if summary.as_trained:
+        yield "as trained", described(summary.as_trained)
     yield "temperature", f"{bundle.temperature:.4g}"
     for source in summary.training.data:
         yield "trained on", f"{counted(source.rows, 'row')} of {source.name}"

@@ -3,9 +3,9 @@
 It compares the scorer itself (its normaliser, tokenizer, batches and sessions) with transformers,
 which loads the bundle's own safetensors. In order:
 
-1. the reference answers with every class and spreads its probabilities, because parity on a
-   constant model proves nothing;
-2. the reference gives the same answers in padded batches as alone, so that there is one reference;
+1. the reference spreads its probabilities, because parity on a constant model proves nothing, and
+   gives the same answers in padded batches as alone, so that there is one reference (`truth`);
+2. it answers as the user's checkpoint does in transformers' pipeline (`as_trained`, at the export);
 3. the token ids are the same;
 4. every provider and precision of this box answers within the gate;
 5. on every provider a row gets the same answer alone as in batches of 7 and 32.
@@ -21,27 +21,22 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from export.parity.pytorch import Reference, whole_texts
+from export.parity.truth import BATCH_SIZES, Truth, every, true_answers
+from export.parity_texts import kept_in
+from export.source.classes import Classes
 from export.steps import Steps
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.hints import counted
-from scorer.inference import labels
 from scorer.inference.bundle import Bundle
 from scorer.inference.classifier import Classifier
-from scorer.inference.gate import MAX_DIFFERENCE, Figures, compare
+from scorer.inference.gate import MAX_DIFFERENCE, Figures
 from scorer.inference.preparation import Prepared
 from scorer.inference.runtime import Choice, choices, open_session
 from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.session import RuntimeInfo, Session
 
-BATCH_SIZES = (1, 7, 32)
-# The reference must choose each class for one text in a hundred, and move each class's
-# probability by a tenth from text to text. A trained model does so many times over.
-MIN_CLASS_SHARE = 0.01
-MIN_SPREAD = 0.1
 # On CUDA a kernel is chosen by the batch's size; on the CPU a row is bitwise itself.
 CUDA_NEIGHBOUR_DIFFERENCE = 2e-3
-# Samples that meet every shape of batch; all texts would make a large model's gate take an hour.
-_BATCHED_TEXTS = 32
 _BATCHED_LENGTHS = 5
 _FP16_GRAPH_TEXTS = 64
 _BLAME_EXPORT = "do not use this export; compare the versions with requirements/constraints.txt"
@@ -94,29 +89,34 @@ def _not_measured(reason: str) -> str:
     return f"not measured: {reason}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Truth:
-    """Texts with PyTorch's answers."""
-
-    texts: tuple[str, ...]  # as they come in
-    token_ids: list[list[int]]
-    probabilities: NDArray[np.float32]  # at temperature 1
-
-
 def check(
     bundle: Bundle, reference: Reference, texts: Sequence[str] = (), steps: Steps | None = None
 ) -> ParityReport:
     """Compare every session of this box with PyTorch.
 
-    The texts are those of the canary, cut and whole, and `texts`.
+    The texts are the canary's, those that the bundle was compared on before, and `texts`.
+
+    Raises:
+        GateFailed: With the figure that is outside the gate.
+        InvalidBundle: The texts that it keeps cannot be read.
+    """
+    steps = steps or Steps()
+    kept = kept_in(bundle)
+    known = [*bundle.canary().texts, *(whole_texts() if kept is None else kept), *texts]
+    classes = Classes(bundle.labels, bundle.task, bundle.activation)
+    truth, notes = true_answers(reference, bundle.normalizer, known, classes)
+    for note in notes:
+        steps.note(note)
+    steps.done(f"PyTorch has answered {counted(len(truth.texts), 'text')}")
+    return compare_sessions(bundle, truth, steps)
+
+
+def compare_sessions(bundle: Bundle, truth: Truth, steps: Steps) -> ParityReport:
+    """Compare every session of this box with what PyTorch has answered.
 
     Raises:
         GateFailed: With the figure that is outside the gate.
     """
-    truth = _truth(bundle, reference, [*bundle.canary().texts, *whole_texts(), *texts])
-    require_spread(truth.probabilities, bundle.labels)
-    steps = steps or Steps()
-    steps.done(f"PyTorch has answered {counted(len(truth.texts), 'text')}")
     machine = inspect()
     measured, passed_over, outside = [], [], []
     for choice in available(machine, int8="int8" in bundle.metadata.graphs):
@@ -158,25 +158,6 @@ def available(machine: Machine, *, int8: bool) -> Iterator[Choice]:
     yield from {(choice.device, choice.precision): choice for choice in reversed(offered)}.values()
 
 
-def require_spread(probabilities: NDArray[np.float32], names: Sequence[str]) -> None:
-    """Refuse a reference that could agree with a broken export by chance.
-
-    Raises:
-        GateFailed: It never chooses one of the classes, or hardly moves its probability.
-    """
-    answers = probabilities.argmax(axis=1)
-    spread = probabilities.max(axis=0) - probabilities.min(axis=0)
-    for label, name in enumerate(names):
-        share = float((answers == label).mean())
-        if not (share >= MIN_CLASS_SHARE and spread[label] >= MIN_SPREAD):
-            raise GateFailed(
-                f"the model answers {name} to {share:.1%} of {len(answers)} texts, with "
-                f"probabilities that differ by {spread[label]:.2f} at most: parity on it would "
-                "prove nothing",
-                "train it further, or give texts of all classes with --parity-data",
-            )
-
-
 def measure(bundle: Bundle, session: Session, truth: Truth) -> Figures:
     """Compare one session with PyTorch, through the scorer's own stages.
 
@@ -189,35 +170,10 @@ def measure(bundle: Bundle, session: Session, truth: Truth) -> Figures:
         raise GateFailed(error.problem, _BLAME_EXPORT) from error
     prepared = classifier.prepare(pl.Series(truth.texts, dtype=pl.String))
     _require_same_tokens(prepared, truth)
-    answers = labels.probabilities(classifier.logits(prepared))
-    figures = compare(answers, truth.probabilities)
+    figures = truth.compare(truth.of_logits(classifier.logits(prepared)))
     if not figures.within_gate(session.info.precision):
         raise GateFailed(f"{_where(session)} differs from PyTorch: {figures}", _BLAME_EXPORT)
     return figures
-
-
-def _truth(bundle: Bundle, reference: Reference, texts: Sequence[str]) -> Truth:
-    distinct = list(dict.fromkeys(texts))
-    normalized = bundle.normalizer(pl.Series(distinct, dtype=pl.String)).to_list()
-    token_ids = reference.token_ids(normalized)
-    blank = len(reference.token_ids([""])[0])
-    rows = [row for row, ids in enumerate(token_ids) if len(ids) > blank]
-    kept = [normalized[row] for row in rows]
-    alone = labels.probabilities(reference.logits(kept))
-    _require_one_truth(reference, kept, alone)
-    return Truth(tuple(distinct[row] for row in rows), [token_ids[row] for row in rows], alone)
-
-
-def _require_one_truth(reference: Reference, texts: list[str], alone: NDArray[np.float32]) -> None:
-    sample = _every(len(texts), _BATCHED_TEXTS)
-    for rows in BATCH_SIZES[1:]:
-        batched = labels.probabilities(reference.batched(texts[sample], rows))
-        figures = compare(batched, alone[sample])
-        if not figures.within_gate("fp32"):
-            raise GateFailed(
-                f"PyTorch itself answers differently in batches of {rows} than alone: {figures}",
-                "check pad_token_id and padding_side (GPT-2 needs right padding) and train again",
-            )
 
 
 def _require_same_tokens(prepared: Prepared, truth: Truth) -> None:
@@ -238,20 +194,25 @@ def require_no_neighbours(session: Session, truth: Truth) -> None:
     stream = np.concatenate([np.array(ids) for ids in truth.token_ids])
     by_length = {len(ids): np.array(ids) for ids in truth.token_ids}
     lengths = sorted(by_length)
-    for length in lengths[_every(len(lengths), _BATCHED_LENGTHS)]:
+    for length in lengths[every(len(lengths), _BATCHED_LENGTHS)]:
         alone = session.run(by_length[length][np.newaxis])[0]
         for rows in BATCH_SIZES[1:]:
             batch = np.resize(stream, (rows, length))
             batch[rows // 2] = by_length[length]
-            _require_equal(session, alone, session.run(batch)[rows // 2], rows)
+            _require_equal(session, truth, alone, session.run(batch)[rows // 2], rows)
 
 
 def _require_equal(
-    session: Session, alone: NDArray[np.float32], among: NDArray[np.float32], rows: int
+    session: Session,
+    truth: Truth,
+    alone: NDArray[np.float32],
+    among: NDArray[np.float32],
+    rows: int,
 ) -> None:
     if session.info.device == "cuda":
-        pair = labels.probabilities(np.stack([alone, among]))
-        equal = bool(abs(pair[0] - pair[1]).max() <= CUDA_NEIGHBOUR_DIFFERENCE)
+        pair = truth.of_logits(np.stack([alone, among]))
+        unit = float(np.ptp(truth.scores)) if truth.activation == "none" else 1.0
+        equal = bool(abs(pair[0] - pair[1]).max() <= CUDA_NEIGHBOUR_DIFFERENCE * unit)
     else:
         equal = np.array_equal(alone, among)
     if not equal:
@@ -277,17 +238,12 @@ def _check_fp16_graph(bundle: Bundle, truth: Truth, machine: Machine) -> Measure
         PROVIDER, "builtin", "fp16", machine.instruction_set, machine.cpus, "graph check"
     )
     session = HostSession(load(bundle.graph("fp16"), options(), [PROVIDER]), info, TOKEN_BUDGET)
-    sample = _every(len(truth.texts), _FP16_GRAPH_TEXTS)
+    sample = every(len(truth.texts), _FP16_GRAPH_TEXTS)
     logits = np.concatenate([session.run(np.array([ids])) for ids in truth.token_ids[sample]])
-    figures = compare(labels.probabilities(logits), truth.probabilities[sample])
+    figures = truth.compare(truth.of_logits(logits), sample)
     if not figures.largest_difference <= MAX_DIFFERENCE:
         raise GateFailed(f"the fp16 graph differs from PyTorch: {figures}", _BLAME_EXPORT)
     return Measured(info, figures)
-
-
-def _every(count: int, wanted: int) -> slice:
-    """Return evenly spaced places among `count`: `wanted` or a few more."""
-    return slice(None, None, max(1, count // wanted))
 
 
 def _where(session: Session) -> str:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -35,6 +35,11 @@ class Reference:
         self.max_length = max_length
         self._alone: dict[str, NDArray[np.float32]] = {}
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return the model's weights, widened to fp32, by their names."""
+        found: dict[str, torch.Tensor] = self._model.state_dict()
+        return found
+
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of normalised texts, truncated, special tokens included."""
         encoded = self._tokenizer(list(texts), truncation=True, max_length=self.max_length)
@@ -51,7 +56,7 @@ class Reference:
     def batched(self, texts: Sequence[str], rows: int) -> NDArray[np.float32]:
         """Return the logits [texts, classes] in batches of `rows`, padded as transformers pads."""
         batches = [list(texts[start : start + rows]) for start in range(0, len(texts), rows)]
-        with torch.inference_mode(), _one_thread():
+        with torch.inference_mode(), one_thread():
             answers = [self._model(**self._encode(batch)).logits.numpy() for batch in batches]
         return np.concatenate(answers).astype(np.float32)
 
@@ -69,7 +74,7 @@ class Reference:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Compute with one thread: the same bits on any number of cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -80,14 +85,18 @@ def _one_thread() -> Iterator[None]:
 
 
 def load_model(
-    directory: Path, attention: str | None = None, changes: dict[str, Any] | None = None
+    directory: Path,
+    attention: str | None = None,
+    changes: dict[str, Any] | None = None,
+    dtype: torch.dtype | Literal["auto"] = torch.float32,
 ) -> PreTrainedModel:
-    """Load a classifier in fp32, from safetensors only, with every weight accounted for.
+    """Load a classifier, from safetensors only, with every weight accounted for.
 
     Args:
         directory: With a ``config.json`` that has been checked.
         attention: transformers' name of an implementation; its own choice by default.
         changes: Settings of the configuration to replace.
+        dtype: That it computes in; auto is what transformers' pipeline chooses.
 
     Raises:
         InvalidBundle: The weights are not exactly those of such a classifier.
@@ -95,7 +104,7 @@ def load_model(
     with quiet():
         model, report = AutoModelForSequenceClassification.from_pretrained(
             directory,
-            dtype=torch.float32,
+            dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,

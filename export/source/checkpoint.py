@@ -30,6 +30,7 @@ class Checkpoint:
     training: dict[str, Any] = field(repr=False)  # training.json; empty if it has none
     evaluation: dict[str, Any] | None = field(repr=False)
     foreign: bool  # neither `tweetscore model train` nor an export wrote it
+    trained_here: bool  # `tweetscore model train` wrote it
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -85,6 +86,7 @@ def read_checkpoint(
         training=training or _training_of(bundle or {}),
         evaluation=optional(directory / "evaluation.json") or (bundle or {}).get("metrics"),
         foreign=training is None and bundle is None,
+        trained_here=training is not None,
     )
 
 

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from export import parity, publish
+from export.parity import truth
 from export.parity.pytorch import Reference, whole_texts
+from export.parity.truth import Truth
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.bundle.metadata import METADATA_NAME, read_metadata
@@ -131,17 +133,15 @@ def test_a_constant_model_proves_nothing(copy: Callable[[str], Path]) -> None:
 @pytest.mark.parametrize(
     "probabilities",
     [
-        [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]],  # never the second class
+        [[0.9, 0.1], [0.88, 0.12], [0.91, 0.09]],  # never the second class, and hardly moved
         [[0.53, 0.47], [0.48, 0.52], [0.51, 0.49]],  # both, but hardly moved
         [[np.nan, np.nan], [0.1, 0.9], [0.9, 0.1]],
     ],
 )
-def test_the_reference_must_use_every_class_with_a_spread(
-    probabilities: list[list[float]],
-) -> None:
+def test_the_reference_must_have_a_spread(probabilities: list[list[float]]) -> None:
     """Answers without variety are no evidence."""
     with pytest.raises(GateFailed, match="prove nothing"):
-        parity.require_spread(np.array(probabilities, np.float32), ["no", "yes"])
+        truth.require_spread(np.array(probabilities, np.float32), ["no", "yes"])
 
 
 def test_what_is_outside_the_gate_is_recorded_in_the_bundle(
@@ -152,7 +152,7 @@ def test_what_is_outside_the_gate_is_recorded_in_the_bundle(
     measure, here = parity.measure, inspect()
     errors = {"int8": GateFailed("far off", "-"), "bf16": DeviceUnavailable("broken", "-")}
 
-    def judge(bundle: Bundle, session: Session, truth: parity.Truth) -> Figures:
+    def judge(bundle: Bundle, session: Session, truth: Truth) -> Figures:
         if error := errors.get(session.info.precision):
             raise error
         return measure(bundle, session, truth)
@@ -171,7 +171,27 @@ def test_what_is_outside_the_gate_is_recorded_in_the_bundle(
 
 def test_answers_with_variety_are_evidence() -> None:
     """A reference that uses every class widely is accepted."""
-    parity.require_spread(np.array([[0.9, 0.1], [0.2, 0.8]], np.float32), ["no", "yes"])
+    assert truth.require_spread(np.array([[0.9, 0.1], [0.2, 0.8]], np.float32), ["no", "yes"]) == []
+
+
+def test_a_class_that_never_wins_is_named() -> None:
+    """It may be rare, or of another language than the texts: no reason to refuse the model."""
+    answers = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], np.float32)
+    (note,) = truth.require_spread(answers, ["no", "yes"])
+    assert note.startswith("warning: no text is answered with yes:")
+    many = np.full((3, 20), 1e-3, np.float32)
+    many[0, 0] = many[1, 1] = many[2, 0] = 0.98
+    (note,) = truth.require_spread(many, [f"class {i}" for i in range(20)])
+    assert "class 2, class 3, class 4, class 5, class 6 and 13 more" in note
+
+
+def test_many_classes_share_the_spread() -> None:
+    """Of two hundred classes none has much, and one that wins may have had a hundredth before."""
+    answers = np.full((2, 200), 0.99 / 199, np.float32)
+    answers[0, 0] = answers[1, 1] = 0.01
+    assert len(truth.require_spread(answers, list(map(str, range(200))))) == 1
+    with pytest.raises(GateFailed, match="prove nothing"):
+        truth.require_spread(np.full((2, 200), 1 / 200, np.float32), list(map(str, range(200))))
 
 
 class CrossTalkStub:
@@ -190,9 +210,9 @@ class CrossTalkStub:
 
 def test_a_row_that_depends_on_its_neighbours_fails() -> None:
     """One row alone must be bitwise the same row in a batch of 7 and of 32."""
-    truth = parity.Truth(("a", "b"), [[1, 2], [3, 4, 5]], np.zeros((2, 2), np.float32))
+    answers = Truth(("a", "b"), [[1, 2], [3, 4, 5]], np.zeros((2, 2), np.float32))
     with pytest.raises(GateFailed, match="in a batch of 7 than alone"):
-        parity.require_no_neighbours(CrossTalkStub(), truth)
+        parity.require_no_neighbours(CrossTalkStub(), answers)
 
 
 def test_more_texts_join_the_canary(bundles: Callable[[str], Path]) -> None:

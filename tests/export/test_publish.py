@@ -14,15 +14,15 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
-from export import parity
 from export.chain import ExportOptions, export_bundle
 from export.parity import pytorch as canary_maker
+from export.parity import truth
 from export.parity.pytorch import Reference
 from export.publish import model_card
 from export.source.checkpoint import read_checkpoint
+from export.summary import summary_of
 from scorer.errors import GateFailed, InputMissing, InvalidBundle, OutputRefused, UsageError
 from scorer.inference.bundle import open_bundle
-from scorer.inference.bundle.metadata import summary_of
 
 METRICS = {
     "data": {"name": "test.csv", "sha256": "0", "rows": 1200},
@@ -116,7 +116,7 @@ def test_a_failed_gate_publishes_nothing(
     old = tmp_path / "bundle"
     old.mkdir()
     (old / "tweetscore.json").write_text("{}", "utf-8")
-    monkeypatch.setattr(parity, "MIN_SPREAD", 1.1)
+    monkeypatch.setattr(truth, "MIN_SPREAD", 2.1)
     with pytest.raises(GateFailed):
         export_bundle(checkpoints("bert"), old, ExportOptions(overwrite=True))
     with pytest.raises(GateFailed):

@@ -156,12 +156,14 @@ class Parity(Struct, frozen=True):
 
 
 class AsTrained(Struct, frozen=True):
-    """How the bundle's weights in fp32 compare with the user's checkpoint on raw texts."""
+    """How the bundle's weights in fp32 compare with the user's checkpoint in its pipeline."""
 
-    dtype: str  # that the checkpoint computes in
+    dtype: str  # that the pipeline computes in
     texts: int
     label_agreement: float
     largest_difference: float
+    normalizer: Name = "none"  # that the pipeline's texts were cleaned with
+    rounded: bool = False  # the bundle has the checkpoint's weights in another type
 
 
 class Source(Struct, frozen=True):
@@ -170,23 +172,6 @@ class Source(Struct, frozen=True):
     name: str  # OWNER/NAME on the Hub, or a directory's last part
     revision: str | None = None  # the Hub's commit
     base: str | None = None  # of an adapter: what it was merged into, NAME[@COMMIT]
-
-
-class Summary(Struct, frozen=True):
-    """The fields that the model card and `tweetscore model info` show."""
-
-    name: str
-    version: str
-    model_type: str
-    labels: tuple[str, ...]
-    max_length: int
-    temperature: float
-    base_model: BaseModel
-    training: Training
-    metrics: Metrics | None
-    parity: tuple[Parity, ...]
-    source: Source | None = None
-    license: str | None = None
 
 
 class Histogram(Struct, frozen=True):
@@ -211,19 +196,6 @@ def decoded(part: Any, kind: type[T]) -> T | None:
     with suppress(ValidationError):
         return msgspec.convert(part, kind, from_attributes=True)
     return None
-
-
-def summary_of(path: Path, metadata: Metadata) -> Summary:
-    """Return the fields of a bundle that people read.
-
-    Raises:
-        InvalidBundle: A part of it is missing, or is of another kind.
-    """
-    try:
-        return msgspec.convert(metadata, Summary, from_attributes=True)
-    except ValidationError as error:
-        # Scoring does not read these fields, so opening the bundle has not checked them.
-        raise invalid(path, f"does not say what a bundle says of itself ({error})") from error
 
 
 def read_metadata(path: Path, raw: bytes) -> Metadata:
