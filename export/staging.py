@@ -25,9 +25,9 @@ class Making:
     destination: Path
     directory: Path  # a function of the destination's path: a killed process leaves nothing else
 
-    def fresh(self) -> Path:
-        """Return an empty directory, which is published in the end."""
-        stage = self.directory / _STAGE
+    def fresh(self, name: str = _STAGE) -> Path:
+        """Return an empty directory; the one of the usual name is published in the end."""
+        stage = self.directory / name
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir()
         stage.chmod(0o755)  # whatever the umask is: its files are for all who may come here

@@ -202,7 +202,7 @@ def _show_step(words: str, seconds: float | None) -> None:
 
 def _parity_texts(path: Path | None, column: str) -> tuple[str, ...]:
     """Return the texts of a table's column, without nulls."""
-    from export.train.tables import read_texts
+    from export.train.labelled_tables import read_texts
     from scorer.options import InputSpec
 
     return () if path is None else tuple(read_texts(path, InputSpec(column)).drop_nulls())

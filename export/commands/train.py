@@ -169,7 +169,7 @@ def train(output: Path, *, recipe_name: str, **given: Any) -> None:
     tweetscore model train -o checkpoint/ --data train.csv --label-column sentiment
     tweetscore model export checkpoint/ -o bundle/
     """
-    from export.train.tables import Columns
+    from export.train.labelled_tables import Columns
     from export.train.training import TrainOptions
     from export.train.training import train as run
     from scorer.options import CsvOptions, InputSpec, pop_spec

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from export.train.tables import Columns, Table, of_frame
+from export.train.labelled_tables import Columns, Table, of_frame
 from scorer.errors import DataError, InputMissing
 
 _SAVED, _SAVED_SPLITS = "state.json", "dataset_dict.json"

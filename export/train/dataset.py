@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from export.train import TrainingConfig
-from export.train.tables import Columns, Table
+from export.train.labelled_tables import Columns, Table
 from scorer.errors import DataError
 from scorer.hints import counted
 

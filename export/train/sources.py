@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from export.train.data_sets import from_hub, from_saved, is_saved, saved_splits
-from export.train.tables import Columns, Table, from_files, has_format
+from export.train.labelled_tables import Columns, Table, from_files, has_format
 from scorer.errors import InputMissing
 from scorer.store.inputs import find_inputs
 

@@ -4,11 +4,8 @@ read -> drop blanks -> split -> fine-tune -> temperature (-> refit) -> evaluate 
 """
 
 import dataclasses
-import hashlib
 import json
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +13,7 @@ import numpy as np
 
 from export.loadable import loadable
 from export.source.base import Base, open_base
+from export.staging import Making
 from export.train import DEFAULT_DATA, RECIPES, TrainingConfig
 from export.train.checks import require_classes, shared_rows, warnings_about
 from export.train.dataset import EncodedRows, LabelledTexts, labelled
@@ -26,11 +24,12 @@ from export.train.evaluation import (
     evaluate,
     is_at_bound,
 )
+from export.train.labelled_tables import Columns
 from export.train.notices import Notify, silent
+from export.train.record import plan_of, recipe_record, versions_of
 from export.train.settings import check_reporters, check_settings
 from export.train.sources import has_test_rows, read_table
 from export.train.stages import Stages, require_plan
-from export.train.tables import Columns
 from export.train.text_encoder import TextEncoder, open_encoder
 from export.train.unfinished import TRAINING_NAME, discard, logs_of, unfinished
 from scorer.errors import DataError, StorageError
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from export.train.fitting import Fitted
 
 SCHEMA_VERSION = 1
-_LIBRARIES = ("accelerate", "numpy", "polars", "tokenizers", "torch", "transformers", "tweetscore")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,81 +81,78 @@ def train(output: Path, options: TrainOptions) -> Trained:
     config = options.recipe
     check_settings(config)
     check_reporters(options.report_to)
-    with unfinished(output, options) as made, ExitStack() as opened:
+    with unfinished(output, options) as made:
         data, test = _read(options)
         chosen, spare = choose(data, config.train_rows, config.seed)
         require_classes(_with_text(chosen), _with_text(spare), config)
-        # Which may be a download: only now.
-        base = opened.enter_context(loadable(open_base(config.base), made.directory))
-        encoder = open_encoder(base, config.max_length)
-        learnt, rows, dropped = _encode(chosen, encoder)
-        left, spare_rows, _ = _encode(spare, encoder)
-        require_classes(learnt, left, config)
-        for warning in warnings_about(learnt):
-            options.notify("warning", "data", warning)
-        tested = _test_rows(test, encoder, options, (learnt, rows))
-        # Imports torch: only now, when base and data are known to be good.
-        from export.train.fitting import fit
-
-        stages = Stages(
-            directory=made.directory,
-            every=options.checkpoint_steps,
-            report_to=options.report_to,
-            logs=logs_of(output),
-            notify=options.notify,
-        )
-        require_plan(made.directory, _plan(options, base, data.labels, (rows, spare_rows)))
-        fitted = fit(base, encoder, data.labels, rows, spare_rows, config, stages)
-        stage = made.fresh()
-        _warn_of_temperature(fitted, options)
-        evaluation = _evaluate(stage, fitted, data, tested)
-        seen, logits = fitted.held_out or fitted.answer(rows)
-        training = {
-            "schema_version": SCHEMA_VERSION,
-            "name": options.name or output.absolute().name,
-            "base_model": {"name": base.name, "sha256": base.sha256},
-            "data": [{"name": data.name, "sha256": data.sha256, "rows": fitted.training_rows}],
-            "recipe": _recipe_record(options),
-            "normalizer": dataclasses.asdict(encoder.normalizer),
-            "max_length": encoder.max_length,
-            "temperature": fitted.temperature,
-            "dropped": dropped,
-            "baseline": baseline(
-                logits,
-                seen.input_ids,
-                data.labels,
-                fitted.temperature,
-                encoder.tokenizer.unk_token_id,
-            ),
-            "libraries": _versions(config),
-        }
-        _save(stage, fitted.model, encoder, training, evaluation)
+        base = open_base(config.base)  # which may be a download: only now
+        with loadable(base, made.fresh("base")) as opened:
+            trained = _trained(made, options, opened, (chosen, spare, test))
         made.publish()
         discard(made.directory)
-    return Trained(output, training, evaluation)
+    return dataclasses.replace(trained, directory=output)
 
 
-def _plan(
+def _trained(
+    made: Making,
     options: TrainOptions,
     base: Base,
-    labels: tuple[str, ...],
-    rows: tuple[EncodedRows, EncodedRows],
-) -> dict[str, Any]:
-    """Return all that decides the weights, as far as another call can differ in it."""
-    from export.train.finetune import device
+    read: tuple[LabelledTexts, LabelledTexts, LabelledTexts | None],
+) -> Trained:
+    """Train, and write the checkpoint to what is published.
 
-    digest = hashlib.sha256()
-    for part in rows:
-        digest.update(json.dumps(part.input_ids).encode() + part.label_ids.tobytes())
-    settings = _recipe_record(options)
-    del settings["name"], settings["changed"]
-    facts = {"base": base.sha256, "data": digest.hexdigest(), "labels": [*labels]}
-    return settings | facts | _versions(options.recipe) | {"device": device()}
+    Args:
+        made: What is being made.
+        options: The settings.
+        base: As transformers loads it.
+        read: Rows to learn, those that the recipe leaves over, and test rows.
+    """
+    chosen, spare, test = read
+    config, output = options.recipe, made.destination
+    encoder = open_encoder(base, config.max_length)
+    learnt, rows, dropped = _encode(chosen, encoder)
+    left, spare_rows, _ = _encode(spare, encoder)
+    require_classes(learnt, left, config)
+    for warning in warnings_about(learnt):
+        options.notify("warning", "data", warning)
+    tested = _test_rows(test, encoder, options, (learnt, rows))
+    # Imports torch: only now, when base and data are known to be good.
+    from export.train.fitting import fit
 
-
-def _versions(config: TrainingConfig) -> dict[str, str]:
-    used = (*_LIBRARIES, "peft") if config.lora else _LIBRARIES
-    return {library: version(library) for library in used}
+    stages = Stages(
+        directory=made.directory,
+        every=options.checkpoint_steps,
+        report_to=options.report_to,
+        logs=logs_of(output),
+        notify=options.notify,
+    )
+    require_plan(made.directory, plan_of(options.recipe, base, chosen.labels, (rows, spare_rows)))
+    fitted = fit(base, encoder, chosen.labels, rows, spare_rows, config, stages)
+    stage = made.fresh()
+    _warn_of_temperature(fitted, options)
+    evaluation = _evaluate(stage, fitted, chosen, tested)
+    seen, logits = fitted.held_out or fitted.answer(rows)
+    training = {
+        "schema_version": SCHEMA_VERSION,
+        "name": options.name or output.name,
+        "base_model": {"name": base.name, "sha256": base.sha256},
+        "data": [{"name": chosen.name, "sha256": chosen.sha256, "rows": fitted.training_rows}],
+        "recipe": recipe_record(options.recipe_name, config),
+        "normalizer": dataclasses.asdict(encoder.normalizer),
+        "max_length": encoder.max_length,
+        "temperature": fitted.temperature,
+        "dropped": dropped,
+        "baseline": baseline(
+            logits,
+            seen.input_ids,
+            chosen.labels,
+            fitted.temperature,
+            encoder.tokenizer.unk_token_id,
+        ),
+        "libraries": versions_of(config),
+    }
+    _save(stage, fitted.model, encoder, training, evaluation)
+    return Trained(output, training, evaluation)
 
 
 def _read(options: TrainOptions) -> tuple[LabelledTexts, LabelledTexts | None]:
@@ -253,19 +248,6 @@ def _evaluate(
     draw_confusion_matrix(metrics, stage / "confusion_matrix.png")
     draw_reliability(logits, rows.label_ids, fitted.temperature, stage / "reliability.png")
     return {"data": record, **metrics}
-
-
-def _recipe_record(options: TrainOptions) -> dict[str, Any]:
-    """Return every setting, and which of them differ from the recipe of that name."""
-    from export.train.finetune import uses_bf16
-
-    settings = dataclasses.asdict(options.recipe)
-    named = dataclasses.asdict(RECIPES[options.recipe_name])
-    changed = sorted(key for key, value in settings.items() if value != named[key])
-    precision = "bf16" if uses_bf16(options.recipe) else "fp32"
-    base = Path(options.recipe.base).name if "base" in changed else options.recipe.base
-    settings |= {"precision": precision, "base": base}
-    return {"name": options.recipe_name, "changed": changed, **settings}
 
 
 def _save(

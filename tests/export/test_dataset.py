@@ -16,8 +16,8 @@ from export.train.dataset import (
     labelled,
     stratified,
 )
+from export.train.labelled_tables import Columns, of_frame
 from export.train.sources import on_hub, read_table
-from export.train.tables import Columns, of_frame
 from scorer.errors import DataError, InputMissing, UsageError
 
 

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from export.train.dataset import labelled
+from export.train.labelled_tables import Columns
 from export.train.sources import has_test_rows, read_table
-from export.train.tables import Columns
 from scorer.errors import DataError, InputMissing
 from scorer.options import CsvOptions, InputSpec
 

@@ -20,8 +20,8 @@ from transformers import (
 from export.staging import staged
 from export.train import RECIPES
 from export.train.dataset import labelled
+from export.train.labelled_tables import Columns
 from export.train.sources import read_table
-from export.train.tables import Columns
 from export.train.training import choose
 from scorer.cli import tweetscore
 from scorer.errors import OutputRefused
@@ -295,15 +295,16 @@ def test_test_data_without_texts_are_65_before_any_training(
 
 
 def test_base_that_is_not_allowed_is_78(tables: tuple[Path, Path], tmp_path: Path) -> None:
-    """The allow-list holds on the command line."""
+    """A base that brings code is refused on the command line too."""
     (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "config.json").write_text('{"model_type": "llama"}')
+    config = {"model_type": "llama", "vocab_size": 9, "auto_map": {"AutoModel": "evil.Model"}}
+    (tmp_path / "base" / "config.json").write_text(json.dumps(config))
     result = model_train(
         *("-o", tmp_path / "a", "--data", tables[0], "--base", tmp_path / "base"),
         *("--label-column", "sentiment"),
     )
     assert result.exit_code == 78
-    assert "bert, distilbert, roberta, gpt2" in result.stderr
+    assert "config.json has auto_map" in result.stderr
 
 
 def test_directory_that_is_not_ours_is_73(tables: tuple[Path, Path], tmp_path: Path) -> None:
