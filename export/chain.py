@@ -3,15 +3,15 @@
 read -> save weights -> canary -> prune -> ONNX -> graphs without weights -> gate -> publish
 """
 
-import logging
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from export.agreement import described
 from export.parity_texts import PARITY_NAME, record_of
 from export.source.checkpoint import Checkpoint, read_checkpoint
+from export.source.padding import PadTo
+from export.source.sizes import tokens_of
 from export.source.text_rules import TextRules, text_rules
 from export.staging import staged
 from export.steps import Steps
@@ -22,9 +22,8 @@ from scorer.inference.bundle.metadata import METADATA_NAME, Metadata
 from scorer.inference.normalize import Name
 
 if TYPE_CHECKING:
+    from export.parity.pytorch import Reference
     from export.train.text_encoder import TextEncoder
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +37,7 @@ class ExportOptions:
     parity_texts: tuple[str, ...] = ()  # beside the canary's
     normalizer: Name | None = None  # by default what the checkpoint's record says
     max_length: int | None = None  # tokens of a text; likewise
+    pad_to: PadTo | None = None  # how texts are padded for a model without a pad id
     weights: Literal["fp16", "keep"] | None = None  # by default ours fp16, others as they are
     overwrite: bool = False
     base: str | None = None  # of an adapter; by default what it names
@@ -80,7 +80,7 @@ def export_bundle(
         OutputRefused: `output` is there already.
     """
     steps = steps or Steps()
-    checkpoint = read_checkpoint(place, options.label_names, options.base)
+    checkpoint = read_checkpoint(place, options.label_names, options.base, options.pad_to)
     steps.done("the checkpoint is judged")
     with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
         (converter or convert)(checkpoint, stage, options, steps)
@@ -106,33 +106,30 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
 
 def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: Steps) -> None:
     """Write a bundle, of a checkpoint that transformers can load."""
-    rules = text_rules(checkpoint, options.normalizer, options.max_length)
+    pad_to = checkpoint.padding.length if checkpoint.padding else None
+    rules = text_rules(checkpoint, options.normalizer, options.max_length or pad_to)
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
     from export import parity, publish
     from export.graph.exporter import require_exportable
+    from export.graphs import save_graphs
     from export.parity import as_trained, pytorch
-    from export.parity.pytorch import Reference, whole_texts
+    from export.parity.pytorch import Reference
     from export.parity.truth import true_answers
 
     steps.done("the libraries are loaded")
     require_exportable(checkpoint.base.model_type)
     encoder = _save_model(checkpoint, rules, options, stage)
     steps.done("weights and tokenizer are written")
-    reference = Reference(stage, encoder.max_length)
-    canary = pytorch.make_canary(reference, encoder.normalizer)
-    publish.write_json(stage / "canary.json", canary)
-    texts = record_of([*whole_texts(), *options.parity_texts])
-    publish.write_json(stage / PARITY_NAME, texts)
-    truth, notes = true_answers(
-        reference, encoder.normalizer, [*canary["texts"], *texts["texts"]], checkpoint.classes
-    )
+    reference = Reference(stage, encoder.max_length, pad_to)
+    texts = _save_texts(stage, reference, encoder, options)
+    truth, notes = true_answers(reference, encoder.normalizer, texts, checkpoint.classes)
     for note in notes:
         steps.note(note)
     steps.done(f"PyTorch has answered {counted(len(truth.texts), 'text')}")
     trained = as_trained.compared(checkpoint.base.directory, reference, encoder, truth)
     steps.done(f"as trained: {described(trained)}")
     calibration = pytorch.calibration(reference, encoder.normalizer)
-    graphs = _save_graphs(stage, checkpoint.base.model_type, reference.inputs, calibration)
+    graphs = save_graphs(stage, checkpoint.base.model_type, reference, calibration)
     steps.done(f"the graphs are written: {', '.join(graphs['graphs'])}")
     metadata = publish.describe(checkpoint, encoder, options.name, options.version, graphs)
     publish.write_metadata(stage, metadata)
@@ -140,6 +137,20 @@ def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: St
     metadata = publish.add_parity(metadata, report, trained)
     publish.write_card(stage, metadata, options.notes)
     publish.write_metadata(stage, metadata)
+
+
+def _save_texts(
+    stage: Path, reference: "Reference", encoder: "TextEncoder", options: ExportOptions
+) -> list[str]:
+    """Write the canary, and what else parity is measured on; return the texts of both."""
+    from export.parity.pytorch import make_canary, whole_texts
+    from export.publish import write_json
+
+    canary = make_canary(reference, encoder.normalizer)
+    write_json(stage / "canary.json", canary)
+    texts = record_of([*whole_texts(), *options.parity_texts])
+    write_json(stage / PARITY_NAME, texts)
+    return [*canary["texts"], *texts["texts"]]
 
 
 def _save_model(
@@ -157,12 +168,7 @@ def _save_model(
         "pad_token_id": checkpoint.pad_token_id,
     }
     encoder = saved_encoder(checkpoint.base, rules)
-    if encoder.tokenizer.pad_token_id != checkpoint.pad_token_id:
-        raise InvalidBundle(
-            f"the checkpoint {checkpoint.base.directory} pads with token "
-            f"{encoder.tokenizer.pad_token_id}, and its model expects {checkpoint.pad_token_id}",
-            "set the pad token in model and tokenizer and save both",
-        )
+    _require_same_pad(checkpoint, encoder.tokenizer.pad_token_id)
     directory = checkpoint.base.directory
     # A bundle's weights are rounded already, where they were to be.
     rounded = options.weights == "fp16" or (options.weights is None and checkpoint.trained_here)
@@ -172,53 +178,18 @@ def _save_model(
     return encoder
 
 
-def _save_graphs(
-    stage: Path,
-    model_type: str,
-    inputs: Collection[str],
-    calibration: Sequence[Sequence[int]],
-) -> dict[str, Any]:
-    """Write the graphs of the model in `stage`.
-
-    Args:
-        stage: Holds the model.
-        model_type: Of its configuration.
-        inputs: What the model gets of its tokenizer.
-        calibration: Token ids of texts, on which int8 is calibrated.
-
-    Returns:
-        What the metadata says of them: their names, whether the last layer is pruned, and which
-        weights they look up.
-    """
-    from export.architectures import architecture_of
-    from export.graph import plain_graph, split_key_transpose
-    from export.graph import weights as stored
-    from export.graph.pruning import drop_attention_mask, prune
-    from export.graph.tables import tables_of
-    from export.int8 import int8_graph, streams
-    from export.parity.pytorch import load_model
-    from export.publish import GRAPHS
-
-    known = architecture_of(model_type)
-    if known.left_out:
-        _log.warning("%s is served without %s: not known for it", model_type, known.left_out)
-    whole = load_model(stage, attention=known.attention)
-    model = prune(whole, known.prune) if known.prune else whole
-    served = drop_attention_mask(model) if known.mask_can_go else model
-    plain = split_key_transpose(plain_graph(served, inputs))
-    weights = stage / stored.WEIGHTS_NAME
-    graphs = {"fp32": stored.full_precision_graph(plain, weights)}
-    if halved := stored.half_precision_graph(plain, weights):
-        graphs["fp16"] = halved
-    if known.streams and (two_streams := streams.split(whole, known.streams, calibration)):
-        # Runs the model, and so its observers.
-        observed = plain_graph(two_streams.model, inputs)
-        quantized = int8_graph(observed, [*two_streams.observers])
-        graphs["int8"] = stored.full_precision_graph(quantized, weights)
-    for kind, linked in graphs.items():
-        stored.write_graph(linked, stage / GRAPHS[kind])
-    return {
-        "graphs": {kind: GRAPHS[kind] for kind in graphs},
-        "pruned": model is not whole,
-        "tables": tables_of(whole, weights),
-    }
+def _require_same_pad(checkpoint: Checkpoint, pad: int) -> None:
+    """Raise InvalidBundle where the model does not know the tokenizer's pad token by its id."""
+    directory, expected = checkpoint.base.directory, checkpoint.pad_token_id
+    tokens = tokens_of(checkpoint.config)
+    if expected is None and pad >= tokens:
+        raise InvalidBundle(
+            f"the tokenizer of {directory} pads with token {pad}, and its model has "
+            f"{counted(tokens, 'token')}",
+            "save there the tokenizer that the model was trained with",
+        )
+    if expected not in (None, pad):
+        raise InvalidBundle(
+            f"the checkpoint {directory} pads with token {pad}, and its model expects {expected}",
+            "set the pad token in model and tokenizer and save both",
+        )

@@ -89,7 +89,7 @@ def check_here(argument: bytes, steps: Steps) -> Measured:
 
     asked = _decode(argument, _Check)
     opened = open_bundle(asked.bundle)
-    reference = Reference(opened.directory, opened.max_length)
+    reference = Reference(opened.directory, opened.max_length, opened.metadata.pad_to)
     report = parity.check(opened, reference, asked.texts, steps)
     entries = [{**entry.record(), "measured": True} for entry in report.measured]
     return Measured([*report.lines()], entries)

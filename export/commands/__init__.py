@@ -24,10 +24,27 @@ from scorer.hints import counted
 
 if TYPE_CHECKING:
     from export.conversion import LimitsOf
+    from export.source.padding import PadTo
     from export.summary import Summary
     from scorer.inference.bundle import Bundle
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class PadLength(click.ParamType["PadTo"]):
+    """A number of tokens, or none."""
+
+    name = "TOKENS|none"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "PadTo":
+        """Return the number; whether it fits the model is decided where that is known."""
+        if value == "none":
+            return "none"
+        if not str(value).isdecimal():
+            self.fail(f"{value!r} is neither a number of tokens nor none", param, ctx)
+        return int(value)
 
 
 _limit_options = all_of(
@@ -80,6 +97,12 @@ model.add_command(train)
     metavar="TOKENS",
     help="Where texts are cut.  [default: as trained by `model train`, else the model's own, at "
     "most 512]",
+)
+@click.option(
+    "--pad-to",
+    type=PadLength(),
+    help="How texts were padded to predict, for a model whose config has no pad id: to so many "
+    "tokens, or none at all.",
 )
 @click.option(
     "--parity-data",

@@ -46,9 +46,14 @@ def _probes(config: Any, padded: bool) -> Iterator[dict[str, torch.Tensor]]:
     pad = config.pad_token_id
     longest = longest_of(config)
     for rows, tokens in _SHAPES:
-        ids = torch.randint(config.vocab_size, (rows, min(tokens, longest)), generator=generator)
-        ids[ids == pad] = (pad + 1) % config.vocab_size
+        # Without a pad id transformers takes one text at a time.
+        shape = (1 if pad is None else rows, min(tokens, longest))
+        ids = torch.randint(config.vocab_size, shape, generator=generator)
         mask = torch.ones_like(ids)
+        if pad is None:
+            yield {"input_ids": ids, "attention_mask": mask}
+            continue
+        ids[ids == pad] = (pad + 1) % config.vocab_size
         yield {"input_ids": ids.clone(), "attention_mask": mask.clone()}
         if padded:
             ids[0, -2:], mask[0, -2:] = pad, 0

@@ -100,15 +100,20 @@ def prune_gpt2(model: Any) -> None:
     final_norm = type(transformer.ln_f).forward
 
     def forward(
-        model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, **_: Any
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        position_ids: torch.Tensor | None = None,
+        **_: Any,
     ) -> SequenceClassifierOutput:
-        hidden = transformer(input_ids, attention_mask=attention_mask).last_hidden_state
-        position = torch.arange(input_ids.shape[1], dtype=torch.int32, device=input_ids.device)
-        # As transformers pools: the last token that is not the pad token, whatever the mask says.
-        last = (position * (input_ids != model.config.pad_token_id).int()).argmax(-1)
-        visible = (position <= last[:, None]) & attention_mask.bool()
-        index = last.long()[:, None, None].expand(-1, 1, hidden.shape[-1])
-        pooled = hidden.gather(1, index)
+        hidden = transformer(
+            input_ids, attention_mask=attention_mask, position_ids=position_ids
+        ).last_hidden_state
+        last, visible = _last_token(input_ids, attention_mask, model.config.pad_token_id)
+        pooled = hidden[:, -1:]
+        if last is not None:
+            index = last.long()[:, None, None].expand(-1, 1, hidden.shape[-1])
+            pooled = hidden.gather(1, index)
         pooled = pooled + _attend(block.attn, block.ln_1(pooled), block.ln_1(hidden), visible)
         pooled = pooled + block.mlp(block.ln_2(pooled))
         logits = model.score(final_norm(transformer.ln_f, pooled))[:, 0]
@@ -119,6 +124,21 @@ def prune_gpt2(model: Any) -> None:
     transformer.ln_f.forward = lambda hidden: hidden
     transformer.config.use_cache = False
     model.forward = types.MethodType(forward, model)
+
+
+def _last_token(
+    ids: torch.Tensor, mask: torch.Tensor, pad: int | None
+) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """Return the place of the token that GPT-2 pools, and the tokens that it attends to.
+
+    As transformers pools: the last token that is not the pad token, whatever the mask says. None
+    where there is no pad id, and the last one is pooled.
+    """
+    if pad is None:
+        return None, mask.bool()
+    position = torch.arange(ids.shape[1], dtype=torch.int32, device=ids.device)
+    last = (position * (ids != pad).int()).argmax(-1)
+    return last, (position <= last[:, None]) & mask.bool()
 
 
 def _attend(

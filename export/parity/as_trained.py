@@ -33,8 +33,14 @@ NEAR_TIE = 0.02
 class UserPipeline:
     """transformers' pipeline, with the tokenizer and the weights as they were saved."""
 
-    def __init__(self, directory: Path, encoder: TextEncoder) -> None:
-        """Load a checkpoint that has been checked."""
+    def __init__(self, directory: Path, encoder: TextEncoder, pad_to: int | None) -> None:
+        """Load a checkpoint that has been checked.
+
+        Args:
+            directory: Of the checkpoint.
+            encoder: What prepares the bundle's texts.
+            pad_to: Tokens that texts are padded to, for a model without a pad id.
+        """
         loader: Any = AutoTokenizer
         with quiet():
             tokenizer = loader.from_pretrained(
@@ -49,13 +55,23 @@ class UserPipeline:
                 model=self.model, tokenizer=tokenizer, framework="pt", device="cpu"
             )
         self._max_length = encoder.max_length
+        self._pad_to = pad_to
+        if pad_to is not None:
+            tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+            # That padding apart from tokenising is slower is no news here.
+            tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
 
     def __call__(self, text: str) -> tuple[list[int], list[float]]:
         """Return the token ids of a text, and its scores in id order: the pipeline's own calls."""
         inputs = self._pipeline.preprocess(text, truncation=True, max_length=self._max_length)
+        ids: list[int] = inputs["input_ids"][0].tolist()
+        if self._pad_to is not None:
+            inputs = self._pipeline.tokenizer.pad(
+                inputs, padding="max_length", max_length=self._pad_to, return_tensors="pt"
+            )
         outputs = self._pipeline.forward(dict(inputs))
         scores = self._pipeline.postprocess(outputs, top_k=None)
-        return inputs["input_ids"][0].tolist(), [each["score"] for each in scores]
+        return ids, [each["score"] for each in scores]
 
 
 def compared(
@@ -74,7 +90,7 @@ def compared(
     Raises:
         GateFailed: They differ by more than their types explain.
     """
-    pipeline = UserPipeline(directory, encoder)
+    pipeline = UserPipeline(directory, encoder, reference.pads.length if reference.pads else None)
     texts = encoder.normalizer(pl.Series(truth.texts, dtype=pl.String)).to_list()
     with one_thread():
         answers = [pipeline(text) for text in texts]

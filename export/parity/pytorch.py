@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from export.graph import quiet
+from export.graph.padding import Pads
 from scorer.errors import InvalidBundle
 from scorer.inference.normalize import Normalizer
 
 
 class Reference:
-    """A bundle as a transformers user loads it, its fp16 weights widened to fp32."""
+    """A bundle as a transformers user loads it, its weights widened to fp32."""
 
-    def __init__(self, directory: Path, max_length: int) -> None:
+    def __init__(self, directory: Path, max_length: int, pad_to: int | None = None) -> None:
         """Load the model and the tokenizer of a verified directory."""
         loader: Any = AutoTokenizer
         self._tokenizer = loader.from_pretrained(directory, local_files_only=True)
@@ -33,7 +34,17 @@ class Reference:
         #: token types, and XLM answers otherwise without them than with types of 0.
         self.inputs = tuple(name for name in self._tokenizer.model_input_names if name in taken)
         self.max_length = max_length
+        #: Of a model without a pad id, which takes one text at a time.
+        self.pads: Pads | None = None
+        if self._model.config.pad_token_id is None:
+            left = self._tokenizer.padding_side == "left"
+            self.pads = Pads(pad_to, self._tokenizer.pad_token_id, left)
         self._alone: dict[str, NDArray[np.float32]] = {}
+
+    @property
+    def pools_a_pad(self) -> bool:
+        """Tell whether the model answers at a pad, where a text has fewer tokens than it."""
+        return self.pads is not None and self.pads.length is not None
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the model's weights, widened to fp32, by their names."""
@@ -61,6 +72,8 @@ class Reference:
         return np.concatenate(answers).astype(np.float32)
 
     def _encode(self, batch: list[str]) -> dict[str, Any]:
+        if self.pads is not None:
+            return self.pads.behind(torch.tensor(self.token_ids(batch)))
         encoded = self._tokenizer(
             batch, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
         )

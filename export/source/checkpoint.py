@@ -12,6 +12,7 @@ from export.source import fields, hub
 from export.source.base import Base, open_base
 from export.source.classes import Classes, classes_of
 from export.source.files import names_in, optional
+from export.source.padding import Padding, PadTo, padding_of
 from export.source.sizes import pad_token_id_of
 from scorer.errors import InputMissing, InvalidBundle
 from scorer.hints import word
@@ -26,7 +27,8 @@ class Checkpoint:
     directory: Path  # where it was found; what transformers loads of it is laid out elsewhere
     config: dict[str, Any] = field(repr=False)
     classes: Classes
-    pad_token_id: int
+    pad_token_id: int | None
+    padding: Padding | None  # of a model without a pad id
     training: dict[str, Any] = field(repr=False)  # training.json; empty if it has none
     evaluation: dict[str, Any] | None = field(repr=False)
     foreign: bool  # neither `tweetscore model train` nor an export wrote it
@@ -49,7 +51,10 @@ class Checkpoint:
 
 
 def read_checkpoint(
-    checkpoint: str | Path, label_names: Sequence[str] = (), base: str | None = None
+    checkpoint: str | Path,
+    label_names: Sequence[str] = (),
+    base: str | None = None,
+    pad_to: PadTo | None = None,
 ) -> Checkpoint:
     """Check a checkpoint and return it.
 
@@ -58,11 +63,12 @@ def read_checkpoint(
             `hf:OWNER/NAME[@REVISION]`.
         label_names: Replaces the names of the classes, in id order.
         base: Of an adapter, where it is; by default where the adapter says.
+        pad_to: How texts are padded for a model without a pad id.
 
     Raises:
         InvalidBundle: It cannot be exported, and why.
         InputMissing: There is no such directory, or the Hub does not give it.
-        UsageError: The names do not fit the classes.
+        UsageError: The names do not fit the classes, or the padding the model.
     """
     place = str(checkpoint)
     if hub.parse(place) is None:
@@ -77,12 +83,14 @@ def read_checkpoint(
     config = dict(found.config)
     bundle = _record(directory / METADATA_NAME)
     training = _record(directory / "training.json")
+    pad_token_id = pad_token_id_of(directory, config)
     return Checkpoint(
         base=found,
         directory=directory,
         config=config,
         classes=classes_of(directory, config, label_names),
-        pad_token_id=pad_token_id_of(directory, config),
+        pad_token_id=pad_token_id,
+        padding=padding_of(found, pad_token_id, pad_to, bundle),
         training=training or _training_of(bundle or {}),
         evaluation=optional(directory / "evaluation.json") or (bundle or {}).get("metrics"),
         foreign=training is None and bundle is None,

@@ -100,13 +100,20 @@ def _tokenizer_maximum(path: Path) -> int | None:
     return None
 
 
-def pad_token_id_of(directory: Path, config: dict[str, Any]) -> int:
-    """Return the id of the pad token; InvalidBundle where the config has none."""
-    pad, tokens = _setting(config, "pad"), _setting(config, "tokens")
-    if not isinstance(pad, int) or not isinstance(tokens, int) or not 0 <= pad < tokens:
+def tokens_of(config: Mapping[str, Any]) -> int:
+    """Return how many tokens a model knows; 0 where its config does not say."""
+    tokens = _setting(config, "tokens")
+    return tokens if isinstance(tokens, int) else 0
+
+
+def pad_token_id_of(directory: Path, config: dict[str, Any]) -> int | None:
+    """Return the id of the pad token, None where the config has none; InvalidBundle for no id."""
+    pad = _setting(config, "pad")
+    if pad is None:
+        return None
+    if not isinstance(pad, int) or not 0 <= pad < tokens_of(config):
         raise InvalidBundle(
             f"{directory / 'config.json'} has pad_token_id {pad!r}",
-            "set pad_token_id in model and tokenizer and save both: GPT-2 finds a text's last "
-            "token by it",
+            "set it there to the id that the tokenizer pads with",
         )
     return pad

@@ -137,10 +137,17 @@ def _roberta(directory: Path) -> tuple[Any, Any]:
     return RobertaModel(config), tokenizer
 
 
-def _gpt2(directory: Path) -> tuple[Any, Any]:
-    from transformers import GPT2Config, GPT2Model, GPT2TokenizerFast
+def byte_level_tokenizer(directory: Path) -> Any:
+    """Return a tokenizer of GPT-2's kind, trained on the samples; its files are in `directory`."""
+    from transformers import GPT2TokenizerFast
 
-    tokenizer = GPT2TokenizerFast(*_byte_pairs(directory, ["<|endoftext|>"]))
+    return GPT2TokenizerFast(*_byte_pairs(directory, ["<|endoftext|>"]))
+
+
+def _gpt2(directory: Path) -> tuple[Any, Any]:
+    from transformers import GPT2Config, GPT2Model
+
+    tokenizer = byte_level_tokenizer(directory)
     config = GPT2Config(
         vocab_size=len(tokenizer),
         n_embd=32,

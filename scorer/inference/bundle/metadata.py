@@ -39,6 +39,7 @@ _NEEDED: Mapping[str, str] = {
     "labels": "a list of names",
     "normalizer": "none, tweetscore or cardiff, with emoji words or keep",
     "max_length": f"a whole number from {MIN_LENGTH} to {MAX_LENGTH}",
+    "pad_to": f"nothing, or a whole number from {MIN_LENGTH} to {MAX_LENGTH}",
     "pad_token_id": f"a whole number from 0 to {2**31}",
     "tables": "names of weights, and the row of the first position",
     "temperature": "a number from {} to {}".format(*_TEMPERATURES),
@@ -86,7 +87,8 @@ class Metadata(Struct, frozen=True, kw_only=True):
     max_length: Annotated[int, Meta(ge=MIN_LENGTH, le=MAX_LENGTH)]
     pad_token_id: Annotated[int, Meta(ge=0, le=2**31)]
     tables: Tables | None = None  # bundles of version 1 have four types, whose tables are known
-    pad_to: int | None = None  # tokens that a decoder without a pad id was padded to, to predict
+    # Tokens that a decoder without a pad id was padded to, to predict.
+    pad_to: Annotated[int, Meta(ge=MIN_LENGTH, le=MAX_LENGTH)] | None = None
     temperature: Annotated[float, Meta(ge=_TEMPERATURES[0], le=_TEMPERATURES[1])]
     graphs: dict[str, str]  # precision -> name of the file
     pruned: Any = None  # whether the last layer is
