@@ -7,7 +7,8 @@ it, and the gate is the same. A rewrite is here only with a test that it changes
 from dataclasses import dataclass
 
 from export.graph.pruning import Patch, prune_distilbert, prune_encoder, prune_gpt2
-from export.int8.streams import StreamSplit, split_bert, split_distilbert, split_gpt2
+from export.int8.gpt2 import split_gpt2
+from export.int8.streams import StreamSplit, split_bert, split_distilbert
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,10 +84,8 @@ def _int8_graph(
 ) -> onnx.ModelProto | None:
     if known.streams is None:
         return None
-    if reference.pools_a_pad:
-        _log.warning("there is no int8 graph: not known for a model that pools a pad")
-        return None
-    split = streams.split(whole, known.streams, calibration)
+    pads = reference.pads if reference.pads is not None and reference.pads.length else None
+    split = streams.split(whole, known.streams, calibration, pads)
     if split is None:
         return None
     # Runs the model, and so its observers.

@@ -70,8 +70,9 @@ def served_unpadded(model: PreTrainedModel, whole: PreTrainedModel, pads: Pads) 
         numbered = (True, False)
     differences = []
     for each in numbered:
-        model.forward = types.MethodType(_forward(last_token, pads, numbered=each), model)
-        differences.append(_largest_difference(model, whole, pads))
+        model.forward = last_token
+        add_pad(model, pads, numbered=each)
+        differences.append(difference_from_padded(model, whole, pads))
         if differences[-1] <= _TOLERANCE:
             return model
     raise InvalidBundle(
@@ -96,10 +97,15 @@ def _pool_last(model: Any) -> None:
     model.forward = types.MethodType(forward, model)
 
 
-def _forward(
-    last_token: Callable[..., SequenceClassifierOutput], pads: Pads, *, numbered: bool
-) -> Callable[..., SequenceClassifierOutput]:
-    """Return a forward pass that takes unpadded texts of one length; `numbered` gives positions."""
+def add_pad(model: Any, pads: Pads, *, numbered: bool) -> None:
+    """Let a model that pools the last token take unpadded texts of one length.
+
+    Args:
+        model: Is changed.
+        pads: With which the model is used.
+        numbered: Whether the model is given the positions that the tokens have in the padded text.
+    """
+    last_token: Callable[..., SequenceClassifierOutput] = model.forward
 
     def forward(
         _: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, **__: Any
@@ -115,7 +121,7 @@ def _forward(
             inputs["position_ids"] = positions[None]
         return last_token(**inputs)
 
-    return forward
+    model.forward = types.MethodType(forward, model)
 
 
 def _with_a_pad(
@@ -139,7 +145,8 @@ def _tokens(ids: torch.Tensor) -> torch.Tensor:
     return sizes[1]
 
 
-def _largest_difference(model: Any, whole: Any, pads: Pads) -> float:
+def difference_from_padded(model: Any, whole: Any, pads: Pads) -> float:
+    """Return the largest difference of any logit: unpadded texts here, padded ones in `whole`."""
     with torch.inference_mode():
         differences = [
             (model(**Pads(None, pads.token).behind(ids)).logits - whole(**pads.behind(ids)).logits)

@@ -24,24 +24,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional
 from transformers import PreTrainedModel
-from transformers.activations import ACT2FN
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions as _Encoded
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from export.graph.equivalence import largest_difference
+from export.graph.padding import Pads, add_pad, difference_from_padded
 from export.int8 import Observer, Observers
-from export.int8.layers import (
-    Affine,
-    Heads,
-    Layer,
-    PostNorm,
-    SmoothingFactors,
-    attention,
-    feed_forward,
-    heads_of,
-)
+from export.int8.layers import Affine, Layer, PostNorm, SmoothingFactors, heads_of
 
 _log = logging.getLogger(__name__)
 
@@ -68,32 +57,46 @@ class Split:
 
 
 def split(
-    model: PreTrainedModel, streams: StreamSplit, texts: Sequence[Sequence[int]]
+    model: PreTrainedModel,
+    streams: StreamSplit,
+    texts: Sequence[Sequence[int]],
+    pads: Pads | None = None,
 ) -> Split | None:
     """Return a copy of the model in two streams, calibrated on texts (token ids).
+
+    Args:
+        model: Is not changed.
+        streams: Of its architecture.
+        texts: Without pads.
+        pads: Of a model that pools a pad; the copy takes unpadded texts.
 
     Returns:
         None where the copy's answers differ by more than `_TOLERANCE`: the model has a setting that
         is not known here.
     """
-    factors = _calibrate(model, streams, texts)
+    factors = _calibrate(model, streams, texts, pads)
     exact = copy.deepcopy(model).double()
-    difference = largest_difference(
-        _two_streams(exact, streams, factors).model, exact, padded=False
-    )
+    split = _two_streams(exact, streams, factors, pads).model
+    if pads is None:
+        difference = largest_difference(split, exact, padded=False)
+    else:
+        difference = difference_from_padded(split, exact, pads)
     if difference <= _TOLERANCE:
-        return _two_streams(model, streams, factors)
+        return _two_streams(model, streams, factors, pads)
     _log.warning("no int8 graph: logits in two streams would differ by %.1e", difference)
     return None
 
 
 def _calibrate(
-    model: PreTrainedModel, streams: StreamSplit, texts: Sequence[Sequence[int]]
+    model: PreTrainedModel,
+    streams: StreamSplit,
+    texts: Sequence[Sequence[int]],
+    pads: Pads | None,
 ) -> list[SmoothingFactors]:
     """Return the factors of each layer, from the sizes of its features in single texts."""
     config = model.config
     layers = config.num_hidden_layers
-    plain = _two_streams(model, streams, [identity_factors(config.hidden_size)] * layers)
+    plain = _two_streams(model, streams, [identity_factors(config.hidden_size)] * layers, pads)
     plain.observers.recording = True
     with torch.inference_mode():
         for ids in texts:
@@ -143,7 +146,10 @@ def _groups(observer: Observer) -> tuple[torch.Tensor, ...]:
 
 
 def _two_streams(
-    model: PreTrainedModel, streams: StreamSplit, factors: Sequence[SmoothingFactors]
+    model: PreTrainedModel,
+    streams: StreamSplit,
+    factors: Sequence[SmoothingFactors],
+    pads: Pads | None = None,
 ) -> Split:
     activations = ("hidden_act", "activation", "activation_function")
     observers = Observers(
@@ -152,6 +158,8 @@ def _two_streams(
     copied = copy.deepcopy(model)
     factors = [each.to(model.dtype) for each in factors]
     streams(copied, observers, factors)
+    if pads is not None:
+        add_pad(copied, pads, numbered=True)
     return Split(copied, observers)
 
 
@@ -207,74 +215,3 @@ def split_distilbert(model: Any, observers: Observers, factors: Sequence[Smoothi
 
 def _encoded(pooled: Any) -> _Encoded:  # torch's names for a tensor are not transformers'
     return _Encoded(last_hidden_state=pooled)
-
-
-def split_gpt2(model: Any, observers: Observers, factors: Sequence[SmoothingFactors]) -> None:
-    """Patch GPT-2: the last token attends to all others, and none of them attends to it."""
-    transformer, config = model.base_model, model.config
-    heads = heads_of(config)
-
-    def forward(
-        model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, **_: Any
-    ) -> SequenceClassifierOutput:
-        observers.start()
-        position = torch.arange(input_ids.shape[1], device=input_ids.device)
-        hidden = transformer.wte(input_ids) + transformer.wpe(position)
-        pooled, context = hidden[:, -1:], hidden[:, :-1]
-        later = position[None, :-1] > position[:-1, None]
-        for block, layer_factors in zip(transformer.h, factors, strict=True):
-            layer = _gpt2_layer(block, config).fold_value_bias(layer_factors.values)
-            scaled = observers.observe(
-                _scaled(layer.attention_norm, layer_factors.attention_input)(context)
-            )
-            scaled_layer = layer.with_scaled_input(layer_factors.attention_input)
-            keys, values = scaled_layer.key.linear(scaled), scaled_layer.value.linear(scaled)
-            pooled = _gpt2_pool(layer, pooled, keys, values, heads)
-            if block is transformer.h[-1]:
-                break
-            attended = attention(scaled_layer.query(scaled), keys, values, heads, later)
-            context = context + layer.out(observers.observe(attended))
-            inner_input = observers.observe(
-                _scaled(layer.output_norm, layer_factors.ffn_input)(context)
-            )
-            context = context + feed_forward(layer, layer_factors, inner_input, observers)
-        return SequenceClassifierOutput(logits=model.score(transformer.ln_f(pooled))[:, 0])
-
-    model.forward = types.MethodType(forward, model)
-
-
-def _gpt2_layer(block: Any, config: Any) -> Layer:
-    """Return a block's parameters; called under the tracer, which must see them."""
-
-    def affine(convolution: Any, part: slice = slice(None)) -> Affine:
-        return Affine(convolution.weight[:, part].T, convolution.bias[part])
-
-    parts = [slice(i * config.n_embd, (i + 1) * config.n_embd) for i in range(3)]
-    query, key, value = (affine(block.attn.c_attn, part) for part in parts)
-    return Layer(
-        query=query,
-        key=key,
-        value=value,
-        out=affine(block.attn.c_proj),
-        up=affine(block.mlp.c_fc),
-        down=affine(block.mlp.c_proj),
-        activation=ACT2FN[config.activation_function],
-        attention_norm=block.ln_1,
-        output_norm=block.ln_2,
-    )
-
-
-def _scaled(norm: Any, scale: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a normalisation whose results are multiplied by `scale`."""
-    weight, bias = norm.weight * scale, norm.bias * scale
-    return lambda x: functional.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
-
-
-def _gpt2_pool(
-    layer: Layer, pooled: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, heads: Heads
-) -> torch.Tensor:
-    normal = layer.attention_norm(pooled)
-    keys = torch.cat([keys, layer.key.linear(normal)], dim=1)
-    values = torch.cat([values, layer.value.linear(normal)], dim=1)
-    pooled = pooled + layer.out(attention(layer.query(normal), keys, values, heads))
-    return pooled + layer.down(layer.activation(layer.up(layer.output_norm(pooled))))

@@ -41,11 +41,6 @@ class Reference:
             self.pads = Pads(pad_to, self._tokenizer.pad_token_id, left)
         self._alone: dict[str, NDArray[np.float32]] = {}
 
-    @property
-    def pools_a_pad(self) -> bool:
-        """Tell whether the model answers at a pad, where a text has fewer tokens than it."""
-        return self.pads is not None and self.pads.length is not None
-
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the model's weights, widened to fp32, by their names."""
         found: dict[str, torch.Tensor] = self._model.state_dict()

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from export import int8
 from export.architectures import architecture_of
 from export.graph import plain_graph
+from export.graph.padding import Pads
 from export.int8 import streams
 from export.int8.layers import SmoothingFactors
 from tests.export.test_prune import _SIZES, model
@@ -62,6 +63,28 @@ def test_two_streams_answer_as_the_model(model_type: str) -> None:
         mine = split.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
         theirs = whole(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
     torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_two_streams_answer_as_a_model_that_pools_a_pad(left: bool) -> None:
+    """The pad is the stream in fp32, and all tokens of the text are its context."""
+    whole = model("gpt2", pad_token_id=None)
+    known = architecture_of("gpt2").streams
+    assert known is not None
+    pads = Pads(12, 3, left)
+    split = streams.split(whole, known, TEXTS, pads)
+    assert split is not None
+    graph = int8.int8_graph(plain_graph(split.model), [*split.observers])
+    for tokens in (1, 4, 12, 15):
+        ids = torch.arange(20, 20 + tokens)[None]
+        with torch.inference_mode():
+            mine = split.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+            theirs = whole(**pads.behind(ids)).logits
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
+        if left and tokens == 1:
+            continue  # without a context there are no products of int8; the scorer takes fp32
+        spread = theirs.abs().max().item()
+        np.testing.assert_allclose(answers(graph, ids.numpy()), theirs, atol=0.1 * spread)
 
 
 @pytest.mark.parametrize("model_type", TYPES)

@@ -82,6 +82,8 @@ def test_it_is_served_as_it_was_used(study: Path, tmp_path: Path, pad_to: int | 
     metadata = open_bundle(bundle).metadata
     assert metadata.pad_to == (PADDED if pad_to == PADDED else None)
     assert (metadata.pad_token_id, metadata.max_length) == (0, PADDED)
+    assert metadata.graphs.keys() == {"fp32", "fp16", "int8"}
+    assert metadata.pruned is True
     assert _run("model", "check", bundle).exit_code == 0
 
 
