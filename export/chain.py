@@ -41,6 +41,7 @@ class ExportOptions:
     weights: Literal["fp16", "keep"] | None = None  # by default ours fp16, others as they are
     overwrite: bool = False
     base: str | None = None  # of an adapter; by default what it names
+    tokenizer: str | None = None  # where it is; by default beside the model
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ def export_bundle(
         OutputRefused: `output` is there already.
     """
     steps = steps or Steps()
-    checkpoint = read_checkpoint(place, options.label_names, options.base, options.pad_to)
+    checkpoint = read_checkpoint(
+        place, options.label_names, options.base, options.pad_to, options.tokenizer
+    )
     steps.done("the checkpoint is judged")
     with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
         (converter or convert)(checkpoint, stage, options, steps)

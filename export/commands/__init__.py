@@ -101,6 +101,7 @@ model.add_command(train)
 @click.option(
     "--pad-to",
     type=PadLength(),
+    metavar="TOKENS|none",
     help="How texts were padded to predict, for a model whose config has no pad id: to so many "
     "tokens, or none at all.",
 )
@@ -129,6 +130,12 @@ model.add_command(train)
     metavar="CHECKPOINT",
     help="What an adapter is merged into: a directory or hf:OWNER/NAME[@REVISION].  "
     "[default: what the adapter names]",
+)
+@click.option(
+    "--tokenizer",
+    metavar="PLACE",
+    help="A directory, or hf:OWNER/NAME[@REVISION], whose tokenizer the texts had.  [default: the "
+    "checkpoint's]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 @_limit_options

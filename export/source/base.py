@@ -65,6 +65,25 @@ def open_base(name: str, base: str | None = None) -> Base:
     return _whole(directory, names)
 
 
+def with_tokenizer(base: Base, name: str) -> Base:
+    """Return a model with a tokenizer from elsewhere: a directory, or `hf:OWNER/NAME[@REVISION]`.
+
+    Raises:
+        InputMissing: There is none.
+        InvalidBundle: It is of a kind that is not allowed.
+    """
+    asked = hub.parse(name)
+    place = hub.fetched(*asked, weights=False) if asked else Path(name).expanduser()
+    if not place.is_dir() or not hub.has_tokenizer(names_in(place)):
+        raise InputMissing(
+            f"there is no tokenizer in {name}",
+            "name a directory that it was saved in, or hf:OWNER/NAME of the Hub",
+        )
+    place = place.absolute()
+    _check_tokenizer(place, names_in(place))
+    return replace(base, tokenizer=place)
+
+
 def _located(name: str) -> Path:
     """Return the directory that a name means; one of the Hub is fetched."""
     path = Path(name).expanduser()

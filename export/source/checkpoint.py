@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from export.source import fields, hub
-from export.source.base import Base, open_base
+from export.source.base import Base, open_base, with_tokenizer
 from export.source.classes import Classes, classes_of
 from export.source.files import names_in, optional
 from export.source.padding import Padding, PadTo, padding_of
 from export.source.sizes import pad_token_id_of
 from scorer.errors import InputMissing, InvalidBundle
-from scorer.hints import word
+from scorer.hints import path_word, word
 from scorer.inference.bundle.metadata import METADATA_NAME
 
 
@@ -55,6 +55,7 @@ def read_checkpoint(
     label_names: Sequence[str] = (),
     base: str | None = None,
     pad_to: PadTo | None = None,
+    tokenizer: str | None = None,
 ) -> Checkpoint:
     """Check a checkpoint and return it.
 
@@ -64,6 +65,7 @@ def read_checkpoint(
         label_names: Replaces the names of the classes, in id order.
         base: Of an adapter, where it is; by default where the adapter says.
         pad_to: How texts are padded for a model without a pad id.
+        tokenizer: Where it is, if not beside the model.
 
     Raises:
         InvalidBundle: It cannot be exported, and why.
@@ -74,11 +76,14 @@ def read_checkpoint(
     if hub.parse(place) is None:
         place = str(_directory(Path(place)))
     found = open_base(place, base)
+    if tokenizer is not None:
+        found = with_tokenizer(found, tokenizer)
     directory = found.directory
     if not hub.has_tokenizer(names_in(found.tokenizer)):
         raise InvalidBundle(
             f"the checkpoint {directory} has no tokenizer",
-            "save it there with tokenizer.save_pretrained(...)",
+            "name the one that its texts had, a directory or hf:OWNER/NAME, such as: tweetscore "
+            f"model export {path_word(directory)} -o bundle/ --tokenizer hf:openai-community/gpt2",
         )
     config = dict(found.config)
     bundle = _record(directory / METADATA_NAME)

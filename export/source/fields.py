@@ -30,6 +30,7 @@ class Record(Struct, frozen=True):
     temperature: Annotated[float, Meta(ge=0.01, le=100)] = 1.0
     max_length: Annotated[int, Meta(ge=3, le=2**20)] = 3
     split_special_tokens: bool | None = None
+    pad_to: int | None = None
     training: dict[str, Any] = {}
 
 

@@ -83,8 +83,8 @@ def source_of(directory: Path) -> Source:
     return Source(name, place.name)
 
 
-def fetched(name: str, revision: str | None = None) -> Path:
-    """Return the directory in the Hub's cache that holds a model.
+def fetched(name: str, revision: str | None = None, *, weights: bool = True) -> Path:
+    """Return the directory in the Hub's cache that holds a model, or all of it but the weights.
 
     The Hub is asked which commit a revision is, and which files that has; what the cache has of
     the commit is not asked for again. Configurations are fetched and judged first, then what they
@@ -97,7 +97,7 @@ def fetched(name: str, revision: str | None = None) -> Path:
     with _errors(name, revision):
         directory = _configured(name, revision)
         names = _listed(name, directory)
-        for file in _wanted(names):
+        for file in _wanted(names, weights=weights):
             for shard in shards_of(_fetch(name, directory, file)):
                 _fetch(name, directory, shard)
     return directory
@@ -151,11 +151,11 @@ def _weights(names: Collection[str]) -> str | None:
     return ADAPTER if ADAPTER in names else main_file(names)
 
 
-def _wanted(names: Collection[str]) -> list[str]:
+def _wanted(names: Collection[str], *, weights: bool) -> list[str]:
     """Return the files to fetch, of the names in a repository; the weights come last."""
     small = [file for file in (*TOKENIZER_FILES, CARD, *LICENCE_FILES, *_OURS) if file in names]
-    weights = _weights(names)
-    return [*small, *([weights] if weights else [])]
+    main = _weights(names) if weights else None
+    return [*small, *([main] if main else [])]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from export.source.base import Base
 from scorer.errors import InvalidBundle, UsageError
-from scorer.hints import word
+from scorer.hints import path_word
 from scorer.inference.bundle.metadata import MAX_LENGTH, MIN_LENGTH
 
 PadTo = int | Literal["none"]
@@ -51,8 +51,12 @@ def padding_of(
     if asked is not None:
         return Padding(None if asked == "none" else _checked(asked, base))
     if bundle is not None:
-        return Padding(bundle.get("pad_to"))
-    again = f"tweetscore model export {word(str(base.directory))} -o bundle/ --pad-to"
+        recorded = bundle.get("pad_to")
+        return Padding(None if recorded is None else _checked(recorded, base))
+    again = f"tweetscore model export {path_word(base.directory)} -o bundle/"
+    if base.tokenizer != base.directory:
+        again += f" --tokenizer {path_word(base.tokenizer)}"
+    again += " --pad-to"
     raise InvalidBundle(
         f"{path} has no pad_token_id, so the model answers at the last token "
         "that it is given, a pad too: its answers depend on how texts were padded to predict",

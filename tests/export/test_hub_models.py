@@ -237,3 +237,15 @@ def test_the_command_exports_a_model_of_the_hub(stub: StubHub, tmp_path: Path) -
     done = run(call, env=environment | {"HF_HUB_OFFLINE": "1"})
     assert "2 label names for 3 classes" in done.stderr  # so the model was found
     assert stub.asked == []
+
+
+def test_a_tokenizer_alone_comes_without_weights(
+    stub: StubHub, checkpoints: Callable[[str], Path]
+) -> None:
+    """A checkpoint of the Trainer's may have none; its base on the Hub has it."""
+    found = read_checkpoint(checkpoints("bert"), tokenizer="hf:owner/model")
+    assert found.base.tokenizer.name == COMMIT
+    assert found.base.directory == checkpoints("bert")
+    names = sent(stub)
+    assert "tokenizer.json" in names
+    assert "model.safetensors" not in names

@@ -8,7 +8,9 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from export.source.checkpoint import read_checkpoint
 from scorer.cli import tweetscore
+from scorer.errors import InputMissing
 from scorer.inference.bundle import open_bundle
 from tests.export import study_checkpoint
 from tests.export.conftest import CLASSES
@@ -70,8 +72,10 @@ def test_it_is_served_as_it_was_used(study: Path, tmp_path: Path, pad_to: int | 
     """Every label is that of the padded model, or of the unpadded one, whatever is asked for."""
     texts = _texts(study)
     bundle = tmp_path / "bundle"
-    options = [] if pad_to == PADDED else ["--max-length", PADDED]
-    result = _run("model", "export", study / "together", "-o", bundle, "--pad-to", pad_to, *options)
+    place, options = study / "together", ["--max-length", PADDED]
+    if pad_to == PADDED:
+        place, options = study / "checkpoint", ["--tokenizer", study / "tokenizer"]
+    result = _run("model", "export", place, "-o", bundle, "--pad-to", pad_to, *options)
     assert result.exit_code == 0, result.output
     expected = probabilities(study, texts, padded=pad_to == PADDED)
     answers = _served(bundle, texts, tmp_path)
@@ -85,6 +89,19 @@ def test_it_is_served_as_it_was_used(study: Path, tmp_path: Path, pad_to: int | 
     assert metadata.graphs.keys() == {"fp32", "fp16", "int8"}
     assert metadata.pruned is True
     assert _run("model", "check", bundle).exit_code == 0
+
+
+def test_the_trainers_folder_gets_the_tokenizer_that_is_named(study: Path, tmp_path: Path) -> None:
+    """The Trainer saves none unless it is told to: each message leads to the next command."""
+    bare = _run("model", "export", study / "checkpoint", "-o", tmp_path / "bundle")
+    assert bare.exit_code == 78
+    assert f"model export {study / 'checkpoint'} -o bundle/ --tokenizer" in bare.output
+    named = ["--tokenizer", study / "tokenizer"]
+    result = _run("model", "export", study / "checkpoint", "-o", tmp_path / "bundle", *named)
+    assert result.exit_code == 78
+    assert f"--tokenizer {study / 'tokenizer'} --pad-to {PADDED}" in result.output
+    with pytest.raises(InputMissing, match="there is no tokenizer in"):
+        read_checkpoint(study / "checkpoint", tokenizer=str(tmp_path))
 
 
 def test_nobody_guesses_how_it_was_used(study: Path, tmp_path: Path) -> None:
