@@ -189,7 +189,7 @@ from transformers import pipeline
 
 classify = pipeline("text-classification", model="THIS_DIRECTORY")
 ```
-
+{_padding(summary)}
 {_quality(summary.metrics) if summary.metrics else ""}## Parity with PyTorch
 
 Measured when the bundle was made; softmax at temperature 1.
@@ -220,6 +220,19 @@ def _origin(summary: Summary) -> str:
 
 def _as_trained(record: AsTrained) -> str:
     return f"\nAs trained: {described(record)}.\n"
+
+
+def _padding(summary: Summary) -> str:
+    if summary.pad_to is None:
+        return ""
+    return f"""
+The model has no pad id and answers at the last pad: its texts are padded to
+{summary.pad_to} tokens to predict, as tweetscore does it in effect.
+
+```python
+classify("a text", padding="max_length", truncation=True, max_length={summary.pad_to})
+```
+"""
 
 
 def _quality(metrics: Metrics) -> str:

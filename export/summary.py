@@ -34,6 +34,7 @@ class Summary(Struct, frozen=True):
     normalizer: Rules
     source: Source | None = None
     license: str | None = None
+    pad_to: int | None = None
     as_trained: AsTrained | None = None
 
 

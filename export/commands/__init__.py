@@ -244,6 +244,8 @@ def _preparation(bundle: "Bundle") -> str:
     words += f", emoji: {rules.emoji}"
     if bundle.metadata.truncation_side == "left":
         words += ", cut at their beginning"
+    if bundle.metadata.pad_to is not None:
+        words += f", as if padded to {counted(bundle.metadata.pad_to, 'token')}"
     return words if bundle.metadata.split_special_tokens else f"{words}, control tokens obeyed"
 
 

@@ -88,7 +88,12 @@ def test_it_is_served_as_it_was_used(study: Path, tmp_path: Path, pad_to: int | 
     assert (metadata.pad_token_id, metadata.max_length) == (0, PADDED)
     assert metadata.graphs.keys() == {"fp32", "fp16", "int8"}
     assert metadata.pruned is True
-    assert _run("model", "check", bundle).exit_code == 0
+    info = _run("model", "info", bundle).output
+    assert (f"as if padded to {PADDED} tokens" in info) is (pad_to == PADDED)
+    if pad_to == PADDED:
+        assert _run("model", "check", bundle).exit_code == 0
+        card = (bundle / "README.md").read_text("utf-8")
+        assert f'padding="max_length", truncation=True, max_length={PADDED}' in card
 
 
 def test_the_trainers_folder_gets_the_tokenizer_that_is_named(study: Path, tmp_path: Path) -> None:

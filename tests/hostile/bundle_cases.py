@@ -174,6 +174,7 @@ JSON: Mapping[str, Case] = {
     ),
     "giant max_length": Case(metadata(max_length=HUGE), "needs max_length"),
     "max_length beyond the positions": Case(metadata(max_length=4096), "too few for 4096 tokens"),
+    "padded to a giant length": Case(metadata(pad_to=HUGE), "needs pad_to"),
     "giant pad id": Case(metadata(pad_token_id=HUGE), f"{HUGE} is not one of them"),
     "a million labels": Case(metadata(labels=[str(i) for i in range(10**6)]), "at most 1000"),
     "label that drives the terminal": Case(

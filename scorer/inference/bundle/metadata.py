@@ -87,8 +87,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
     max_length: Annotated[int, Meta(ge=MIN_LENGTH, le=MAX_LENGTH)]
     pad_token_id: Annotated[int, Meta(ge=0, le=2**31)]
     tables: Tables | None = None  # bundles of version 1 have four types, whose tables are known
-    # Tokens that a decoder without a pad id was padded to, to predict.
-    pad_to: Annotated[int, Meta(ge=MIN_LENGTH, le=MAX_LENGTH)] | None = None
+    pad_to: Annotated[int, Meta(ge=MIN_LENGTH, le=MAX_LENGTH)] | None = None  # without a pad id
     temperature: Annotated[float, Meta(ge=_TEMPERATURES[0], le=_TEMPERATURES[1])]
     graphs: dict[str, str]  # precision -> name of the file
     pruned: Any = None  # whether the last layer is
