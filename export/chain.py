@@ -109,13 +109,12 @@ def convert(checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: 
 
 def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: Steps) -> None:
     """Write a bundle, of a checkpoint that transformers can load."""
-    pad_to = checkpoint.padding.length if checkpoint.padding else None
-    rules = text_rules(checkpoint, options.normalizer, options.max_length or pad_to)
+    rules = text_rules(checkpoint, options.normalizer, options.max_length or checkpoint.pad_to)
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
     from export import parity, publish
     from export.graph.exporter import require_exportable
     from export.graphs import save_graphs
-    from export.parity import as_trained, pytorch
+    from export.parity import as_trained
     from export.parity.pytorch import Reference
     from export.parity.truth import true_answers
 
@@ -123,7 +122,7 @@ def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: St
     require_exportable(checkpoint.base.model_type)
     encoder = _save_model(checkpoint, rules, options, stage)
     steps.done("weights and tokenizer are written")
-    reference = Reference(stage, encoder.max_length, pad_to)
+    reference = Reference(stage, encoder.max_length, checkpoint.pad_to)
     texts = _save_texts(stage, reference, encoder, options)
     truth, notes = true_answers(reference, encoder.normalizer, texts, checkpoint.classes)
     for note in notes:
@@ -131,8 +130,7 @@ def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: St
     steps.done(f"PyTorch has answered {counted(len(truth.texts), 'text')}")
     trained = as_trained.compared(checkpoint.base.directory, reference, encoder, truth)
     steps.done(f"as trained: {described(trained)}")
-    calibration = pytorch.calibration(reference, encoder.normalizer)
-    graphs = save_graphs(stage, checkpoint.base.model_type, reference, calibration)
+    graphs = save_graphs(stage, checkpoint.base.model_type, reference, encoder.normalizer)
     steps.done(f"the graphs are written: {', '.join(graphs['graphs'])}")
     metadata = publish.describe(checkpoint, encoder, options.name, options.version, graphs)
     publish.write_metadata(stage, metadata)

@@ -5,7 +5,6 @@ known or not exact is left out with one line.
 """
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,15 @@ from export.graph.weights import (
     write_graph,
 )
 from export.int8 import int8_graph, streams
-from export.parity.pytorch import Reference, load_model
+from export.parity.pytorch import Reference, calibration, load_model
 from export.publish import GRAPHS
+from scorer.inference.normalize import Normalizer
 
 _log = logging.getLogger(__name__)
 
 
 def save_graphs(
-    stage: Path, model_type: str, reference: Reference, calibration: Sequence[Sequence[int]]
+    stage: Path, model_type: str, reference: Reference, normalizer: Normalizer
 ) -> dict[str, Any]:
     """Write the graphs of the model in `stage`.
 
@@ -39,7 +39,7 @@ def save_graphs(
         stage: Holds the model.
         model_type: Of its configuration.
         reference: Knows what the model gets of its tokenizer, and how its texts are padded.
-        calibration: Token ids of texts, on which int8 is calibrated.
+        normalizer: Of the texts, on which int8 is calibrated.
 
     Returns:
         What the metadata says of them: their names, whether the last layer is pruned, and which
@@ -63,7 +63,7 @@ def save_graphs(
     graphs = {
         "fp32": full_precision_graph(plain, weights),
         "fp16": half_precision_graph(plain, weights),
-        "int8": _int8_graph(whole, known, reference, calibration, weights),
+        "int8": _int8_graph(whole, known, reference, normalizer, weights),
     }
     written = {kind: graph for kind, graph in graphs.items() if graph is not None}
     for kind, graph in written.items():
@@ -79,13 +79,13 @@ def _int8_graph(
     whole: PreTrainedModel,
     known: Architecture,
     reference: Reference,
-    calibration: Sequence[Sequence[int]],
+    normalizer: Normalizer,
     weights: Path,
 ) -> onnx.ModelProto | None:
     if known.streams is None:
         return None
     pads = reference.pads if reference.pads is not None and reference.pads.length else None
-    split = streams.split(whole, known.streams, calibration, pads)
+    split = streams.split(whole, known.streams, calibration(reference, normalizer), pads)
     if split is None:
         return None
     # Runs the model, and so its observers.

@@ -61,7 +61,7 @@ def describe(
         truncation_side=encoder.truncation_side,
         max_length=encoder.max_length,
         pad_token_id=encoder.tokenizer.pad_token_id,
-        pad_to=checkpoint.padding.length if checkpoint.padding else None,
+        pad_to=checkpoint.pad_to,
         temperature=checkpoint.temperature,
         **graphs,
         base_model=training.get("base_model", {"name": "unknown", "sha256": ""}),

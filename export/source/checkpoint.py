@@ -35,6 +35,11 @@ class Checkpoint:
     trained_here: bool  # `tweetscore model train` wrote it
 
     @property
+    def pad_to(self) -> int | None:
+        """Return the tokens that texts are padded to, for a model without a pad id."""
+        return self.padding.length if self.padding else None
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The names of the classes, in id order."""
         return self.classes.names
