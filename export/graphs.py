@@ -13,9 +13,9 @@ from transformers import PreTrainedModel
 
 from export.architectures import Architecture, architecture_of
 from export.graph import plain_graph, split_key_transpose
-from export.graph.padding import served_unpadded
 from export.graph.pruning import drop_attention_mask, prune
 from export.graph.tables import tables_of
+from export.graph.unpadded import served_unpadded
 from export.graph.weights import (
     WEIGHTS_NAME,
     full_precision_graph,

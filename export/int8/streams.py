@@ -28,7 +28,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions as _Encoded
 
 from export.graph.equivalence import largest_difference
-from export.graph.padding import Pads, add_pad, difference_from_padded
+from export.graph.unpadded import Pads, add_pad, difference_from_padded
 from export.int8 import Observer, Observers
 from export.int8.layers import Affine, Layer, PostNorm, SmoothingFactors, heads_of
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from export.graph import quiet
-from export.graph.padding import Pads
+from export.graph.unpadded import Pads
 from scorer.errors import InvalidBundle
 from scorer.inference.normalize import Normalizer
 

@@ -9,8 +9,8 @@ import torch
 import transformers
 
 from export.graph import plain_graph
-from export.graph.padding import Pads, served_unpadded
 from export.graph.pruning import prune, prune_gpt2
+from export.graph.unpadded import Pads, served_unpadded
 from scorer.errors import InvalidBundle
 
 LENGTH, PAD, TOKENS = 24, 7, 90

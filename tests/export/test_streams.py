@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from export import int8
 from export.architectures import architecture_of
 from export.graph import plain_graph
-from export.graph.padding import Pads
+from export.graph.unpadded import Pads
 from export.int8 import streams
 from export.int8.layers import SmoothingFactors
 from tests.export.test_prune import _SIZES, model
