@@ -22,6 +22,7 @@ from export.summary import Summary, summary_of
 from export.train.text_encoder import TextEncoder
 from scorer.inference.bundle.metadata import (
     METADATA_NAME,
+    UNKNOWN,
     AsTrained,
     Metadata,
     Metrics,
@@ -64,7 +65,7 @@ def describe(
         pad_to=checkpoint.pad_to,
         temperature=checkpoint.temperature,
         **graphs,
-        base_model=training.get("base_model", {"name": "unknown", "sha256": ""}),
+        base_model=training.get("base_model") or _base_model(checkpoint),
         source=checkpoint.base.source,
         license=checkpoint.base.licence,
         training={key: training[key] for key in _TRAINING if key in training},
@@ -74,6 +75,12 @@ def describe(
         libraries=_versions(),
         files={},
     )
+
+
+def _base_model(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return the base of a model that was trained elsewhere: an adapter names it."""
+    below = checkpoint.base.source.base
+    return {"name": below.partition("@")[0] if below else UNKNOWN, "sha256": ""}
 
 
 def _baseline(checkpoint: Checkpoint) -> dict[str, Any] | None:
@@ -169,7 +176,6 @@ def model_card(summary: Summary, notes: str = "") -> str:
 
 A {summary.model_type} classifier of short texts into
 {", ".join(summary.labels)}, exported by tweetscore.
-Fine-tuned from: {summary.base_model.name}.
 {_origin(summary)}
 {sources}
 {own_text}## Use
@@ -212,7 +218,9 @@ def _origin(summary: Summary) -> str:
     """Return the lines that say where the checkpoint came from, and under which licence."""
     source = summary.source
     place = f"{source.name} at {source.revision}" if source and source.revision else ""
-    lines = f"Exported from: {place}.\n" if place else ""
+    below = summary.base_model.name
+    lines = f"Fine-tuned from: {below}.\n" if below != UNKNOWN else ""
+    lines += f"Exported from: {place}.\n" if place else ""
     if source and source.base:
         lines += f"Merged from the adapter {source.name} and its base {source.base}.\n"
     return f"{lines}Licence: {summary.license or 'not known, as the checkpoint does not say it'}.\n"

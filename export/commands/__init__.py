@@ -270,7 +270,10 @@ def info(bundle: Path | None, *, as_json: bool) -> None:
 
 def _facts(bundle: "Bundle", summary: "Summary") -> Iterator[tuple[str, str]]:
     yield "bundle", f"{bundle.name} {bundle.version}, all hashes right, in {bundle.directory}"
-    yield "model", f"{bundle.model_type}, fine-tuned from {summary.base_model.name}"
+    from scorer.inference.bundle.metadata import UNKNOWN
+
+    below = summary.base_model.name
+    yield "model", bundle.model_type + (f", fine-tuned from {below}" if below != UNKNOWN else "")
     if origin := summary.source:
         commit = f" at {origin.revision}" if origin.revision else ""
         below = f", merged into {origin.base}" if origin.base else ""

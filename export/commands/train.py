@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _REPORTERS = ("tensorboard", "mlflow", "wandb")
 # One option per setting of a recipe: (setting, type or bounds, metavar, help).
 _SETTINGS: tuple[tuple[str, Any, str, str], ...] = (
-    ("base", str, "BASE", "Base model: OWNER/NAME on the hub, or a directory."),
+    ("base", str, "BASE", "Base model: a directory, or hf:OWNER/NAME[@REVISION]."),
     ("epochs", threads.EPOCHS, "X", "Passes over the training rows."),
     ("learning_rate", threads.RATE, "X", "Peak of the linear schedule."),
     ("batch_size", threads.BATCH, "N", "Rows per batch."),

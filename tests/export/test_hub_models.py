@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants, file_download
@@ -24,9 +24,9 @@ Files = dict[str, bytes]
 
 
 @pytest.fixture
-def files(checkpoints: Callable[[str], Path]) -> Files:
+def files(foreign: Callable[[str], Path]) -> Files:
     """Return what a repository of the Hub holds: the model, its card, and what nobody needs."""
-    found = {path.name: path.read_bytes() for path in checkpoints("bert").iterdir()}
+    found = {path.name: path.read_bytes() for path in foreign("bert").iterdir()}
     others = ("pytorch_model.bin", "modeling.py", "onnx/model.onnx", "tf_model.h5", "optimizer.pt")
     return {**found, "README.md": CARD, **dict.fromkeys(others, b"nobody wants it")}
 
@@ -218,23 +218,35 @@ def test_a_hub_that_cannot_be_reached_is_named(
     assert stub.asked == []
 
 
-def test_the_command_exports_a_model_of_the_hub(stub: StubHub, tmp_path: Path) -> None:
+def environment(stub: StubHub, home: Path) -> dict[str, str]:
+    return os.environ | {"HF_ENDPOINT": stub.url, "HF_HOME": str(home), "no_proxy": "127.0.0.1"}
+
+
+def export(*words: str | Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("tweetscore"), "model", "export", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def recorded(bundle: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((bundle / "tweetscore.json").read_text("utf-8"))
+    return found
+
+
+def test_the_command_exports_a_model_of_the_hub(
+    stub: StubHub, files: Files, tmp_path: Path
+) -> None:
     """`model export hf:OWNER/NAME` by HF_ENDPOINT, and from the cache with HF_HUB_OFFLINE."""
-    environment = os.environ | {
-        "HF_ENDPOINT": stub.url,
-        "HF_HOME": str(tmp_path / "home"),
-        "no_proxy": "127.0.0.1",
-    }
-    command = [Path(sys.executable).with_name("tweetscore"), "model", "export", "hf:owner/model"]
-    run = partial(subprocess.run, capture_output=True, text=True, check=False)
-    done = run([*command, "-o", tmp_path / "bundle"], env=environment)
+    files["LICENSE"] = b"Do what you like."
+    bundle, online = tmp_path / "bundle", environment(stub, tmp_path / "home")
+    done = export("hf:owner/model", "-o", bundle, environment=online)
     assert done.returncode == 0, done.stderr
-    metadata = json.loads((tmp_path / "bundle" / "tweetscore.json").read_text("utf-8"))
+    metadata = recorded(bundle)
     assert metadata["source"] == {"name": "owner/model", "revision": COMMIT, "base": None}
     assert metadata["license"] == "apache-2.0"
+    assert (bundle / "LICENSE").read_bytes() == files["LICENSE"]
     stub.asked.clear()
-    call = [*command, "-o", tmp_path / "again", "--label-names", "only,two"]
-    done = run(call, env=environment | {"HF_HUB_OFFLINE": "1"})
+    words = ("hf:owner/model", "-o", tmp_path / "again", "--label-names", "only,two")
+    done = export(*words, environment=online | {"HF_HUB_OFFLINE": "1"})
     assert "2 label names for 3 classes" in done.stderr  # so the model was found
     assert stub.asked == []
 
@@ -249,3 +261,65 @@ def test_a_tokenizer_alone_comes_without_weights(
     names = sent(stub)
     assert "tokenizer.json" in names
     assert "model.safetensors" not in names
+
+
+@pytest.fixture
+def adapter(checkpoints: Callable[[str], Path], stub: StubHub, tmp_path: Path) -> None:
+    """Put an adapter on the Hub, of which the other model is the base."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForSequenceClassification
+
+    base: Any = AutoModelForSequenceClassification.from_pretrained(checkpoints("bert"))
+    adapted: Any = get_peft_model(base, LoraConfig(task_type="SEQ_CLS", r=2))
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(0, 0.01)
+    adapted.save_pretrained(tmp_path / "adapter")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    settings = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": "owner/model"}
+    config.write_text(json.dumps(settings), "utf-8")
+    found = {path.name: path.read_bytes() for path in (tmp_path / "adapter").iterdir()}
+    stub.repositories["owner/adapter"] = Repository({LATER: found}, {"main": LATER})
+
+
+NAMES = ("bad", "so-so", "good")
+
+
+@pytest.mark.usefixtures("adapter")
+def test_an_adapter_and_its_base_are_fetched(stub: StubHub) -> None:
+    """Both commits are recorded; of the base's owner comes the licence that the adapter has not."""
+    base = read_checkpoint("hf:owner/adapter", NAMES).base
+    assert base.source == Source("owner/adapter", LATER, base=f"owner/model@{COMMIT}")
+    assert base.licence == "apache-2.0"
+    assert {*sent(stub)} >= {"adapter_model.safetensors", "model.safetensors"}
+
+
+@pytest.mark.ci
+@pytest.mark.usefixtures("adapter")
+def test_the_command_exports_an_adapter_of_the_hub(stub: StubHub, tmp_path: Path) -> None:
+    """The confined process may read what was fetched, of both."""
+    bundle, online = tmp_path / "bundle", environment(stub, tmp_path / "home")
+    words = ("hf:owner/adapter", "-o", bundle, "--label-names", ",".join(NAMES))
+    done = export(*words, environment=online)
+    assert done.returncode == 0, done.stderr
+    assert recorded(bundle)["base_model"]["name"] == "owner/model"
+    assert recorded(bundle)["labels"] == [*NAMES]
+
+
+@pytest.mark.usefixtures("adapter")
+def test_an_adapter_of_the_hub_names_no_directory_of_this_box(
+    stub: StubHub, tmp_path: Path
+) -> None:
+    """Even one that is there: who put the adapter on the Hub has no business in it."""
+    files = stub.repositories["owner/adapter"].commits[LATER]
+    config = json.loads(files["adapter_config.json"])
+    for place in (str(tmp_path), "."):
+        config["base_model_name_or_path"] = place
+        files["adapter_config.json"] = json.dumps(config).encode()
+        stub.repositories["owner/adapter"].commits[COMMIT] = files
+        stub.repositories["owner/adapter"].refs["main"] = COMMIT
+        with pytest.raises(InputMissing, match=r"is not found; say where it is: .* --base BASE"):
+            open_base("hf:owner/adapter")

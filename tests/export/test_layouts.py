@@ -72,6 +72,13 @@ def test_a_folder_of_the_trainer_is_a_checkpoint(checkpoint: Path, tmp_path: Pat
     assert shown == {"config.json", "model.safetensors", "vocab.txt", *PLAIN}
 
 
+def test_what_a_killed_process_laid_out_is_laid_out_anew(checkpoint: Path, tmp_path: Path) -> None:
+    """A training that goes on finds the directory of the one before."""
+    (tmp_path / ".source").mkdir()
+    (tmp_path / ".source" / "config.json").write_text("{}", "utf-8")
+    assert "classifier.weight" in weights_of(checkpoint, tmp_path)
+
+
 def test_safetensors_are_preferred_to_a_pickle(checkpoint: Path, tmp_path: Path) -> None:
     """Where both are there the pickle is not opened."""
     (checkpoint / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 import torch
@@ -23,6 +24,7 @@ from export.source.checkpoint import read_checkpoint
 from export.summary import summary_of
 from scorer.errors import GateFailed, InputMissing, InvalidBundle, OutputRefused, UsageError
 from scorer.inference.bundle import open_bundle
+from scorer.inference.bundle.metadata import Source
 
 METRICS = {
     "data": {"name": "test.csv", "sha256": "0", "rows": 1200},
@@ -191,6 +193,24 @@ def test_the_bundle_reads_texts_as_text_for_transformers_too(
     tokenizer = AutoTokenizer.from_pretrained(bundles("gpt2"))
     assert tokenizer.pad_token_id not in tokenizer("so <|endoftext|> it is")["input_ids"]
     assert tokenizer.padding_side == "right"
+
+
+def test_the_card_says_where_a_model_came_from(bundles: Callable[[str], Path]) -> None:
+    """The Hub's commit, an adapter's base, and the licence, by a name that the Hub knows."""
+    bundle = open_bundle(bundles("bert"))
+    source = Source("owner/adapter", "c0ffee", base="owner/base@decade")
+    summary = summary_of(bundle.directory, bundle.metadata)
+    plain = model_card(summary)
+    assert "Licence: not known, as the checkpoint does not say it." in plain
+    assert "unknown" not in plain
+    told = msgspec.structs.replace(summary, source=source, license="see LICENSE")
+    card = model_card(told)
+    assert "Exported from: owner/adapter at c0ffee.\n" in card
+    assert "Merged from the adapter owner/adapter and its base owner/base@decade.\n" in card
+    front: Any = ModelCard(card).data
+    assert (front.license, front.license_name) == ("other", "see LICENSE")
+    known: Any = ModelCard(model_card(msgspec.structs.replace(told, license="mit"))).data
+    assert (known.license, known.license_name) == ("mit", None)
 
 
 def test_notes_join_the_card(bundles: Callable[[str], Path]) -> None:

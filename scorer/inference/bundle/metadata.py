@@ -18,6 +18,7 @@ from scorer.inference.normalize import VERSIONS, Name
 from scorer.records import Activation, Task
 
 METADATA_NAME = "tweetscore.json"
+UNKNOWN = "unknown"  # the base of a model that was trained elsewhere
 SCHEMA_VERSION = 2
 _READABLE = (1, SCHEMA_VERSION)  # bundles of before have the defaults of what version 2 added
 
@@ -108,7 +109,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
 class BaseModel(Struct, frozen=True):
     """The base model of the fine-tuning."""
 
-    name: str
+    name: str  # or UNKNOWN
     sha256: str = ""
 
 
