@@ -146,10 +146,10 @@ def _decode(argument: bytes, kind: type[Any]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a path as bytes: its name need not be UTF-8."""
+    """Return a path as bytes, as its name need not be UTF-8, and for any working directory."""
     if not isinstance(value, Path):
         raise NotImplementedError(type(value))
-    return os.fsencode(value)
+    return os.fsencode(value.absolute())
 
 
 def _path(kind: type, value: Any) -> Path:

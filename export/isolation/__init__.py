@@ -84,8 +84,8 @@ def run(
         order = Order(
             target=target,
             argument=msgspec.Raw(argument),
-            readable=[os.fsencode(path) for path in readable],
-            writable=[os.fsencode(path) for path in (*writable, Path(scratch))],
+            readable=[os.fsencode(path.absolute()) for path in readable],
+            writable=[os.fsencode(path.absolute()) for path in (*writable, Path(scratch))],
             limits=limits,
             parent=os.getpid(),
         )

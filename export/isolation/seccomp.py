@@ -88,6 +88,9 @@ _CALLS = (
     _Call((197, 14)),  # removexattr
     _Call((198, 15)),  # lremovexattr
     _Call((199, 16)),  # fremovexattr
+    _Call((463, 463)),  # setxattrat
+    _Call((466, 466)),  # removexattrat
+    _Call((304, 265)),  # open_by_handle_at
     # The kernel itself.
     _Call((272, 97)),  # unshare
     _Call((308, 268)),  # setns

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from export import isolation
+from export import conversion, isolation
 from export.chain import ExportOptions, export_bundle
 from export.conversion import ConfinedConverter
 from export.isolation.limits import limits_for
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 # argv: the command's words. What it would run in the confined process waits there for ever.
 PARENT = """
 from functools import partial
-from export import isolation
+from export import conversion, isolation
 from scorer.cli import main
 
 run = isolation.run
@@ -95,19 +95,19 @@ def test_an_absurd_config_ends_in_one_line(
     assert list(tmp_path.iterdir()) == [copy]
 
 
-def leave_link(stage: Path) -> None:
+def leave_link(stage: Path, _: Path) -> None:
     (stage / "model.onnx").symlink_to("/etc/passwd")
 
 
-def leave_hidden(stage: Path) -> None:
+def leave_hidden(stage: Path, _: Path) -> None:
     (stage / ".hidden").touch()
 
 
-def leave_second_name(stage: Path) -> None:
-    os.link(stage.parent / "owned", stage / "README.md")
+def leave_second_name(stage: Path, owned: Path) -> None:
+    os.link(owned, stage / "README.md")
 
 
-def leave_pipe(stage: Path) -> None:
+def leave_pipe(stage: Path, _: Path) -> None:
     os.mkfifo(stage / "vocab.txt")
 
 
@@ -116,14 +116,14 @@ def test_what_no_bundle_has_is_refused(
     checkpoints: Callable[[str], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    leave: Callable[[Path], None],
+    leave: Callable[[Path, Path], None],
 ) -> None:
     """Where the system withholds nothing, a link left behind must not lead to a file of ours."""
     owned = tmp_path / "owned"
     owned.touch(mode=0o600)
 
     def run(*_: Any, writable: list[Path], **__: Any) -> bytes:
-        leave(writable[0])
+        leave(writable[0], owned)
         return b"null"
 
     monkeypatch.setattr(isolation, "run", run)
@@ -170,7 +170,19 @@ def test_the_limits_are_those_of_the_weights(
         export_bundle(snapshot, tmp_path / "b", ExportOptions(), converter=converter)
     assert asked["limits"] == limits_for((blobs / "model.safetensors").stat().st_size, memory=2)
     assert {snapshot, *blobs.iterdir()} <= {*asked["readable"]}
-    assert [place.parent for place in asked["writable"]] == [tmp_path]
+    (stage,) = asked["writable"]
+    assert stage.is_relative_to(tmp_path)
+    assert stage not in (tmp_path, snapshot)
+
+
+def test_paths_lead_to_the_same_place_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever bytes a name has, and from another working directory."""
+    monkeypatch.chdir(tmp_path)
+    asked = conversion._Check(Path("n\udcffme"), ("text",))
+    found = conversion._decode(conversion._encode(asked), conversion._Check)
+    assert found == conversion._Check(tmp_path / "n\udcffme", ("text",))
 
 
 def test_a_text_that_is_none_is_refused(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:

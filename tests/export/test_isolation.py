@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import socket
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from export import isolation
+from export.isolation import seccomp
 from export.isolation.limits import Limits, limits_for
 from export.steps import Steps
 from scorer.errors import (
@@ -111,8 +113,9 @@ def test_who_tries_is_refused() -> None:
         confined("connects", 9)
 
 
-def test_files_of_others_are_out_of_reach(tmp_path: Path) -> None:
+def test_files_of_others_are_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It reads what it is given, writes into the stage and its own directory, and no more."""
+    monkeypatch.chdir(tmp_path)  # the process has another working directory
     places = {name: tmp_path / name for name in ("checkpoint", "stage", "outside")}
     for place in places.values():
         place.mkdir()
@@ -122,8 +125,8 @@ def test_files_of_others_are_out_of_reach(tmp_path: Path) -> None:
     found = confined(
         "touches",
         {name: str(place) for name, place in places.items()},
-        readable=(places["checkpoint"],),
-        writable=(places["stage"],),
+        readable=(Path("checkpoint"),),
+        writable=(Path("stage"),),
         told=told,
     )
     if lacks(told, FILES):
@@ -211,6 +214,17 @@ def test_a_forged_error_is_only_text() -> None:
     with pytest.raises(TweetscoreError, match=r"^p; r$") as caught:
         confined("tells", json.dumps(forged) + "\n")
     assert type(caught.value) is TweetscoreError
+
+
+def test_what_a_system_cannot_withhold_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor whose calls have unknown numbers, or an old kernel: one line says it."""
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert not seccomp.give_up_calls()
+    told: Told = []
+    lacking = {"type": "Lacking", "what": [FILES, NETWORK]}
+    with pytest.raises(InvalidBundle, match="exit code 0"):
+        confined("tells", json.dumps(lacking) + "\n", told=told)
+    assert told[-1] == (f"this system cannot withhold {FILES} and {NETWORK}", None)
 
 
 def test_limits_grow_with_the_weights() -> None:
