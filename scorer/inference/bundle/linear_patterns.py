@@ -59,6 +59,7 @@ class _Element(NamedTuple):
 
 def is_bounded(pattern: str) -> bool:
     """Tell whether searching for a regular expression takes linear time, whatever the text."""
+    pattern = pattern.replace("\r", r"\r").replace("\n", r"\n")  # as most files write them
     if pattern in _REVIEWED:
         return True
     if len(pattern) > _MAX_PATTERN:
