@@ -92,6 +92,52 @@ def test_what_is_blank_and_what_is_unknown(
     assert tokens.count(tokenizer.unknown_id).tolist() == [0, 0, int(family not in COMPLETE)]
 
 
+ADDED = {
+    "<plain>": {},
+    "<left>": {"lstrip": True},
+    "<right>": {"rstrip": True},
+    "<alone>": {"single_word": True},
+    "LoL": {"normalized": True},
+    "<Both>": {"normalized": True, "lstrip": True, "rstrip": True},
+    "[control]": {"special": True},
+}
+BESIDE = (
+    "a <plain> b",
+    "a  <left>  b",
+    "a  <right>  b",
+    "x<alone>y <alone> z",
+    "lol LOL LoL",
+    "a   <both>   b <Both>",
+    "a [control] b",
+    "<left><right><plain>",
+    "  <right>  ",
+)
+
+
+@pytest.mark.parametrize("family", ["albert", "electra", "llama", "opt", "robertuito"])
+def test_added_tokens_are_found_as_by_transformers(
+    family: str, directory_of: Callable[[str], Path], tiny_bert_bundle: Path, tmp_path: Path
+) -> None:
+    """With blanks beside them, as single words, in other letters; a control token is words."""
+    from transformers import PreTrainedTokenizerFast
+
+    content: dict[str, Any] = json.loads((directory_of(family) / "tokenizer.json").read_bytes())
+    known = {token["id"] for token in content["added_tokens"]}
+    first = max(len(content["model"]["vocab"]), max(known, default=0) + 1)
+    off = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    for number, (text, flags) in enumerate(ADDED.items(), first):
+        content["added_tokens"].append({"id": number, "content": text, **off, **flags})
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(content))
+    verify_tokenizer(path, path.read_bytes(), first + len(ADDED))
+    reference = PreTrainedTokenizerFast(tokenizer_file=str(path), split_special_tokens=True)
+    tokens = TextTokenizer(bundle_of(tmp_path, tiny_bert_bundle))(BESIDE)
+    ids = [tokens.row(row).tolist() for row in range(len(BESIDE))]
+    assert ids == [reference(text)["input_ids"] for text in BESIDE]
+    assert {first, first + 1, first + 2} <= {token for row in ids for token in row}
+    assert first + len(ADDED) - 1 not in {token for row in ids for token in row}
+
+
 def test_an_added_token_that_is_normalized_to_nothing_is_refused(
     directory_of: Callable[[str], Path], tiny_bert_bundle: Path, tmp_path: Path
 ) -> None:

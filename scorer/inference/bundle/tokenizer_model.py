@@ -68,7 +68,7 @@ def _verify_prefixed(path: Path, merges: object, prefix: str) -> None:
 
 
 def _verify_pieces(path: Path, model: Mapping[str, Any], tokens: int) -> frozenset[str]:
-    """Check the pieces of Unigram. An empty one would be taken for ever."""
+    """Check the pieces of Unigram. An empty one would be no step forward."""
     pieces = model.get("vocab")
     if not isinstance(pieces, list) or not 0 < len(pieces) <= tokens:
         raise invalid(path, f"needs a vocabulary of 1 to {tokens} pieces")
