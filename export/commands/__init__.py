@@ -109,7 +109,8 @@ model.add_command(train)
     "--parity-data",
     type=_FILE,
     metavar="FILE",
-    help="Of any format that `tweetscore run` reads; its texts join the parity check.",
+    help="Of any format that `tweetscore run` reads; its texts join the parity check, and are kept "
+    "in the bundle: leave private ones out.",
 )
 @click.option("--text-column", default="text", show_default=True, metavar="NAME")
 @click.option(
@@ -231,11 +232,19 @@ def _show_step(words: str, seconds: float | None) -> None:
 
 
 def _parity_texts(path: Path | None, column: str) -> tuple[str, ...]:
-    """Return the texts of a table's column, without nulls."""
+    """Return the distinct texts of a table's column: all, or as many as are measured."""
+    from export.parity_texts import sampled
     from export.train.labelled_tables import read_texts
     from scorer.options import InputSpec
 
-    return () if path is None else tuple(read_texts(path, InputSpec(column)).drop_nulls())
+    if path is None:
+        return ()
+    found = read_texts(path, InputSpec(column)).drop_nulls().unique(maintain_order=True)
+    texts = sampled(found.to_list())
+    if len(texts) < len(found):
+        words = f"of {len(found):,} texts of {path}, {len(texts):,} at even distances are measured"
+        log_message("info", "note", words)
+    return texts
 
 
 def _preparation(bundle: "Bundle") -> str:

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from export.parity.pytorch import whole_texts
+from export.parity_texts import kept_in
 from scorer.cli import tweetscore
+from scorer.inference.bundle import open_bundle
 
 STEP = re.compile(r"tweetscore: .+ in \d+\.\d s")
 STEPS = (
     "the checkpoint is judged",
     "weights and tokenizer are written",
     "PyTorch has answered",
-    "as trained: label agreement 100.00%",
+    "as trained: label agreement",
     "the graphs are written: fp32, fp16, int8",
     "CPUExecutionProvider fp32 on",
     "fp16 graph, run on the CPU",
@@ -49,6 +52,10 @@ def test_export_publishes_a_bundle_that_run_can_serve(
     told = [words for words in STEPS if any(words in step for step in steps)]
     assert told == list(STEPS)
     assert last == f"mine 7 is in {bundle}"
+    opened = open_bundle(bundle)
+    kept = [*whole_texts(), "so good", "so bad"]
+    assert kept_in(opened) == tuple(kept)
+    assert opened.metadata.as_trained["texts"] == opened.metadata.parity[0]["texts"]
     scored = tmp_path / "out.csv"
     run = ["run", texts, "-o", scored, "--text-column", "body", "--model", bundle]
     result = CliRunner().invoke(tweetscore, list(map(str, run)))
