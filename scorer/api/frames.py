@@ -9,7 +9,8 @@ from polars.io.plugins import register_io_source
 
 from scorer.api.texts import KINDS, is_frame_of_pandas, text_series
 from scorer.errors import DataError, UsageError, shown
-from scorer.formats.output_columns import OutputColumns
+from scorer.formats.added_columns import label_lists
+from scorer.formats.output_columns import Kind, OutputColumns
 from scorer.formats.text.columns import find_column
 from scorer.records import Answers
 
@@ -23,6 +24,11 @@ WithAnswers = Callable[[Any, Answers, OutputColumns], Any]
 
 _FLAT = "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
 _NAMES = "label_column and score_column"
+_TYPES: Mapping[Kind, pl.DataType] = {
+    "label": pl.String(),
+    "score": pl.Float32(),
+    "labels": pl.List(pl.String),
+}
 
 
 def functions_for(frame: object) -> tuple[TextsOf, WithAnswers]:
@@ -55,7 +61,12 @@ def with_answers_in_polars(
     frame: pl.DataFrame, answers: Answers, columns: OutputColumns
 ) -> pl.DataFrame:
     """Return the frame with the columns that scoring appends."""
-    added = [answers.labels(columns.label_values), *_scores(answers, columns)]
+    added = columns.columns_of(
+        answers,
+        lambda part: part.labels(columns.label_values),
+        lambda scores: scores,
+        lambda part: label_lists(part, columns.label_values, columns.threshold),
+    )
     return frame.with_columns(
         column.alias(name) for name, column in zip(columns.names, added, strict=True)
     )
@@ -79,16 +90,19 @@ def _with_answers_in_pandas(frame: Any, answers: Answers, columns: OutputColumns
     """Return the frame with the columns that scoring appends; its index is kept."""
     pandas = sys.modules["pandas"]  # which is loaded where its frames are, and never imported here
     kind = pandas.Series(["text"]).dtype  # of texts in this pandas: str, or object before
-    labels = answers.labels(columns.label_values).to_list()
-    scores = [column.to_numpy() for column in _scores(answers, columns)]  # NaN where null
-    added = [pandas.Series(labels, index=frame.index, dtype=kind), *scores]
+    names, threshold = columns.label_values, columns.threshold
+
+    def lists(part: Answers) -> Any:
+        values = label_lists(part, names, threshold).to_list()
+        return pandas.Series(values, index=frame.index, dtype=object)
+
+    added = columns.columns_of(
+        answers,
+        lambda part: pandas.Series(part.labels(names).to_list(), index=frame.index, dtype=kind),
+        lambda scores: scores.to_numpy(),  # NaN where null
+        lists,
+    )
     return frame.assign(**dict(zip(columns.names, added, strict=True)))
-
-
-def _scores(answers: Answers, columns: OutputColumns) -> list[pl.Series]:
-    """Return the score of each label, then those of each class where they are appended."""
-    by_class = [answers.of_class(number) for number in range(len(columns.score_columns))]
-    return [answers.best(), *by_class]
 
 
 def check_columns(
@@ -134,8 +148,7 @@ def scored_lazily(
     Selections reach the frame behind it: rows that a condition on the input's own columns drops
     are not scored, and columns that the query does not use are not read.
     """
-    label, *scores = columns.names
-    added: dict[str, pl.DataType] = {label: pl.String(), **dict.fromkeys(scores, pl.Float32())}
+    added = {name: _TYPES[kind] for name, kind in columns.kinds.items()}
     schema = dict(frame.collect_schema()) | added
 
     def batches(

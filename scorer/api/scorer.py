@@ -21,7 +21,14 @@ from scorer.api.texts import one_text, scored, text_series
 from scorer.inference.classifier import Classifier
 from scorer.inference.labels import renamed
 from scorer.inference.loading import load
-from scorer.options import LABEL_COLUMN, SCORE_COLUMN, TEXT_COLUMN, window_rows
+from scorer.options import (
+    LABEL_COLUMN,
+    LABELS_COLUMN,
+    SCORE_COLUMN,
+    TEXT_COLUMN,
+    THRESHOLD,
+    window_rows,
+)
 from scorer.threads import refuse_a_fork
 
 if TYPE_CHECKING:
@@ -95,24 +102,31 @@ class Scorer:
         return self._classifier.warnings
 
     def score(
-        self, texts: Iterable[str | None] | pl.Series, *, all_scores: bool = False
+        self,
+        texts: Iterable[str | None] | pl.Series,
+        *,
+        all_scores: bool = False,
+        threshold: float = THRESHOLD,
     ) -> pl.DataFrame:
         """Return the columns text, label and score (Float32), a row per text.
 
         Label and score are null where a text is blank or missing. `all_scores` adds `score_NAME`
-        for each class of the model.
+        for each class of the model. A multi-label model adds a list of labels; one that gives a
+        value has no label.
 
         Args:
             texts: A list or any other iterable, or an array or column of numpy, pandas, polars or
                 Arrow; None, NaN, NaT and pandas' NA are missing texts.
             all_scores: As of `tweetscore run --scores all`.
+            threshold: As of `tweetscore run --threshold`: of multi-label models.
 
         Raises:
             DataError: An item is no text; its position is named.
             UsageError: It is a single text, whose letters would each be scored, or a frame, or
                 nothing that has texts. What the caller's own iterator raises comes out as it is.
         """
-        return self.score_frame(text_series(texts).to_frame(), all_scores=all_scores)
+        frame = text_series(texts).to_frame()
+        return self.score_frame(frame, all_scores=all_scores, threshold=threshold)
 
     def score_frame(
         self,
@@ -122,6 +136,8 @@ class Scorer:
         all_scores: bool = False,
         label_column: str = LABEL_COLUMN,
         score_column: str = SCORE_COLUMN,
+        labels_column: str = LABELS_COLUMN,
+        threshold: float = THRESHOLD,
     ) -> Frame:
         """Return all columns of a frame, then those of `tweetscore run`: label, score.
 
@@ -142,13 +158,16 @@ class Scorer:
             all_scores: As of `tweetscore run --scores all`.
             label_column: As of `tweetscore run --label-column`.
             score_column: As of `tweetscore run --score-column`.
+            labels_column: As of `tweetscore run --labels-column`: of multi-label models.
+            threshold: As of `tweetscore run --threshold`: of multi-label models.
 
         Raises:
             DataError: There is no such text column, something in it is no text, or the query of a
                 LazyFrame cannot be right.
             UsageError: It is no frame, or a name that would be added is taken.
         """
-        columns = self._config.columns(all_scores, label_column, score_column)
+        names = label_column, score_column, labels_column
+        columns = self._config.columns(all_scores, *names, threshold)
         require_name("text_column", text_column)
         given: Any = frame
         if isinstance(given, pl.LazyFrame):
@@ -179,6 +198,8 @@ class Scorer:
         all_scores: bool = False,
         label_column: str = LABEL_COLUMN,
         score_column: str = SCORE_COLUMN,
+        labels_column: str = LABELS_COLUMN,
+        threshold: float = THRESHOLD,
     ) -> "Iterator[RecordBatch]":
         """Yield each record batch of pyarrow with label and score appended, in order.
 
@@ -199,6 +220,8 @@ class Scorer:
             all_scores: As of `tweetscore run --scores all`.
             label_column: As of `tweetscore run --label-column`.
             score_column: As of `tweetscore run --score-column`.
+            labels_column: As of `tweetscore run --labels-column`: of multi-label models.
+            threshold: As of `tweetscore run --threshold`: of multi-label models.
 
         Raises:
             DataError: A batch has no such text column, or is none.
@@ -207,7 +230,8 @@ class Scorer:
         """
         from scorer.formats import record_batches
 
-        columns = self._config.columns(all_scores, label_column, score_column)
+        names = label_column, score_column, labels_column
+        columns = self._config.columns(all_scores, *names, threshold)
         require_name("text_column", text_column)
         given = record_batches.checked(record_batches.batches_of(batches))
         pairs = ((b, record_batches.texts_of(b, text_column, columns)) for b in given)

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 
 from scorer.errors import InvalidBundle, UsageError, is_unicode, shown
 from scorer.inference.labels import renamed
-from scorer.options import Device, ModelSpec, OutputSpec, Precision
+from scorer.options import (
+    LABELS_COLUMN,
+    THRESHOLD,
+    Device,
+    ModelSpec,
+    OutputSpec,
+    Precision,
+    WhichScores,
+)
 from scorer.records import Task
-from scorer.threads import THREADS
+from scorer.threads import SHARE, THREADS
 
 if TYPE_CHECKING:
     from scorer.formats.output_columns import OutputColumns
@@ -63,11 +71,19 @@ class ScorerConfig:
         names = renamed(bundle.labels, labels)
         return cls(spec, bundle.digest, bundle.labels, names, bundle.task), bundle
 
-    def columns(self, all_scores: bool, label_column: str, score_column: str) -> "OutputColumns":
+    def columns(
+        self,
+        all_scores: bool,
+        label_column: str,
+        score_column: str,
+        labels_column: str = LABELS_COLUMN,
+        threshold: float = THRESHOLD,
+    ) -> "OutputColumns":
         """Return the columns that scoring appends.
 
         Raises:
-            UsageError: A name is none, or `all_scores` neither true nor false.
+            UsageError: A name is none, `all_scores` neither true nor false, or the threshold no
+                number from 0 to 1; or there is one, and the model gives a text no list of labels.
         """
         from scorer.formats.output_columns import OutputColumns
 
@@ -75,7 +91,16 @@ class ScorerConfig:
             raise UsageError(f"all_scores is {shown(all_scores)}", "give True or False")
         require_name("label_column", label_column)
         require_name("score_column", score_column)
-        spec = OutputSpec("all" if all_scores else "label", None, label_column, score_column)
+        require_name("labels_column", labels_column)
+        if not SHARE.holds(threshold):
+            raise UsageError(f"threshold: {SHARE.complaint(threshold)}", "give another one")
+        if threshold != THRESHOLD and self.task != "multi_label":
+            raise UsageError(
+                "threshold is for models that give a text several labels", "leave it out"
+            )
+        which: WhichScores = "all" if all_scores else "label"
+        names = label_column, score_column, labels_column
+        spec = OutputSpec(which, None, *names, float(threshold))
         return OutputColumns.of(spec, self.classes, self.labels, self.task)
 
     def open_bundle(self) -> "Bundle":

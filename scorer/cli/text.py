@@ -28,11 +28,14 @@ def text(
     """Score the texts given as arguments.
 
     Prints a line of tab-separated values per text, after a header. A blank text has no label.
+    Several labels are joined by |.
 
     \b
     tweetscore text "What a lovely morning"
     tweetscore text "I love this song so much" "worst day ever" --label-names es
     """
+    import polars as pl
+
     from scorer.api.scorer import Scorer
 
     for number, each in enumerate(texts, start=1):
@@ -42,6 +45,8 @@ def text(
     frame = scorer.score(list(texts), all_scores=scores == "all")
     for warning in scorer.warnings:
         click.echo(f"tweetscore: warning: {warning}", err=True)
-    table = frame.select("label", *frame.columns[2:], "text")
+    lists = [name for name, kind in frame.schema.items() if kind == pl.List(pl.String)]
+    joined = frame.with_columns(pl.col(name).list.join("|") for name in lists)
+    table = joined.select(*joined.columns[1:], "text")
     # As bytes: stdout may be a pipe with a locale that has no emoji.
     click.echo(table.write_csv(separator="\t").encode(), nl=False)

@@ -55,10 +55,10 @@ class Work:
         keep = f"INSERT INTO {self.rows} {rows}"
         return f"{make} WITH NO DATA", self.dialect.begin_reading, keep, "COMMIT"
 
-    def make_answers(self, scores: int) -> str:
-        """Make the table for a label and some scores."""
-        kinds = [self.dialect.text, *[self.dialect.score] * scores]
-        columns = (f"answer_{number} {kind}" for number, kind in enumerate(kinds))
+    def make_answers(self, kinds: Iterable[str]) -> str:
+        """Make the table for columns that are labels or scores."""
+        types = {"label": self.dialect.text, "score": self.dialect.score}
+        columns = (f"answer_{number} {types[kind]}" for number, kind in enumerate(kinds))
         return f"CREATE TABLE {self.answers} ({ROW} {self.dialect.number}, {', '.join(columns)})"
 
     def count_answered(self) -> str:

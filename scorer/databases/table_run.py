@@ -18,7 +18,7 @@ from scorer.databases import open_database
 from scorer.databases.checks import TableOptions, check_rows, find_target, has_runs, scalar
 from scorer.databases.engine import Column, Database, Session, transaction
 from scorer.databases.statements import ROW, Target, Work, count_rows, difference
-from scorer.errors import OutputRefused, StorageError, TweetscoreError
+from scorer.errors import OutputRefused, StorageError, TweetscoreError, UsageError
 from scorer.formats.output_columns import OutputColumns
 from scorer.formats.record_batches import answers, keep_texts
 from scorer.inference.loading import ModelHandle
@@ -66,6 +66,11 @@ def score_table(
         check_place(options.report, inodes([options.address.path]))
     model = model or ModelHandle.of(options.model_spec)
     output_schema = output_columns(options.output_spec, model.bundle)
+    if output_schema.labels_column is not None:
+        raise UsageError(
+            f"{model.bundle.name} gives a text several labels",
+            "score a file with tweetscore run, and load its output",
+        )
     with (
         TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name,
         open_database(options.address, Path(name), options.lock_wait) as database,
@@ -116,7 +121,7 @@ class _TableRun:
         with session.faults.reading(self.options.asked):
             for statement in work.keep_rows():
                 session.execute(statement)
-        session.execute(work.make_answers(len(self.output_schema.names) - 1))
+        session.execute(work.make_answers(self.output_schema.kinds.values()))
         _, *columns = session.columns(work.rows)
         _, *added = session.columns(work.answers)
         check_rows(session, work, columns, self.output_schema, self.options)

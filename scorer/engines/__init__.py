@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Self, TypedDict
 
 from scorer.api.scorer_config import ScorerConfig, require_name
 from scorer.errors import DataError, UsageError, shown
-from scorer.options import LABEL_COLUMN, SCORE_COLUMN, Device, Precision
+from scorer.options import (
+    LABEL_COLUMN,
+    LABELS_COLUMN,
+    SCORE_COLUMN,
+    THRESHOLD,
+    Device,
+    Precision,
+)
 from scorer.threads import limit_pools
 
 if TYPE_CHECKING:
@@ -33,6 +40,8 @@ class Options(TypedDict, total=False):
     all_scores: bool
     label_column: str
     score_column: str
+    labels_column: str
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,8 @@ class Task:
     all_scores: bool
     label_column: str
     score_column: str
+    labels_column: str = LABELS_COLUMN
+    threshold: float = THRESHOLD
 
     @classmethod
     def of(cls, text_column: str, options: Options) -> Self:
@@ -71,6 +82,8 @@ class Task:
             options.get("all_scores", False),
             options.get("label_column", LABEL_COLUMN),
             options.get("score_column", SCORE_COLUMN),
+            options.get("labels_column", LABELS_COLUMN),
+            options.get("threshold", THRESHOLD),
         )
         _ = task.columns  # raises UsageError for a wrong name
         return task
@@ -78,7 +91,8 @@ class Task:
     @property
     def columns(self) -> "OutputColumns":
         """The columns that are appended: label, score, then a score for each class."""
-        return self.config.columns(self.all_scores, self.label_column, self.score_column)
+        names = self.label_column, self.score_column, self.labels_column
+        return self.config.columns(self.all_scores, *names, self.threshold)
 
     def check(self, names: Sequence[str]) -> None:
         """Hold the task against the names of a frame's columns, before any work.
@@ -102,6 +116,8 @@ class Task:
             all_scores=self.all_scores,
             label_column=self.label_column,
             score_column=self.score_column,
+            labels_column=self.labels_column,
+            threshold=self.threshold,
         )
 
 

@@ -44,9 +44,10 @@ def score(
     kind = frame.schema()[text_column].dtype
     if kind != daft.DataType.string():
         raise not_text(text_column, kind)
-    label, *scores = task.columns.names
-    floats = dict.fromkeys(scores, daft.DataType.float32())
-    answers = daft.DataType.struct({label: daft.DataType.string(), **floats})
+    text, number = daft.DataType.string(), daft.DataType.float32()
+    types = {"label": text, "score": number, "labels": daft.DataType.list(text)}
+    kinds = task.columns.kinds
+    answers = daft.DataType.struct({name: types[kind] for name, kind in kinds.items()})
 
     @daft.cls(max_concurrency=processes, use_process=processes > 1)
     class Model:
@@ -79,5 +80,7 @@ class DaftScoring:
             all_scores=task.all_scores,
             label_column=task.label_column,
             score_column=task.score_column,
+            labels_column=task.labels_column,
+            threshold=task.threshold,
         )
         return frame.select(task.columns.names).to_struct().to_arrow()

@@ -37,16 +37,16 @@ def score(
         UsageError: It is no frame of Spark, a name that would be added is taken, or an option is
             none or not what it should be.
     """
-    from pyspark.sql.types import FloatType, StringType, StructType
+    from pyspark.sql.types import ArrayType, FloatType, StringType, StructType
 
     if not hasattr(frame, "mapInArrow"):  # both of Spark's kinds of DataFrame have it
         raise no_frame(frame, "Spark")
     task = Task.of(text_column, options)
     _check(frame, task)
-    label, *scores = task.columns.names
-    schema = StructType(list(frame.schema.fields)).add(label, StringType())
-    for name in scores:
-        schema = schema.add(name, FloatType())
+    types = {"label": StringType(), "score": FloatType(), "labels": ArrayType(StringType())}
+    schema = StructType(list(frame.schema.fields))
+    for name, kind in task.columns.kinds.items():
+        schema = schema.add(name, types[kind])
     shipped = None
     if task.config.spec.model is not None:
         shipped = f"tweetscore-{task.config.digest}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from scorer.errors import UsageError
 from scorer.formats.text.encodings import Encoding
@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a run loads polars, 0.1 s, while its session is loaded
     import polars as pl
 
 Made = TypeVar("Made")
+Kind = Literal["label", "score", "labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,12 @@ class OutputColumns:
         first = () if self.label_column is None else (self.label_column,)
         last = () if self.labels_column is None else (self.labels_column,)
         return (*first, *self.scores, *last)
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """What each column holds, by its name, in the order in which they are appended."""
+        kinds: dict[str | None, Kind] = {self.label_column: "label", self.labels_column: "labels"}
+        return {name: kinds.get(name, "score") for name in self.names}
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -91,6 +91,10 @@ def open_output(output: Path) -> Opened:
     """
     path = resolved(output)
     report = report_of(path)
+    if report.model.task == "regression":
+        raise UsageError(
+            f"{path} has values, and a page is of labels", "name outputs of a model with labels"
+        )
     with reading(path):
         found = FileIdentity.of(path)
     if found.sha256 != report.output.sha256:

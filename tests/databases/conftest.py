@@ -45,7 +45,7 @@ def score(engine: Engine, stub: StubClassifier) -> Score:
     """Score tweets into scored, but for what is said otherwise."""
 
     def run(**wanted: Any) -> TableOutcome:
-        asked = wanted.pop("query", None)
+        asked, model = wanted.pop("query", None), wanted.pop("model_stub", stub)
         source = parse_table(wanted.pop("table", "tweets")) if asked is None else asked
         scoring = dict(wanted.pop("scoring", {}))
         options = TableOptions(
@@ -56,6 +56,6 @@ def score(engine: Engine, stub: StubClassifier) -> Score:
             pop_spec(OutputSpec, scoring),
             **{"lock_wait": 0, **scoring, **wanted},
         )
-        return score_table(options, model=handle_of(stub))
+        return score_table(options, model=handle_of(model))
 
     return run

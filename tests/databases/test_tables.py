@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from scorer.errors import (
@@ -20,7 +21,7 @@ from scorer.errors import (
 from scorer.inference import loading
 from tests.databases.conftest import Score
 from tests.databases.engines import Engine
-from tests.stubs import StubClassifier
+from tests.stubs import StubClassifier, TaskStub
 
 P, L = pytest.approx(0.8), pytest.approx(0.1)  # of the stub: its label's probability, another's
 SCORED = [
@@ -50,6 +51,25 @@ def test_a_query_with_all_scores(engine: Engine, score: Score) -> None:
     assert scored(engine) == [(2, "bad -", "A", P, P, L, L)]
     score(query="SELECT id, text FROM tweets WHERE id < 3 ;\n", into="again")
     assert scored(engine, "again") == [(2, "bad -", "negative", P)]
+
+
+def test_a_value_is_a_column_of_numbers(engine: Engine, score: Score) -> None:
+    """A score alone; what is new is scored."""
+    stub = TaskStub("regression")
+    texts = ["bad -", None, "plain", "good +"]
+    score(model_stub=stub, id_column="id")
+    values = stub.score(pl.Series([text or "" for text in texts])).probabilities[:, 0].tolist()
+    wanted = [None if text is None else v for v, text in zip(values, texts, strict=True)]
+    assert [row[-1] for row in scored(engine)] == pytest.approx(wanted)
+    assert [row[:-1] for row in scored(engine)] == [row[:-2] for row in SCORED]
+    assert score(model_stub=stub, id_column="id").scored == 0
+
+
+def test_a_list_of_labels_is_no_column_of_a_table(engine: Engine, score: Score) -> None:
+    """It is refused before a row is read; a file can hold it."""
+    with pytest.raises(UsageError, match="gives a text several labels; score a file"):
+        score(model_stub=TaskStub("multi_label"))
+    assert "scored" not in engine.tables()
 
 
 def test_a_second_run_changes_nothing(engine: Engine, score: Score, stub: StubClassifier) -> None:

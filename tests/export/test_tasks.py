@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from scorer.api.scorer import Scorer
 from scorer.errors import InvalidBundle
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.loading import ModelHandle
@@ -129,6 +130,8 @@ def test_probabilities_are_those_of_the_pipeline(
         assert np.allclose(wanted.sum(axis=1), 1)
     checked = verify(output, rescore=50, model=model.directory)
     assert (checked.findings, checked.rescored) == ((), 50)
+    scored = Scorer(model.directory, device="cpu", precision="fp32").score(["", *texts()])
+    assert scored.equals(found.select(scored.columns))
 
 
 @pytest.mark.parametrize(
