@@ -166,7 +166,6 @@ def load_classifier(base: Base, tokenizer: Any, labels: Sequence[str]) -> Any:
                 use_safetensors=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
-                attn_implementation="sdpa",
                 ignore_mismatched_sizes=True,  # the head of a base may have other classes
                 output_loading_info=True,
             )

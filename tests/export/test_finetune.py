@@ -14,8 +14,14 @@ import polars as pl
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
+from export.loadable import loadable
 from export.source import base as base_module
 from export.source.base import Base, open_base
 from export.train import RECIPES, TrainingConfig, callbacks, finetune, fitting, loss
@@ -184,6 +190,50 @@ def test_adapters_are_merged_into_a_plain_classifier(
         if type(module).__name__ in {"Linear", "Conv1D"}
     }
     assert {name for name in changed if ".pooler." not in name} <= linear
+
+
+OTHER_TYPES: dict[str, dict[str, Any]] = {
+    "electra": {"embedding_size": 16},  # its attention has no form of PyTorch's own
+    "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
+    "mpnet": {},
+    "albert": {"embedding_size": 16},
+    "modernbert": {"pad_token_id": 0, "reference_compile": False},
+    "qwen2": {"num_key_value_heads": 2},
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize(
+    "model_type",
+    [
+        name if name == "electra" else pytest.param(name, marks=pytest.mark.ci)
+        for name in OTHER_TYPES
+    ],
+)
+def test_types_that_nobody_thought_of_are_trained(
+    tiny_base: TinyBase, text_rows: Callable[[str], TextRows], tmp_path: Path, model_type: str
+) -> None:
+    """What transformers can load as a classifier learns, and so do adapters on top of it."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_base("bert"))
+    config = AutoConfig.for_model(
+        model_type,
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        **OTHER_TYPES[model_type],
+    )
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    base = open_base(str(tmp_path))
+    with loadable(base, tmp_path) as opened:
+        rows = (opened, open_encoder(opened, 64), text_rows("bert")[2])
+        for lora in (0, 2):
+            model = fitted(rows, replace(FAST, lora=lora))
+            assert model.config.model_type == model_type
+            assert np.isfinite(finetune.predict(model, rows[2].input_ids[:4])).all()
 
 
 def test_training_prints_nothing(
