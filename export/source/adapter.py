@@ -9,6 +9,7 @@ from typing import Any
 from export.source.files import read_json
 from export.source.weight_files import ADAPTER, Weights, open_weights
 from scorer.errors import InvalidBundle
+from scorer.hints import path_word, word
 from scorer.inference.bundle.untrusted import shown
 
 CONFIG = "adapter_config.json"
@@ -112,6 +113,20 @@ def _targets(path: Path, weights: Weights) -> list[str]:
     if not found or not all(map(_PLAIN.fullmatch, found)):
         raise _unmerged(path, "lies beside weights that are not those of LoRA")
     return sorted(found)
+
+
+def without_weights(directory: Path) -> InvalidBundle:
+    """Return the error where an adapter's weights are not there as safetensors."""
+    old = path_word(directory / "adapter_model.bin")
+    code = (
+        "import sys, torch; from safetensors.torch import save_file; "
+        "save_file(torch.load(sys.argv[1], weights_only=True), sys.argv[2])"
+    )
+    convert = f"python3 -c {word(code)} {old} {path_word(directory / ADAPTER)}"
+    return InvalidBundle(
+        f"{directory} is an adapter without {ADAPTER}",
+        f"if it has adapter_model.bin, try: {convert}",
+    )
 
 
 def _unmerged(path: Path, what: str) -> InvalidBundle:

@@ -106,6 +106,8 @@ def _is_adapter(names: frozenset[str]) -> bool:
 def _whole(directory: Path, names: frozenset[str]) -> Base:
     """Check a directory that holds a whole model."""
     path = directory / "config.json"
+    if path.name not in names and adapter.CONFIG in names:
+        raise adapter.without_weights(directory)
     if path.name not in names:
         raise InputMissing(
             f"{directory} holds no config.json, so it is no model",

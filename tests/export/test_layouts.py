@@ -2,7 +2,10 @@
 
 import json
 import pickle
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +173,23 @@ def test_a_base_that_is_elsewhere_is_named(
     other = str(tiny_base("bert"))
     with pytest.raises(InvalidBundle, match=r"does not fit its base|has the weights"):
         weights_of(directory, tmp_path, label_names=CLASSES, base=other)
+
+
+def test_a_pickled_adapter_is_converted_by_the_command_that_is_shown(
+    adapter: tuple[Path, Any], tmp_path: Path
+) -> None:
+    """Older versions of peft saved no safetensors."""
+    from safetensors.torch import load_file
+
+    directory, merged = adapter
+    saved = directory / "adapter_model.safetensors"
+    torch.save(load_file(saved), directory / "adapter_model.bin")
+    saved.unlink()
+    with pytest.raises(InvalidBundle, match=r"is an adapter without adapter_model\.saf") as caught:
+        read_checkpoint(directory, CLASSES)
+    _, _, command = caught.value.remedy.partition("try: python3 ")
+    subprocess.run([sys.executable, *shlex.split(command)], check=True)
+    assert_equal(weights_of(directory, tmp_path, label_names=CLASSES), merged.state_dict())
 
 
 def test_an_adapter_without_its_classifier_is_refused(
