@@ -41,7 +41,6 @@ def loadable(base: Base, stage: Path) -> Iterator[Base]:
     disable_progress_bar()  # of the loading of shards
     directory = stage / ".source"
     shutil.rmtree(directory, ignore_errors=True)  # a killed training may have left it
-    shutil.rmtree(directory, ignore_errors=True)  # of a training that was killed, and goes on
     directory.mkdir()
     try:
         _lay_out(base, directory)

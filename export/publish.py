@@ -65,7 +65,7 @@ def describe(
         pad_to=checkpoint.pad_to,
         temperature=checkpoint.temperature,
         **graphs,
-        base_model=training.get("base_model") or _base_model(checkpoint),
+        base_model=checkpoint.base_model,
         source=checkpoint.base.source,
         license=checkpoint.base.licence,
         training={key: training[key] for key in _TRAINING if key in training},
@@ -75,12 +75,6 @@ def describe(
         libraries=_versions(),
         files={},
     )
-
-
-def _base_model(checkpoint: Checkpoint) -> dict[str, str]:
-    """Return the base of a model that was trained elsewhere: an adapter names it."""
-    below = checkpoint.base.source.base
-    return {"name": below.partition("@")[0] if below else UNKNOWN, "sha256": ""}
 
 
 def _baseline(checkpoint: Checkpoint) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from export.source.padding import Padding, PadTo, padding_of
 from export.source.sizes import pad_token_id_of
 from scorer.errors import InputMissing, InvalidBundle
 from scorer.hints import path_word, word
-from scorer.inference.bundle.metadata import METADATA_NAME
+from scorer.inference.bundle.metadata import METADATA_NAME, UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +48,13 @@ class Checkpoint:
     def name(self) -> str:
         """Return the name it was trained under, or that of its directory."""
         return str(self.training.get("name") or self.base.name.rpartition("/")[2])
+
+    @property
+    def base_model(self) -> dict[str, Any]:
+        """Return what it was fine-tuned from: as recorded, or as an adapter names it."""
+        below = self.base.source.base
+        named = {"name": below.partition("@")[0] if below else UNKNOWN, "sha256": ""}
+        return self.training.get("base_model") or named
 
     @property
     def temperature(self) -> float:
