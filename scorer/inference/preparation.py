@@ -6,14 +6,14 @@ The only module that imports the `tokenizers` library.
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from scorer.errors import InvalidBundle
+from scorer.errors import DataError, InvalidBundle
 from scorer.inference.bundle import Bundle
 from scorer.inference.bundle.tokenizer_file import check_loaded
 from scorer.inference.bundle.tokenizer_model import unknown_piece
@@ -115,7 +115,7 @@ class TextTokenizer:
         rows: list[list[int]] = []
         truncated: list[bool] = []
         for slice_ in _slices(texts):
-            for encoding in self._tokenizer.encode_batch_fast(slice_):
+            for encoding in self._encoded(slice_):
                 rows.append(encoding.ids)
                 truncated.append(bool(encoding.overflowing))
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
@@ -124,6 +124,20 @@ class TextTokenizer:
             offsets=np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths))),
             truncated=np.array(truncated, np.bool_),
         )
+
+    def _encoded(self, texts: Sequence[str]) -> Iterable[Any]:
+        try:
+            encodings: Iterable[Any] = self._tokenizer.encode_batch_fast(texts)
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # which is no Exception
+                raise
+            # Oniguruma gives up after ten million steps: a run of as many blanks, in some patterns.
+            raise DataError(
+                f"the tokenizer gives up on a text, the longest of {len(texts)} has "
+                f"{max(map(len, texts)):,} letters ({str(error)[:100]})",
+                "shorten or leave out the text",
+            ) from error
+        return encodings
 
 
 def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:

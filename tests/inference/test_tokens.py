@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer.errors import InvalidBundle
+from scorer.errors import DataError, InvalidBundle
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.preparation import TextTokenizer
 from tests.stub_metadata import stub_metadata
@@ -135,6 +135,22 @@ def recorded(bundle: Bundle, path: Path) -> Bundle:
     """Return the bundle as if this file had been verified."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return dataclasses.replace(bundle, metadata=stub_metadata(files={path.name: digest}))
+
+
+def test_a_panic_of_the_library_is_an_error_of_the_text(bundle: Bundle) -> None:
+    """It gives up on ten million blanks; its panic is no Exception, and no bug of ours."""
+
+    class PanicException(BaseException):
+        pass
+
+    class Stub:
+        def encode_batch_fast(self, texts: list[str]) -> None:
+            raise PanicException(f"retry limit over {texts[0][:0]}")
+
+    tokenizer = TextTokenizer(bundle)
+    tokenizer._tokenizer = Stub()
+    with pytest.raises(DataError, match="the longest of 2 has 1,200 letters"):
+        tokenizer(["a", " " * 1_200])
 
 
 def test_padding_and_truncation_of_the_file_are_not_obeyed(
