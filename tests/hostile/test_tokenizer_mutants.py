@@ -87,7 +87,10 @@ def graft(chance: random.Random, content: Content, others: list[Content]) -> Non
 def repeat(chance: random.Random, content: Content, _: list[Content]) -> None:
     part = chance.choice([name for name in CHILDREN if content.get(name)])
     kind = CHILDREN[part]
-    content[part] = {"type": "Sequence", kind: [content[part]] * chance.choice([2, 3, 30, 300])}
+    # A table of SentencePiece has 300 kB, and what was repeated may be repeated once more.
+    most = 20_000 // len(json.dumps(content[part]))
+    copies = min(chance.choice([2, 3, 30, 300]), max(2, most))
+    content[part] = {"type": "Sequence", kind: [content[part]] * copies}
 
 
 def add_token(chance: random.Random, content: Content, _: list[Content]) -> None:
