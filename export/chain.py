@@ -85,6 +85,10 @@ def export_bundle(
         place, options.label_names, options.base, options.pad_to, options.tokenizer
     )
     steps.done("the checkpoint is judged")
+    if checkpoint.foreign:
+        steps.note(
+            "the temperature is 1: the checkpoint records none, so its scores are as it gives them"
+        )
     with staged(output, marker=METADATA_NAME, overwrite=options.overwrite) as stage:
         (converter or convert)(checkpoint, stage, options, steps)
         metadata = open_bundle(stage).metadata  # as every run will

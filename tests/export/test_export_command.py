@@ -5,12 +5,15 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from export.chain import ExportOptions, export_bundle
 from export.parity.pytorch import whole_texts
 from export.parity_texts import kept_in
+from export.steps import Steps
 from scorer.cli import tweetscore
 from scorer.inference.bundle import open_bundle
 
@@ -145,3 +148,28 @@ def test_a_missing_text_column_is_named(
     )
     assert result.exit_code == 65
     assert "only: id, body" in result.stderr
+
+
+def test_a_foreign_checkpoint_has_the_temperature_1_and_that_is_said(
+    foreign: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Nobody fitted one; what our training recorded is not remarked on. Nothing is converted."""
+
+    def notes(checkpoint: Path) -> list[str]:
+        said: list[tuple[str, float | None]] = []
+        with pytest.raises(InterruptedError):
+            export_bundle(
+                checkpoint,
+                tmp_path / "bundle",
+                ExportOptions(),
+                Steps(lambda *each: said.append(each)),
+                stub_converter,
+            )
+        return [words for words, seconds in said if seconds is None]
+
+    def stub_converter(*_: Any) -> None:
+        raise InterruptedError
+
+    assert len(notes(foreign("bert"))) == 1
+    assert "the temperature is 1" in notes(foreign("bert"))[0]
+    assert notes(checkpoints("bert")) == []
