@@ -18,12 +18,12 @@ from scorer.options import (
     Precision,
     WhichScores,
 )
-from scorer.records import Task
 from scorer.threads import SHARE, THREADS
 
 if TYPE_CHECKING:
     from scorer.formats.output_columns import OutputColumns
     from scorer.inference.bundle import Bundle
+    from scorer.records import Task
 
 _SHOWN = 12  # digits of a digest that distinguish two bundles
 
@@ -36,7 +36,7 @@ class ScorerConfig:
     digest: str
     classes: tuple[str, ...]  # the bundle's labels, in id order
     labels: tuple[str, ...]  # what they are called in answers
-    task: Task = "single_label"
+    task: "Task" = "single_label"
 
     @classmethod
     def of(

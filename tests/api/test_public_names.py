@@ -23,12 +23,13 @@ NAMES = [
 ]
 COLUMNS = (
     "text_column: str = 'text', *, all_scores: bool = False, "
-    "label_column: str = 'label', score_column: str = 'score'"
+    "label_column: str = 'label', score_column: str = 'score', labels_column: str = 'labels', "
+    "threshold: float = 0.5"
 )
 METHODS = {
     "score": (
         "(self, texts: collections.abc.Iterable[str | None] | polars.series.series.Series, *, "
-        "all_scores: bool = False) -> polars.dataframe.frame.DataFrame"
+        "all_scores: bool = False, threshold: float = 0.5) -> polars.dataframe.frame.DataFrame"
     ),
     "score_batches": (
         f"(self, batches: 'Iterable[RecordBatch] | RecordBatch | Table', {COLUMNS}) -> "
