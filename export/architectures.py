@@ -15,9 +15,10 @@ from export.int8.streams import StreamSplit, split_bert, split_distilbert
 class Architecture:
     """The rewrites of one model type."""
 
-    # transformers' implementation that gives the faster graph: OpenVINO has no node for scaled
-    # dot-product attention, and gains from it only where GPT-2's mask is causal.
-    attention: str = "eager"
+    # transformers' name of an attention that gives a faster graph than its own choice, which is
+    # what a pipeline computes with: Gemma 2 answers otherwise with another one. OpenVINO has no
+    # node for scaled dot-product attention, and gains from it only where GPT-2's mask is causal.
+    attention: str | None = None
     prune: Patch | None = None
     mask_can_go: bool = False  # batches that are served have no padding
     streams: StreamSplit | None = None  # for int8
@@ -29,15 +30,20 @@ class Architecture:
         return " and ".join(name for name, rewrite in known.items() if rewrite is None)
 
 
-_BERT = Architecture(prune=prune_encoder, mask_can_go=True, streams=split_bert)
+_BERT = Architecture("eager", prune_encoder, mask_can_go=True, streams=split_bert)
 _KNOWN = {
     "bert": _BERT,
+    "camembert": _BERT,
+    "data2vec-text": _BERT,
+    "distilbert": Architecture("eager", prune_distilbert, streams=split_distilbert),
+    "electra": _BERT,
+    "gpt2": Architecture("sdpa", prune_gpt2, streams=split_gpt2),
     "roberta": _BERT,
-    "distilbert": Architecture(prune=prune_distilbert, streams=split_distilbert),
-    "gpt2": Architecture("sdpa", prune=prune_gpt2, streams=split_gpt2),
+    "xlm-roberta": _BERT,
 }
+UNKNOWN = Architecture()
 
 
 def architecture_of(model_type: str) -> Architecture:
     """Return what is known of a model type: for most of them nothing."""
-    return _KNOWN.get(model_type, Architecture())
+    return _KNOWN.get(model_type, UNKNOWN)

@@ -117,7 +117,7 @@ def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: St
     # Heavy imports only now: the checkpoint is judged before transformers is imported.
     from export import parity, publish
     from export.graph.exporter import require_exportable
-    from export.graphs import save_graphs
+    from export.graphs import save_graphs, without_graph
     from export.parity import as_trained
     from export.parity.pytorch import Reference
     from export.parity.truth import true_answers
@@ -140,6 +140,9 @@ def _fill(stage: Path, checkpoint: Checkpoint, options: ExportOptions, steps: St
     publish.write_metadata(stage, metadata)
     report = parity.compare_sessions(open_bundle(stage), truth, steps)
     metadata = publish.add_parity(metadata, report, trained)
+    if not report.fp16_graph_fits:
+        steps.note("the fp16 graph is left out: it differs from PyTorch, so a GPU computes in fp32")
+        metadata = without_graph(stage, metadata, "fp16")
     publish.write_card(stage, metadata, options.notes)
     publish.write_metadata(stage, metadata)
 

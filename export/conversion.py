@@ -91,6 +91,7 @@ def check_here(argument: bytes, steps: Steps) -> Measured:
     opened = open_bundle(asked.bundle)
     reference = Reference(opened.directory, opened.max_length, opened.metadata.pad_to)
     report = parity.check(opened, reference, asked.texts, steps)
+    report.require_fp16_graph()
     entries = [{**entry.record(), "measured": True} for entry in report.measured]
     return Measured([*report.lines()], entries)
 

@@ -5,16 +5,20 @@ known or not exact is left out with one line.
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnx
 from transformers import PreTrainedModel
 
-from export.architectures import Architecture, architecture_of
+from export.architectures import UNKNOWN, Architecture, architecture_of
 from export.graph import plain_graph, split_key_transpose
+from export.graph.exporter import PLAIN_INPUTS
+from export.graph.lookup_tables import tables_of
 from export.graph.pruning import drop_attention_mask, prune
-from export.graph.tables import tables_of
+from export.graph.token_types import with_types_of_zero
 from export.graph.unpadded import served_unpadded
 from export.graph.weights import (
     WEIGHTS_NAME,
@@ -25,6 +29,7 @@ from export.graph.weights import (
 from export.int8 import int8_graph, streams
 from export.parity.pytorch import Reference, calibration, load_model
 from export.publish import GRAPHS
+from scorer.inference.bundle.metadata import Metadata
 from scorer.inference.normalize import Normalizer
 
 _log = logging.getLogger(__name__)
@@ -48,31 +53,55 @@ def save_graphs(
     Raises:
         InvalidBundle: The model cannot be exported.
     """
-    known = architecture_of(model_type)
+    known, inputs = architecture_of(model_type), reference.inputs
+    whole = load_model(stage, attention=known.attention)
+    if "token_type_ids" in inputs and (typed := with_types_of_zero(whole)) is not whole:
+        # The rewrites know of no types.
+        whole, known = typed, replace(UNKNOWN, attention=known.attention)
+        inputs = tuple(PLAIN_INPUTS)
     if known.left_out:
         _log.warning("%s is served without %s: not known for it", model_type, known.left_out)
-    whole = load_model(stage, attention=known.attention)
     model = prune(whole, known.prune) if known.prune else whole
     pruned = model is not whole
     if known.mask_can_go:
         model = drop_attention_mask(model)
     if reference.pads is not None:
         model = served_unpadded(model, whole, reference.pads)
-    plain = split_key_transpose(plain_graph(model, reference.inputs))
+    plain = split_key_transpose(plain_graph(model, inputs))
     weights = stage / WEIGHTS_NAME
     graphs = {
         "fp32": full_precision_graph(plain, weights),
         "fp16": half_precision_graph(plain, weights),
         "int8": _int8_graph(whole, known, reference, normalizer, weights),
     }
-    written = {kind: graph for kind, graph in graphs.items() if graph is not None}
-    for kind, graph in written.items():
-        write_graph(graph, stage / GRAPHS[kind])
+    written = [kind for kind, graph in graphs.items() if graph and _write(graph, stage, kind)]
     return {
         "graphs": {kind: GRAPHS[kind] for kind in written},
         "pruned": pruned,
         "tables": tables_of(whole, weights),
     }
+
+
+def without_graph(stage: Path, metadata: Metadata, kind: str) -> Metadata:
+    """Remove one of the graphs, and return metadata that do not name it."""
+    graphs = dict(metadata.graphs)
+    (stage / graphs.pop(kind)).unlink()
+    return msgspec.structs.replace(metadata, graphs=graphs)
+
+
+def _write(graph: onnx.ModelProto, stage: Path, kind: str) -> bool:
+    """Write a graph, and tell whether it is one: that in fp16 may be none."""
+    path = stage / GRAPHS[kind]
+    try:
+        write_graph(graph, path)
+    except onnx.checker.ValidationError as error:
+        if kind != "fp16":
+            raise
+        # onnxruntime's converter does not know all operators, such as those of many experts.
+        _log.warning("no fp16 graph: it cannot be converted (%s)", str(error)[:80])
+        path.unlink()
+        return False
+    return True
 
 
 def _int8_graph(

@@ -9,6 +9,7 @@ from scorer.errors import InvalidBundle
 # What a text gives; `scorer.inference.runtime.host` feeds them. What else a model takes, it has to
 # do without, as in transformers' pipeline: LayoutLM's boxes, Longformer's global attention.
 INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+PLAIN_INPUTS = INPUTS - {"token_type_ids"}
 _TASK = "text-classification"
 ANOTHER = "choose a model of another type: docs/models.md lists those that are tested"
 
@@ -17,8 +18,17 @@ def require_exportable(model_type: str) -> None:
     """Check by its type that a classifier can be exported.
 
     Raises:
-        InvalidBundle: Optimum does not export it, or transformers does not know it.
+        InvalidBundle: Optimum does not export it, or transformers does not know it, or its answers
+            depend on the batch.
     """
+    if defaults_of(model_type).is_encoder_decoder:
+        # transformers refuses a batch whose texts do not have equally many of its end tokens,
+        # and a text may well say "</s>".
+        raise InvalidBundle(
+            f"a classifier of the type {model_type} is an encoder-decoder, which answers texts "
+            "only together with those of as many end-of-text tokens",
+            ANOTHER,
+        )
     _description(model_type)
 
 

@@ -40,8 +40,9 @@ def _setting(config: Mapping[str, Any], name: str) -> Any:
     if value is not None:
         return value
     for each in _NAMES[name]:
-        with suppress(AttributeError, NotImplementedError):  # XLNet's raises the second
-            return getattr(defaults_of(config["model_type"]), each)
+        value = getattr(defaults_of(config["model_type"]), each, None)
+        if value is not None and value >= 0:  # XLNet's positions are -1: there is no maximum
+            return value
     return None
 
 

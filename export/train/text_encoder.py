@@ -1,5 +1,6 @@
 """The base's tokenizer, set up so that training sees the token ids that serving will see."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,21 @@ class TextEncoder:
         # What the last call set is not part of the tokenizer.
         self.tokenizer.backend_tokenizer.no_truncation()
         self.tokenizer.backend_tokenizer.no_padding()
-        self.tokenizer.save_pretrained(directory)
+        written = self.tokenizer.save_pretrained(directory)
+        for path in map(Path, written):
+            if path.suffix == ".model":  # SentencePiece's own file: tokenizer.json says the same
+                path.unlink()
+                _without_conversion(directory / "tokenizer_config.json")
+
+
+def _without_conversion(path: Path) -> None:
+    """Drop the setting at which transformers converts SentencePiece's file once more.
+
+    It converted that file to what ``tokenizer.json`` now holds, with the setting heeded.
+    """
+    settings = json.loads(path.read_bytes())
+    settings.pop("add_prefix_space", None)
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def open_encoder(base: Base, max_length: int) -> TextEncoder:
