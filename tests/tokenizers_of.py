@@ -175,6 +175,14 @@ def _byte_level(special: list[str], split: str | None = None) -> Any:
     return tokenizer
 
 
+def _vocabulary_and_merges(directory: Path, name: str, special: list[str]) -> Any:
+    """GPT-2's kind with the files of GPT-2's kind: GPT-2, RoBERTa."""
+    import transformers
+
+    _byte_level(special).model.save(str(directory))
+    return getattr(transformers, name)(str(directory / "vocab.json"), str(directory / "merges.txt"))
+
+
 def _template(tokenizer: Any, *, start: str, end: str = "") -> None:
     from tokenizers import processors
 
@@ -257,7 +265,15 @@ def _robertuito(_: Path) -> Any:
 
 #: The families whose authors trained with the tokenizers library itself, or with its like.
 TRAINED: Mapping[str, Callable[[Path], Any]] = {
+    "bert": lambda directory: _word_piece(directory, "BertTokenizerFast"),
+    "distilbert": lambda directory: _word_piece(directory, "DistilBertTokenizerFast"),
     "electra": lambda directory: _word_piece(directory, "ElectraTokenizerFast"),
+    "gpt2": lambda directory: _vocabulary_and_merges(
+        directory, "GPT2TokenizerFast", ["<|endoftext|>"]
+    ),
+    "roberta": lambda directory: _vocabulary_and_merges(
+        directory, "RobertaTokenizerFast", ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    ),
     "mpnet": lambda directory: _word_piece(directory, "MPNetTokenizerFast"),
     "modernbert": _modernbert,
     "qwen2": _qwen2,
