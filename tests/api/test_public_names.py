@@ -23,8 +23,8 @@ NAMES = [
 ]
 COLUMNS = (
     "text_column: str = 'text', *, all_scores: bool = False, "
-    "label_column: str = 'label', score_column: str = 'score', labels_column: str = 'labels', "
-    "threshold: float = 0.5"
+    "label_column: str = 'label', score_column: str = 'score', "
+    "labels_column: str = 'labels', threshold: float = 0.5"
 )
 METHODS = {
     "score": (

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +12,7 @@ from click.testing import CliRunner, Result
 from export.chain import ExportOptions, export_bundle
 from export.parity.pytorch import whole_texts
 from export.parity_texts import kept_in
+from export.source.checkpoint import Checkpoint
 from export.steps import Steps
 from scorer.cli import tweetscore
 from scorer.inference.bundle import open_bundle
@@ -167,7 +167,9 @@ def test_a_foreign_checkpoint_has_the_temperature_1_and_that_is_said(
             )
         return [words for words, seconds in said if seconds is None]
 
-    def stub_converter(*_: Any) -> None:
+    def stub_converter(
+        checkpoint: Checkpoint, stage: Path, options: ExportOptions, steps: Steps
+    ) -> None:
         raise InterruptedError
 
     assert len(notes(foreign("bert"))) == 1
