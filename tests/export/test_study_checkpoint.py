@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from export.chain import ExportOptions, export_bundle
 from export.source.checkpoint import read_checkpoint
 from scorer.cli import tweetscore
 from scorer.errors import InputMissing
@@ -67,33 +68,48 @@ def _served(bundle: Path, texts: list[str], directory: Path) -> np.ndarray:
     return np.asarray(answers)
 
 
-@pytest.mark.parametrize("pad_to", [PADDED, "none"])
-def test_it_is_served_as_it_was_used(study: Path, tmp_path: Path, pad_to: int | str) -> None:
-    """Every label is that of the padded model, or of the unpadded one, whatever is asked for."""
+def test_it_is_served_as_it_was_used(study: Path, tmp_path: Path) -> None:
+    """Every label is that of the padded model, for texts with pads and without."""
     texts = _texts(study)
     bundle = tmp_path / "bundle"
-    place, options = study / "together", ["--max-length", PADDED]
-    if pad_to == PADDED:
-        place, options = study / "checkpoint", ["--tokenizer", study / "tokenizer"]
-    result = _run("model", "export", place, "-o", bundle, "--pad-to", pad_to, *options)
-    assert result.exit_code == 0, result.output
-    expected = probabilities(study, texts, padded=pad_to == PADDED)
+    options = ExportOptions(pad_to=PADDED, tokenizer=str(study / "tokenizer"))
+    export_bundle(study / "checkpoint", bundle, options)
+    expected = probabilities(study, texts, padded=True)
     answers = _served(bundle, texts, tmp_path)
     assert (answers.argmax(1) == expected.argmax(1)).all()
     assert abs(answers - expected).max() <= 1e-5
-    other = probabilities(study, texts, padded=pad_to != PADDED)
-    assert (other.argmax(1) != expected.argmax(1)).any()  # so the option decides
+    _require_described(bundle, PADDED)
+    assert "as if padded to 128 tokens" in _run("model", "info", bundle).output
+    card = (bundle / "README.md").read_text("utf-8")
+    assert f'padding="max_length", truncation=True, max_length={PADDED}' in card
+
+
+@pytest.mark.ci  # twenty seconds of CPU
+def test_the_same_checkpoint_is_served_unpadded_where_that_is_its_use(
+    study: Path, tmp_path: Path
+) -> None:
+    """Its answers are others, and the option decides; `model check` knows it of the bundle."""
+    texts = _texts(study)
+    bundle = tmp_path / "bundle"
+    options = ["--pad-to", "none", "--max-length", PADDED]
+    result = _run("model", "export", study / "together", "-o", bundle, *options)
+    assert result.exit_code == 0, result.output
+    expected = probabilities(study, texts, padded=False)
+    answers = _served(bundle, texts, tmp_path)
+    assert (answers.argmax(1) == expected.argmax(1)).all()
+    assert abs(answers - expected).max() <= 1e-5
+    padded = probabilities(study, texts, padded=True)
+    assert (padded.argmax(1) != expected.argmax(1)).any()
+    _require_described(bundle, None)
+    assert _run("model", "check", bundle).exit_code == 0
+
+
+def _require_described(bundle: Path, pad_to: int | None) -> None:
     metadata = open_bundle(bundle).metadata
-    assert metadata.pad_to == (PADDED if pad_to == PADDED else None)
+    assert metadata.pad_to == pad_to
     assert (metadata.pad_token_id, metadata.max_length) == (0, PADDED)
     assert metadata.graphs.keys() == {"fp32", "fp16", "int8"}
     assert metadata.pruned is True
-    info = _run("model", "info", bundle).output
-    assert (f"as if padded to {PADDED} tokens" in info) is (pad_to == PADDED)
-    if pad_to == PADDED:
-        assert _run("model", "check", bundle).exit_code == 0
-        card = (bundle / "README.md").read_text("utf-8")
-        assert f'padding="max_length", truncation=True, max_length={PADDED}' in card
 
 
 def test_the_trainers_folder_gets_the_tokenizer_that_is_named(study: Path, tmp_path: Path) -> None:
