@@ -32,10 +32,11 @@ from scorer.inference.bundle.metadata import AsTrained, decoded
 from scorer.inference.classifier import Classifier
 from scorer.inference.gate import compare, is_proven
 from scorer.inference.loading import load
+from scorer.inference.normalize import Normalizer
 from scorer.inference.runtime import open_session
 from scorer.inference.runtime.machine import inspect
 from scorer.options import ModelSpec
-from tests.export.conftest import POSITIONS
+from tests.export.conftest import CLASSES, POSITIONS
 
 CONTROL = ("[SEP]", "[CLS]", "[PAD]", "[MASK]", "</s>", "<s>", "<pad>", "<mask>", "<|endoftext|>")
 PIECES = (
@@ -260,3 +261,23 @@ def test_near_ties_may_go_either_way_in_half_precision() -> None:
     assert as_trained._clearly_apart(several, both).tolist() == [False, True, True]
     number = Truth(texts, ids, ours[:, :1], "regression", "none")
     assert not as_trained._clearly_apart(number, theirs[:, :1]).any()
+
+
+def test_padding_that_a_foreign_model_does_not_bear_is_a_note(
+    foreign: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """GPT-2 padded on the left answers by its batch: the pipeline and a run have one text each."""
+    copy = Path(shutil.copytree(foreign("gpt2"), tmp_path / "left"))
+    path = copy / "tokenizer_config.json"
+    settings = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**settings, "padding_side": "left"}), "utf-8")
+    reference = Reference(copy, POSITIONS)
+    classes = Classes(CLASSES, "single_label", "softmax")
+    texts = whole_texts()
+    truth, notes = true_answers(reference, Normalizer(name="none"), texts, classes)
+    assert len(truth.texts) == len(truth.token_ids) == len(truth.scores) > 250
+    (note,) = notes
+    assert "in batches of 7 than alone" in note
+    assert note.endswith("; a run answers as alone")
+    with pytest.raises(GateFailed, match="in batches of 7 than alone"):
+        true_answers(reference, Normalizer(), texts, classes)
