@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from export.train.text_encoder import TextEncoder
 from export.train.tokenizer import load_tokenizer
 from scorer.errors import InvalidBundle
+from scorer.inference.normalize import Normalizer
 from tests.once import made_once
 from tests.tokenizers_of import SENTENCEPIECE, save_sentencepiece, slow_class, texts
 
@@ -43,6 +45,20 @@ def test_a_slow_tokenizer_is_converted(family: str, slow_of: Callable[[str], Pat
         slow(text)["input_ids"] for text in asked
     ]
     assert sorted(path.name for path in directory.iterdir()) == before
+
+
+@pytest.mark.parametrize("family", ["llama", "xlm-roberta"])
+def test_what_was_converted_is_saved_as_a_tokenizer_json(
+    family: str, slow_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """SentencePiece's own file has no place in a bundle; without it the ids stay the same."""
+    tokenizer = load_tokenizer(slow_of(family), family)
+    TextEncoder(tokenizer, Normalizer("keep"), 64).save(tmp_path)
+    assert not [*tmp_path.glob("*.model")]
+    again = load_tokenizer(tmp_path, family)
+    assert [again(text)["input_ids"] for text in texts()] == [
+        tokenizer(text)["input_ids"] for text in texts()
+    ]
 
 
 def test_word_pieces_without_a_tokenizer_json_are_converted(

@@ -139,7 +139,7 @@ def mutant(number: int, seeds: list[bytes]) -> tuple[str, bytes]:
         change = chance.choice(CHANGES)
         try:
             change(chance, content, others)
-        except (AttributeError, IndexError, KeyError, TypeError):  # what an earlier change left
+        except (AttributeError, LookupError, TypeError, ValueError):  # what earlier changes left
             continue
         names.append(change.__name__)
     return f"{number}-{'-'.join(names)}", json.dumps(content).encode()
