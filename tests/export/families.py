@@ -112,7 +112,6 @@ FAMILIES: Mapping[str, Family] = {
     "data2vec": Family("data2vec-text", "roberta"),
     "big-bird": Family("big_bird", "albert", {"attention_type": "original_full"}),
     "ibert": Family("ibert", "roberta"),
-    "layoutlm": Family("layoutlm", "bert", spread=0.1),
     "esm": Family("esm", "robertuito"),
 }
 
