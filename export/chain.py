@@ -181,7 +181,7 @@ def _save_model(
     # A bundle's weights are rounded already, where they were to be.
     rounded = options.weights == "fp16" or (options.weights is None and checkpoint.trained_here)
     types = None if rounded else types_of(directory.glob("model*.safetensors"))
-    save_weights(load_model(directory, changes=changes), stage, types)
+    save_weights(load_model(directory, changes=changes, warns=True), stage, types)
     encoder.save(stage)
     return encoder
 

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -18,7 +19,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from export.graph import quiet
 from export.graph.unpadded import Pads
 from scorer.errors import InvalidBundle
+from scorer.hints import counted
 from scorer.inference.normalize import Normalizer
+
+_log = logging.getLogger(__name__)
 
 
 class Reference:
@@ -97,17 +101,21 @@ def load_model(
     attention: str | None = None,
     changes: dict[str, Any] | None = None,
     dtype: torch.dtype | Literal["auto"] = torch.float32,
+    *,
+    warns: bool = False,
 ) -> PreTrainedModel:
-    """Load a classifier, from safetensors only, with every weight accounted for.
+    """Load a classifier, from safetensors only, with every weight that it has.
 
     Args:
         directory: With a ``config.json`` that has been checked.
         attention: transformers' name of an implementation; its own choice by default.
         changes: Settings of the configuration to replace.
         dtype: That it computes in; auto is what transformers' pipeline chooses.
+        warns: Whether to log weights that the classifier does not use, as a pooler or the head of
+            the pretraining. Checkpoints of the Hub have them, and transformers passes over them.
 
     Raises:
-        InvalidBundle: The weights are not exactly those of such a classifier.
+        InvalidBundle: A weight of such a classifier is missing, or has another size.
     """
     with quiet():
         model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -121,7 +129,14 @@ def load_model(
             ignore_mismatched_sizes=True,  # they are refused below, in words of ours
             **(changes or {}),
         )
-    for kind in ("missing", "unexpected", "mismatched"):
+    if warns and (unused := sorted(report["unexpected_keys"])):
+        _log.warning(
+            "%s of the checkpoint %s no part of the classifier: %s",
+            counted(len(unused), "weight"),
+            "is" if len(unused) == 1 else "are",
+            ", ".join(unused[:3]) + (", ..." if len(unused) > 3 else ""),
+        )
+    for kind in ("missing", "mismatched"):
         names = sorted(map(str, report[f"{kind}_keys"]))
         if names:
             raise InvalidBundle(

@@ -1,5 +1,6 @@
 """Weights are stored once, and graphs refer to them."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -236,3 +237,26 @@ def test_a_graph_of_other_weights_is_refused(
     tensor.CopyFrom(changed)
     with pytest.raises(ValueError, match="differs between graph"):
         full_precision_graph(other, bundles("bert") / "model.safetensors")
+
+
+def test_weights_that_the_classifier_does_not_use_are_named(
+    foreign: Callable[[str], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Models of the Hub carry a pooler or the pretraining's head; a missing weight is refused."""
+    directory = Path(shutil.copytree(foreign("roberta"), tmp_path / "checkpoint"))
+    path = directory / "model.safetensors"
+    weights = load_file(path)
+    pooler = {f"roberta.pooler.dense.{part}": torch.ones(2) for part in ("bias", "weight")}
+    save_file(weights | pooler, path, {"format": "pt"})
+    alone, among = load_model(foreign("roberta")), load_model(directory, warns=True)
+    assert among.state_dict().keys() == alone.state_dict().keys()
+    assert caplog.messages == [
+        (
+            "2 weights of the checkpoint are no part of the classifier: roberta.pooler.dense.bias, "
+            "roberta.pooler.dense.weight"
+        )
+    ]
+    del weights["classifier.out_proj.bias"]
+    save_file(weights, path, {"format": "pt"})
+    with pytest.raises(InvalidBundle, match=r"missing: classifier\.out_proj\.bias"):
+        load_model(directory)
