@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import UsageError
+from scorer.formats.output_columns import OutputColumns
 from scorer.formats.text.cells import decimal
 from scorer.monitor.run_report import contradictions
-from scorer.options import RunOptions
+from scorer.options import OutputSpec, RunOptions
+from scorer.records import Task
 from scorer.report.outputs import open_output
 from scorer.run import pipeline
 from scorer.verify import verify
@@ -318,6 +320,23 @@ def test_options_for_other_tasks_are_refused(
         run(path, stub, **option)
     assert str(error.value) == words
     assert [each.name for each in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize(
+    ("task", "kinds"),
+    [
+        ("single_label", {"label": "label", "score": "score", "score_a": "score"}),
+        (
+            "multi_label",
+            {"label": "label", "score": "score", "score_a": "score", "labels": "labels"},
+        ),
+        ("regression", {"score": "score"}),
+    ],
+)
+def test_each_column_has_a_kind(task: Task, kinds: dict[str, str]) -> None:
+    """The engines' schemas are made of them, in the order of the columns."""
+    columns = OutputColumns.of(OutputSpec("all"), ["a"], ["A"], task)
+    assert list(columns.kinds.items()) == list(kinds.items())
 
 
 def test_an_input_with_a_label_is_scored_by_a_regression_alone(tmp_path: Path) -> None:

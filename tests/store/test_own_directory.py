@@ -12,6 +12,7 @@ from scorer.store.paths import (
     commit_record_path,
     failed_report_path,
     lock_path,
+    making_directory,
     own_directory,
     rejects_path,
     report_path,
@@ -154,10 +155,13 @@ def test_one_that_is_closed_to_us_is_refused_with_a_line(
 def test_a_name_may_be_as_long_as_the_file_system_permits(tmp_path: Path, name: str) -> None:
     """What derives from it fits, is text where the name is none, and is that of no other name."""
     output, other = tmp_path / name, tmp_path / f"x{name[1:]}"
-    places = (report_path, failed_report_path, rejects_path, state_directory, lock_path)
+    places = (
+        *(report_path, failed_report_path, rejects_path, state_directory, lock_path),
+        making_directory,
+    )
     found = [place(each) for each in (output, other) for place in places]
     found.append(state_aside(output, "01234567"))
-    assert len({each.name for each in found}) == 11
+    assert len({each.name for each in found}) == 13
     for path in [*found, *map(temporary_sibling, found), commit_record_path(output)]:
         assert len(path.name.encode()) <= 255
     with locked(output):
