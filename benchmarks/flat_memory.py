@@ -45,7 +45,12 @@ class StubClassifier:
 
     labels: tuple[str, ...] = ("negative", "neutral", "positive")
     bundle: Any = SimpleNamespace(
-        name="stub", version="1", digest="0" * 64, labels=labels, metadata=stub_metadata()
+        name="stub",
+        version="1",
+        digest="0" * 64,
+        labels=labels,
+        task="single_label",
+        metadata=stub_metadata(),
     )
     runtime = RuntimeInfo("Stub", "builtin", "fp32", "none", 1, "a stub")
     canary = Figures(1, 1.0, 0.0, 0.0)

@@ -195,6 +195,7 @@ RATE = Bounds(0, 1, whole=False, above=True)
 BATCH = Bounds(1, 65_536)
 DECAY = Bounds(0, 10, whole=False)
 TOKENS = Bounds(3, 65_536)
+LENGTH = Bounds(3, 4_096)  # tokens of a text: attention needs their square in memory
 SEED = Bounds(0, 2**32 - 1)
 FOLDS = Bounds(2, 20, or_none=True)  # one would be learnt from nothing
 RANK = Bounds(0, 1024)

@@ -88,9 +88,9 @@ model.add_command(info)
     "`model train` does it; cardiff, @user and http as cardiffnlp documents it.  [default: as "
     "trained by `model train`, else none]",
 )
-@click.option(
+@number_option(
     "--max-length",
-    type=int,
+    bounds=threads.LENGTH,
     metavar="TOKENS",
     help="Where texts are cut.  [default: as trained by `model train`, else the model's own, at "
     "most 512]",

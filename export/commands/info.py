@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from export.agreement import described
 from scorer.cli.common_options import CONTEXT, FilePath, debug_option
 from scorer.cli.log import Command
 from scorer.hints import counted
@@ -49,6 +48,8 @@ def _facts(bundle: "Bundle", summary: "Summary") -> Iterator[tuple[str, str]]:
     yield "labels", ", ".join(bundle.labels)
     yield "texts", _preparation(bundle)
     if summary.as_trained:
+        from export.agreement import described
+
         yield "as trained", described(summary.as_trained)
     yield "temperature", f"{bundle.temperature:.4g}"
     for source in summary.training.data:

@@ -110,7 +110,7 @@ class OutputColumns:
                 raise UsageError(
                     f"the column {name!r} exists already",
                     f"choose other names with {options or self._options()}",
-                    None if options else self._free(given),
+                    None if options else self.free(given),
                 )
             taken.add(name)
 
@@ -130,7 +130,7 @@ class OutputColumns:
         *others, last = self._named()
         return f"{', '.join(others)} and {last}" if others else last
 
-    def _free(self, columns: Collection[str]) -> dict[str, str | None]:
+    def free(self, columns: Collection[str]) -> dict[str, str | None]:
         """Return options that name the label and the score as nothing else is named."""
         used = {*columns, *self.score_columns}
         found: dict[str, str | None] = {}

@@ -9,7 +9,7 @@ import os
 import stat
 from collections import ChainMap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,7 +208,7 @@ def validate(
         _make_directory(target.parent, dry_run=dry_run)
     if not is_one_of_many or exists(target.parent):
         check_output(target, ChainMap(inodes([path]), inputs))
-    check_names(source, _given_names(options.output_spec))
+    _check_given_names(source, options.output_spec)
     return source
 
 
@@ -241,6 +241,17 @@ def check_names(source: Source, schema: OutputColumns) -> None:
     except UsageError as error:
         problem = f"{path}: {error.problem}"
         raise UsageError(problem, error.remedy, error.options) from error
+
+
+def _check_given_names(source: Source, spec: OutputSpec) -> None:
+    given = _given_names(spec)
+    try:
+        check_names(source, given)
+    except UsageError as error:
+        # The command that is pasted leads on whatever the model answers, a label too.
+        columns = (*source.columns, *partition_keys(source.path))
+        free = replace(given, label_column=spec.label_column).free(columns)
+        raise UsageError(error.problem, error.remedy, free) from error
 
 
 def _given_names(spec: OutputSpec) -> OutputColumns:

@@ -22,6 +22,8 @@ NEEDED = {
     "verify": ["a.scored.csv"],
     "doctor": [],
     "model train": ["-o", "checkpoint"],
+    "model export": ["checkpoint", "-o", "bundle"],
+    "model check": ["bundle"],
 }
 
 

@@ -77,7 +77,7 @@ def test_a_constant_model_fails_before_a_graph_is_built(
     weights = load_file(checkpoint / "model.safetensors")
     weights["classifier.weight"] *= 0
     save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
-    monkeypatch.setattr("export.chain._save_graphs", None)
+    monkeypatch.setattr("export.graphs.save_graphs", None)
     with pytest.raises(GateFailed, match="prove nothing"):
         export_bundle(checkpoint, tmp_path / "bundle", ExportOptions())
 

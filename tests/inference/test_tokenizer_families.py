@@ -21,9 +21,13 @@ FAMILIES = [*SENTENCEPIECE, *TRAINED]
 SPECIAL_TOKENS = {"bloom": 0, "qwen2": 0, "gemma": 1, "llama": 1, "llama3": 1, "mistral": 1} | {
     "opt": 1,
     "t5": 1,
+    "gpt2": 0,
 }
 # Those whose every letter has a token, or bytes.
-COMPLETE = {"bloom", "gemma", "llama", "llama3", "mistral", "modernbert", "opt", "qwen2"}
+COMPLETE = {"bloom", "gemma", "gpt2", "llama", "llama3", "mistral", "modernbert", "opt"} | {
+    "qwen2",
+    "roberta",
+}
 # Those for which blanks are a text.
 BLANKS = COMPLETE | {"albert", "robertuito", "xlnet"}
 HARD = (
