@@ -48,6 +48,7 @@ def test_labelled_samples_come_out_right() -> None:
     assert right.mean() >= 0.85  # type: ignore[operator]  # a Boolean column's mean is a float
 
 
+@pytest.mark.ci
 def test_samples_are_served_as_pytorch_computes_them() -> None:
     """The bundle's own safetensors in PyTorch and the served path agree on every sample."""
     paths = [ROOT / "samples" / name for name in ("tweets.csv", "labelled.csv", "hard.csv")]

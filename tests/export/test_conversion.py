@@ -81,6 +81,7 @@ def test_the_process_ends_with_its_parent(
         process.kill()
 
 
+@pytest.mark.ci
 def test_an_absurd_config_ends_in_one_line(
     checkpoints: Callable[[str], Path], tmp_path: Path
 ) -> None:

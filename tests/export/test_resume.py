@@ -65,6 +65,7 @@ def killed_at(arguments: tuple[str, ...], stage: str, step: int) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.ci
 def test_killed_training_resumed_has_the_weights_of_one_that_was_not(
     call: Call, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def _served(bundle: Path, texts: list[str], directory: Path) -> np.ndarray:
     return np.asarray(answers)
 
 
+@pytest.mark.ci
 def test_it_is_served_as_it_was_used(study: Path, tmp_path: Path) -> None:
     """Every label is that of the padded model, for texts with pads and without."""
     texts = _texts(study)
