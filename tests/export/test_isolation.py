@@ -1,4 +1,4 @@
-"""The process that foreign files are opened in: what it may do, and what is heard of its end."""
+"""The process that foreign files are opened in: what it may do, and how its end is reported."""
 
 import json
 import os
@@ -203,7 +203,7 @@ def test_a_crash_is_one_line(target: str, kind: type[TweetscoreError], words: st
 
 @pytest.mark.parametrize("words", ["nonsense\n", '{"type":"Done"}\n', "[]\n", "x" * (5 << 20)])
 def test_nonsense_is_refused(words: str) -> None:
-    """Whoever has taken over the process can tell what is no message, or too much."""
+    """A process under foreign control can send what is no message, or too much."""
     with pytest.raises(InvalidBundle, match="told what ours never tells"):
         confined("tells", words)
 
