@@ -24,11 +24,11 @@ from scorer.hints import counted
     "--compare",
     type=FilePath(),
     metavar="EARLIER",
-    help="Output of an earlier run: which labels changed, how far all moved.",
+    help="Output of an earlier run: what changed, how far all moved.",
 )
 @click.option("--date-column", metavar="NAME", help="Dates: adds a trend by day (UTC).")
 @click.option(
-    "--true-label-column", metavar="NAME", help="True labels: adds accuracy and calibration."
+    "--true-label-column", metavar="NAME", help="True labels, or values: adds how right they are."
 )
 @click.option(
     "--id-column",

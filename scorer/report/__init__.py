@@ -1,11 +1,14 @@
 """`tweetscore report`: one page about one or more outputs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from scorer.errors import DataError, OutputRefused, TweetscoreError, UsageError
 from scorer.hints import needed
@@ -13,9 +16,12 @@ from scorer.inference.bundle import open_bundle
 from scorer.inference.bundle.metadata import Metrics, decoded
 from scorer.os_errors import writing
 from scorer.report.changes import compare
-from scorer.report.outputs import Examples, Opened, Rows, open_output, open_outputs
-from scorer.report.page import MARKER, Findings, render
+from scorer.report.outputs import Examples, Opened, Rows, check_alike, open_output, open_outputs
+from scorer.report.page import MARKER, render
+from scorer.report.page_contents import LabelFindings, ValueFindings
 from scorer.report.statistics import Statistics, days_of, ids_of
+from scorer.report.value_changes import compare_values
+from scorer.report.values import Agreement, Spread, ValueDays, numbers_of, rows_of
 from scorer.run.preflight import check_place
 from scorer.store.commit import fsync_directory, inodes, replace_bytes
 from scorer.store.own_files import open_own
@@ -67,7 +73,7 @@ def make_page(options: ReportOptions) -> Made:
     replace_bytes(options.page, content)
     with suppress(OSError):  # it is there, whole, and may be lost only with the power
         fsync_directory(options.page.parent)
-    return Made(found.statistics.scored + found.statistics.blank, len(content))
+    return Made(sum(each.report.counters.rows for each in found.outputs), len(content))
 
 
 def _check_page(options: ReportOptions) -> None:
@@ -86,31 +92,111 @@ def _check_page(options: ReportOptions) -> None:
         )
 
 
-def _findings(options: ReportOptions) -> Findings:
+def _findings(options: ReportOptions) -> LabelFindings | ValueFindings:
     outputs = open_outputs(options.outputs)
+    earlier = open_output(options.compare) if options.compare else None
+    if earlier:
+        check_alike(earlier, outputs[0])
+    found = _of_values if outputs[0].has_values else _of_labels
+    return found(outputs, earlier, options)
+
+
+def _of_labels(
+    outputs: Sequence[Opened], earlier: Opened | None, options: ReportOptions
+) -> LabelFindings:
     count = _Count(outputs, options)
     for number, output in enumerate(outputs):
         count.read(number, output)
-    earlier = options.compare and open_output(options.compare)
-    texts = outputs[0].report.options.text_column if options.show_text else None
-    moved = earlier and compare(
-        earlier, outputs[0], count.statistics, id_column=options.id_column, texts=texts
+    now, how = count.statistics, _pairing(outputs, options)
+    return LabelFindings(
+        **_common(outputs, options),
+        statistics=now,
+        metrics=_metrics(outputs),
+        examples=count.examples,
+        comparison=compare(earlier, outputs[0], now, **how) if earlier else None,
     )
+
+
+def _of_values(
+    outputs: Sequence[Opened], earlier: Opened | None, options: ReportOptions
+) -> ValueFindings:
+    count = _ValueCount(options)
+    for number, output in enumerate(outputs):
+        count.read(number, output)
+    how = _pairing(outputs, options)
+    return ValueFindings(
+        **_common(outputs, options),
+        values=count.spread.distribution(rows_of(outputs)),
+        truth=count.truth,
+        days=count.days,
+        examples=count.examples,
+        comparison=compare_values(earlier, outputs[0], **how) if earlier else None,
+    )
+
+
+def _common(outputs: Sequence[Opened], options: ReportOptions) -> dict[str, Any]:
+    """Return what every page tells."""
     rejects: Counter[str] = Counter()
     for output in outputs:
         log = there(rejects_path(output.path), EarlierPlaces.of(output.path).rejects)
         rejects.update(rejects_by_kind(log))
-    return Findings(
-        outputs,
-        count.statistics,
-        rejects,
-        _metrics(outputs),
-        options.date_column,
-        options.true_label_column,
-        options.id_column,
-        count.examples,
-        moved or None,
-    )
+    return {
+        "outputs": outputs,
+        "rejects": rejects,
+        "date_column": options.date_column,
+        "true_column": options.true_label_column,
+        "id_column": options.id_column,
+    }
+
+
+def _pairing(outputs: Sequence[Opened], options: ReportOptions) -> dict[str, str | None]:
+    texts = outputs[0].report.options.text_column if options.show_text else None
+    return {"id_column": options.id_column, "texts": texts}
+
+
+def _rows(
+    number: int, output: Opened, options: ReportOptions, held: Examples | None
+) -> Iterator[Rows]:
+    """Yield an output's rows with the columns that are named, and hold examples of them."""
+    text = output.report.options.text_column if held else None
+    named = (text, options.date_column, options.true_label_column, options.id_column)
+    for rows in output.rows([*dict.fromkeys(name for name in named if name is not None)]):
+        if held and text:
+            ids = None if options.id_column is None else rows.column(options.id_column)
+            held.add(number, rows, rows.column(text), ids)
+        yield rows
+
+
+class _ValueCount:
+    """One pass over the rows of all outputs of a regression."""
+
+    def __init__(self, options: ReportOptions) -> None:
+        self._options = options
+        self.spread = Spread()
+        self.truth = Agreement()
+        self.days = ValueDays()
+        self.examples = Examples() if options.show_text else None
+
+    def read(self, number: int, output: Opened) -> None:
+        """Count an output's rows."""
+        before, blank = self.spread.rows, self.spread.blank
+        for rows in _rows(number, output, self._options, self.examples):
+            self.spread.add(rows)
+            if (name := self._options.date_column) is not None:
+                self.days.add(rows, days_of(rows.column(name)))
+            if (name := self._options.true_label_column) is not None:
+                true = numbers_of(rows.column(name))
+                both = (rows.ids >= 0) & ~np.isnan(true)
+                self.truth.add(true[both], rows.scores[both])
+        output.check_counts([self.spread.rows - before], self.spread.blank - blank)
+        if self.spread.rows:
+            _check_columns(
+                self._options,
+                output,
+                dated=bool(self.days.days),
+                compared=bool(self.truth.rows),
+                true=("number", "the output has values: name a column of numbers, such as -4.5"),
+            )
 
 
 class _Count:
@@ -125,18 +211,20 @@ class _Count:
 
     def read(self, number: int, output: Opened) -> None:
         """Count an output's rows."""
-        options, statistics = self._options, self.statistics
+        statistics = self.statistics
         before, blank = statistics.per_label, statistics.blank
-        text = output.report.options.text_column if options.show_text else None
-        named = (text, options.date_column, options.true_label_column, options.id_column)
-        for rows in output.rows([*dict.fromkeys(name for name in named if name is not None)]):
+        for rows in _rows(number, output, self._options, self.examples):
             statistics.add(rows.ids, rows.scores)
-            if self.examples and text:
-                ids = None if options.id_column is None else rows.column(options.id_column)
-                self.examples.add(number, rows, rows.column(text), ids)
             self._add_columns(rows)
         output.check_counts((statistics.per_label - before).tolist(), statistics.blank - blank)
-        self._check_columns(output)
+        if statistics.scored:
+            _check_columns(
+                self._options,
+                output,
+                dated=bool(statistics.days),
+                compared=bool(statistics.truth.rows),
+                true=("label", f"the labels are {', '.join(self._labels)}"),
+            )
 
     def _add_columns(self, rows: Rows) -> None:
         if (name := self._options.date_column) is not None:
@@ -145,20 +233,27 @@ class _Count:
             true = rows.column(name).str.strip_chars().str.to_lowercase()
             self.statistics.add_truth(rows.ids, rows.scores, ids_of(true, self._known))
 
-    def _check_columns(self, output: Opened) -> None:
-        """Raise DataError where a column is not what it was named for."""
-        if not self.statistics.scored:
-            return
-        if (name := self._options.date_column) is not None and not self.statistics.days:
-            raise DataError(
-                f"column {name!r} of {output.path} holds no date",
-                "dates are ISO 8601, such as 2026-11-24, or as Twitter spells them",
-            )
-        if (name := self._options.true_label_column) is not None and not self.statistics.truth.rows:
-            raise DataError(
-                f"column {name!r} of {output.path} holds no label",
-                f"the labels are {', '.join(self._labels)}",
-            )
+
+def _check_columns(
+    options: ReportOptions, output: Opened, *, dated: bool, compared: bool, true: tuple[str, str]
+) -> None:
+    """Raise DataError where a column is not what it was named for.
+
+    Args:
+        options: What was asked for.
+        output: The one that was read last.
+        dated: Whether a date was found.
+        compared: Whether something true was found.
+        true: What that is, and how it is written.
+    """
+    if (name := options.date_column) is not None and not dated:
+        raise DataError(
+            f"column {name!r} of {output.path} holds no date",
+            "dates are ISO 8601, such as 2026-11-24, or as Twitter spells them",
+        )
+    if (name := options.true_label_column) is not None and not compared:
+        what, hint = true
+        raise DataError(f"column {name!r} of {output.path} holds no {what}", hint)
 
 
 def _known_labels(output: Opened) -> dict[str, int]:

@@ -131,7 +131,7 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 MOST_CHANGES = 50  # rows on the page
-_COLUMNS = ("row", "before", "now", "score_before", "score_now")
+CHANGE_COLUMNS = ("row", "before", "now", "score_before", "score_now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,26 +252,28 @@ def _paired(
     width = len(labels) + 1
     place_of = np.array([*places, len(labels)])  # blank is -1, and so the last
     table = np.zeros(width * width, np.int64)
-    held = pl.DataFrame(schema=dict(zip(_COLUMNS, [pl.Int64] * 3 + [pl.Float32] * 2, strict=True)))
+    held = pl.DataFrame(
+        schema=dict(zip(CHANGE_COLUMNS, [pl.Int64] * 3 + [pl.Float32] * 2, strict=True))
+    )
     for pairs in pairing.pairs():
         before = place_of[pairs.before]
         now = np.where(pairs.now < 0, len(labels), pairs.now)
         table += np.bincount(before * width + now, minlength=width * width)
         held = _surest(held, pairs, before, now)
-    changes = _with_cells(held, pairing, (*labels, None), texts)
+    changes = with_cells(held, pairing, (*labels, None), texts)
     by = pairing.id_column
     return Paired(by, table.reshape(width, width), changes, pairing.unpaired)
 
 
 def _surest(held: pl.DataFrame, pairs: Pairs, before: Counts, now: Counts) -> pl.DataFrame:
     values = (pairs.rows, before, now, pairs.scores_before, pairs.scores_now)
-    found = pl.DataFrame(dict(zip(_COLUMNS, values, strict=True)))
+    found = pl.DataFrame(dict(zip(CHANGE_COLUMNS, values, strict=True)))
     changed = found.filter(pl.col("before") != pl.col("now"))
     both = pl.concat([held, changed]).sort(["score_now", "row"], descending=[True, False])
     return both.head(MOST_CHANGES)
 
 
-def _with_cells(
+def with_cells(
     held: pl.DataFrame, pairing: Pairing, labels: Sequence[str | None], texts: str | None
 ) -> list[Change]:
     """Read texts and ids of the few rows that are shown."""

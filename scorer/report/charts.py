@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scorer.report import drawing
 from scorer.report.statistics import BINS, RELIABILITY_BINS, Counts, Truth
@@ -73,7 +74,29 @@ def _lying_bars(
 
 def scores(labels: Sequence[str], histogram: Counts) -> drawing.Chart:
     """Draw how many rows, [labels, BINS], have a score of each size, label upon label."""
-    return drawing.draw(_stacked(labels, histogram, np.arange(BINS + 1) / BINS), _standing_bars)
+    import altair as alt
+
+    stacked = _stacked(labels, histogram, np.arange(BINS + 1) / BINS)
+
+    def drawn(data: alt.InlineData, width: int) -> alt.TopLevelMixin:
+        step = 1 if width == drawing.WIDE else 2
+        tenths = alt.Axis(format=".1f", values=[i / 10 for i in range(0, 11, step)])
+        return _standing_bars(data, width, "score", (0, 1), tenths)
+
+    return drawing.draw(stacked, drawn)
+
+
+def values(name: str, edges: NDArray[np.float64], histogram: Counts) -> drawing.Chart:
+    """Draw how many rows, [BINS], have a value between each two edges, [BINS + 1], rising."""
+    bars = [
+        {**each, "order": 0, "colour": "var(--accent)"}
+        for each in _stacked([name], histogram[None], edges)
+    ]
+    ends = float(edges[0]), float(edges[-1])
+    return drawing.draw(
+        bars,
+        lambda data, width: _standing_bars(data, width, "value", ends, drawing.ticks(width)),
+    )
 
 
 def _stacked(labels: Sequence[str], counts: Counts, edges: Any) -> list[dict[str, Any]]:
@@ -91,18 +114,17 @@ def _stacked(labels: Sequence[str], counts: Counts, edges: Any) -> list[dict[str
     ]
 
 
-def _standing_bars(data: "alt.InlineData", width: int) -> "alt.TopLevelMixin":
+def _standing_bars(
+    data: "alt.InlineData", width: int, title: str, ends: tuple[float, float], axis: "alt.Axis"
+) -> "alt.TopLevelMixin":
     import altair as alt
 
-    step = 1 if width == drawing.WIDE else 2
-    tenths = alt.Axis(format=".1f", values=[i / 10 for i in range(0, 11, step)])
+    scale = alt.Scale(domain=list(ends), nice=False)
     bars: alt.Chart = (
         alt.Chart(data)
         .mark_bar(binSpacing=1)
         .encode(
-            x=alt.X(
-                "from:Q", bin="binned", title="score", scale=alt.Scale(domain=[0, 1]), axis=tenths
-            ),
+            x=alt.X("from:Q", bin="binned", title=title, scale=scale, axis=axis),
             x2="to:Q",
             y=alt.Y("rows:Q", title="rows", axis=drawing.counts(5)),
             color=alt.Color("colour:N", scale=None),

@@ -32,20 +32,33 @@ class Opened:
         """The labels as they are written, in class order, each once."""
         return tuple(dict.fromkeys(each.written_as for each in self.report.labels))
 
+    @property
+    def has_values(self) -> bool:
+        """Whether rows have a value of a regression, and no label."""
+        return self.report.model.task == "regression"
+
     def rows(self, columns: Sequence[str] = ()) -> Iterator["Rows"]:
         """Yield the rows in batches, with other columns that are wanted."""
         output_schema, spec = output_columns(self.report), input_spec(self.report)
         numbers = {label: i for i, label in enumerate(self.labels)}
         for batch in scored_rows(self.path, output_schema, spec, columns):
-            ids = ids_of(batch.labels, numbers)
-            if (ids < -1).any():
-                row = batch.offset + int((ids < -1).argmax()) + 1
-                raise self._contradicted(f"the label in row {row:,} is none of the report's")
-            if not np.array_equal(batch.scores.is_null().to_numpy(), ids < 0):
-                raise self._contradicted("labels and scores are not blank together")
-            if not batch.scores.drop_nulls().is_between(0, 1).all():
-                raise self._contradicted("a score is not from 0 to 1")
+            if self.has_values:
+                ids = np.where(batch.scores.is_null().to_numpy(), -1, 0)
+                if not batch.scores.drop_nulls().is_finite().all():
+                    raise self._contradicted("a value is not finite")
+            else:
+                ids = ids_of(batch.labels, numbers)
+                self._check_labels(batch, ids)
             yield Rows(batch, ids, batch.scores.fill_null(0.0).to_numpy())
+
+    def _check_labels(self, batch: ScoredRows, ids: Ids) -> None:
+        if (ids < -1).any():
+            row = batch.offset + int((ids < -1).argmax()) + 1
+            raise self._contradicted(f"the label in row {row:,} is none of the report's")
+        if not np.array_equal(batch.scores.is_null().to_numpy(), ids < 0):
+            raise self._contradicted("labels and scores are not blank together")
+        if not batch.scores.drop_nulls().is_between(0, 1).all():
+            raise self._contradicted("a score is not from 0 to 1")
 
     def check_counts(self, per_label: Sequence[int], blank: int) -> None:
         """Raise DataError unless the rows were as many as the report counts."""
@@ -66,7 +79,7 @@ class Rows:
     """Consecutive rows of an output, their labels as numbers."""
 
     batch: ScoredRows
-    ids: Ids  # [rows]; -1 where blank
+    ids: Ids  # [rows]; -1 where blank, and 0 where there is a value of a regression
     scores: NDArray[np.float32]  # [rows]; 0 where blank
 
     def __len__(self) -> int:
@@ -91,10 +104,6 @@ def open_output(output: Path) -> Opened:
     """
     path = resolved(output)
     report = report_of(path)
-    if report.model.task == "regression":
-        raise UsageError(
-            f"{path} has values, and a page is of labels", "name outputs of a model with labels"
-        )
     with reading(path):
         found = FileIdentity.of(path)
     if found.sha256 != report.output.sha256:
@@ -110,7 +119,7 @@ def open_outputs(outputs: Sequence[Path]) -> list[Opened]:
     """Open outputs that belong on one page.
 
     Raises:
-        UsageError: One is named twice, or they have different labels.
+        UsageError: One is named twice, or they have different labels, or values.
     """
     opened: list[Opened] = []
     for output in outputs:
@@ -118,6 +127,7 @@ def open_outputs(outputs: Sequence[Path]) -> list[Opened]:
         if any(each.path.samefile(other.path) for other in opened):
             raise UsageError(f"{output} is named twice", "name each output once")
         opened.append(each)
+        check_alike(each, opened[0])
         if each.labels != opened[0].labels:
             raise UsageError(
                 f"{output} has the labels {', '.join(each.labels)}, "
@@ -125,6 +135,15 @@ def open_outputs(outputs: Sequence[Path]) -> list[Opened]:
                 "make a page for each",
             )
     return opened
+
+
+def check_alike(one: Opened, other: Opened) -> None:
+    """Raise UsageError where one has values and the other labels."""
+    if one.has_values != other.has_values:
+        valued, labelled = (one, other) if one.has_values else (other, one)
+        raise UsageError(
+            f"{valued.path} has values, {labelled.path} has labels", "make a page for each"
+        )
 
 
 EACH = 5  # rows at either end

@@ -2,20 +2,22 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from scorer.hints import counted
-from scorer.inference.bundle.metadata import Metrics
 from scorer.monitor.versions import tweetscore_version
 from scorer.report import charts
-from scorer.report.changes import MOST_CHANGES, Comparison
+from scorer.report.changes import MOST_CHANGES
 from scorer.report.drawing import COLOURS, Chart
-from scorer.report.outputs import Examples, Opened
-from scorer.report.statistics import BINS, RELIABILITY_BINS, Counts, Statistics
+from scorer.report.outputs import Opened
+from scorer.report.page_contents import LabelFindings, ValueFindings
+from scorer.report.statistics import BINS, RELIABILITY_BINS
+from scorer.report.values import QUANTILES, Distribution
 
 MARKER = "<!-- written by tweetscore report -->"
 _EPOCH = date(1970, 1, 1)
@@ -23,22 +25,10 @@ _MOST_DAYS = 400  # from the first to the last; beyond, months
 _SEMANTIC = {"negative", "neutral", "positive"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Findings:
-    """All that a page tells."""
-
-    outputs: Sequence[Opened]
-    statistics: Statistics
-    rejects: Mapping[str, int]  # rows by kind
-    metrics: Metrics | None  # what the model's export measured, where it is known
-    date_column: str | None = None
-    true_column: str | None = None
-    id_column: str | None = None
-    examples: Examples | None = None  # None: texts are not to be shown
-    comparison: Comparison | None = None
+Found = LabelFindings | ValueFindings
 
 
-def render(findings: Findings) -> str:
+def render(findings: Found) -> str:
     """Return the page."""
     import jinja2
 
@@ -53,30 +43,66 @@ def render(findings: Findings) -> str:
     environment.filters |= {"counted": counted, "whole": "{:,}".format, "percent": _percent}
     environment.filters |= {"points": lambda part: f"{100 * part:.1f} percentage points"}
     environment.filters |= {"decimal": _decimal, "name": _name, "duration": _duration}
+    environment.filters |= {"value": _value}
     return environment.get_template("page.html").render(_words(findings))
 
 
-def _words(found: Findings) -> dict[str, Any]:
+def _words(found: Found) -> dict[str, Any]:
     """Return what the template calls by name."""
-    labels, statistics = found.outputs[0].labels, found.statistics
-    unit, periods = _periods(statistics)
-    return {
+    labels, seconds = found.outputs[0].labels, _seconds(found.outputs)
+    own = _label_words(found) if isinstance(found, LabelFindings) else _value_words(found)
+    timed = charts.seconds({k: v for k, v in seconds.items() if k != "total"})
+    return own | {
         "marker": MARKER,
         "version": tweetscore_version(),
         "labels": labels,
         "colours": COLOURS,
         "semantic": set(labels) == _SEMANTIC,
         "found": found,
-        "statistics": statistics,
         "counters": _sums(found.outputs),
-        "seconds": _seconds(found.outputs),
+        "seconds": seconds,
+        "most_changes": MOST_CHANGES,
+        "warnings": [text for each in found.outputs for text in each.report.warnings],
+        "charts": {**own["charts"], "seconds": timed},
+    }
+
+
+def _label_words(found: LabelFindings) -> dict[str, Any]:
+    unit, periods = _periods(found.statistics.days)
+    return {
+        "kind": "labels",
+        "statistics": found.statistics,
         "unit": unit,
         "periods": periods,
         "edges": {"scores": BINS, "reliability": RELIABILITY_BINS},
-        "most_changes": MOST_CHANGES,
-        "warnings": [text for each in found.outputs for text in each.report.warnings],
         "charts": _charts(found),
     }
+
+
+def _value_words(found: ValueFindings) -> dict[str, Any]:
+    values = found.values
+    drawn: dict[str, Chart] = {}
+    if values.low < values.high:  # of one value there is nothing to see
+        name = found.outputs[0].labels[0]
+        drawn["spread"] = charts.values(name, values.edges, values.histogram)
+    unit, periods = _periods(found.days.days)
+    return {
+        "kind": "values",
+        "values": values,
+        "summary": _summary(values),
+        "earlier": _summary(found.comparison.before) if found.comparison else {},
+        "unit": unit,
+        "periods": periods,
+        "charts": drawn,
+    }
+
+
+def _summary(values: Distribution) -> dict[str, float | None]:
+    """Return what a table says of values, None where there are none."""
+    ends = {"mean": values.mean, "lowest": values.low}
+    quantiles = {f"{share:.0%}": values.quantiles.get(share) for share in QUANTILES}
+    found = {**ends, **quantiles, "highest": values.high}
+    return found if values.rows else dict.fromkeys(found)
 
 
 def _sums(outputs: Sequence[Opened]) -> dict[str, int]:
@@ -93,12 +119,11 @@ def _seconds(outputs: Sequence[Opened]) -> dict[str, float]:
     return {**{k: v for k, v in sums.items() if k != "total"}, "total": sums.get("total", 0.0)}
 
 
-def _periods(statistics: Statistics) -> tuple[str, dict[str, list[int]]]:
-    """Return `day`, or `month` for many days, and by it the rows of each label, blank last."""
-    days = statistics.days
+def _periods(days: Mapping[int, NDArray[Any]]) -> tuple[str, dict[str, list[Any]]]:
+    """Return `day`, or `month` for many days, and by it the sums of what was counted by day."""
     span = max(days) - min(days) if days else 0
     unit = "day" if span <= _MOST_DAYS else "month"
-    sums: dict[str, Counts] = {}
+    sums: dict[str, NDArray[Any]] = {}
     for number, counts in days.items():
         day = _EPOCH + timedelta(days=number)
         name = (day if unit == "day" else day.replace(day=1)).isoformat()
@@ -106,17 +131,16 @@ def _periods(statistics: Statistics) -> tuple[str, dict[str, list[int]]]:
     return unit, {name: counts.tolist() for name, counts in sums.items()}
 
 
-def _charts(found: Findings) -> dict[str, Chart]:
+def _charts(found: LabelFindings) -> dict[str, Chart]:
     """Draw what there is something to draw of."""
     labels, statistics = found.outputs[0].labels, found.statistics
-    seconds = _seconds(found.outputs)
-    drawn = {"seconds": charts.seconds({k: v for k, v in seconds.items() if k != "total"})}
+    drawn: dict[str, Chart] = {}
     if statistics.scored:
         drawn["shares"] = charts.shares(labels, statistics.per_label.tolist())
         drawn["scores"] = charts.scores(labels, statistics.histogram)
     if statistics.truth.rows:
         drawn["reliability"] = charts.reliability(statistics.truth)
-    unit, counts = _periods(statistics)
+    unit, counts = _periods(statistics.days)
     if len(counts) > 1:  # of one day there is nothing to see
         scored = {day: rows[:-1] for day, rows in counts.items()}
         drawn["trend"] = charts.trend(labels, scored, days=1 if unit == "day" else 30)
@@ -132,6 +156,11 @@ def _percent(part: float, whole: float = 1.0) -> str:
 
 def _decimal(number: float, digits: int = 3) -> str:
     return f"{number:.{digits}f}"
+
+
+def _value(number: float | None) -> str:
+    """Return a number of any size in six digits."""
+    return "\u2013" if number is None else f"{number:,.6g}"
 
 
 def _duration(seconds: float) -> str:

@@ -20,7 +20,6 @@ from scorer.formats.text.cells import decimal
 from scorer.monitor.run_report import contradictions
 from scorer.options import OutputSpec, RunOptions
 from scorer.records import Task
-from scorer.report.outputs import open_output
 from scorer.run import pipeline
 from scorer.verify import verify
 from tests.handles import handle_of
@@ -349,13 +348,3 @@ def test_an_input_with_a_label_is_scored_by_a_regression_alone(tmp_path: Path) -
         first, second = pipeline.run(wanted, model=handle_of(stub))
         assert (first.error is not None, second.error) == (fails, None)
     assert "the column 'label' exists already; choose other names with" in str(first.error)
-
-
-def test_a_page_is_of_labels(tmp_path: Path) -> None:
-    """Values have none: that is said, and the output is called sound."""
-    output, _ = run(write(tmp_path / "in.parquet", TEXTS), TaskStub("regression"))
-    with pytest.raises(UsageError, match="has values, and a page is of labels"):
-        open_output(output)
-    listed, _ = run(write(tmp_path / "more.parquet", TEXTS), TaskStub("multi_label"))
-    found = open_output(listed)
-    assert sum(len(rows) for rows in found.rows()) == len(TEXTS)
