@@ -16,6 +16,7 @@ from scorer.inference.bundle import open_bundle
 from scorer.inference.bundle.metadata import Metrics, decoded
 from scorer.os_errors import writing
 from scorer.report.changes import compare
+from scorer.report.label_lists import LabelLists
 from scorer.report.outputs import Examples, Opened, Rows, check_alike, open_output, open_outputs
 from scorer.report.page import MARKER, render
 from scorer.report.page_contents import LabelFindings, ValueFindings
@@ -111,6 +112,7 @@ def _of_labels(
     return LabelFindings(
         **_common(outputs, options),
         statistics=now,
+        lists=count.lists,
         metrics=_metrics(outputs),
         examples=count.examples,
         comparison=compare(earlier, outputs[0], now, **how) if earlier else None,
@@ -207,6 +209,7 @@ class _Count:
         self._labels = outputs[0].labels
         self._known = _known_labels(outputs[0])
         self.statistics = Statistics(len(self._labels))
+        self.lists = LabelLists(self._labels) if outputs[0].has_lists else None
         self.examples = Examples() if options.show_text else None
 
     def read(self, number: int, output: Opened) -> None:
@@ -222,15 +225,18 @@ class _Count:
                 self._options,
                 output,
                 dated=bool(statistics.days),
-                compared=bool(statistics.truth.rows),
+                compared=bool(self.lists.compared if self.lists else statistics.truth.rows),
                 true=("label", f"the labels are {', '.join(self._labels)}"),
             )
 
     def _add_columns(self, rows: Rows) -> None:
         if (name := self._options.date_column) is not None:
             self.statistics.add_days(rows.ids, days_of(rows.column(name)))
-        if (name := self._options.true_label_column) is not None:
-            true = rows.column(name).str.strip_chars().str.to_lowercase()
+        name = self._options.true_label_column
+        true = None if name is None else rows.column(name).str.strip_chars().str.to_lowercase()
+        if self.lists and (lists := rows.batch.lists) is not None:
+            self.lists.add(rows.ids, lists, true, self._known)
+        elif true is not None:
             self.statistics.add_truth(rows.ids, rows.scores, ids_of(true, self._known))
 
 

@@ -37,6 +37,16 @@ class Opened:
         """Whether rows have a value of a regression, and no label."""
         return self.report.model.task == "regression"
 
+    @property
+    def has_lists(self) -> bool:
+        """Whether rows have a list of labels beside the best one."""
+        return self.report.model.task == "multi_label"
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which on a label is in the list, where there are lists."""
+        return output_columns(self.report).threshold
+
     def rows(self, columns: Sequence[str] = ()) -> Iterator["Rows"]:
         """Yield the rows in batches, with other columns that are wanted."""
         output_schema, spec = output_columns(self.report), input_spec(self.report)
@@ -59,6 +69,11 @@ class Opened:
             raise self._contradicted("labels and scores are not blank together")
         if not batch.scores.drop_nulls().is_between(0, 1).all():
             raise self._contradicted("a score is not from 0 to 1")
+        if (
+            batch.lists is not None
+            and not batch.lists.explode().drop_nulls().is_in(self.labels).all()
+        ):
+            raise self._contradicted("a list has a label that is none of the report's")
 
     def check_counts(self, per_label: Sequence[int], blank: int) -> None:
         """Raise DataError unless the rows were as many as the report counts."""
@@ -128,6 +143,10 @@ def open_outputs(outputs: Sequence[Path]) -> list[Opened]:
             raise UsageError(f"{output} is named twice", "name each output once")
         opened.append(each)
         check_alike(each, opened[0])
+        if each.has_lists != opened[0].has_lists:
+            raise UsageError(
+                "some outputs have lists of labels, and others have not", "make a page for each"
+            )
         if each.labels != opened[0].labels:
             raise UsageError(
                 f"{output} has the labels {', '.join(each.labels)}, "

@@ -72,6 +72,8 @@ def _label_words(found: LabelFindings) -> dict[str, Any]:
     return {
         "kind": "labels",
         "statistics": found.statistics,
+        "lists": found.lists,
+        "threshold": " or ".join(sorted({f"{each.threshold:g}" for each in found.outputs})),
         "unit": unit,
         "periods": periods,
         "edges": {"scores": BINS, "reliability": RELIABILITY_BINS},

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from scorer.inference.bundle.metadata import Metrics
 from scorer.report.changes import Comparison
+from scorer.report.label_lists import LabelLists
 from scorer.report.outputs import Examples, Opened
 from scorer.report.statistics import Statistics
 from scorer.report.value_changes import ValueComparison
@@ -27,7 +28,8 @@ class Findings:
 class LabelFindings(Findings):
     """What a page of labels tells."""
 
-    statistics: Statistics
+    statistics: Statistics  # of the best class, where a text may have several
+    lists: LabelLists | None  # of a multi-label model
     metrics: Metrics | None  # what the model's export measured, where it is known
     comparison: Comparison | None
 
