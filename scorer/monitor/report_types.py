@@ -145,6 +145,7 @@ class ReportedLabel(Part, frozen=True):
     written_as: str
     rows: Count
     mean_probability: Share | None
+    mean_value: float | UnsetType = UNSET  # of a regression with rows
 
 
 class ReportedComparison(Part, frozen=True):

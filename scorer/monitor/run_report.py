@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec import convert
+from msgspec import UNSET, convert
 
 from scorer.errors import OUTSIDE_BOUND, exit_code
 from scorer.hints import counted
@@ -157,6 +157,7 @@ class RunRecord:
                 "written_as": written_as,
                 "rows": int(rows),
                 "mean_probability": self._mean(rows, total),
+                **self._mean_value(rows, total),
             }
             for (name, written_as), rows, total in zip(
                 self._labels, self._rows_per_label, self._probability_sums, strict=True
@@ -167,6 +168,11 @@ class RunRecord:
         """Return the mean of a label's probabilities; None of a regression, which has values."""
         probable = rows and self._task != "regression"
         return round(float(total / rows), 6) if probable else None
+
+    def _mean_value(self, rows: np.int64, total: np.float64) -> dict[str, float]:
+        """Return the field that a regression with rows has; values may be of any size."""
+        valued = rows and self._task == "regression"
+        return {"mean_value": float(f"{total / rows:.9g}")} if valued else {}
 
 
 def describe_input(path: Path, **also: Any) -> dict[str, Any]:
@@ -243,6 +249,8 @@ def _label_contradictions(
         name, mean = label.name, label.mean_probability
         if (mean is None) != (label.rows == 0 or task == "regression"):
             yield f"{name!r} has a mean probability without rows, or rows without one"
+        elif label.mean_value is not UNSET and (label.rows == 0 or task != "regression"):
+            yield f"{name!r} has a mean value without values"
         elif task != "single_label" or mean is None:
             continue  # the probabilities of a row do not add up to 1
         elif mean < 1 / len(labels) - ROUNDED:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from scorer.formats.added_columns import label_lists
@@ -40,6 +41,7 @@ class AnswerCheck:
         self._blank = 0
         self._rows_per_label: dict[str, int] = dict.fromkeys(self._names, 0)
         self._sums = dict.fromkeys(self._names, 0.0)
+        self._largest = 0.0  # size of a value of a regression
         self._odd = False  # a score was found that no mean can be taken of
         self._drift = ScoreDrift(report)
 
@@ -50,6 +52,8 @@ class AnswerCheck:
             name = pl.lit(self._names[0], dtype=pl.String)
             there = pl.when(score.is_not_null()).then(name)
             labels = pl.select(there.alias("label")).to_series()
+            largest = score.drop_nulls().abs().max()
+            self._largest = max(self._largest, largest if isinstance(largest, float) else 0.0)
         blank = labels.is_null().to_numpy()
         values = score.fill_null(np.nan).to_numpy()
         self.rows += len(block)
@@ -133,11 +137,22 @@ class AnswerCheck:
             rows = sum(each.rows for each in classes)
             if (found := self._rows_per_label[name]) != rows:
                 yield _total(f"{counted(found, 'row')} labelled {name!r}", rows)
-            elif rows and not self._odd and self._task != "regression":
+            elif rows and not self._odd and self._task == "regression":
+                yield from self._value_findings(classes[0].mean_value, self._sums[name] / rows)
+            elif rows and not self._odd:
                 mean = sum(e.rows * (e.mean_probability or 0) for e in classes) / rows
                 yield from self._mean_findings(name, self._sums[name] / rows, mean)
         if not self._odd:
             yield from self._drift.findings()
+
+    def _value_findings(self, reported: float | UnsetType, mean: float) -> Iterator[Finding]:
+        """Hold the mean of values against the report's, if its version wrote one."""
+        if reported is UNSET:
+            return
+        near = abs(mean - reported) <= ROUNDED * max(self._largest, 1.0)
+        if not near:  # which NaN is not either
+            text = f"the mean value is {mean:.9g}"
+            yield Finding(text, f"{text}, the report says {reported:.9g}")
 
     def _mean_findings(self, name: str, mean: float, reported: float) -> Iterator[Finding]:
         if abs(mean - reported) > ROUNDED:

@@ -306,6 +306,7 @@ def test_no_field_may_be_missing_or_added(good: dict[str, Any]) -> None:
             "'negative' has a mean probability",
         ),
         (lambda r: r["labels"][1].update(mean_probability=0.5), "'neutral' has a mean probability"),
+        (lambda r: r["labels"][0].update(mean_value=0.5), "'negative' has a mean value"),
         (lambda r: r.update(taken_over={"rows": 3, "why_none": None}), "taken over are 3"),
         (lambda r: r["output"].update(rows=4), "the output has 4 rows"),
         (lambda r: r.update(resumed={"started": "", "windows": 1, "rows": 4}), "resumed are 4"),

@@ -25,7 +25,7 @@ from scorer.verify import verify
 from tests.handles import handle_of
 from tests.reports import complete, malformed, report_json
 from tests.stubs import TASKS, StubClassifier, TaskStub
-from tests.verify.helpers import forge
+from tests.verify.helpers import edit_report, forge
 
 LABELS: tuple[str, ...] = TASKS["multi_label"]["labels"]
 FORMATS = ["csv", "csv.gz", "tsv", "ndjson", "parquet", "arrow"]
@@ -136,9 +136,15 @@ def test_a_value(tmp_path: Path, suffix: str) -> None:
     assert np.array_equal(column, values[:, 0], equal_nan=True)
     assert np.nanmin(values) < 0
     assert np.nanmax(values) > 1e4
-    assert report["labels"] == [
-        {"name": "stars", "written_as": "stars", "rows": 62, "mean_probability": None}
-    ]
+    (figures,) = report["labels"]
+    mean = figures.pop("mean_value")
+    assert mean == pytest.approx(np.nanmean(values.astype(np.float64)), rel=1e-8)
+    assert figures == {
+        "name": "stars",
+        "written_as": "stars",
+        "rows": 62,
+        "mean_probability": None,
+    }
     assert checked(output, stub) == ()
 
 
@@ -348,3 +354,13 @@ def test_an_input_with_a_label_is_scored_by_a_regression_alone(tmp_path: Path) -
         first, second = pipeline.run(wanted, model=handle_of(stub))
         assert (first.error is not None, second.error) == (fails, None)
     assert "the column 'label' exists already; choose other names with" in str(first.error)
+
+
+def test_another_mean_value_is_found(tmp_path: Path) -> None:
+    """In the report of a regression; a report that has none was written by an earlier version."""
+    stub = TaskStub("regression")
+    output, _ = run(write(tmp_path / "in.csv", TEXTS), stub)
+    edit_report(output, lambda report: report["labels"][0].update(mean_value=-5.0))
+    assert any(each.startswith("the mean value is") for each in checked(output, stub, 0))
+    edit_report(output, lambda report: report["labels"][0].pop("mean_value"))
+    assert checked(output, stub, 0) == ()
