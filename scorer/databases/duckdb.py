@@ -87,6 +87,7 @@ _DIALECT = Dialect(
     number="BIGINT",
     text="VARCHAR",
     score="FLOAT",
+    labels="VARCHAR[]",
     text_kinds=re.compile(r"(VARCHAR|ENUM\()(?!.*\]$)"),
     no_text=None,
     as_text="CAST({} AS VARCHAR)",

@@ -141,6 +141,7 @@ class Dialect:
     number: str  # type of a row's number
     text: str  # type of a label
     score: str  # type of a score
+    labels: str  # type of a list of labels
     text_kinds: re.Pattern[str]  # types of columns that hold texts
     no_text: str | None  # condition for a value that is no text, where columns have no types
     as_text: str

@@ -98,6 +98,7 @@ _DIALECT = Dialect(
     number="bigint",
     text="text",
     score="real",
+    labels="text[]",
     text_kinds=re.compile(r"(text|character|name|(\w+\.)?citext)(?!.*\]$)"),
     no_text=None,
     as_text="CAST({} AS text)",

@@ -23,6 +23,7 @@ from scorer.databases.engine import (
     folded,
 )
 from scorer.errors import TweetscoreError, UsageError
+from scorer.formats.record_batches import lists_as_json
 
 _WORK = "tweetscore_work"
 _MAIN = "main"
@@ -60,6 +61,7 @@ _DIALECT = Dialect(
     number="INTEGER PRIMARY KEY",
     text="TEXT",
     score="REAL",
+    labels="TEXT",  # JSON: there are no lists
     text_kinds=re.compile(""),
     no_text="typeof({}) NOT IN ('text', 'null')",
     # The driver takes a column's type from its first rows, which may all be null. A blank
@@ -141,7 +143,7 @@ class _Session(Session):
     def ingest(self, _: Any, reader: Any, table: TableName) -> None:
         # By a connection of its own: the driver appends to a connection's main database.
         with dbapi.connect(str(self._work), autocommit=True) as own, own.cursor() as cursor:
-            cursor.adbc_ingest(table.parts[-1], reader, mode="append")
+            cursor.adbc_ingest(table.parts[-1], lists_as_json(reader), mode="append")
 
 
 def _identity(name: str) -> str:

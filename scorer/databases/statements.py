@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scorer.databases.address import TableName, quoted
 from scorer.databases.engine import Column, Dialect, Found, folded
+from scorer.formats.output_columns import Kind
 
 ROW = "tweetscore_row"
 RUNS = "tweetscore_runs"
@@ -55,11 +56,12 @@ class Work:
         keep = f"INSERT INTO {self.rows} {rows}"
         return f"{make} WITH NO DATA", self.dialect.begin_reading, keep, "COMMIT"
 
-    def make_answers(self, kinds: Iterable[str]) -> str:
-        """Make the table for columns that are labels or scores."""
-        types = {"label": self.dialect.text, "score": self.dialect.score}
+    def make_answers(self, kinds: Iterable[Kind]) -> str:
+        """Make the table for columns that are labels, scores or lists of labels."""
+        dialect = self.dialect
+        types = {"label": dialect.text, "score": dialect.score, "labels": dialect.labels}
         columns = (f"answer_{number} {types[kind]}" for number, kind in enumerate(kinds))
-        return f"CREATE TABLE {self.answers} ({ROW} {self.dialect.number}, {', '.join(columns)})"
+        return f"CREATE TABLE {self.answers} ({ROW} {dialect.number}, {', '.join(columns)})"
 
     def count_answered(self) -> str:
         """Count the pairs of a row and an answer."""
@@ -107,7 +109,7 @@ class Target:
     found: Found  # what was there of it before
     asked: TableName  # as the call names it
     columns: tuple[Column, ...]  # of the rows
-    added: tuple[Column, ...]  # label and scores, as they are called in the table
+    added: tuple[Column, ...]  # label, scores and labels, as they are called in the table
 
     @property
     def table(self) -> TableName:

@@ -18,13 +18,13 @@ from scorer.databases import open_database
 from scorer.databases.checks import TableOptions, check_rows, find_target, has_runs, scalar
 from scorer.databases.engine import Column, Database, Session, transaction
 from scorer.databases.statements import ROW, Target, Work, count_rows, difference
-from scorer.errors import OutputRefused, StorageError, TweetscoreError, UsageError
+from scorer.errors import OutputRefused, StorageError, TweetscoreError
 from scorer.formats.output_columns import OutputColumns
 from scorer.formats.record_batches import answers, keep_texts
 from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import Outcome
 from scorer.monitor.versions import library_versions, tweetscore_version
-from scorer.options import LABEL_COLUMN, SCORE_COLUMN, RunOptions
+from scorer.options import LABEL_COLUMN, LABELS_COLUMN, SCORE_COLUMN, RunOptions
 from scorer.run import pipeline
 from scorer.run.cache_keys import digest
 from scorer.run.preflight import check_place, output_columns
@@ -66,11 +66,6 @@ def score_table(
         check_place(options.report, inodes([options.address.path]))
     model = model or ModelHandle.of(options.model_spec)
     output_schema = output_columns(options.output_spec, model.bundle)
-    if output_schema.labels_column is not None:
-        raise UsageError(
-            f"{model.bundle.name} gives a text several labels",
-            "score a file with tweetscore run, and load its output",
-        )
     with (
         TemporaryDirectory(prefix="tweetscore-", ignore_cleanup_errors=True) as name,
         open_database(options.address, Path(name), options.lock_wait) as database,
@@ -151,7 +146,10 @@ class _TableRun:
             scores,
             options.model_spec,
             output_spec=replace(
-                options.output_spec, label_column=LABEL_COLUMN, score_column=SCORE_COLUMN
+                options.output_spec,
+                label_column=LABEL_COLUMN,
+                score_column=SCORE_COLUMN,
+                labels_column=LABELS_COLUMN,
             ),
             incremental=options.incremental,
         )

@@ -1,5 +1,6 @@
 """Record batches that a caller holds, and texts of a database that are kept for a run."""
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -238,3 +239,28 @@ def answers(path: Path, names: list[str]) -> Iterator[pa.RecordBatchReader]:
             for i in range(scored.num_record_batches)
         )
         yield pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def lists_as_json(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """Return the same rows, with lists of labels as the text of a JSON array."""
+    if not any(pa.types.is_list(kind) for kind in reader.schema.types):
+        return reader
+    schema = pa.schema(
+        (field.name, pa.string() if pa.types.is_list(field.type) else field.type)
+        for field in reader.schema
+    )
+    batches = (
+        pa.RecordBatch.from_arrays([_as_json(column) for column in batch.columns], schema=schema)
+        for batch in reader
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def _as_json(column: pa.Array) -> pa.Array:
+    if not pa.types.is_list(column.type):
+        return column
+    texts = (
+        None if labels is None else json.dumps(labels, ensure_ascii=False)
+        for labels in column.to_pylist()
+    )
+    return pa.array(texts, pa.string())

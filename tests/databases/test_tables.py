@@ -1,5 +1,6 @@
 """The contract of `tweetscore table`, on each engine: a stub for the model, nothing else."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -65,11 +66,61 @@ def test_a_value_is_a_column_of_numbers(engine: Engine, score: Score) -> None:
     assert score(model_stub=stub, id_column="id").scored == 0
 
 
-def test_a_list_of_labels_is_no_column_of_a_table(engine: Engine, score: Score) -> None:
-    """It is refused before a row is read; a file can hold it."""
-    with pytest.raises(UsageError, match="gives a text several labels; score a file"):
-        score(model_stub=TaskStub("multi_label"))
-    assert "scored" not in engine.tables()
+def labelled(engine: Engine, column: str = "labels") -> dict[int, list[str] | None]:
+    """Return the list of each id; SQLite's are the text of a JSON array."""
+    rows = engine.rows(f"SELECT id, {column} FROM scored")  # noqa: S608  a test's own name
+    return {i: json.loads(v) if isinstance(v, str) else v for i, v in rows}
+
+
+def listed(stub: TaskStub, texts: dict[int, str], threshold: float) -> dict[int, list[str]]:
+    found = stub.score(pl.Series(list(texts.values()))).at_least(threshold)
+    return {
+        i: [label for label, is_in in zip(stub.labels, row, strict=True) if is_in]
+        for i, row in zip(texts, found, strict=True)
+    }
+
+
+def test_several_labels_are_a_list(engine: Engine, score: Score) -> None:
+    """None where the text is blank, empty where no class is probable; what is new is scored."""
+    stub = TaskStub(
+        "multi_label", labels=('say "no"', "b, {c}", "NULL", "d\\e'", "\u00e9\U0001f600")
+    )
+    texts = {9007199254740993: "good +", 2: "bad -", 4: "plain"}
+    texts |= {number: f"text {number}" for number in range(100, 130)}
+    engine.run(*(f"INSERT INTO tweets VALUES ({i}, '{texts[i]}', 0)" for i in range(100, 130)))  # noqa: S608
+    score(model_stub=stub, id_column="id")
+    wanted = listed(stub, texts, 0.5)
+    assert [] in wanted.values() and max(map(len, wanted.values())) > 2  # noqa: PT018
+    assert labelled(engine) == {**wanted, 3: None}
+    engine.run("INSERT INTO tweets VALUES (5, 'new -', 0)")
+    done = score(model_stub=stub, id_column="id")
+    assert (done.rows, done.scored) == (35, 1)
+    assert labelled(engine) == {**wanted, **listed(stub, {5: "new -"}, 0.5), 3: None}
+
+
+def test_another_threshold_lists_others(engine: Engine, score: Score) -> None:
+    """All rows are scored again, under any name of the column; each class has its score."""
+    stub = TaskStub("multi_label")
+    texts = {9007199254740993: "good +", 2: "bad -", 4: "plain"}
+    wanted = {"scores": "all", "labels_column": "tags", "threshold": 0.01}
+    score(model_stub=stub, id_column="id", scoring={**wanted, "threshold": 0.9})
+    again = score(model_stub=stub, id_column="id", scoring=wanted)
+    assert (again.rows, again.scored) == (4, 4)
+    assert labelled(engine, "tags") == {**listed(stub, texts, 0.01), 3: None}
+    with pytest.raises(OutputRefused, match="it has no column 'labels'"):
+        score(model_stub=stub, id_column="id", scoring={"scores": "all"})
+
+
+def test_a_model_of_another_task_takes_no_answers_up(engine: Engine, score: Score) -> None:
+    """The columns are others: the table stays, unless it is replaced."""
+    score(model_stub=TaskStub("multi_label"), id_column="id")
+    before = labelled(engine)
+    with pytest.raises(OutputRefused, match="'label"):
+        score(model_stub=TaskStub("regression"), id_column="id")
+    assert labelled(engine) == before
+    done = score(model_stub=TaskStub("regression"), id_column="id", overwrite=True)
+    assert (done.rows, done.scored) == (4, 4)
+    assert {len(row) for row in scored(engine)} == {4}
 
 
 def test_a_second_run_changes_nothing(engine: Engine, score: Score, stub: StubClassifier) -> None:
