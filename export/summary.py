@@ -16,6 +16,19 @@ from scorer.inference.bundle.metadata import (
     Training,
 )
 from scorer.inference.bundle.untrusted import invalid
+from scorer.records import Activation, Task
+
+_TASKS: dict[Task, str] = {
+    "single_label": "one of the labels for each text",
+    "multi_label": "any number of the labels for each text",
+    "regression": "a value for each text",
+}
+_SCORES: dict[tuple[Task, Activation], str] = {
+    ("single_label", "softmax"): "scores add up to 1 (softmax)",
+    ("multi_label", "sigmoid"): "scores are independent of each other (sigmoid)",
+    ("regression", "sigmoid"): "scores are from 0 to 1 (sigmoid)",
+    ("regression", "none"): "scores are any number (the logit)",
+}
 
 
 class Summary(Struct, frozen=True):
@@ -36,6 +49,13 @@ class Summary(Struct, frozen=True):
     license: str | None = None
     pad_to: int | None = None
     as_trained: AsTrained | None = None
+    task: Task = "single_label"
+    activation: Activation = "softmax"
+
+    @property
+    def answers(self) -> str:
+        """Say what the model answers, and what its scores are."""
+        return f"{self.task}, {_TASKS[self.task]}; {_SCORES[self.task, self.activation]}"
 
 
 def summary_of(path: Path, metadata: Metadata) -> Summary:

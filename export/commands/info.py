@@ -45,6 +45,7 @@ def _facts(bundle: "Bundle", summary: "Summary") -> Iterator[tuple[str, str]]:
         below = f", merged into {origin.base}" if origin.base else ""
         yield "source", f"{origin.name}{commit}{below}"
     yield "licence", summary.license or "not known: the checkpoint does not say it"
+    yield "task", summary.answers
     yield "labels", ", ".join(bundle.labels)
     yield "texts", _preparation(bundle)
     if summary.as_trained:

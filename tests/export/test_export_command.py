@@ -94,6 +94,10 @@ def test_info_tells_what_a_bundle_is(bundles: Callable[[str], Path]) -> None:
     assert result.exit_code == 0, result.output
     assert "tiny 1, all hashes right" in result.stdout
     assert "negative, neutral, positive" in result.stdout
+    told = (
+        "task:         single_label, one of the labels for each text; scores add up to 1 (softmax)"
+    )
+    assert told in result.stdout.splitlines()
     result = invoke("info", bundles("gpt2"), "--json")
     assert result.stdout == (bundles("gpt2") / "tweetscore.json").read_text("utf-8")
 

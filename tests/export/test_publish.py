@@ -15,11 +15,11 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
+from export.card import model_card
 from export.chain import ExportOptions, export_bundle
 from export.parity import pytorch as canary_maker
 from export.parity import truth
 from export.parity.pytorch import Reference
-from export.publish import model_card
 from export.source.checkpoint import read_checkpoint
 from export.summary import summary_of
 from scorer.errors import GateFailed, InputMissing, InvalidBundle, OutputRefused, UsageError
@@ -211,6 +211,41 @@ def test_the_card_says_where_a_model_came_from(bundles: Callable[[str], Path]) -
     assert (front.license, front.license_name) == ("other", "see LICENSE")
     known: Any = ModelCard(model_card(msgspec.structs.replace(told, license="mit"))).data
     assert (known.license, known.license_name) == ("mit", None)
+
+
+@pytest.mark.parametrize(
+    ("task", "activation", "words"),
+    [
+        (
+            "single_label",
+            "softmax",
+            "one of the labels for each text; scores add up to 1 (softmax)",
+        ),
+        (
+            "multi_label",
+            "sigmoid",
+            (
+                "any number of the labels for each text; "
+                "scores are independent of each other (sigmoid)"
+            ),
+        ),
+        ("regression", "sigmoid", "a value for each text; scores are from 0 to 1 (sigmoid)"),
+        ("regression", "none", "a value for each text; scores are any number (the logit)"),
+    ],
+)
+def test_the_card_says_what_a_model_answers(
+    task: str, activation: str, words: str, bundles: Callable[[str], Path]
+) -> None:
+    """The task in one line, and nothing of classes where there is a value."""
+    bundle = open_bundle(bundles("bert"))
+    summary = summary_of(bundle.directory, bundle.metadata)
+    told: Any = {"task": task, "activation": activation}
+    card = model_card(msgspec.structs.replace(summary, **told))
+    assert f"\nTask: {task}, {words}.\n" in card
+    is_value = task == "regression"
+    assert ("classifier of short texts into" in card) is not is_value
+    assert ("A score is a probability" in card) is not is_value
+    assert ("softmax at temperature 1" in card) is (activation == "softmax")
 
 
 def test_notes_join_the_card(bundles: Callable[[str], Path]) -> None:
