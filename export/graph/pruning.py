@@ -47,17 +47,17 @@ def prune(model: PreTrainedModel, patch: Patch) -> PreTrainedModel:
 def drop_attention_mask(model: PreTrainedModel) -> PreTrainedModel:
     """Return a copy without an attention mask; exact for batches without padding.
 
-    Only for encoders that get their mask from `get_extended_attention_mask`, as BERT does.
-
-    Raises:
-        ValueError: The copy's logits differ from the model's.
+    Only for encoders that get their mask from `get_extended_attention_mask`, as BERT does. Where
+    the copy's answers differ by more than `TOLERANCE`, the model itself is returned.
     """
     copied = deepcopy(model)
     encoder: Any = copied.base_model
     encoder.get_extended_attention_mask = lambda *_, **__: None
-    if difference := largest_difference(copied, model, padded=False):
-        raise ValueError(f"without its mask the model's logits differ by {difference:.1e}")
-    return copied
+    difference = largest_difference(copied, model, padded=False)
+    if difference <= TOLERANCE:
+        return copied
+    _log.warning("the attention mask stays: without it logits would differ by %.1e", difference)
+    return model
 
 
 def prune_encoder(model: Any) -> None:

@@ -22,6 +22,9 @@ from tests.export import families
 from tests.export.families import CLASSES, FAMILIES, raw_texts
 from tests.once import made_once
 
+# DeBERTa's and ModernBERT's modules use it when they are imported.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+
 # The one that people bring most; the others are tested in make test-ci.
 _REPRESENTATIVES = ("xlm-roberta",)
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"

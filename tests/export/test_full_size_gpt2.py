@@ -18,7 +18,7 @@ def test_full_size_gpt2_goes_through_export_parity_and_run(tmp_path: Path) -> No
     """It passes the gate, its weights are stored once, and `run` serves it."""
     save_checkpoint(tmp_path / "checkpoint")
     bundle = tmp_path / "bundle"
-    _run("model", "export", tmp_path / "checkpoint", "-o", bundle)
+    _run("model", "export", tmp_path / "checkpoint", "-o", bundle, "--weights", "fp16")
     metadata = json.loads((bundle / "tweetscore.json").read_text("utf-8"))
     assert {entry["label_agreement"] for entry in metadata["parity"]} == {1.0}
     assert metadata["pruned"] is True
