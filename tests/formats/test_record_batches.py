@@ -155,3 +155,17 @@ def test_a_column_of_numbers_is_no_text() -> None:
     assert str(caught.value) == (
         "column 'text' of the table is int64, not text; name another with text_column"
     )
+
+
+def test_lists_are_the_text_of_a_json_array() -> None:
+    """Null stays null and an empty list an empty array; without lists the reader is the same."""
+    plain = pa.table({"score": pa.array([0.5, None], pa.float32())}).to_reader()
+    assert record_batches.lists_as_json(plain) is plain
+    lists = [["joy", 'a "b", é'], [], None]
+    table = pa.table(
+        {"n": [1, 2, 3], "labels": pa.array(lists, pa.list_(pa.string()))},
+    )
+    read = record_batches.lists_as_json(table.to_reader(max_chunksize=2)).read_all()
+    assert read.schema.types == [pa.int64(), pa.string()]
+    assert read["n"].to_pylist() == [1, 2, 3]
+    assert read["labels"].to_pylist() == ['["joy", "a \\"b\\", é"]', "[]", None]
