@@ -149,11 +149,11 @@ def _decode(argument: bytes, kind: type[Any]) -> Any:
 def _plain(value: Any) -> Any:
     """Return a path as bytes, as its name need not be UTF-8, and for any working directory."""
     if not isinstance(value, Path):
-        raise NotImplementedError(type(value))
+        raise NotImplementedError(type(value))  # what msgspec asks of a hook
     return os.fsencode(value.absolute())
 
 
 def _path(kind: type, value: Any) -> Path:
     if kind is not Path:
-        raise NotImplementedError(kind)
+        raise NotImplementedError(kind)  # likewise
     return Path(os.fsdecode(base64.b64decode(value)))

@@ -67,7 +67,7 @@ class ResumableTrainer(transformers.Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
-            super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
+            super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]  # the Trainer's
         except (OSError, RuntimeError, SafetensorError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise StorageError(

@@ -118,7 +118,7 @@ def _train(
 ) -> None:
     completion = Completion(trainer.order, parts)
     for callback in (*parts.values(), completion, Messages(stage.title, stage.notify)):
-        trainer.add_callback(callback)  # type: ignore[no-untyped-call]
+        trainer.add_callback(callback)  # type: ignore[no-untyped-call]  # the Trainer's
     checkpoint = latest_checkpoint(stage.directory) if stage.directory else None
     if checkpoint is None:
         trainer.train()
