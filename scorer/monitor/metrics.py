@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from scorer.errors import OUTSIDE_BOUND, DataError, OutputRefused, UsageError, is_unicode
@@ -36,7 +37,8 @@ METRICS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "tweetscore_run_duration_seconds": ("From the start of the run to its end", ()),
     "tweetscore_run_files": ("Files by what became of them", ("fate",)),
     "tweetscore_run_drifted_files": ("Files whose drift is outside --fail-on-drift", ()),
-    "tweetscore_run_rows": ("Rows scored, by the model's name of their label", ("label",)),
+    "tweetscore_run_rows": ("Rows by their label, or the likeliest of several", ("label",)),
+    "tweetscore_run_mean_value": ("Mean of the values that a regression gave", ()),
     "tweetscore_run_blank_rows": ("Rows without text to score", ()),
     "tweetscore_run_truncated_rows": ("Rows whose text was longer than the model takes", ()),
     "tweetscore_run_rejected_records": ("Records that are no rows", ()),
@@ -86,6 +88,7 @@ class RunMetrics:
         self._counters = Counter[str]()
         self._own_rows = 0
         self._labels = Counter[str]()
+        self._value_sum: float | None = None  # of a regression alone
         self._seconds: dict[str, float] = {}
         self._drift: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._canary = 0.0
@@ -102,6 +105,9 @@ class RunMetrics:
         self._counters.update(report.counters.as_json())
         self._own_rows += report.counters.rows - (report.resumed.rows if report.resumed else 0)
         self._labels.update({label.name: label.rows for label in report.labels})
+        for label in report.labels:
+            if label.mean_value is not UNSET:
+                self._value_sum = (self._value_sum or 0.0) + label.mean_value * label.rows
         for stage, seconds in report.seconds.items():
             self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
         for name, subject in report.drift.subjects.items():
@@ -160,6 +166,8 @@ class RunMetrics:
         """Yield the metrics that only a run that has scored a file has."""
         for label, rows in self._labels.items():
             yield "tweetscore_run_rows", (label,), rows
+        if self._value_sum is not None:
+            yield "tweetscore_run_mean_value", (), self._value_sum / self._labels.total()
         for stage, seconds in self._seconds.items():
             if stage != "total":
                 yield "tweetscore_run_stage_seconds", (stage,), seconds

@@ -11,14 +11,17 @@ from scorer.options import RunOptions
 from scorer.run import pipeline
 from tests.handles import handle_of
 from tests.monitor.prom_helpers import samples, value
-from tests.stubs import StubClassifier
+from tests.stubs import StubClassifier, TaskStub
 
 ROOT = Path(__file__).parents[2]
 
 
-def report_of(path: Path, texts: list[str], **options: Any) -> CompleteReport:
+def report_of(
+    path: Path, texts: list[str], stub: StubClassifier | TaskStub | None = None, **options: Any
+) -> CompleteReport:
     path.write_text("text\n" + "".join(f"{text}\n" for text in texts))
-    run = pipeline.run(RunOptions.of((path,), **options), model=handle_of(StubClassifier()))
+    handle = handle_of(stub or StubClassifier())
+    run = pipeline.run(RunOptions.of((path,), **options), model=handle)
     (outcome,) = run
     return outcome.complete
 
@@ -61,6 +64,36 @@ def test_files_are_added_up(written: Path) -> None:
     assert {stage for (stage,) in samples(written)["tweetscore_run_stage_seconds"]} == {
         "load", "read", "prepare", "score", "keep", "publish",
     }  # fmt: skip
+
+
+def test_a_regression_has_the_mean_of_its_values(path: Path, tmp_path: Path) -> None:
+    """Of all rows of all files; a model that gives labels has no such metric."""
+    metrics = RunMetrics(path)
+    reports = [
+        report_of(tmp_path / f"{len(texts)}.csv", texts, TaskStub("regression"))
+        for texts in (["a", "b", ""], ["c"])
+    ]
+    for report in reports:
+        add(metrics, report)
+    metrics.write(0)
+    (two,), (one,) = (report.labels for report in reports)
+    assert (two.rows, one.rows) == (2, 1)
+    assert isinstance(two.mean_value, float)
+    assert isinstance(one.mean_value, float)
+    assert two.mean_value != one.mean_value
+    mean = (2 * two.mean_value + one.mean_value) / 3
+    assert value(path, "run_mean_value") == pytest.approx(mean)
+
+
+def test_several_labels_count_as_their_likeliest(path: Path, tmp_path: Path) -> None:
+    metrics = RunMetrics(path)
+    report = report_of(tmp_path / "a.csv", ["a", "b", "c", ""], TaskStub("multi_label"))
+    add(metrics, report)
+    metrics.write(0)
+    rows = samples(path)["tweetscore_run_rows"]
+    assert rows == {(label.name,): label.rows for label in report.labels}
+    assert sum(rows.values()) == 3
+    assert "tweetscore_run_mean_value" not in samples(path)
 
 
 def test_drift_is_that_of_all_rows_together(path: Path, tmp_path: Path) -> None:
@@ -112,7 +145,8 @@ def test_the_page_tells_of_every_metric(written: Path) -> None:
     metrics = RunMetrics(written)
     add(metrics, report_of(written.parent / "d.csv", ["a+"] * 600))
     metrics.write(0)
-    assert set(samples(written)) == set(METRICS)
+    of_a_regression = {"tweetscore_run_mean_value"}
+    assert set(samples(written)) == set(METRICS) - of_a_regression
     page = (ROOT / "docs/metrics.md").read_text("utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `tweetscore_")]
     assert rows == [
