@@ -48,6 +48,7 @@ class Progress:
                 self._bar.update()
             else:
                 self._bar.total += self._rows - self._expected.get(outcome.input, 0)
+            self._bar.refresh()  # `update` leaves out what comes soon after the last drawing
             self._bar.clear()
         self._rows = 0
 
