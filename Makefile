@@ -16,6 +16,7 @@ DEV  := $(VENV)/.dev
 CUDA := $(VENV)/.cuda
 PEERS := $(VENV)/.bench
 ENGINES := $(VENV)/.engines
+SPHINX := $(VENV)/.docs
 
 # The tests share the cores: a process for each, which takes tests of another one when it has
 # none left, so that a folder's tests, and what they share, stay together for as long as that pays.
@@ -32,7 +33,7 @@ MODEL_DIR ?= .model
 DATA      ?= ../shared/data
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ci coverage test-long check-gpu lint lock data docs model bench bench-memory clean
+.PHONY: help run test test-ci coverage test-long check-gpu lint lock data docs site model bench bench-memory clean
 
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
@@ -45,6 +46,7 @@ help:
 	@echo "make lock          write requirements/ anew from pyproject.toml"
 	@echo "make data          fetch the tweets of make test-ci and make model into $(DATA)"
 	@echo "make docs          write the real help texts into docs/cli.md"
+	@echo "make site          build the documentation site into build/site"
 	@echo "make model         train and export the embedded bundle"
 	@echo "make bench         tweetscore beside its peers, written to docs/benchmarks.md: an hour"
 	@echo "make bench-memory  memory of a run over ten million rows"
@@ -75,7 +77,7 @@ test:
 # its tests has a process of its own, as each run has.
 RAY := tests/engines/test_ray.py
 
-test-ci: $(ENGINES)
+test-ci: $(ENGINES) $(SPHINX)
 	for test in $$($(BIN)/pytest -q --collect-only -m ci $(RAY) | grep ::); do $(BIN)/pytest -q -m ci $$test || exit 1; done
 	$(BIN)/pytest $(SHARED) -m ci --ignore $(RAY)
 
@@ -102,6 +104,11 @@ lint: $(DEV)
 docs: $(DEV)
 	$(BIN)/python tests/docs/test_pages.py docs/cli.md
 	$(BIN)/python -m tests.monitor.test_report_schema
+
+# A link or a heading that is not there is an error. tests/docs/test_site.py builds it likewise.
+site: $(SPHINX)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs build/site
+	@echo "The first page is build/site/index.html."
 
 $(BIN)/python:
 	@$(PYTHON) -c "import sys; sys.exit('tweetscore needs Python 3.11 or newer, this is ' + sys.version.split()[0] if sys.version_info < (3, 11) else 0)"
@@ -132,6 +139,10 @@ $(ENGINES): $(DEV) requirements/engines.txt
 	$(LOCKED) -r requirements/engines.txt
 	@touch $@
 
+$(SPHINX): $(DEV) requirements/docs.txt
+	$(LOCKED) -r requirements/docs.txt
+	@touch $@
+
 $(PEERS): $(DEV) requirements/bench.txt
 	$(LOCKED) -r requirements/bench.txt
 	@touch $@
@@ -146,13 +157,14 @@ hashed = $(COMPILE) $(2) --constraints requirements/constraints.txt --generate-h
     $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package=\1/p' $(3:%=requirements/%.txt) /dev/null)
 
 lock: $(DEV)
-	$(COMPILE) --all-extras --group build --group dev --group engines --group bench $(NEWER) \
+	$(COMPILE) --all-extras --group build --group dev --group engines --group docs --group bench $(NEWER) \
 	    --annotation-style line --output-file requirements/constraints.txt
 	$(call hashed,core,--group build)
 	$(call hashed,cuda,--extra cuda,core)
 	$(call hashed,dev,--extra databases --extra export --extra lake --extra metrics --extra remote --extra report \
 	    --group dev --no-emit-package torch,core)
 	$(call hashed,engines,--extra ray --extra spark --group engines,core dev)
+	$(call hashed,docs,--group docs,core dev)
 	$(call hashed,bench,--extra ray --group bench,core dev)
 
 # mteb/tweet_sentiment_extraction from the Hugging Face Hub (CC BY 4.0), with Kaggle's names of its columns. Kaggle's own

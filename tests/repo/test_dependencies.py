@@ -17,7 +17,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
-LOCKS = ("core", "cuda", "dev", "engines", "bench")
+LOCKS = ("core", "cuda", "dev", "engines", "docs", "bench")
 # Distributions that are used without an import of that name.
 WITHOUT_IMPORT = {
     "onnxruntime-gpu": "onnxruntime",
