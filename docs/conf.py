@@ -10,8 +10,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from sphinx.writers.html5 import HTML5Translator
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -35,12 +37,13 @@ html_theme_options = {
     "source_repository": REPOSITORY,
     "source_branch": "main",
     "source_directory": "docs/",
+    "top_of_page_buttons": ["edit"],
 }
 
 # [text](../FILE) or [text](../FILE#heading)
 _OUTSIDE = re.compile(r"\]\(\.\./(?P<path>[^)#\s]+)(?P<heading>#[^)\s]*)?\)")
 # - [Title](PAGE.md): when it is needed
-_ENTRY = re.compile(r"^- \[[^\]]+\]\((?P<page>[\w-]+)\.md\)", re.MULTILINE)
+_ENTRY = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[\w-]+)\.md\)", re.MULTILINE)
 
 
 def _at_the_repository(link: re.Match[str]) -> str:
@@ -57,10 +60,22 @@ def _trees(index: str) -> str:
     trees = []
     for section in re.split(r"^## ", index, flags=re.MULTILINE)[1:]:
         caption, _, body = section.partition("\n")
-        pages = "\n".join(_ENTRY.findall(body))
+        pages = "\n".join(f"{title} <{page}>" for title, page in _ENTRY.findall(body))
         if pages:
             trees.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n")
     return "\n".join(trees)
+
+
+class _Translator(HTML5Translator):
+    """Writes pages whose tables can be read on a phone."""
+
+    def starttag(self, node: nodes.Element, tagname: str, *args: Any, **attributes: Any) -> str:
+        """Give each cell the head of its column: tweetscore.css shows it where rows are stacked."""
+        if isinstance(node, nodes.entry) and tagname == "td":
+            row = node.parent
+            heads = next(row.parent.parent.findall(nodes.thead))[0]
+            attributes["data-label"] = heads[row.index(node)].astext()
+        return super().starttag(node, tagname, *args, **attributes)
 
 
 def _prepare(_: Sphinx, page: str, source: list[str]) -> None:
@@ -71,6 +86,7 @@ def _prepare(_: Sphinx, page: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Have each page prepared before it is parsed."""
+    """Have each page prepared before it is parsed, and its tables written for every width."""
     app.connect("source-read", _prepare)
+    app.set_translator("html", _Translator)
     return {"parallel_read_safe": True}
