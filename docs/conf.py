@@ -66,7 +66,7 @@ def _trees(index: str) -> str:
     return "\n".join(trees)
 
 
-class _Translator(HTML5Translator):
+class _Translator(HTML5Translator):  # type: ignore[misc]  # Any, where Sphinx is not installed
     """Writes pages whose tables can be read on a phone."""
 
     def starttag(self, node: nodes.Element, tagname: str, *args: Any, **attributes: Any) -> str:
@@ -75,7 +75,8 @@ class _Translator(HTML5Translator):
             row = node.parent
             heads = next(row.parent.parent.findall(nodes.thead))[0]
             attributes["data-label"] = heads[row.index(node)].astext()
-        return super().starttag(node, tagname, *args, **attributes)
+        written: str = super().starttag(node, tagname, *args, **attributes)
+        return written
 
 
 def _prepare(_: Sphinx, page: str, source: list[str]) -> None:
