@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from scorer.cli import tweetscore
-from scorer.errors import OUTSIDE_BOUND, Terminated, TweetscoreError, exit_code
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,12 +26,3 @@ def test_every_command_is_documented() -> None:
     page = (ROOT / "docs" / "cli.md").read_text("utf-8")
     shown = re.findall(r"^\$ (tweetscore.*) --help$", page, re.MULTILINE)
     assert sorted(shown) == sorted(command_paths(tweetscore, "tweetscore"))
-
-
-def test_every_exit_code_is_documented() -> None:
-    """The README's table has a row for each exit code of the error tree."""
-    page = (ROOT / "README.md").read_text("utf-8")
-    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
-    known = {error.exit_code for error in TweetscoreError.__subclasses__()}
-    ends = (Exception(), KeyboardInterrupt(), Terminated())
-    assert known | {OUTSIDE_BOUND} | {exit_code(error) for error in ends} <= documented
