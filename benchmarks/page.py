@@ -54,6 +54,11 @@ def _head(results: Results) -> Iterator[str]:
     machine = results.key["machine"]
     yield "# Benchmarks"
     yield ""
+    yield (
+        "Read this page when you want to know how fast tweetscore is beside other programs that run "
+        "the same model, and what each of them gives up."
+    )
+    yield ""
     yield "`make bench` makes this page from [benchmarks.json](benchmarks.json); nobody edits it."
     yield ""
     yield (
