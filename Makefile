@@ -18,6 +18,10 @@ PEERS := $(VENV)/.bench
 ENGINES := $(VENV)/.engines
 SPHINX := $(VENV)/.docs
 
+# Airflow and dbt have environments of their own, since they pin other versions of what is in $(VENV).
+AIRFLOW := $(VENV)-airflow/.installed
+DBT     := $(VENV)-dbt/.installed
+
 # The tests share the cores: a process for each, which takes tests of another one when it has
 # none left, so that a folder's tests, and what they share, stay together for as long as that pays.
 SHARED := -n auto --dist worksteal --durations 25
@@ -38,7 +42,7 @@ DATA      ?= ../shared/data
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
 	@echo "make test          linters, types and all tests that need only Python and pip, with coverage"
-	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler, Java, Chromium, PostgreSQL or time"
+	@echo "make test-ci       the tests that need ../shared/data, a full-size GPT-2, a C compiler, Java, Chromium, PostgreSQL, Airflow, dbt or time"
 	@echo "make coverage      that every branch of the files that must not err has a test"
 	@echo "make test-long     kills, faults, races and mutants in their hundreds and thousands"
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
@@ -77,7 +81,7 @@ test:
 # its tests has a process of its own, as each run has.
 RAY := tests/engines/test_ray.py
 
-test-ci: $(ENGINES) $(SPHINX)
+test-ci: $(ENGINES) $(SPHINX) $(AIRFLOW) $(DBT)
 	for test in $$($(BIN)/pytest -q --collect-only -m ci $(RAY) | grep ::); do $(BIN)/pytest -q -m ci $$test || exit 1; done
 	$(BIN)/pytest $(SHARED) -m ci --ignore $(RAY)
 
@@ -143,6 +147,20 @@ $(SPHINX): $(DEV) requirements/docs.txt
 	$(LOCKED) -r requirements/docs.txt
 	@touch $@
 
+# What $(PIP) does, in the environment of the target.
+THERE = $(subst $(VENV)/,$(@D)/,$(1))
+
+$(AIRFLOW): requirements/airflow.txt
+	$(PYTHON) -m venv $(@D)
+	$(call THERE,$(LOCKED)) --no-compile -r requirements/airflow.txt
+	@touch $@
+
+$(DBT): pyproject.toml requirements/dbt.txt
+	$(PYTHON) -m venv $(@D)
+	$(call THERE,$(LOCKED)) --no-compile -r requirements/dbt.txt
+	$(call THERE,$(PIP)) --no-deps --no-build-isolation --editable .
+	@touch $@
+
 $(PEERS): $(DEV) requirements/bench.txt
 	$(LOCKED) -r requirements/bench.txt
 	@touch $@
@@ -155,6 +173,8 @@ COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml
 hashed = $(COMPILE) $(2) --constraints requirements/constraints.txt --generate-hashes --no-annotate \
     --output-file requirements/$(1).txt \
     $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package=\1/p' $(3:%=requirements/%.txt) /dev/null)
+# Environments apart from $(VENV): their versions are not those of constraints.txt.
+APART = $(BIN)/uv pip compile --quiet $(NEWER) --fork-strategy fewest --generate-hashes --no-annotate
 
 lock: $(DEV)
 	$(COMPILE) --all-extras --group build --group dev --group engines --group docs --group bench $(NEWER) \
@@ -166,6 +186,8 @@ lock: $(DEV)
 	$(call hashed,engines,--extra ray --extra spark --group engines,core dev)
 	$(call hashed,docs,--group docs,core dev)
 	$(call hashed,bench,--extra ray --group bench,core dev)
+	$(APART) --group airflow --output-file requirements/airflow.txt
+	$(APART) pyproject.toml --group build --group dbt --output-file requirements/dbt.txt
 
 # mteb/tweet_sentiment_extraction from the Hugging Face Hub (CC BY 4.0), with Kaggle's names of its columns. Kaggle's own
 # files have one column more, selected_text, which nothing here reads.
@@ -200,6 +222,6 @@ bench-memory: $(DEV)
 	$(BIN)/python benchmarks/flat_memory.py --rows 10000000 --format both
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -rf samples/*.scored.* samples/.tweetscore
+	rm -rf $(VENV) $(VENV)-airflow $(VENV)-dbt build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf samples/*.scored.* samples/.tweetscore samples/dbt/target samples/dbt/logs
 	find scorer export tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
 LOCKS = ("core", "cuda", "dev", "engines", "docs", "bench")
+# The groups that have an environment and a lock of their own.
+APART = ("airflow", "dbt")
 # Distributions that are used without an import of that name.
 WITHOUT_IMPORT = {
     "onnxruntime-gpu": "onnxruntime",
@@ -120,10 +122,11 @@ def version(pin: Requirement) -> Version:
 
 
 def declared() -> Iterator[str]:
-    """Yield what pyproject.toml asks for: the core, the extras, the groups."""
+    """Yield what one environment may have of pyproject.toml: the core, the extras, the groups."""
     yield from PROJECT["dependencies"]
     yield from chain.from_iterable(PROJECT["optional-dependencies"].values())
-    yield from chain.from_iterable(PYPROJECT["dependency-groups"].values())
+    groups = PYPROJECT["dependency-groups"]
+    yield from chain.from_iterable(groups[name] for name in groups if name not in APART)
 
 
 def test_constraints_pin_versions_that_the_project_admits() -> None:
@@ -137,12 +140,39 @@ def test_constraints_pin_versions_that_the_project_admits() -> None:
 @pytest.mark.parametrize("file", LOCKS)
 def test_a_lock_has_the_versions_of_the_constraints_and_a_hash_for_each(file: str) -> None:
     """An extra that is added later brings no other version, and pip never has to trust a name."""
-    text = (ROOT / "requirements" / f"{file}.txt").read_text("utf-8")
     pinned = pins("constraints")
     assert [pin for pin in pins(file).values() if version(pin) != version(pinned[pin.name])] == []
+    assert_hashed(file)
+
+
+def assert_hashed(file: str) -> None:
+    """Fail unless a lock has nothing but packages of one version with their hashes."""
+    text = (ROOT / "requirements" / f"{file}.txt").read_text("utf-8")
     digest = r"    --hash=sha256:[0-9a-f]{64}"
     entry = rf"[a-z0-9-]+==[^ ]+( ; [^\\\n]+)? \\\n({digest} \\\n)*{digest}\n"
     assert re.fullmatch(rf"(#.*\n)*({entry})+", text)
+
+
+@pytest.mark.parametrize("group", APART)
+def test_an_environment_apart_has_what_its_group_asks_for(group: str) -> None:
+    """Its lock is as new as pyproject.toml, and has a hash for each package."""
+    pinned = pins(group)
+    for line in PYPROJECT["dependency-groups"][group]:
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(version(pinned[wanted.name])), line
+    assert_hashed(group)
+
+
+def test_dbt_scores_with_the_versions_of_the_nightly_box() -> None:
+    """All that tweetscore asks for has in dbt's environment a version that it admits.
+
+    What decides a score is pinned exactly, so that it is the very same.
+    """
+    pinned, core = pins("dbt"), pins("core")
+    for wanted in map(Requirement, PROJECT["dependencies"]):
+        assert wanted.specifier.contains(version(pinned[wanted.name])), wanted
+    exact = [pin for pin in map(Requirement, PROJECT["dependencies"]) if "==" in str(pin.specifier)]
+    assert [pin.name for pin in exact if version(pinned[pin.name]) != version(core[pin.name])] == []
 
 
 def test_the_locks_together_have_every_package_but_torch() -> None:
@@ -161,7 +191,7 @@ def test_the_tests_run_with_the_locked_versions() -> None:
 
 def test_requirements_name_no_index_and_no_build_of_one_box() -> None:
     """A host or a local version such as +cpu would tie them to one package index."""
-    for file in ("constraints", *LOCKS):
+    for file in ("constraints", *LOCKS, *APART):
         text = (ROOT / "requirements" / f"{file}.txt").read_text("utf-8")
         assert not re.search(r"[+@/]|--(?!hash=)", text), file
 
