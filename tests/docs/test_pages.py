@@ -3,7 +3,7 @@
 A line ``$ command`` in a fence marked ``console`` is run by ``sh`` in a folder that holds a copy
 of ``samples/``; the lines under it are its output (stdout and stderr as a terminal shows
 them), where ``...`` stands for anything. Fences marked ``pycon`` are doctests that run after
-the page's commands.
+the page's commands. A command ``export NAME=...`` holds for those after it.
 ``python tests/docs/test_pages.py PAGE`` writes the real output into a page (`make docs`).
 """
 
@@ -22,10 +22,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# Their commands need another environment: tests/samples/ has a test that runs them.
+ELSEWHERE = {"airflow.md"}
 PAGES = [
     *sorted(ROOT.glob("README*.md")),
     ROOT / "samples" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in ELSEWHERE),
 ]
 
 
@@ -52,6 +54,7 @@ def fences(lines: list[str], language: str) -> Iterator[range]:
 
 def commands(lines: list[str]) -> Iterator[Command]:
     """Yield the commands of a page in order; a backslash continues a command."""
+    exports = ""
     for fence in fences(lines, "console"):
         starts = [n for n in fence if lines[n].startswith("$ ")]
         for start, end in zip(starts, [*starts[1:], fence.stop], strict=True):
@@ -59,7 +62,11 @@ def commands(lines: list[str]) -> Iterator[Command]:
             while lines[output - 1].endswith("\\"):
                 output += 1
             shell = "\n".join([lines[start][2:], *lines[start + 1 : output]])
-            yield Command(start + 1, shell, tuple(lines[output:end]), slice(output, end))
+            if shell.startswith("export "):
+                exports += f"{shell}\n"
+            else:
+                shown = tuple(lines[output:end])
+                yield Command(start + 1, exports + shell, shown, slice(output, end))
 
 
 def bench(folder: Path) -> Path:
@@ -121,6 +128,14 @@ def matches(shown: tuple[str, ...], real: str) -> bool:
     return re.fullmatch(pattern.replace(r"\.\.\.", ".*"), real.strip("\n"), re.DOTALL) is not None
 
 
+def assert_true(page: Path, folder: Path, first: str = "", **also: str) -> None:
+    """Fail unless each command of a page prints what stands under it; the arguments are `run`'s."""
+    for command in commands(page.read_text("utf-8").splitlines()):
+        real = run(command.shell, folder, first, **also)
+        place = f"{page.relative_to(ROOT)}:{command.line}: $ {command.shell}"
+        assert matches(command.shown, real), f"{place}\nprinted:\n{real}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_shows_the_truth(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Path
@@ -129,10 +144,7 @@ def test_a_page_shows_the_truth(
     lines = page.read_text("utf-8").splitlines()
     monkeypatch.chdir(bench(tmp_path))
     with lake(page.name == "remote.md") as env:
-        for command in commands(lines):
-            real = run(command.shell, tmp_path, f"{programs}{os.pathsep}", **env)
-            place = f"{page.relative_to(ROOT)}:{command.line}: $ {command.shell}"
-            assert matches(command.shown, real), f"{place}\nprinted:\n{real}"
+        assert_true(page, tmp_path, f"{programs}{os.pathsep}", **env)
     source = "\n\n".join("\n".join(lines[n] for n in fence) for fence in fences(lines, "pycon"))
     session = doctest.DocTestParser().get_doctest(source + "\n", {}, page.name, str(page), 0)
     assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(session).failed == 0
