@@ -55,8 +55,8 @@ def _head(results: Results) -> Iterator[str]:
     yield "# Benchmarks"
     yield ""
     yield (
-        "Read this page when you want to know how fast tweetscore is beside other programs that run "
-        "the same model, and what each of them gives up."
+        "Read this page when you want to know how fast tweetscore is beside other programs that "
+        "run the same model, and what each of them gives up."
     )
     yield ""
     yield "`make bench` makes this page from [benchmarks.json](benchmarks.json); nobody edits it."
