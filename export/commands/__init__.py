@@ -48,13 +48,13 @@ _limit_options = all_of(
         "--memory",
         bounds=threads.MEMORY,
         metavar="GIB",
-        help="Most memory of the process that opens the model.  [default: by the weights]",
+        help="Limit the memory of the process that opens the model.  [default: by the weights]",
     ),
     number_option(
         "--timeout",
         bounds=threads.TIMEOUT,
         metavar="SECONDS",
-        help="After which that process is ended.  [default: by the weights, 2 hours or more]",
+        help="End that process after so long.  [default: by the weights, 2 hours or more]",
     ),
 )
 
@@ -70,52 +70,65 @@ model.add_command(info)
 
 @model.command("export", cls=Command, context_settings=CONTEXT)
 @click.argument("checkpoint", type=FilePath(), metavar="CHECKPOINT|hf:OWNER/NAME[@REVISION]")
-@click.option("-o", "--output", required=True, type=FilePath(), metavar="BUNDLE")
-@click.option("--name", metavar="NAME", help="Of the bundle.  [default: the checkpoint's]")
-@click.option("--version", default="1", show_default=True, metavar="TEXT")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=FilePath(),
+    metavar="BUNDLE",
+    help="Write the bundle here.",
+)
+@click.option("--name", metavar="NAME", help="Name the bundle.  [default: as the checkpoint]")
+@click.option("--version", default="1", show_default=True, metavar="TEXT", help="Name the version.")
 @click.option(
     "--label-names",
     type=Names(),
     default=(),
     metavar="A,B,C",
-    help="Names of the classes in id order.  [default: the checkpoint's]",
+    help="Name the classes in the order of their ids.  [default: as the checkpoint]",
 )
 @click.option(
     "--normalizer",
     type=click.Choice(["none", "tweetscore", "cardiff"]),
     metavar="NAME",
-    help="How texts are cleaned before they are tokenised: none, not at all; tweetscore, as "
-    "`model train` does it; cardiff, @user and http as cardiffnlp documents it.  [default: as "
+    help="Clean texts before they are tokenised: not at all (none), as `model train` does it "
+    "(tweetscore), or with @user and http as cardiffnlp documents it (cardiff).  [default: as "
     "trained by `model train`, else none]",
 )
 @number_option(
     "--max-length",
     bounds=threads.LENGTH,
     metavar="TOKENS",
-    help="Where texts are cut.  [default: as trained by `model train`, else the model's own, at "
-    "most 512]",
+    help="Cut texts after so many tokens.  [default: as trained by `model train`, else the "
+    "model's own, at most 512]",
 )
 @click.option(
     "--pad-to",
     type=PadLength(),
     metavar="TOKENS|none",
-    help="How texts were padded to predict, for a model whose config has no pad id: to so many "
-    "tokens, or none at all.",
+    help="Pad texts to so many tokens, or not at all (none), as the model was used; for a model "
+    "whose config has no pad id.",
 )
 @click.option(
     "--parity-data",
     type=_FILE,
     metavar="FILE",
-    help="Of any format that `tweetscore run` reads; its texts join the parity check, and are kept "
-    "in the bundle: leave private ones out.",
+    help="Check parity on the texts of this file, too, of any format that `tweetscore run` reads; "
+    "they are kept in the bundle: leave private ones out.",
 )
-@click.option("--text-column", default="text", show_default=True, metavar="NAME")
+@click.option(
+    "--text-column",
+    default="text",
+    show_default=True,
+    metavar="NAME",
+    help="Take the texts of this column.",
+)
 @click.option(
     "--notes",
     type=_FILE,
     metavar="FILE",
-    help="Markdown for the model card; a YAML block at its top (license, language, ...) joins "
-    "the card's.",
+    help="Add this Markdown file to the model card; a YAML block at its top (license, "
+    "language, ...) joins the card's.",
 )
 @click.option(
     "--weights",
@@ -126,13 +139,13 @@ model.add_command(info)
 @click.option(
     "--base",
     metavar="CHECKPOINT",
-    help="What an adapter is merged into: a directory or hf:OWNER/NAME[@REVISION].  "
+    help="Merge an adapter into this model: a directory or hf:OWNER/NAME[@REVISION].  "
     "[default: what the adapter names]",
 )
 @click.option(
     "--tokenizer",
     metavar="PLACE",
-    help="A directory, or hf:OWNER/NAME[@REVISION], whose tokenizer the texts had.  [default: the "
+    help="Take the tokenizer of this directory, or of hf:OWNER/NAME[@REVISION].  [default: the "
     "checkpoint's]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
@@ -182,9 +195,15 @@ def export(
     "--parity-data",
     type=_FILE,
     metavar="FILE",
-    help="Of any format that `tweetscore run` reads; its texts join the canary's.",
+    help="Measure on the texts of this file, too, of any format that `tweetscore run` reads.",
 )
-@click.option("--text-column", default="text", show_default=True, metavar="NAME")
+@click.option(
+    "--text-column",
+    default="text",
+    show_default=True,
+    metavar="NAME",
+    help="Take the texts of this column.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the entries of tweetscore.json.")
 @_limit_options
 @debug_option

@@ -20,33 +20,53 @@ if TYPE_CHECKING:
 _REPORTERS = ("tensorboard", "mlflow", "wandb")
 # One option per setting of a recipe: (setting, type or bounds, metavar, help).
 _SETTINGS: tuple[tuple[str, Any, str, str], ...] = (
-    ("base", str, "BASE", "Base model: a directory, or hf:OWNER/NAME[@REVISION]."),
-    ("epochs", threads.EPOCHS, "X", "Passes over the training rows."),
-    ("learning_rate", threads.RATE, "X", "Peak of the linear schedule."),
-    ("batch_size", threads.BATCH, "N", "Rows per batch."),
-    ("accumulation", threads.BATCH, "N", "Batches per optimizer step."),
-    ("label_smoothing", threads.PART, "SHARE", "Of a target, spread over all classes."),
-    ("warmup", threads.PART, "SHARE", "Of the steps, before the peak of the learning rate."),
-    ("weight_decay", threads.DECAY, "X", "Decay of AdamW."),
-    ("max_length", threads.TOKENS, "N", "Tokens of a text that are read."),
-    ("seed", threads.SEED, "N", "Decides everything that is random."),
+    ("base", str, "BASE", "Fine-tune this base: a directory, or hf:OWNER/NAME[@REVISION]."),
+    ("epochs", threads.EPOCHS, "X", "Pass over the training rows X times."),
+    ("learning_rate", threads.RATE, "X", "Let the linear schedule peak at this rate."),
+    ("batch_size", threads.BATCH, "N", "Put N rows into a batch."),
+    ("accumulation", threads.BATCH, "N", "Add up N batches for an optimizer step."),
+    ("label_smoothing", threads.PART, "SHARE", "Spread this share of a target over all classes."),
+    ("warmup", threads.PART, "SHARE", "Reach the peak after this share of the steps."),
+    ("weight_decay", threads.DECAY, "X", "Set the weight decay of AdamW."),
+    ("max_length", threads.TOKENS, "N", "Cut texts after N tokens."),
+    ("seed", threads.SEED, "N", "Decide everything random by this number."),
     ("group_by_length", bool, "", "Put texts of like length into a batch."),
-    ("precision", click.Choice(["auto", "fp32", "bf16"]), "", "auto: bf16 where it is fast."),
-    ("train_rows", threads.ROWS, "N", "Training rows to use, after a shuffle."),
-    ("test_rows", threads.ROWS, "N", "Test rows to use, after a shuffle."),
-    ("average_last", threads.PART, "SHARE", "Of the steps, the last, whose weights are averaged."),
-    ("validation", threads.PART, "SHARE", "Of the rows, held out to fit the temperature."),
-    ("refit", bool, "", "Then train again on all rows, and keep the temperature."),
-    ("distill_folds", threads.FOLDS, "N", "Fold models that answer for unseen rows; 0 = none."),
-    ("distill_weight", threads.SHARE, "SHARE", "Of their answers in the targets."),
-    ("lora", threads.RANK, "N", "Rank of LoRA's adapters, trained in the base's place; 0 = none."),
-    ("class_weights", click.Choice(["none", "balanced"]), "", "balanced: rare classes count more."),
+    (
+        "precision",
+        click.Choice(["auto", "fp32", "bf16"]),
+        "",
+        "Compute in this type; auto takes bf16 where it is fast.",
+    ),
+    ("train_rows", threads.ROWS, "N", "Use N training rows, after a shuffle."),
+    ("test_rows", threads.ROWS, "N", "Use N test rows, after a shuffle."),
+    ("average_last", threads.PART, "SHARE", "Average the weights of this last share of the steps."),
+    (
+        "validation",
+        threads.PART,
+        "SHARE",
+        "Hold out this share of the rows to fit the temperature.",
+    ),
+    ("refit", bool, "", "Train again on all rows then, and keep the temperature."),
+    (
+        "distill_folds",
+        threads.FOLDS,
+        "N",
+        "Learn from N fold models' answers for unseen rows; 0 = none.",
+    ),
+    ("distill_weight", threads.SHARE, "SHARE", "Give their answers this share of the targets."),
+    ("lora", threads.RANK, "N", "Train LoRA adapters of rank N instead of the base; 0 = none."),
+    (
+        "class_weights",
+        click.Choice(["none", "balanced"]),
+        "",
+        "Weigh the classes; balanced lets rare ones count more.",
+    ),
     ("best_epoch", bool, "", "End on the epoch with the smallest loss on the held-out rows."),
     (
         "early_stopping",
         threads.PATIENCE,
         "N",
-        "Likewise, and stop after N worse epochs; 0 = never.",
+        "Stop after N worse epochs, and end on the best; 0 = never.",
     ),
 )
 
@@ -90,39 +110,47 @@ def _shown(value: Any) -> str:
     context_settings=CONTEXT,
     epilog="The defaults are those of the recipe named default; an option wins over its recipe.",
 )
-@click.option("-o", "--output", required=True, type=FilePath(), metavar="CHECKPOINT")
+@click.option(
+    "-o", "--output", required=True, type=FilePath(), metavar="CHECKPOINT", help="Write here."
+)
 @click.option(
     "--data",
     default=DEFAULT_DATA,
     show_default=True,
     metavar="SOURCE",
-    help="OWNER/NAME on the hub, a file of any format that `tweetscore run` reads, a folder of "
-    "them, or what datasets' save_to_disk wrote.",
+    help="Train on OWNER/NAME of the hub, on a file of any format that `tweetscore run` reads, "
+    "on a folder of them, or on what datasets' save_to_disk wrote.",
 )
 @click.option(
     "--test-data",
     metavar="SOURCE",
-    help="For the evaluation.  [default: the part named test, where --data has one]",
+    help="Evaluate on this source.  [default: the part named test, where --data has one]",
 )
-@click.option("--text-column", default="text", show_default=True, metavar="NAME")
+@click.option(
+    "--text-column",
+    default="text",
+    show_default=True,
+    metavar="NAME",
+    help="Take the texts of this column.",
+)
 @click.option(
     "--label-column",
     default="label",
     show_default=True,
     metavar="NAME",
-    help="Holds names or whole numbers.",
+    help="Take the labels of this column: names or whole numbers.",
 )
 @click.option(
     "--label-names",
     type=Names(),
     default=(),
     metavar="A,B,C",
-    help="All classes in the order of their ids.  [default: as found, in alphabetical order]",
+    help="Name all classes in the order of their ids.  [default: as found, in alphabetical order]",
 )
 @click.option(
     "--format",
     type=click.Choice(get_args(Kind)),
-    help="Of the files, whatever their names say.  [default: by extension]",
+    help="Read the files as this format, whatever their names say.  [default: by extension]",
 )
 @csv_options
 @click.option(
@@ -131,14 +159,14 @@ def _shown(value: Any) -> str:
     type=click.Choice(sorted(RECIPES)),
     default="default",
     show_default=True,
-    help="A named set of the settings below.",
+    help="Start from a named set of the settings below.",
 )
 @_setting_options
 @number_option(
     "--checkpoint-steps",
     bounds=threads.SOME_ROWS,
     metavar="N",
-    help="Steps between the checkpoints that --resume goes on from; 0 = none.  [default: one after "
+    help="Save a checkpoint for --resume after each N steps; 0 = none.  [default: one after "
     "each epoch]",
 )
 @click.option(
@@ -152,10 +180,10 @@ def _shown(value: Any) -> str:
     type=Reporters(),
     default=(),
     metavar="A,B",
-    help="Of tensorboard, mlflow and wandb, as the Trainer reports to them; TensorBoard's "
+    help="Report to tensorboard, mlflow or wandb, as the Trainer does; TensorBoard's "
     "files go to CHECKPOINT.tensorboard.",
 )
-@click.option("--name", metavar="NAME", help="Of the model.  [default: the directory's]")
+@click.option("--name", metavar="NAME", help="Name the model.  [default: as the directory]")
 @click.option("--overwrite", is_flag=True, help="Replace a checkpoint that is there.")
 @log_option
 @debug_option

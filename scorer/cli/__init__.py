@@ -152,6 +152,8 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
         "doctor": "scorer.cli.doctor:doctor",
         "config": "scorer.cli.config:config",
         "model": "scorer.cli:model",
+        "help": "scorer.cli.guidance:show_help",
+        "completion": "scorer.cli.guidance:completion",
     },
     context_settings=CONTEXT,
     epilog="Every option can also be set as TWEETSCORE_NAME in the environment, such as "

@@ -146,28 +146,45 @@ def all_of(*options: Decorator) -> Decorator:
 
 model_options = all_of(
     click.option(
-        "--model", type=FilePath(), metavar="DIR", help="Model bundle.  [default: the embedded one]"
+        "--model",
+        type=FilePath(),
+        metavar="DIR",
+        help="Score with the bundle in this directory.  [default: the embedded English model]",
     ),
-    choice_option("--device", Device, "auto", "cpu takes the better of the two CPU providers."),
     choice_option(
-        "--precision", Precision, "auto", "auto takes the fastest that passes the canary."
+        "--device",
+        Device,
+        "auto",
+        "Choose what computes; cpu takes the faster of openvino and builtin.",
+    ),
+    choice_option(
+        "--precision",
+        Precision,
+        "auto",
+        "Choose the type of number; auto takes the fastest that agrees with the model.",
     ),
     number_option(
         "--threads",
         bounds=THREADS,
         metavar="N",
         callback=_limit_pools,  # while options are read no heavy library has been loaded
-        help="CPU threads.  [default: all that this process may use]",
+        help="Use this many CPU threads.  [default: all that this process may use]",
     ),
 )
 
 answer_options = all_of(
-    choice_option("--scores", WhichScores, "label", "all adds one column per class."),
+    choice_option(
+        "--scores",
+        WhichScores,
+        "label",
+        "Choose the columns of scores; all adds one for each class.",
+    ),
     click.option(
         "--label-names",
         type=Names(),
         metavar="A,B,C",
-        help="Other names for the labels, in the model's order; or es, or en.",
+        help="Write these names for the labels, in the order of the model; es and en stand for "
+        "Spanish and English names.",
     ),
 )
 
@@ -177,22 +194,28 @@ debug_option = click.option(
     expose_value=False,
     is_eager=True,
     callback=_remember_debug,
-    help="Show tracebacks.",
+    help="Show the traceback of an error.",
 )
 
 
 _column = partial(click.option, show_default=True, metavar="NAME")
-text_column_option = _column("--text-column", default=TEXT_COLUMN)
+text_column_option = _column(
+    "--text-column", default=TEXT_COLUMN, help="Score the texts of this column."
+)
 column_options = (
-    _column("--label-column", default=LABEL_COLUMN),
-    _column("--score-column", default=SCORE_COLUMN),
-    _column("--labels-column", default=LABELS_COLUMN, help="Of multi-label models."),
+    _column("--label-column", default=LABEL_COLUMN, help="Name the column of labels."),
+    _column("--score-column", default=SCORE_COLUMN, help="Name the column of scores."),
+    _column(
+        "--labels-column",
+        default=LABELS_COLUMN,
+        help="Name the column of lists that a multi-label model writes.",
+    ),
     number_option(
         "--threshold",
         bounds=SHARE,
         default=THRESHOLD,
         show_default=True,
         metavar="P",
-        help="The least probability of the labels that are listed; of multi-label models.",
+        help="List the labels of a multi-label model that are at least this probable.",
     ),
 )

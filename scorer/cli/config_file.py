@@ -229,5 +229,6 @@ config_option = click.option(
     expose_value=False,
     is_eager=True,  # the other options look into it
     callback=_apply,
-    help="Where other options are set.  [default: tweetscore.toml here, if there is one]",
+    help="Read options from this file.  [default: tweetscore.toml in this directory, if there "
+    "is one]",
 )

@@ -7,6 +7,7 @@ from typing import Any, Literal, TextIO
 
 import click
 
+from scorer.cli.grouped_help import GroupedHelp
 from scorer.cli.invocation import PREFIX, complaint, remember_args, without_effect
 from scorer.errors import one_line
 from scorer.os_errors import check_address_space
@@ -74,11 +75,11 @@ log_option = click.option(
     expose_value=False,
     is_eager=True,  # errors in other options are printed in this format
     callback=_remember_format,
-    help="Of what is said on standard error; json: an object per line.",
+    help="How messages are written to standard error; json writes one object per line.",
 )
 
 
-class Command(click.Command):
+class Command(GroupedHelp):
     """A command that warns of variables in the environment that have no effect."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

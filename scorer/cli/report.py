@@ -18,25 +18,29 @@ from scorer.hints import counted
     required=True,
     type=FilePath(),
     metavar="PAGE",
-    help="HTML file to write; an earlier page is replaced.",
+    help="Write this HTML file; an earlier page is replaced.",
 )
 @click.option(
     "--compare",
     type=FilePath(),
     metavar="EARLIER",
-    help="Output of an earlier run: what changed, how far all moved.",
+    help="Compare with the output of an earlier run: what changed, and how far.",
 )
-@click.option("--date-column", metavar="NAME", help="Dates: adds a trend by day (UTC).")
 @click.option(
-    "--true-label-column", metavar="NAME", help="True labels, or values: adds how right they are."
+    "--date-column", metavar="NAME", help="Add a trend by day (UTC) of the dates in this column."
+)
+@click.option(
+    "--true-label-column",
+    metavar="NAME",
+    help="Compare with the true labels, or values, in this column.",
 )
 @click.option(
     "--id-column",
     metavar="NAME",
-    help="What tells rows apart: shown with examples, pairs rows for --compare.",
+    help="Tell rows apart by this column: it is shown with examples, and pairs rows for --compare.",
 )
 @click.option("--no-text", is_flag=True, help="Show no texts of rows.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing when all is well.")
 @config_option
 @debug_option
 def report(*, no_text: bool, quiet: bool, **how: Any) -> None:

@@ -96,7 +96,14 @@ _ORIGINS = {
 }
 
 
-@click.command(cls=LoggedCommand, context_settings=CONTEXT)
+# One place decides what a newcomer is shown; --help-all shows the rest.
+_EVERYDAY = (
+    "output", "text_column", "delimiter", "encoding", "scores", "label_names", "model", "overwrite",
+    "dry_run", "quiet",
+)  # fmt: skip
+
+
+@click.command(cls=LoggedCommand, context_settings=CONTEXT, everyday=_EVERYDAY)
 @click.argument("inputs", nargs=-1, required=True, type=PathOrUrl(), metavar="INPUT...")
 @file_options
 @answer_options
@@ -117,26 +124,20 @@ def run(
     inputs: "tuple[Path | Url, ...]",
     **options: Any,
 ) -> None:
-    """Score tweets in CSV, TSV, NDJSON (.gz, .zst too), Parquet or Arrow IPC files.
+    """Score tweets in CSV, TSV, NDJSON, Parquet or Arrow files.
 
-    The rows come back unchanged and in order, with a label and a score column. A file appears
-    under the output's name when it is complete, and .tweetscore/OUTPUT.run.json tells its story.
-    What is up to date is left alone; a run that was killed goes on where it was. A directory
-    stands for all files below it, or the live ones of a Delta table, a quoted pattern for those
-    that it matches.
+    The same rows come back, in the same order, with a label and a score (from other models: with
+    lists of labels, or a value). The output appears when it is complete. Run the command again
+    after an interruption: it goes on where it was.
 
-    An INPUT and -o may be URLs: s3://, gs://, az://; to read also https:// and hf://datasets/.
-
-    An INPUT of - is standard input; its scores go to standard output, unless -o names a file.
+    An INPUT is a file (.gz and .zst too), a directory, a quoted pattern, a Delta table, a URL
+    (s3://, gs://, az://, https://, hf://datasets/), or - for standard input.
 
     \b
     tweetscore run tweets.csv
     tweetscore run tweets.parquet -o scored.parquet --scores all
-    tweetscore run mon.csv tue.csv -o scored/ --text-column body
-    tweetscore run lake/ 'archive/**/*.csv.gz' -o scored/
-    tweetscore run s3://bucket/in/ -o s3://bucket/out/
+    tweetscore run lake/ 'archive/**/*.csv.gz' -o scored/ --text-column body
     zcat tweets.ndjson.gz | tweetscore run - --format ndjson | head
-    tweetscore run lake/ -o scored/ --engine ray --ray-address auto
     """
     from scorer.cli.stdio import piped
     from scorer.options import RunOptions

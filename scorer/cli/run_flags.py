@@ -25,21 +25,21 @@ file_options = all_of(
         "--output",
         type=PathOrUrl(),
         metavar="PATH|URL",
-        help="File, or directory for several inputs, or - for standard output.  [default: "
-        "NAME.scored.EXT beside each file, DIR.scored beside a directory]",
+        help="Write to this file, to this directory for several inputs, or to standard output "
+        "(-).  [default: NAME.scored.EXT beside each file, DIR.scored beside a directory]",
     ),
     click.option(
         "--format",
         type=click.Choice(get_args(Kind)),
-        help="Of the inputs, whatever their names say.  [default: by extension; of standard input "
-        "as -o is named, or csv]",
+        help="Read the inputs as this format, whatever their names say.  [default: by extension; "
+        "for standard input as -o is named, or csv]",
     ),
     text_column_option,
     click.option(
         "--id-column",
         metavar="NAME",
-        help="Names the rows of a file that grows: those that the output has already, with the "
-        "same text and from the same model, are not scored again.",
+        help="Tell rows of a growing file apart by this column: rows that the output has already, "
+        "with the same text and from the same model, are not scored again.",
     ),
 )
 
@@ -54,41 +54,53 @@ def check_names(*, no_header: bool, columns: tuple[str, ...] | None) -> None:
 
 
 csv_options = all_of(
-    click.option("--encoding", metavar="NAME", help="Of CSV.  [default: UTF-8]"),
+    click.option(
+        "--encoding",
+        metavar="NAME",
+        help="Read CSV in this encoding, such as cp1252.  [default: UTF-8]",
+    ),
     click.option(
         "--delimiter",
         type=Delimiter(),
         metavar="CHAR",
-        help="Of CSV: a character, or comma, semicolon, tab, pipe.  [default: as the header shows, "
-        "or by extension]",
+        help="Split CSV cells at this character, or at comma, semicolon, tab, pipe.  [default: as "
+        "the header shows, or by extension]",
     ),
     choice_option(
-        "--quote", Quote, "double", "Of CSV; none: quotes are data, as in many TSV files."
+        "--quote",
+        Quote,
+        "double",
+        "Read CSV quotes as quotes, or as data (none), as many TSV files have them.",
     ),
     choice_option(
         "--escape",
         Escape,
         "quote",
-        "Of CSV: what stands before a quote in a quoted cell; Spark writes a backslash.",
+        "Choose what escapes a quote in a quoted CSV cell; Spark writes a backslash.",
     ),
     click.option(
         "--no-header",
         is_flag=True,
-        help="Of CSV: the first line is a row, and --columns names its cells.",
+        help="Read the first line of a CSV file as a row; --columns names its cells.",
     ),
     click.option(
-        "--columns", type=Names(), metavar="A,B,...", help="Of CSV without a header: all its names."
+        "--columns",
+        type=Names(),
+        metavar="A,B,...",
+        help="Name all columns of a CSV file without a header.",
     ),
 )
 
 output_options = all_of(
     *column_options,
-    number_option("--limit", bounds=ROWS, metavar="N", help="Score the first N rows only."),
-    click.option("--overwrite", is_flag=True, help="Replace an output that is not ours."),
+    number_option("--limit", bounds=ROWS, metavar="N", help="Score only the first N rows."),
+    click.option(
+        "--overwrite", is_flag=True, help="Replace an output that tweetscore did not write."
+    ),
     click.option(
         "--prune",
         is_flag=True,
-        help="At the end, remove outputs of ours whose input is gone from its directory.",
+        help="Remove, at the end, the outputs of inputs that are gone from a directory.",
     ),
     number_option(
         "--max-rejects",
@@ -96,7 +108,7 @@ output_options = all_of(
         default=0,
         show_default=True,
         metavar="N",
-        help="Records that may be unreadable before the run fails.",
+        help="Fail only after more than N unreadable records.",
     ),
     csv_options,
 )
@@ -111,19 +123,19 @@ process_options = all_of(
         "--chunk-rows",
         bounds=WINDOW,
         metavar="N",
-        help="Rows held at a time.  [default: 16384; 262144 on CUDA]",
+        help="Hold N rows in memory at a time.  [default: 16384; 262144 on CUDA]",
     ),
     click.option(
         "--incremental/--no-incremental",
         default=True,
         show_default=True,
-        help="Leave what is up to date alone.",
+        help="Skip outputs that are up to date; or score everything again.",
     ),
     choice_option(
         "--resume",
         Resume,
         "auto",
-        "Take up an unfinished run: if it fits, or fail; never starts afresh.",
+        "Go on with an interrupted run where it fits; require fails otherwise, never starts anew.",
     ),
     number_option(
         "--lock-wait",
@@ -131,38 +143,41 @@ process_options = all_of(
         default=0,
         show_default=True,
         metavar="SECONDS",
-        help="Wait while another run writes the output.",
+        help="Wait so long while another run writes the output.",
     ),
     choice_option(
         "--engine",
         Literal["local", "ray"],
         "local",
-        "ray spreads the files over a Ray cluster; -o is then a directory.",
+        "Score here, or spread the files over a Ray cluster; -o is then a directory.",
     ),
     click.option(
         "--ray-address",
         metavar="ADDRESS",
-        help="Of the cluster, or auto for the one that runs on this box.  [default: one of its "
-        "own on this box, for this run]",
+        help="Use the Ray cluster at this address, or the one on this box (auto).  [default: start "
+        "one on this box for this run]",
     ),
     click.option(
         "--work-dir",
         type=FilePath(file_okay=False),
         metavar="DIR",
-        help="Where what belongs to a URL lies while it is scored.  [default: ~/.cache/tweetscore]",
+        help="Keep the local copies of URLs here while they are scored.  [default: "
+        "~/.cache/tweetscore]",
     ),
     number_option(
         "--fail-on-drift",
         bounds=DRIFT,
         metavar="X",
-        help="Exit with 3 where a file is done but its drift (PSI) is X or more, say 0.25.",
+        help="Exit with 3 where a file is done but its drift (PSI) is X or more, such as 0.25.",
     ),
     click.option(
         "--metrics-file",
         type=FilePath(),
         metavar="X.prom",
-        help="Write figures for Prometheus' textfile collector there.",
+        help="Write the run's figures here for Prometheus' textfile collector.",
     ),
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong."),
-    click.option("-v", "--verbose", is_flag=True, help="A line for each file, also of many."),
+    click.option("-q", "--quiet", is_flag=True, help="Print nothing unless something is wrong."),
+    click.option(
+        "-v", "--verbose", is_flag=True, help="Print a line for each file, also of many files."
+    ),
 )

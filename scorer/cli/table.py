@@ -35,11 +35,13 @@ _source_options = all_of(
 )
 
 _target_options = all_of(
-    click.option("--into", required=True, metavar="NAME", help="Table of the same database."),
+    click.option(
+        "--into", required=True, metavar="NAME", help="Write to this table of the same database."
+    ),
     click.option(
         "--id-column",
         metavar="NAME",
-        help="Unique in the rows; those that the table has already are replaced.",
+        help="Tell rows apart by this unique column; rows that the table has already are replaced.",
     ),
     *column_options,
     click.option("--overwrite", is_flag=True, help="Replace the table as a whole."),
@@ -58,14 +60,22 @@ _process_options = all_of(
         default=10,
         show_default=True,
         metavar="SECONDS",
-        help="Wait while others hold locks.",
+        help="Wait so long while others hold locks.",
     ),
-    click.option("--report", type=FilePath(), metavar="FILE", help="Write a run report."),
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong."),
+    click.option(
+        "--report", type=FilePath(), metavar="FILE", help="Write the run report to this file."
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Print nothing unless something is wrong."),
 )
 
 
-@click.command(cls=LoggedCommand, context_settings=CONTEXT)
+_EVERYDAY = (
+    "table", "query", "into", "id_column", "text_column", "scores", "label_names", "model",
+    "overwrite", "quiet",
+)  # fmt: skip
+
+
+@click.command(cls=LoggedCommand, context_settings=CONTEXT, everyday=_EVERYDAY)
 @click.argument("database")
 @_source_options
 @answer_options
@@ -78,9 +88,10 @@ _process_options = all_of(
 def table(*, database: str, quiet: bool, **options: Any) -> None:
     """Score rows of a DuckDB, SQLite or PostgreSQL database into a table of it.
 
-    All columns of the rows come back unchanged, with a label and a score column. The table
-    changes in one transaction at the end: it is as it was before, or complete. With --id-column
-    the same command can run every night: nothing is doubled, and only what is new is scored.
+    All columns of the rows come back unchanged, with a label and a score column (or, as the model
+    gives them, lists of labels, or a value). The table changes in one transaction at the end: it
+    is as it was before, or complete. With --id-column the same command can run every night:
+    nothing is doubled, and only what is new is scored.
 
     \b
     tweetscore table duckdb:///tweets.duckdb --table tweets --into scored --id-column id

@@ -26,12 +26,14 @@ from scorer.threads import SOME_ROWS
     "--model",
     type=FilePath(),
     metavar="DIR",
-    help="Where its model is now.  [default: where the run found it]",
+    help="Use the model in this directory.  [default: where the run found it]",
 )
 @click.option(
-    "--device", type=DEVICES, help="What to score them on.  [default: what the run was asked for]"
+    "--device",
+    type=DEVICES,
+    help="Score again on this device.  [default: what the run was asked for]",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing unless something is wrong.")
 @config_option
 @debug_option
 def verify(*, output: Path, quiet: bool, **how: Any) -> None:

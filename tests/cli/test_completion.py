@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from tests.cli.helpers import HEAVY, loaded_by
 
 Complete = Callable[..., list[str]]
+Invoke = Callable[..., Result]
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def complete(program: Path) -> Complete:
 LINES = {
     "tweetscore ": "plain,run plain,table plain,text plain,verify plain,report plain,doctor "
     "plain,config "
-    "plain,model",
+    "plain,model plain,help plain,completion",
     "tweetscore ver": "plain,verify",
     "tweetscore run ": "file,",
     "tweetscore run sam": "file,sam",
@@ -76,11 +78,11 @@ def test_completion_loads_nothing_heavy(line: str) -> None:
     assert modules & (HEAVY - {"export"}) == set()
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_a_shell_gets_its_script(program: Path, shell: str) -> None:
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_script(invoke: Invoke, shell: str) -> None:
     """The script calls the program with the variable that makes it complete."""
-    env = {**os.environ, "_TWEETSCORE_COMPLETE": f"{shell}_source"}
-    done = subprocess.run([program], env=env, capture_output=True, text=True, check=True)
+    done = invoke("completion", shell)
+    assert done.exit_code == 0
     assert f"_TWEETSCORE_COMPLETE={shell}_complete" in done.stdout
 
 
@@ -90,7 +92,7 @@ def test_bash_completes_on_a_terminal(program: Path, tmp_path: Path) -> None:
     (tmp_path / "tweets-of-monday.csv").touch()
     setup = (
         'PS1= ; bind "set enable-bracketed-paste off"; '
-        'eval "$(_TWEETSCORE_COMPLETE=bash_source tweetscore)"; '
+        'eval "$(tweetscore completion bash)"; '
         'tweetscore() { printf "<%s>" "$@"; echo done; }\n'
     )
     typed = "tweetscore ru\ttwee\t--device open\t--log-f\tjs\t\n"

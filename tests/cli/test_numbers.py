@@ -124,7 +124,7 @@ def test_threads_are_bounded_by_the_cpus(invoke: Invoke) -> None:
     most = 4 * available_cpus()
     assert threads.THREADS.parse(str(most)) == most
     assert threads.THREADS.parse(str(most + 1)) is None
-    shown = " ".join(invoke("run", "--help").stdout.split())
+    shown = " ".join(invoke("run", "--help-all").stdout.split())
     assert "[from 1 to 4 for each CPU]" in shown
 
 
