@@ -27,7 +27,7 @@ import polars as pl
 from scorer.inference.gate import Figures
 from scorer.inference.session import RuntimeInfo
 from scorer.options import RunOptions
-from scorer.records import Answers, Counters, Scores
+from scorer.records import Answers, Counters, OnShare, Progress, Scores
 from scorer.run import pipeline
 from tests.handles import handle_of
 from tests.reports import report_json
@@ -61,7 +61,7 @@ class StubClassifier:
         """Be the model and its classifier at once."""
         return self
 
-    def prove(self, _: Any = None) -> "StubClassifier":
+    def prove(self, _: Any = None, on_share: OnShare = lambda _: None) -> "StubClassifier":
         """Be it still."""
         return self
 
@@ -69,7 +69,12 @@ class StubClassifier:
         """Return the lengths in bytes, 0 where blank."""
         return texts.str.len_bytes().fill_null(0)
 
-    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
+    def score(
+        self,
+        prepared: pl.Series,
+        known: Answers | None = None,
+        on_share: OnShare = lambda _: None,
+    ) -> Scores:
         """Label by length; known answers would be the same."""
         lengths = prepared.to_numpy()
         ids = np.where(lengths == 0, -1, lengths % 3).astype(np.int16)
@@ -166,8 +171,8 @@ def measure(path: Path, rows: int, id_column: str | None = None) -> Measured:
     """Run the pipeline over a file, and return its time and memory."""
     sampler = Sampler()
 
-    def progress(done: int) -> None:
-        sampler.rows += done
+    def progress(done: Progress) -> None:
+        sampler.rows += done.rows
 
     started, before = time.monotonic(), resident()
     sampler.start()

@@ -1,8 +1,9 @@
 """The frozen values that the stages of a run hand to each other."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from operator import add
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -21,6 +22,25 @@ RejectKind = CsvRejectKind | NdjsonRejectKind | Literal["encoding", "record-too-
 Task = Literal["single_label", "multi_label", "regression"]
 #: What makes a score of a logit, as transformers' pipeline does it for the model's config.
 Activation = Literal["softmax", "sigmoid", "none"]
+
+
+#: What a run does with an input, in its order; the model is loaded and checked once.
+Step = Literal["load", "check", "read", "score", "publish"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run does now, and how many rows of an input are done since its last message."""
+
+    input: Path
+    step: Step
+    rows: int = 0
+    known: bool = False  # whether those rows had their answers from an earlier run
+
+
+OnProgress = Callable[[Progress], object]
+#: Is called with the share of some work that is done, up to 1.
+OnShare = Callable[[float], object]
 
 
 @dataclass(frozen=True, slots=True)

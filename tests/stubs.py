@@ -18,7 +18,7 @@ from scorer.inference.gate import Figures
 from scorer.inference.loading import ModelHandle
 from scorer.inference.normalize import Normalizer
 from scorer.inference.session import RuntimeInfo
-from scorer.records import Answers, Counters, Scores
+from scorer.records import Answers, Counters, OnShare, Scores
 from tests.handles import handle_of
 from tests.stub_metadata import stub_metadata
 
@@ -65,7 +65,7 @@ class _Stub:
         """Return what the pipeline asks for what is loaded."""
         return self
 
-    def prove(self, _: pl.Series | None = None) -> Self:
+    def prove(self, _: pl.Series | None = None, on_share: OnShare = lambda _: None) -> Self:
         """Return what the pipeline asks for the classifier."""
         return self
 
@@ -73,7 +73,12 @@ class _Stub:
         """Return the texts, blank ones empty."""
         return texts.fill_null("")
 
-    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
+    def score(
+        self,
+        prepared: pl.Series,
+        known: Answers | None = None,
+        on_share: OnShare = lambda _: None,
+    ) -> Scores:
         """Answer one window, and leave what is known of it."""
         ids, probabilities = self._answers(prepared)
         blank = (prepared == "").to_numpy()
@@ -106,7 +111,7 @@ class StubClassifier(_Stub):
         self.loads += 1
         return self
 
-    def prove(self, first: pl.Series | None = None) -> Self:
+    def prove(self, first: pl.Series | None = None, on_share: OnShare = lambda _: None) -> Self:
         """Keep what is said to come first."""
         self.proven_with.append(first)
         return self
@@ -222,13 +227,18 @@ class TaskStub(_Stub):
         self.bundle = _TaskBundle(**parts)
         self.asked: list[str] = []
 
-    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
+    def score(
+        self,
+        prepared: pl.Series,
+        known: Answers | None = None,
+        on_share: OnShare = lambda _: None,
+    ) -> Scores:
         """Answer one window, and note the texts whose answers are not known."""
         unknown = prepared != ""
         if known is not None:
             unknown &= pl.Series(known.label_ids < 0)
         self.asked.extend(prepared.filter(unknown).to_list())
-        return super().score(prepared, known)
+        return super().score(prepared, known, on_share)
 
     def _answers(self, prepared: pl.Series) -> tuple[NDArray[Any], NDArray[np.float32]]:
         drawn = np.array([_drawn(text, len(self.labels)) for text in prepared], np.float32)

@@ -1,56 +1,105 @@
-"""The progress bar of `run` and `table`, and what `run --dry-run` prints."""
+"""The progress bar of `run` and `table`, on a terminal only."""
 
 import sys
-from collections import Counter
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from scorer.cli.process import print_error
-from scorer.errors import one_line
-from scorer.hints import counted
+from scorer.cli.meter import Meter
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from scorer.monitor.report_types import Outcome
     from scorer.options import RunOptions
-    from scorer.run.dry_run import FilePreview, Preview, Probe
+    from scorer.records import Progress
 
 
-_FEW = 10
+_FEW = 10  # inputs whose rows are counted before the run
+_TICK_S = 0.25  # between two drawings where nothing else is to be shown
+_SPINNER = "-\\|/"
 
 
-class Progress:
-    """The progress of a run; without a bar, nothing is counted."""
+class Bar:
+    """The bar of a run; without a terminal nothing is counted.
 
-    def __init__(self, bar: "tqdm | None" = None, expected: dict[Path, int] | None = None) -> None:
+    It is drawn with each hundredth of the work and, by a thread, four times a second: also while
+    the model is loaded, or a batch takes long. The thread reads no environment without Python's
+    lock, so it may run while libraries are loaded (see `scorer.inference.runtime.prepared`).
+    """
+
+    def __init__(self, meter: Meter | None = None, bar: "tqdm | None" = None) -> None:
+        self._meter = meter
         self._bar = bar
-        self._expected = expected  # rows of each file; None where files are counted
-        self._rows = 0  # of the current file
+        self._drawing = threading.Lock()  # tqdm's own stays locked where a terminal is gone
+        self._drawn: tuple[int, int] = (-1, 0)  # hundredths and finished inputs
+        self._words = ""
+        self._turns = 0
 
-    def add_rows(self, rows: int) -> None:
-        """Count rows that are scored."""
-        self._rows += rows
-        if self._bar is not None and self._expected is not None:
-            with suppress(OSError):  # the terminal is gone, the run is not
-                self._bar.update(rows)
-
-    def finish_file(self, outcome: "Outcome") -> None:
-        """Count a file that is done, and clear the line for its report."""
-        if self._bar is None:
+    def take(self, message: "Progress") -> None:
+        """Show what a message of the run says, if it makes a difference."""
+        if self._meter is None:
             return
-        with suppress(OSError):
-            if self._expected is None:
-                self._bar.update()
-            else:
-                self._bar.total += self._rows - self._expected.get(outcome.input, 0)
-            self._bar.refresh()  # `update` leaves out what comes soon after the last drawing
-            self._bar.clear()
-        self._rows = 0
+        self._meter.add(message)
+        share = self._meter.share or 0.0
+        if self._drawn != (int(100 * share), self._meter.finished) or self._begins():
+            self.draw()
+
+    def _begins(self) -> bool:
+        """Tell whether the run has a new step before its first row."""
+        if (meter := self._meter) is None or meter.rows or meter.finished:
+            return False
+        return meter.words != self._words
+
+    def draw(self) -> None:
+        """Draw the bar as it stands."""
+        with self._drawing:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._bar is None or self._meter is None or self._bar.disable:
+            return
+        meter, share = self._meter, self._meter.share
+        self._drawn, self._words = (int(100 * (share or 0.0)), meter.finished), meter.words
+        self._turns += 1
+        step = f"{_SPINNER[self._turns % len(_SPINNER)]} {meter.words} " if meter.words else ""
+        bar = "" if share is None else "{percentage:3.0f}%|{bar}| "
+        self._bar.bar_format = f"{step}{bar}{meter}"
+        self._bar.total, self._bar.n = 1.0, share or 0.0
+        with suppress(OSError):  # the terminal is gone, the run is not
+            self._bar.refresh(nolock=True)
+
+    @contextmanager
+    def finished(self, path: Path) -> Iterator[None]:
+        """Count an input that is done, and clear the line while the block reports on it."""
+        if self._bar is None or self._meter is None:
+            yield
+            return
+        with self._drawing:
+            self._meter.finish(path)
+            self._draw()
+            with suppress(OSError):
+                self._bar.clear(nolock=True)
+            yield
+
+
+@contextmanager
+def ticking(bar: Bar) -> Iterator[Bar]:
+    """Let a thread draw the bar again and again while the block lasts."""
+    stopped = threading.Event()
+
+    def tick() -> None:
+        while not stopped.wait(_TICK_S):
+            bar.draw()
+
+    thread = threading.Thread(target=tick, name="bar", daemon=True)
+    thread.start()
+    try:
+        yield bar
+    finally:
+        stopped.set()
+        thread.join()
 
 
 @contextmanager
@@ -64,97 +113,60 @@ def closed_quietly(bar: "tqdm") -> "Iterator[tqdm]":
 
 
 @contextmanager
-def progress(wanted: "RunOptions", files: Sequence[object], *, hidden: bool) -> Iterator[Progress]:
+def progress(wanted: "RunOptions", files: Sequence[object], *, hidden: bool) -> Iterator[Bar]:
     """Show a bar on stderr while the block lasts, if stderr is a terminal.
 
-    The rows of a URL are counted when it has been fetched.
+    Of a few files the rows are counted first; of many the bytes have to do. What is at a URL has
+    not been seen yet: each counts as much as another.
     """
     if hidden or not sys.stderr.isatty():
-        yield Progress()
+        yield Bar()
         return
-    from tqdm import tqdm
-
     from scorer.run.dry_run import expected_rows
 
-    if len(files) > _FEW:
-        with closed_quietly(tqdm(total=len(files), unit=" files", leave=False)) as bar:
-            yield Progress(bar)
+    def count(path: Path) -> int:
+        return expected_rows(wanted, [path]).get(path, 0)
+
+    paths = [each for each in files if isinstance(each, Path)]
+    if len(paths) == len(files) <= _FEW:
+        weights = {path: float(rows) for path, rows in expected_rows(wanted, paths).items()}
+    elif len(paths) == len(files):
+        weights = {path: _size(path) for path in paths}
+    else:
+        weights = {Path(str(number)): 1.0 for number in range(len(files))} if files[1:] else {}
+    in_rows = (len(files) <= _FEW and len(paths) == len(files)) or not files[1:]
+    with drawn(Meter(count, len(files), weights, in_rows)) as bar:
+        yield bar
+
+
+@contextmanager
+def table_progress(*, hidden: bool) -> Iterator[Bar]:
+    """Show the bar of rows of a database, likewise; they are counted when they have been read."""
+    if hidden or not sys.stderr.isatty():
+        yield Bar()
         return
-    expected = expected_rows(wanted, [each for each in files if isinstance(each, Path)])
-    total = sum(expected.values())
-    bar = tqdm(total=total, unit=" tweets", unit_scale=True, leave=False)
-    with closed_quietly(bar):
-        yield Progress(bar, expected)
+    from scorer.options import RunOptions
+    from scorer.run.dry_run import expected_rows
+
+    def count(path: Path) -> int:
+        return expected_rows(RunOptions.of((path,)), [path]).get(path, 0)
+
+    with drawn(Meter(count, 1, {}, in_rows=True)) as bar:
+        yield bar
 
 
-_ACTIONS = {
-    "score": "would be scored",
-    "go on": "would go on where the run of {since} was interrupted",
-    "leave": "is up to date",
-}
+@contextmanager
+def drawn(meter: Meter) -> Iterator[Bar]:
+    """Draw a bar on stderr, which is a terminal, while the block lasts."""
+    from tqdm import tqdm
+
+    line = tqdm(total=1.0, leave=False, dynamic_ncols=True, bar_format=f"{meter}")
+    with closed_quietly(line), ticking(Bar(meter, line)) as bar:
+        yield bar
 
 
-def show(preview: "Preview") -> int:
-    """Print what a run would do, and return its exit code as far as it is known."""
-    code = 0
-    for each in preview.files:
-        if each.error:
-            files = {"input": str(each.input), "output": str(each.output)}
-            failed = print_error(each.error, "file", **files)
-            code = code or failed
-        else:
-            click.echo(one_line(_line(each)))
-    for gone in preview.departed:
-        click.echo(one_line(f"{gone}: would be removed, as {gone.input} is gone"))
-    bundle = preview.bundle
-    _print("model", f"{bundle.name} {bundle.version}, in {bundle.directory}")
-    _print("appends", ", ".join(preview.appended))
-    for table in preview.tables:
-        live = counted(len(table.live), "live file")
-        _print("table", one_line(f"{table.place}, version {table.version} of Delta: {live}"))
-    for warning in preview.warnings:
-        _print("warning", warning)
-    if preview.probe:
-        _print_probe(preview.probe)
-        _print("time", f"about {_duration(preview.probe.estimate(preview.rows.rows))}")
-    _print("files", _totals(preview))
-    return code
-
-
-def _line(file: "FilePreview") -> str:
-    action = _ACTIONS[file.action].format(since=file.since)
-    rows = counted(file.rows.rows, "row", str(file.rows))
-    return f"{file.input} -> {file.output}: {rows} of {', '.join(file.columns)}: {action}"
-
-
-def _print(topic: str, words: str) -> None:
-    click.echo(f"{topic + ':':<9}{words}")
-
-
-def _print_probe(probe: "Probe") -> None:
-    runtime = probe.classifier.runtime
-    threads = counted(runtime.threads, "thread")
-    _print("runs on", f"{runtime.device} {runtime.precision}, {threads}")
-    _print("because", runtime.reason)
-    for warning in probe.classifier.warnings:
-        _print("warning", warning)
-    words = f"{counted(probe.rows, 'row')} took {probe.seconds:.2f} s"
-    _print("probe", f"{words}, after {probe.load_seconds:.1f} s for loading the model")
-
-
-def _totals(preview: "Preview") -> str:
-    counts = Counter(each.action for each in preview.files)
-    waiting = counts["score"] + counts["go on"]
-    rows = counted(preview.rows.rows, "row", str(preview.rows))
-    line = f"{waiting:,} would be scored ({rows})"
-    line += f", {counts['leave']:,} up to date, {counts['fail']:,} would fail"
-    removed = len(preview.departed)
-    return line + (f", {removed:,} would be removed" if removed else "")
-
-
-def _duration(seconds: float) -> str:
-    """Return seconds in hours, minutes or seconds."""
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+def _size(path: Path) -> float:
+    try:
+        return float(max(1, path.stat().st_size))
+    except OSError:  # opening it raises the error
+        return 1.0

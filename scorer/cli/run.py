@@ -165,7 +165,7 @@ def run(
 
 def _dry_run(inputs: "tuple[Path | Url, ...]", options: dict[str, Any], *, prune: bool) -> int:
     """Print what a run would do, and return its exit code as far as it is known."""
-    from scorer.cli.progress import show
+    from scorer.cli.show_preview import show
     from scorer.cli.stdio import DASH
     from scorer.options import RunOptions
     from scorer.run.dry_run import preview
@@ -201,11 +201,11 @@ def _run(
     reporter = ConsoleReporter(len(found.files), found.several, quiet=quiet, verbose=verbose)
     reporter.report_skipped(found.ours, found.warnings)
     try:
-        with progress(wanted, found.files, hidden=quiet or in_json()) as done:
-            for outcome in engine.run(wanted, found, model=model, progress=done.add_rows):
+        with progress(wanted, found.files, hidden=quiet or in_json()) as bar:
+            for outcome in engine.run(wanted, found, model=model, progress=bar.take):
                 on_outcome(outcome)
-                done.finish_file(outcome)
-                reporter.report_file(files.deliver(outcome))
+                with bar.finished(outcome.input):
+                    reporter.report_file(files.deliver(outcome))
         if not reporter.failed:
             reporter.report_removed(engine.finish(wanted, found, prune=prune))
         reporter.report_total(found.passed_over)

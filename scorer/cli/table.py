@@ -18,7 +18,6 @@ from scorer.cli.common_options import (
 from scorer.cli.config_file import config_option
 from scorer.cli.counts import label_counts
 from scorer.cli.log import LoggedCommand, in_json, log_message, log_option
-from scorer.cli.progress import Progress, closed_quietly
 from scorer.hints import counted
 from scorer.threads import SECONDS
 
@@ -99,17 +98,14 @@ def table(*, database: str, quiet: bool, **options: Any) -> None:
         --into scored --id-column id
     tweetscore table postgresql://me@host/db --table tweets --into mart.scored --id-column id
     """
-    from tqdm import tqdm
-
+    from scorer.cli.progress import table_progress
     from scorer.databases.address import parse_address
     from scorer.databases.table_run import score_table
 
     address = parse_address(database)
     wanted = _wanted(address=address, **options)
-    # disable=None: a bar on a terminal only.
-    bar = tqdm(unit=" tweets", unit_scale=True, leave=False, disable=quiet or in_json() or None)
-    with closed_quietly(bar):
-        done = score_table(wanted, progress=Progress(bar, {}).add_rows)
+    with table_progress(hidden=quiet or in_json()) as bar:
+        done = score_table(wanted, progress=bar.take)
     _print_summary(done, f"{address.shown}: {options['into']}", quiet=quiet)
 
 

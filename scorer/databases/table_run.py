@@ -7,7 +7,7 @@ The rows stay in their engine, in a work area beside the database; only numbered
 and numbered answers go back. Nothing under the table's name changes before the COMMIT.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import Outcome
 from scorer.monitor.versions import library_versions, tweetscore_version
 from scorer.options import LABEL_COLUMN, LABELS_COLUMN, SCORE_COLUMN, RunOptions
+from scorer.records import OnProgress, Progress
 from scorer.run import pipeline
 from scorer.run.cache_keys import digest
 from scorer.run.preflight import check_place, output_columns
@@ -46,14 +47,14 @@ def score_table(
     options: TableOptions,
     *,
     model: ModelHandle | None = None,
-    progress: Callable[[int], object] = lambda _: None,
+    progress: OnProgress = lambda _: None,
 ) -> TableOutcome:
     """Score a query's rows into a table of the same database.
 
     Args:
         options: What is wanted.
         model: Its model, where the caller has it; by default the one that the options mean.
-        progress: Is called with the rows of each window.
+        progress: Is called as by `scorer.run.pipeline.run`.
 
     Raises:
         UsageError: the rows have a column of a name that would be added, the query is not one
@@ -85,9 +86,10 @@ class _TableRun:
     directory: Path
     key: str
 
-    def run(self, progress: Callable[[int], object]) -> TableOutcome:
+    def run(self, progress: OnProgress) -> TableOutcome:
         started = datetime.now(UTC)
         texts, scores = self.directory / "texts.arrow", self.directory / "scored.arrow"
+        progress(Progress(texts, "read"))
         with self.database.session() as session:
             target = self._keep_rows(session)
             rows = scalar(session, count_rows(target.work.rows))
@@ -99,6 +101,7 @@ class _TableRun:
             )
         # The database is free while the model works.
         outcome = self._score(texts, scores, progress) if scored else None
+        progress(Progress(texts, "publish"))
         with self.database.session() as session:
             if outcome:
                 names = [ROW, *(f"answer_{i}" for i in range(len(self.output_schema.names)))]
@@ -138,7 +141,7 @@ class _TableRun:
         ):
             session.execute(target.reuse_answers(options.id_column, options.text_column))
 
-    def _score(self, texts: Path, scores: Path, progress: Callable[[int], object]) -> Outcome:
+    def _score(self, texts: Path, scores: Path, progress: OnProgress) -> Outcome:
         """Score the file of texts; its columns have names that cannot collide."""
         options = self.options
         wanted = RunOptions(

@@ -14,7 +14,7 @@ import pickle
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,6 +36,7 @@ from scorer.monitor.report_types import Outcome
 from scorer.monitor.versions import tweetscore_version
 from scorer.options import RunOptions
 from scorer.os_errors import writing
+from scorer.records import OnProgress, Progress
 from scorer.store.commit import inodes, read_report, write_json
 from scorer.store.earlier_places import move_earlier_manifest
 from scorer.store.found import Inputs, table_versions
@@ -64,7 +65,7 @@ def run(
     inputs: Inputs | None = None,
     *,
     address: str | None = None,
-    progress: Callable[[int], object] = lambda _: None,
+    progress: OnProgress = lambda _: None,
 ) -> Iterator[Outcome]:
     """Bring each input's output up to date, many at a time, and yield what became of it.
 
@@ -109,7 +110,8 @@ def run(
         with closing(_score(ray, pairs, table_versions(found), job, plan)) as outcomes:
             for outcome in outcomes:
                 manifest.add(outcome)
-                progress(0 if outcome.error else outcome.complete.counters.rows)
+                rows = 0 if outcome.error else outcome.complete.counters.rows
+                progress(Progress(outcome.input, "score", rows))
                 yield outcome
         if not manifest.failed:
             lock.check()

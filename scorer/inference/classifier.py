@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
-from threading import Lock
 
 import numpy as np
 import polars as pl
@@ -19,70 +17,20 @@ from numpy.typing import NDArray
 from scorer.errors import DeviceUnavailable, GateFailed
 from scorer.hints import counted
 from scorer.inference import labels
+from scorer.inference.answer_cache import AnswerCache
 from scorer.inference.bundle import Bundle
 from scorer.inference.gate import Figures, low_margin, measure
 from scorer.inference.preparation import Preparation, Prepared, Tokens
 from scorer.inference.session import Batch, RuntimeInfo, Session, plan_batches
-from scorer.records import Answers, Scores
+from scorer.records import Answers, OnShare, Scores
 
 #: Tokens of a window that the canary goes with: some 1,600 tweets. A session that fails the gate
 #: has computed them for nothing: with AMX up to 1 s of MiniLM, 12 s of GPT-2. A longer run would
 #: hardly notice what it gains.
 _MOST_WITH_CANARY = 1 << 15
-#: Bytes that all cached answers may take together: some 135,000 tweets.
-CAPACITY = 32 << 20
-
-# Bytes that a cached text takes beside its ids and logits: two objects of bytes with 33 each,
-# rounded up to 16, and up to 60 in a dict that has just grown.
-_OVERHEAD = 150
-
-
-class AnswerCache:
-    """Logits of earlier windows by exact token ids; several threads may ask.
-
-    For providers whose answer does not depend on the batch: there a cached answer has the
-    very bits that the model would compute again, and no output depends on the cache.
-
-    New answers go to the younger of two dicts. When it is full it becomes the older one, whose
-    answers are dropped unless a window needs them meanwhile. The capacity is in bytes.
-    """
-
-    def __init__(self, classes: int, capacity: int = CAPACITY) -> None:
-        self._lock = Lock()
-        self._classes = classes
-        self._limit = capacity // 2
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
-        self._size = 0  # bytes that the younger one may take by now
-
-    def lookup(self, tokens: Tokens, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Write the known rows of `logits` [texts, classes], and return which those are."""
-        keys = tokens.keys()
-        with self._lock:
-            young = self._young
-            answers = [young.get(key) or self._old.get(key) for key in keys]
-            known = np.array([answer is not None for answer in answers], np.bool_)
-            pairs = zip(keys, answers, strict=True)
-            self._insert({k: a for k, a in pairs if a is not None and k not in young})
-        content = b"".join(filter(None, answers))
-        logits[known] = np.frombuffer(content, np.float32).reshape(-1, self._classes)
-        return known
-
-    def store(self, tokens: Tokens, logits: NDArray[np.float32]) -> None:
-        """Store texts that `lookup` did not find; if not all fit, the first ones."""
-        size, content = 4 * self._classes, logits.tobytes()
-        answers = (content[at : at + size] for at in range(0, len(content), size))
-        new = dict(zip(tokens.keys(), answers, strict=True))
-        with self._lock:
-            self._insert(new)
-
-    def _insert(self, new: dict[bytes, bytes]) -> None:
-        ends = np.cumsum([len(key) + 4 * self._classes + _OVERHEAD for key in new])
-        if len(ends) and self._size + ends[-1] > self._limit:
-            self._young, self._old, self._size = {}, self._young, 0
-        fitting = int(np.searchsorted(ends, self._limit - self._size, side="right"))
-        self._size += int(ends[fitting - 1]) if fitting else 0
-        self._young.update(islice(new.items(), fitting))
+#: The part of a window's time that texts of low margin take, which the exact session decides.
+#: Where there are more or fewer of them, only the shares that are told are less even.
+_EXACT_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +51,7 @@ class Classifier:
         warnings: Sequence[str] = (),
         preparation: Preparation | None = None,
         first: Prepared | None = None,
+        on_share: OnShare = lambda _: None,
     ) -> None:
         """Prove the session and keep it; `loading.load` chooses one for this box.
 
@@ -114,6 +63,7 @@ class Classifier:
             first: The window that will be scored first. If it is small, and an answer does not
                 depend on its batch, the canary goes through the model in this window's batches:
                 a run of 1,000 tweets takes 0.9 of the time.
+            on_share: Is called with the share of those batches that is done, by their tokens.
 
         Raises:
             GateFailed: The answers differ from PyTorch's by more than the gate allows.
@@ -128,7 +78,7 @@ class Classifier:
         self._cache = AnswerCache(len(bundle.labels)) if session.info.exact else None
         self._first_window: _FirstWindow | None = None
         bundle.verify_unchanged()
-        logits = self._logits_of_canary(first)
+        logits = self._logits_of_canary(first, on_share)
         self.canary: Figures = measure(logits, self._prepare.canary, self.runtime)
 
     @property
@@ -140,7 +90,7 @@ class Classifier:
         """Normalise and tokenise one window; needs no GPU and no session."""
         return self._prepare(texts)
 
-    def _logits_of_canary(self, first: Prepared | None) -> NDArray[np.float32]:
+    def _logits_of_canary(self, first: Prepared | None, on_share: OnShare) -> NDArray[np.float32]:
         """Return the canary's logits, and keep those of a window that went the same way."""
         canary = self._prepare.prepared_canary
         exact = self.runtime.exact
@@ -150,9 +100,8 @@ class Classifier:
                 tokens = canary.tokens.followed_by(first.tokens)
                 after = len(canary.tokens.lengths)
                 answers = self._no_answers(tokens)
-                self._infer(
-                    tokens, np.concatenate((canary.scorable, after + first.scorable)), answers
-                )
+                texts = np.concatenate((canary.scorable, after + first.scorable))
+                self._infer(tokens, texts, answers, on_share)
                 self._first_window = _FirstWindow(first.tokens, answers[after:])
                 return answers[canary.rows]
         return self.logits(canary)
@@ -168,15 +117,27 @@ class Classifier:
         return np.full((len(tokens.lengths) + 1, len(self.labels)), np.nan, np.float32)
 
     def _infer(
-        self, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
+        self,
+        tokens: Tokens,
+        texts: NDArray[np.int64],
+        answers: NDArray[np.float32],
+        on_share: OnShare = lambda _: None,
     ) -> None:
         """Run the model on some of the texts, and write into their rows of `answers`."""
-        _run(self._session, tokens, texts, answers)
-        if exact := self._session.exact:
+        exact = self._session.exact
+        fast = 1 - _EXACT_SHARE if exact else 1.0
+        _run(self._session, tokens, texts, answers, lambda share: on_share(fast * share))
+        if exact:
             undecided = low_margin(answers[texts], self.bundle.task) | self._pools_inside(
                 tokens, texts
             )
-            _run(exact, tokens, texts[undecided], answers)
+            _run(
+                exact,
+                tokens,
+                texts[undecided],
+                answers,
+                lambda share: on_share(fast + (1 - fast) * share),
+            )
 
     def _pools_inside(self, tokens: Tokens, texts: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return for each text whether a decoder answers at a token that is not its last one.
@@ -190,10 +151,16 @@ class Classifier:
         inside: NDArray[np.bool_] = tokens.ids[tokens.offsets[texts + 1] - 1] == rules.pad_token_id
         return inside
 
-    def score(self, prepared: Prepared, known: Answers | None = None) -> Scores:
+    def score(
+        self,
+        prepared: Prepared,
+        known: Answers | None = None,
+        on_share: OnShare = lambda _: None,
+    ) -> Scores:
         """Run the model on a prepared window.
 
-        Known answers for some of the rows hold for all rows with the same tokens.
+        Known answers for some of the rows hold for all rows with the same tokens. `on_share` is
+        called in this thread, after each batch, with the share of the window's tokens that is done.
 
         Raises:
             DeviceUnavailable: The session fails on a batch.
@@ -202,7 +169,7 @@ class Classifier:
         answers = self._no_answers(prepared.tokens)
         known_rows = _known_rows(prepared, known)
         asked = prepared.scorable[known_rows[prepared.scorable] < 0]
-        remembered = self._answer(prepared.tokens, asked, answers)
+        remembered = self._answer(prepared.tokens, asked, answers, on_share)
         logits, taken = answers[prepared.rows], known_rows[prepared.rows]
         broken = (prepared.rows >= 0) & (taken < 0) & ~np.isfinite(logits).all(axis=1)
         if broken.any():
@@ -221,7 +188,11 @@ class Classifier:
         return Scores(label_ids, probabilities, prepared.counters, prepared.lengths, remembered)
 
     def _answer(
-        self, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
+        self,
+        tokens: Tokens,
+        texts: NDArray[np.int64],
+        answers: NDArray[np.float32],
+        on_share: OnShare,
     ) -> int:
         """Fill in the texts' rows of `answers`; return how many came from the cache."""
         cache = self._cache
@@ -232,13 +203,13 @@ class Classifier:
                 cache.store(tokens.take(texts), answers[texts])
             return 0
         if cache is None:
-            self._infer(tokens, texts, answers)
+            self._infer(tokens, texts, answers, on_share)
             return 0
         known = answers[texts]
         cached = cache.lookup(tokens.take(texts), known)
         answers[texts] = known
         asked = texts[~cached]
-        self._infer(tokens, asked, answers)
+        self._infer(tokens, asked, answers, on_share)
         cache.store(tokens.take(asked), answers[asked])
         return int(cached.sum())
 
@@ -257,7 +228,11 @@ def _known_rows(prepared: Prepared, known: Answers | None) -> NDArray[np.int64]:
 
 
 def _run(
-    session: Session, tokens: Tokens, texts: NDArray[np.int64], answers: NDArray[np.float32]
+    session: Session,
+    tokens: Tokens,
+    texts: NDArray[np.int64],
+    answers: NDArray[np.float32],
+    on_share: OnShare,
 ) -> None:
     """Run one session on some of the texts, from as many threads as it admits."""
 
@@ -266,14 +241,15 @@ def _run(
         answers[rows] = session.run(tokens.matrix(rows, batch.length))
 
     batches = plan_batches(tokens.lengths[texts], session.token_budget, alike=session.info.compiles)
+    work = np.cumsum([len(each.rows) * each.length for each in batches])  # in tokens
     # A pool for each window, and so a barrier at its end. Keeping the callers busy across
     # windows would gain 0.6 % at 2,400 tweets/s: of a window's 7 s they idle for the 23 ms of
     # planning, caching and labelling, 20 ms of fsync, and 0.1 % until the last batches end.
     pool = ThreadPoolExecutor(session.callers, thread_name_prefix="infer")
     wait = True
     try:
-        for _ in pool.map(infer, batches):
-            pass
+        for done, _ in zip(work, pool.map(infer, batches), strict=True):
+            on_share(float(done / work[-1]))
     except KeyboardInterrupt:
         wait = False  # not even for the batch in hand: a device may hang
         raise

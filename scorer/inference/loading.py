@@ -21,6 +21,7 @@ from scorer.inference.runtime.machine import Machine, inspect
 from scorer.inference.session import Session
 from scorer.options import ModelSpec
 from scorer.os_errors import WITH_ONE_GRAPH, as_out_of_memory, check_address_space, model_needs
+from scorer.records import OnShare
 
 if TYPE_CHECKING:
     from scorer.inference.classifier import Classifier
@@ -41,10 +42,13 @@ class Candidate:
         """The device of the first choice; later choices are of the same kind, GPU or CPU."""
         return self.choices[0].device
 
-    def prove(self, first: "Prepared | None" = None) -> "Classifier":
+    def prove(
+        self, first: "Prepared | None" = None, on_share: OnShare = lambda _: None
+    ) -> "Classifier":
         """Return a classifier on the first session that passes the gate.
 
-        The window that will be scored first may share the canary's batches, see `Classifier`.
+        The window that will be scored first may share the canary's batches, see `Classifier`;
+        then `on_share` is called with the share of them that is done.
 
         Raises:
             DeviceUnavailable: The requested device or precision is not there.
@@ -55,7 +59,9 @@ class Candidate:
         from scorer.inference.classifier import Classifier
 
         def proven(choice: Choice) -> Classifier:
-            return Classifier(self.bundle, self.session(choice), warnings, self.prepare, first)
+            return Classifier(
+                self.bundle, self.session(choice), warnings, self.prepare, first, on_share
+            )
 
         warnings: list[str] = []
         *preferred, last = self.choices
@@ -173,11 +179,13 @@ class ModelHandle:
         with self._failing_for_all():
             return self._candidate
 
-    def prove(self, first: "Prepared | None" = None) -> "Classifier":
+    def prove(
+        self, first: "Prepared | None" = None, on_share: OnShare = lambda _: None
+    ) -> "Classifier":
         """Return the classifier, proven on the canary, as `Candidate.prove` does."""
         with self._failing_for_all():
             if self._classifier is None:
-                self._classifier = self._candidate.prove(first)
+                self._classifier = self._candidate.prove(first, on_share)
                 self._on_proven()
             return self._classifier
 

@@ -6,7 +6,7 @@ Scoring is the run of a local file. Before the upload the output is untouched; w
 in the work directory, where the next run of the same output goes on.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from scorer.monitor.report_types import (
 from scorer.monitor.run_report import RunRecord, describe_input
 from scorer.options import RunOptions
 from scorer.os_errors import reading
+from scorer.records import OnProgress
 from scorer.remote.search import ListedObject, Place
 from scorer.remote.stores import Stores
 from scorer.remote.urls import Object, Url
@@ -64,7 +65,7 @@ class ObjectRun:
     seen: Mapping[Url, Object] | None  # what a listing said of the outputs; None: none was made
     table_version: int | None = None  # of the Delta table that has the input
 
-    def run(self, model: ModelHandle, progress: Callable[[int], object]) -> Outcome:
+    def run(self, model: ModelHandle, progress: OnProgress) -> Outcome:
         """Bring the output up to date.
 
         An error of this input is in what comes back; one that concerns all inputs is raised.
@@ -86,7 +87,7 @@ class ObjectRun:
             ),
         )
 
-    def _run(self, model: ModelHandle, lock: Lock, progress: Callable[[int], object]) -> Outcome:
+    def _run(self, model: ModelHandle, lock: Lock, progress: OnProgress) -> Outcome:
         if report := self._up_to_date(model.bundle):
             there = Outcome(self.work_dir.input, self.work_dir.output, report, up_to_date=True)
             return replace(there, warnings=tuple(self._leave_alone()))

@@ -4,7 +4,7 @@ Find the inputs (objects are listed, none is fetched); list the outputs; then ea
 it up to date? If not it is fetched, scored as a file, and uploaded, before the next one is fetched.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from scorer.monitor.report_types import (
 )
 from scorer.options import RunOptions
 from scorer.os_errors import writing
+from scorer.records import OnProgress
 from scorer.remote.object_outputs import list_outputs, plan
 from scorer.remote.object_run import ObjectRun
 from scorer.remote.search import Place, find
@@ -55,7 +56,7 @@ class Remote:
         found: Found[Place] | None = None,
         *,
         model: ModelHandle | None = None,
-        progress: Callable[[int], object] = lambda _: None,
+        progress: OnProgress = lambda _: None,
     ) -> Iterator[Outcome]:
         """Bring each input's output up to date, one after the other, and yield what became of it.
 

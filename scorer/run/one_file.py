@@ -8,7 +8,7 @@ nothing after it can make the run fail.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,9 @@ from scorer.monitor.run_report import RunRecord
 from scorer.monitor.versions import library_versions
 from scorer.options import CPU_WINDOW, RunOptions, called, window_rows
 from scorer.os_errors import WITH_SMALLER_WINDOWS, as_out_of_memory, writing
+from scorer.records import OnProgress
 from scorer.run import cache_keys
+from scorer.run.file_progress import FileProgress
 from scorer.run.preflight import Preflight, describe, preflight, resolve_schema, validate
 from scorer.store.commit import FileIdentity, Inodes, check_owner, replacing
 from scorer.store.lock import Lock, locked
@@ -161,7 +163,7 @@ class FileRun:
         return found
 
     def score(
-        self, source: Source, model: ModelHandle, inputs: Inodes, progress: Callable[[int], object]
+        self, source: Source, model: ModelHandle, inputs: Inodes, on_progress: OnProgress
     ) -> None:
         """Bring the output of a valid input up to date, under its lock."""
         self.resolve(source, model.bundle)
@@ -175,6 +177,8 @@ class FileRun:
             # Again from the start: what was checked before the lock may be different now.
             found = self._preflight(self.validate(inputs), model.bundle)
             check_owner(self._target, overwrite=self._options.overwrite)
+            progress = FileProgress(self._input, on_progress)
+            progress.step("load")
             with self._record.stage("load"):
                 loaded = model.load()
             self._run(found, model, loaded, lock, progress)
@@ -185,16 +189,16 @@ class FileRun:
         model: ModelHandle,
         loaded: "Candidate",
         lock: Lock,
-        progress: Callable[[int], object],
+        progress: FileProgress,
     ) -> None:
         from scorer.run.score_pass import Windows  # needs polars, which `load` has loaded meanwhile
 
         rows = self._options.chunk_rows or window_rows(loaded.device)
-        windows = Windows(found.source, loaded, self._record, rows)
+        windows = Windows(found.source, loaded, self._record, rows, progress)
         classifier = self._proven(found, model, windows)
         self._record.note(runtime=classifier.runtime, canary=classifier.canary)
         self._collect_warnings(found, classifier)
-        self._both_passes(found, classifier, windows, lock, progress)
+        self._both_passes(found, classifier, windows, lock)
 
     def _proven(self, found: Preflight, model: ModelHandle, windows: "Windows") -> "Classifier":
         """Prove the model; with the first window, if that is read soon and surely to be scored."""
@@ -202,6 +206,7 @@ class FileRun:
         may_be_known = options.id_column is not None or state_directory(self._target).exists()
         # Reading a large window first would delay an error of the model.
         if may_be_known or options.resume == "require" or windows.rows > CPU_WINDOW:
+            windows.progress.step("check")
             with record.stage("load"):
                 classifier = model.prove()
             record.begin()
@@ -216,7 +221,6 @@ class FileRun:
         classifier: "Classifier",
         windows: "Windows",
         lock: Lock,
-        progress: Callable[[int], object],
     ) -> None:
         from scorer.readback.earlier import Earlier
         from scorer.run.score_pass import answers_of, find_earlier, score_windows
@@ -234,7 +238,7 @@ class FileRun:
                 with answers_of(earlier, found.source, state.join, record) as answers:
                     try:
                         too_many = score_windows(
-                            windows, classifier, state, answers, options.max_rejects, progress
+                            windows, classifier, state, answers, options.max_rejects
                         )
                     finally:
                         self._collect_warnings(found, classifier)
@@ -243,6 +247,7 @@ class FileRun:
 
                     publish_rejects(self._target, record.rejected)  # what is to be mended
                     raise too_many_rejects(found.source, too_many, record.rejected, self._target)
+                windows.progress.step("publish")
                 report = self._publish(found, state, lock)
             lock.check()  # the state of a run that came after a deleted lock is not ours to remove
             finish(self._target, report.as_json())

@@ -10,12 +10,13 @@ publishes it, and the next run resumes a run that is killed anywhere.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from scorer.formats.base import Source
 from scorer.inference.loading import ModelHandle
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
+from scorer.records import OnProgress
 from scorer.run.one_file import FileRun
 from scorer.run.preflight import check_names, output_columns
 from scorer.store.commit import inodes
@@ -35,7 +36,7 @@ def run(
     inputs: Inputs | None = None,
     *,
     model: ModelHandle | None = None,
-    progress: Callable[[int], object] = lambda _: None,
+    progress: OnProgress = lambda _: None,
     outdated: bool = False,
 ) -> Iterator[Outcome]:
     """Bring each input's output up to date, one after the other, and yield its outcome.
@@ -47,7 +48,7 @@ def run(
         options: What is wanted.
         inputs: What `discover` found, where the caller has asked already.
         model: Its model, where the caller has it; by default the one that the options mean.
-        progress: Is called with the rows of each window.
+        progress: Is called with each step, and with rows as batches of them are done.
         outdated: No output is up to date, even if its input has the size and time that it had.
     """
     inputs = inputs or discover(options)

@@ -7,7 +7,7 @@ bundle, provider, precision, instruction set and versions, on a provider whose a
 depend on the batch.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -22,8 +22,9 @@ from scorer.monitor.run_report import RunRecord
 from scorer.options import RunOptions
 from scorer.prefetch import one_ahead
 from scorer.readback.earlier import Earlier, EarlierAnswers
-from scorer.records import Answers, Reject, Scores, TextWindow
+from scorer.records import Answers, OnShare, Reject, Scores, TextWindow
 from scorer.run import cache_keys
+from scorer.run.file_progress import FileProgress
 from scorer.store.commit import report_on
 from scorer.store.rejects import reject_log
 from scorer.store.state import State, differences
@@ -49,8 +50,16 @@ class Window:
 class Windows:
     """An input's windows of `rows` rows, read and prepared one ahead in a thread of its own."""
 
-    def __init__(self, source: Source, loaded: "Candidate", record: RunRecord, rows: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        loaded: "Candidate",
+        record: RunRecord,
+        rows: int,
+        progress: FileProgress,
+    ) -> None:
         self.rows = rows
+        self.progress = progress
         self.encoding = source.encoding
         self._source = source
         self._loaded = loaded
@@ -63,6 +72,7 @@ class Windows:
 
         One with more rejects than are allowed is not scored.
         """
+        self.progress.step("read")
         self._begun = self._prepared(None, None)
         # No thread reads on meanwhile: another session may have to be loaded, which must not be
         # beside threads, see `scorer.inference.runtime.prepared`.
@@ -70,8 +80,10 @@ class Windows:
             first = next(windows, None)
         self._first = [] if first is None else [first]
         scored = first is not None and len(first.texts.rejects) <= max_rejects
+        self.progress.begin(len(first.texts.texts) if first is not None else 0, "check")
         with self.record.stage("score"):
-            return model.prove(first.prepared if first is not None and scored else None)
+            prepared = first.prepared if first is not None and scored else None
+            return model.prove(prepared, self.progress.share)
 
     def all(self, checkpoints: "Checkpoints", answers: EarlierAnswers | None) -> Generator[Window]:
         """Yield all of them; what was stored, or is known from an earlier output, is with them."""
@@ -110,7 +122,6 @@ def score_windows(
     state: State,
     answers: EarlierAnswers | None,
     max_rejects: int,
-    progress: Callable[[int], object],
 ) -> list[Reject]:
     """Score all windows that no earlier run has scored.
 
@@ -119,7 +130,8 @@ def score_windows(
         reading stopped there.
     """
     first: list[Reject] = []
-    record = windows.record
+    record, progress = windows.record, windows.progress
+    progress.step("read")
     with (
         reject_log(state.rejects, windows.encoding) as rejects,
         closing(windows.all(state.checkpoints, answers)) as all_of_them,
@@ -131,17 +143,20 @@ def score_windows(
             first = first or list(window.texts.rejects[:1])
             if rejects.count > max_rejects:
                 return [*first, *window.texts.rejects]
-            _save(window, classifier, state, record)
-            progress(len(window.texts.texts))
+            progress.begin(len(window.texts.texts))
+            _save(window, classifier, state, record, progress.share)
+            progress.end(known=window.stored is not None)
     return []
 
 
-def _save(window: Window, classifier: "Classifier", state: State, record: RunRecord) -> None:
+def _save(
+    window: Window, classifier: "Classifier", state: State, record: RunRecord, on_share: OnShare
+) -> None:
     if window.stored is not None:
         record.add(window.stored, resumed=state.started)
         return
     with record.stage("score"):
-        scores = classifier.score(window.prepared, window.known)
+        scores = classifier.score(window.prepared, window.known, on_share)
         if window.known is not None:
             scores = replace(scores, cache_hits=int((window.known.label_ids >= 0).sum()))
     with record.stage("keep"):

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from scorer.cli.progress import Progress, closed_quietly
+from scorer.cli.meter import Meter
+from scorer.cli.progress import Bar, closed_quietly
+from scorer.records import Progress
 from scorer.store.paths import report_path
 
 Invoke = Callable[..., Result]
@@ -93,20 +95,23 @@ def test_the_other_files_have_their_turn_where_nothing_can_be_said(
 class GoneTerminal:
     """A bar on a terminal that was closed."""
 
-    total = 0
+    disable = False
 
-    def fail(self, *_: object) -> None:
+    def fail(self, **_: object) -> None:
         """Write to it."""
         raise OSError(5, "Input/output error")
 
-    update = clear = close = fail
+    refresh = clear = close = fail
 
 
 def test_a_terminal_that_is_gone_ends_no_run() -> None:
     """What a bar has to show is nothing that a run needs."""
     bar = GoneTerminal()
     with closed_quietly(bar) as shown:
-        Progress(shown, {}).add_rows(3)
+        drawn = Bar(Meter(lambda _: 3, 1, {}, in_rows=True), shown)
+        drawn.take(Progress(Path("a.csv"), "score", 3))
+        with drawn.finished(Path("a.csv")):
+            pass
 
 
 def gigabyte(path: Path) -> None:

@@ -4,9 +4,14 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import struct
 import termios
 from pathlib import Path
+
+import pytest
+
+TWEETS = Path(__file__).parents[3] / "shared/data/test.csv"
 
 
 def on_a_terminal(programs: Path, *words: str | Path) -> str:
@@ -34,7 +39,8 @@ def test_the_bar_knows_from_the_start_how_many_rows_there_are(
     shown = on_a_terminal(
         programs, "run", tmp_path / "a.csv", tmp_path / "b.csv", "--chunk-rows=10"
     )
-    assert set(re.findall(r"\d/(\d+)\.0 ", shown.replace(".0/", "/"))) == {"60"}
+    assert set(re.findall(r"\d of (\d+) rows", shown)) == {"60"}
+    assert "60 of 60 rows" in shown
 
 
 def test_what_is_up_to_date_is_not_waited_for(programs: Path, tmp_path: Path) -> None:
@@ -43,7 +49,7 @@ def test_what_is_up_to_date_is_not_waited_for(programs: Path, tmp_path: Path) ->
     words = ("run", tmp_path / "a.csv", tmp_path / "b.csv", "--chunk-rows=10")
     on_a_terminal(programs, *words)
     (tmp_path / "b.csv").write_text("text\n" + "I like it\n" * 40)
-    totals = re.findall(r"\d/(\d+)\.0 ", on_a_terminal(programs, *words).replace(".0/", "/"))
+    totals = re.findall(r"\d of (\d+) rows", on_a_terminal(programs, *words))
     assert (totals[0], totals[-1]) == ("70", "40")
 
 
@@ -51,8 +57,27 @@ def test_of_many_files_the_files_are_counted(programs: Path, tmp_path: Path) -> 
     for number in range(11):
         (tmp_path / f"{number}.csv").write_text("text\nI like it\n")
     shown = on_a_terminal(programs, "run", tmp_path)
-    assert re.search(r"\d+/11 \[", shown)
+    assert "file 1 of 11" in shown
+    assert "11 rows, file 11 of 11" in shown
     assert "tweetscore: 11 files scored (11 rows), 0 up to date, 0 failed" in shown
+
+
+def test_the_steps_before_the_first_row_have_their_words(programs: Path, tmp_path: Path) -> None:
+    """Loading and checking the model take seconds, in which a bar alone would stand still."""
+    (tmp_path / "a.csv").write_text("text\n" + "I like it\n" * 30)
+    shown = on_a_terminal(programs, "run", tmp_path / "a.csv")
+    words = re.findall(r"[-\\|/] (loading the model|reading|checking the model) ", shown)
+    assert list(dict.fromkeys(words)) == ["loading the model", "reading", "checking the model"]
+
+
+@pytest.mark.ci
+def test_a_run_of_3534_tweets_is_seen_to_move(programs: Path, tmp_path: Path) -> None:
+    """A recorded terminal: at least 20 different counts of rows, a rate and a time beside them."""
+    shutil.copy(TWEETS, tmp_path)
+    shown = on_a_terminal(programs, "run", tmp_path / "test.csv")
+    counts = re.findall(r"(\d[\d,]*) of 3,534 rows, [\d,]+ rows/s, \d+:\d\d left", shown)
+    assert len(set(counts)) >= 20
+    assert counts[-1] == "3,534"
 
 
 def test_a_quiet_run_shows_nothing(programs: Path, tmp_path: Path) -> None:

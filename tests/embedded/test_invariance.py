@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scorer.inference.answer_cache import AnswerCache
 from scorer.inference.bundle import Bundle, open_bundle
-from scorer.inference.classifier import AnswerCache, Classifier
+from scorer.inference.classifier import Classifier
 from scorer.inference.loading import Candidate
 from scorer.inference.preparation import Prepared
 from scorer.inference.runtime import Choice, choices
 from scorer.inference.runtime.machine import inspect
 from scorer.options import RunOptions
-from scorer.records import Answers, Scores
+from scorer.records import OnShare, Scores
 from scorer.run import pipeline
 from tests.handles import handle_of, open_classifier
 from tests.reports import report_json
@@ -66,11 +67,13 @@ class Opened:
         alone = (Choice("builtin", "fp32", "what the session really is does not matter"),)
         return Candidate(self.bundle, alone, lambda _: session, preparation)
 
-    def prove(self, first: Prepared | None = None) -> Classifier:
+    def prove(
+        self, first: Prepared | None = None, on_share: OnShare = lambda _: None
+    ) -> Classifier:
         """Return the classifier, which has proven itself."""
         if not self._anew:
             return self._classifier
-        proven = self._candidate().prove(first)
+        proven = self._candidate().prove(first, on_share)
         assert proven._first_window is not None  # the window went with the canary
         return proven
 
@@ -165,10 +168,10 @@ def test_what_was_remembered_shows_in_no_counter(
     with monkeypatch.context() as patch:
         score, calls = Classifier.score, iter("ab")
 
-        def killed(self: Classifier, prepared: Prepared, known: Answers | None = None) -> Scores:
+        def killed(self: Classifier, prepared: Prepared, *rest: Any) -> Scores:
             if next(calls) == "b":
                 raise KeyboardInterrupt
-            return score(self, prepared, known)
+            return score(self, prepared, *rest)
 
         patch.setattr(Classifier, "score", killed)
         with pytest.raises(KeyboardInterrupt):

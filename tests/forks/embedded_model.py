@@ -20,6 +20,7 @@ from scorer.inference.classifier import Classifier
 from scorer.inference.runtime import host
 from scorer.inference.session import RuntimeInfo
 from scorer.options import ModelSpec
+from scorer.records import OnShare
 
 if TYPE_CHECKING:
     from onnxruntime import SessionOptions
@@ -51,11 +52,13 @@ def _verify_once(directory: Path) -> bundle.Bundle:
     return _verified[0]
 
 
-def _score_canary_once(self: Classifier, first: "Prepared | None") -> NDArray[np.float32]:
+def _score_canary_once(
+    self: Classifier, first: "Prepared | None", on_share: OnShare
+) -> NDArray[np.float32]:
     if self.bundle.directory != bundle.EMBEDDED or self.runtime.provider != host.PROVIDER:
-        return _score_canary(self, first)
+        return _score_canary(self, first, on_share)
     if self.runtime.precision not in _canary:
-        _canary[self.runtime.precision] = _score_canary(self, first)
+        _canary[self.runtime.precision] = _score_canary(self, first, on_share)
     return _canary[self.runtime.precision]
 
 

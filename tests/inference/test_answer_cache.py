@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.inference.classifier import AnswerCache
+from scorer.inference.answer_cache import AnswerCache
 from scorer.inference.preparation import Tokens
 
 Row = tuple[int, ...]

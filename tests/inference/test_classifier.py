@@ -187,6 +187,22 @@ def test_a_gpu_remembers_nothing(bundle: Bundle) -> None:
         assert sum(rows for rows, _ in session.shapes) == len(TWEETS)
 
 
+def test_the_share_that_is_done_rises_to_1(bundle: Bundle) -> None:
+    """Batch by batch, by the tokens in them, and whatever is known already."""
+    session = StubSession(bundle)
+    stubbed = Classifier(bundle, session)
+    session.shapes.clear()
+    session.callers = 1
+    shares: list[float] = []
+    window = stubbed.prepare(column(TWEETS))
+    stubbed.score(window, None, shares.append)
+    tokens = np.cumsum([rows * length for rows, length in session.shapes])
+    assert len(shares) > 1
+    assert shares == (tokens / tokens[-1]).tolist()
+    stubbed.score(window, None, shares.append)  # from the cache
+    assert len(shares) == len(tokens)
+
+
 @pytest.mark.parametrize("texts", [[], [None, "", "\u200b"]])
 def test_a_window_without_content_reaches_no_model(bundle: Bundle, texts: list[str | None]) -> None:
     """No rows, or only blank ones, are answered without a call; GPT-2 would crash on one."""

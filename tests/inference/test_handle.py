@@ -23,7 +23,7 @@ class Calls(list[str]):
         self.append(step)
         if error := self._failing.get(step):
             raise error
-        return SimpleNamespace(prove=lambda first: self.note("prove"))
+        return SimpleNamespace(prove=lambda *_: self.note("prove"))
 
     def handle(self) -> ModelHandle:
         """Return a handle whose steps are noted."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from scorer.errors import DataError, GateFailed, NotResumable, StorageError
 from scorer.monitor import run_report
 from scorer.options import CPU_WINDOW
+from scorer.records import OnShare
 from scorer.run import one_file
 from scorer.store import state
 from tests.reports import report_json
@@ -110,9 +111,9 @@ def test_nothing_is_read_while_the_model_is_proven(stub: StubClassifier, tweets:
     threads: list[str] = []
     proof = stub.prove
 
-    def prove(first: pl.Series | None = None) -> StubClassifier:
+    def prove(first: pl.Series | None = None, on_share: OnShare = lambda _: None) -> StubClassifier:
         threads.extend(thread.name for thread in threading.enumerate())
-        return proof(first)
+        return proof(first, on_share)
 
     stub.prove = prove  # type: ignore[method-assign] # a spy
     run(stub, tweets, chunk_rows=1)
@@ -127,7 +128,7 @@ def test_a_model_that_is_not_proven_fails_for_all(
     later = tmp_path / "later.csv"
     later.write_text(CSV, "utf-8")
 
-    def prove(first: pl.Series | None = None) -> StubClassifier:
+    def prove(first: pl.Series | None = None, on_share: OnShare = lambda _: None) -> StubClassifier:
         stub.proven_with.append(first)
         raise GateFailed("answers differ")
 
@@ -196,9 +197,9 @@ def test_a_new_runs_proof_counts_as_scoring(
     monkeypatch.setattr(run_report, "time", SimpleNamespace(monotonic=lambda: now[0]))
     proof = stub.prove
 
-    def prove(first: pl.Series | None = None) -> StubClassifier:
+    def prove(first: pl.Series | None = None, on_share: OnShare = lambda _: None) -> StubClassifier:
         now[0] += 100
-        return proof(first)
+        return proof(first, on_share)
 
     stub.prove = prove  # type: ignore[method-assign] # takes its time
     (fresh,) = run(stub, tweets)

@@ -19,7 +19,7 @@ from scorer.errors import DataError, GateFailed, exit_code
 from scorer.monitor.run_report import contradictions
 from scorer.options import RunOptions
 from scorer.readback import earlier
-from scorer.records import Answers, Counters, Scores
+from scorer.records import Answers, Counters, OnShare, Scores
 from scorer.run import pipeline
 from scorer.store.commit import FileIdentity
 from tests.handles import handle_of
@@ -46,7 +46,12 @@ class Counting(StubClassifier):
         self.edition = edition
         self.asked: list[str] = []
 
-    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
+    def score(
+        self,
+        prepared: pl.Series,
+        known: Answers | None = None,
+        on_share: OnShare = lambda _: None,
+    ) -> Scores:
         """Answer what is not known."""
         self.before_scoring()
         blank = (prepared == "").to_numpy()

@@ -28,6 +28,7 @@ from scorer.inference.gate import Figures
 from scorer.monitor import run_report
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
+from scorer.records import Progress
 from scorer.run import pipeline
 from scorer.store.paths import rejects_path
 from tests.handles import handle_of
@@ -159,11 +160,15 @@ def test_the_report_tells_the_story(stub: Any, tweets: Path) -> None:
 
 
 def test_progress_counts_every_row(stub: Any, tweets: Path) -> None:
-    """The callback of the progress bar gets the rows of each window."""
-    rows: list[int] = []
+    """The callback of the progress bar gets the rows of each window, and the steps around them."""
+    told: list[Progress] = []
     options = RunOptions.of((tweets,), chunk_rows=2)
-    list(pipeline.run(options, model=handle_of(stub), progress=rows.append))
-    assert rows == [2, 2, 1]
+    list(pipeline.run(options, model=handle_of(stub), progress=told.append))
+    assert [each.rows for each in told if each.rows] == [2, 2, 1]
+    assert {each.input for each in told} == {tweets}
+    assert list(dict.fromkeys(each.step for each in told)) == [
+        "load", "read", "check", "score", "publish",
+    ]  # fmt: skip
 
 
 def test_nothing_but_the_output_and_its_report_is_left(stub: Any, tweets: Path) -> None:

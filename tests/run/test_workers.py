@@ -21,6 +21,7 @@ from scorer.inference.runtime import Choice, host
 from scorer.inference.session import RuntimeInfo, Session
 from scorer.monitor.report_types import Outcome
 from scorer.options import RunOptions
+from scorer.records import Progress
 from scorer.run import pipeline
 from tests.handles import handle_of
 from tests.inference.worker_openers import builtin
@@ -112,11 +113,11 @@ def test_a_run_whose_worker_is_killed_is_finished_by_the_next(
     tweets: Path, bundle: Bundle, expected: bytes, pipe: Path
 ) -> None:
     """Exit code 69 with the device's name; the rerun takes up what was scored before."""
-    windows: list[int] = []
+    rows: list[int] = []
 
-    def after_a_window(rows: int) -> None:
-        windows.append(rows)
-        if len(windows) == 2:
+    def after_two_windows(progress: Progress) -> None:
+        rows.append(progress.rows)
+        if progress.rows and sum(rows) == 2 * CHUNK:
             os.mkfifo(pipe)
             threading.Thread(target=kill_the_first).start()
 
@@ -124,7 +125,7 @@ def test_a_run_whose_worker_is_killed_is_finished_by_the_next(
         with pipe.open() as numbers:
             os.kill(int(numbers.readline()), signal.SIGKILL)
 
-    failed = run(tweets, bundle, open_workers(bundle, "stopping", 2), progress=after_a_window)
+    failed = run(tweets, bundle, open_workers(bundle, "stopping", 2), progress=after_two_windows)
     assert isinstance(failed.error, DeviceUnavailable)
     assert failed.error.exit_code == 69
     assert "the process for GPU" in str(failed.error)

@@ -9,7 +9,7 @@ import pytest
 from scorer.errors import InvalidBundle
 from scorer.inference.session import RuntimeInfo
 from scorer.options import RunOptions
-from scorer.records import Answers, Scores
+from scorer.records import Answers, OnShare, Scores
 from scorer.run import pipeline
 from scorer.verify import verify
 from scorer.verify.rescore import Sample
@@ -28,9 +28,14 @@ class Shifted(StubClassifier):
         self._by = np.float32(by)
         self._label = label
 
-    def score(self, prepared: pl.Series, known: Answers | None = None) -> Scores:
+    def score(
+        self,
+        prepared: pl.Series,
+        known: Answers | None = None,
+        on_share: OnShare = lambda _: None,
+    ) -> Scores:
         """Answer otherwise."""
-        found = super().score(prepared, known)
+        found = super().score(prepared, known, on_share)
         ids = found.label_ids
         if self._label is not None:
             ids = np.where(ids < 0, ids, np.int16(self._label)).astype(np.int16)
