@@ -2,11 +2,18 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from tests.chromium import PHONE, SCREEN, open_page, requests, started
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,3 +82,52 @@ def test_every_link_of_the_site_leads_somewhere(pages: dict[Path, Page]) -> None
             if not target.is_file() or unquote(parts.fragment) not in {"", *names}:
                 broken.append(f"{path.name}: {address}")
     assert broken == []
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
+    with started(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.mark.parametrize("width", [SCREEN, PHONE])
+def test_every_page_is_as_wide_as_the_window(
+    browser: "Chrome", pages: dict[Path, Page], width: int
+) -> None:
+    """Nobody scrolls sideways: wide tables and long commands do so by themselves."""
+    wide = []
+    for path in pages:
+        open_page(browser, path.as_uri(), width)
+        if browser.execute_script("return document.documentElement.scrollWidth") > width:
+            wide.append(path.name)
+    assert wide == []
+
+
+def test_the_search_finds_a_page_without_a_server(browser: "Chrome", site: Path) -> None:
+    """Opened as a file, it leads to the page, and asks for nothing but files."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    open_page(browser, f"{(site / 'search.html').as_uri()}?q=fuser", SCREEN)
+    found = WebDriverWait(browser, 20).until(
+        lambda page: page.find_elements(By.CSS_SELECTOR, "#search-results a")
+    )
+    assert "exit-codes.html" in [
+        str(a.get_attribute("href")).split("/")[-1].partition("?")[0] for a in found
+    ]
+    assert [
+        address for address in requests(browser) if not address.startswith(("file:", "data:"))
+    ] == []
+
+
+@pytest.mark.parametrize("width", [SCREEN, PHONE])
+def test_rows_are_stacked_on_a_phone_alone(browser: "Chrome", site: Path, width: int) -> None:
+    """There each cell stands under the head of its column."""
+    open_page(browser, (site / "exit-codes.html").as_uri(), width)
+    script = """
+    const cell = document.querySelector('tbody tr:nth-child(2) td:nth-child(2)');
+    return [getComputedStyle(cell).display, getComputedStyle(cell, '::before').content];
+    """
+    label = '"what happened: "'
+    shown = {SCREEN: ["table-cell", "none"], PHONE: ["block", label]}
+    assert browser.execute_script(script) == shown[width]

@@ -1,13 +1,12 @@
 """The page in a real Chromium, as wide as a screen and as a phone, by day and by night."""
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.chromium import PHONE, SCREEN, open_page, requests, started
 from tests.report.helpers import page_of
 from tests.verify.helpers import score
 
@@ -16,11 +15,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.ci
 
-SCREEN, PHONE = 1280, 375
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
 # Of each drawing that is shown: how many marks it has, and which words stick out of its part.
 DRAWINGS = """
 return [...document.querySelectorAll('svg')].filter(svg => svg.checkVisibility()).map(svg => {
@@ -40,22 +34,8 @@ return [...document.querySelectorAll('svg')].filter(svg => svg.checkVisibility()
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
-    """Start Debian's Chromium with a profile of its own."""
-    from selenium import webdriver
-
-    programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    if missing := [name for name, path in programs.items() if path is None]:
-        pytest.fail(f"{' and '.join(missing)} not found: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(programs["chromium"])
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(str(programs["chromedriver"]))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
+    with started(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -114,24 +94,6 @@ def _several(folder: Path) -> Path:
     return folder / "several.html"
 
 
-def open_page(browser: "Chrome", page: Path, width: int, scheme: str) -> None:
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width == PHONE}
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    for kind in ("browser", "performance"):
-        browser.get_log(kind)  # type: ignore[no-untyped-call]  # so is the library's own code
-    browser.get(page.as_uri())
-
-
-def requests(browser: "Chrome") -> list[str]:
-    """Return the addresses that the browser has asked for since the page was opened."""
-    entries: list[Any] = browser.get_log("performance")  # type: ignore[no-untyped-call]  # as above
-    events = [json.loads(entry["message"])["message"] for entry in entries]
-    sent = [each for each in events if each["method"] == "Network.requestWillBeSent"]
-    return [each["params"]["request"]["url"] for each in sent]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [SCREEN, PHONE])
 @pytest.mark.parametrize("name", ["small", "full", "empty", "several"])
@@ -140,7 +102,7 @@ def test_a_page_opens_anywhere(
 ) -> None:
     """Silent, alone, as wide as the window, with every chart drawn and every word on it."""
     page, charts = pages[name]
-    open_page(browser, page, width, scheme)
+    open_page(browser, page.as_uri(), width, scheme)
     errors: list[Any] = browser.get_log("browser")  # type: ignore[no-untyped-call]  # as above
     assert errors == []
     assert requests(browser) == [page.as_uri()]
@@ -173,7 +135,7 @@ def test_day_and_night_have_their_own_colours(
     return seen.map(([query, name]) => sum(style(query, name)));
     """
     for scheme in ("light", "dark"):
-        open_page(browser, pages["small"][0], width, scheme)
+        open_page(browser, pages["small"][0].as_uri(), width, scheme)
         brightness[scheme] = browser.execute_script(script)
     ground, ink, word = zip(*brightness.values(), strict=True)
     assert ground[0] > ink[0] + 450  # of 765, the sum of red, green and blue
@@ -186,6 +148,6 @@ def test_a_blocked_script_would_be_seen(browser: "Chrome", tmp_path: Path) -> No
     page = tmp_path / "page.html"
     policy = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'\">"
     page.write_text(f"<!doctype html>{policy}<script>document.title = 'owned'</script>")
-    open_page(browser, page, SCREEN, "light")
+    open_page(browser, page.as_uri(), SCREEN)
     assert browser.get_log("browser")  # type: ignore[no-untyped-call]  # as above
     assert browser.title != "owned"
