@@ -111,7 +111,7 @@ docs: $(DEV)
 
 # A link or a heading that is not there is an error. tests/docs/test_site.py builds it likewise.
 site: $(SPHINX)
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs build/site
+	$(BIN)/sphinx-build --fresh-env --write-all --fail-on-warning --keep-going --nitpicky --quiet docs build/site
 	@echo "The first page is build/site/index.html."
 
 $(BIN)/python:
