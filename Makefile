@@ -121,6 +121,7 @@ $(BIN)/python:
 $(CORE): pyproject.toml requirements/core.txt | $(BIN)/python
 	@echo "Installing tweetscore and what it needs; the README says what is downloaded."
 	$(LOCKED) -r requirements/core.txt
+	@rm -rf tweetscore.egg-info  # what 0.1.0 was built with left it, and Python would find its version first
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -180,6 +181,7 @@ lock: $(DEV)
 	$(COMPILE) --all-extras --group build --group dev --group engines --group docs --group bench $(NEWER) \
 	    --annotation-style line --output-file requirements/constraints.txt
 	$(call hashed,core,--group build)
+	$(call hashed,cpu,--group build --overrides requirements/cpu-overrides.txt --no-emit-package onnxruntime-gpu)
 	$(call hashed,cuda,--extra cuda,core)
 	$(call hashed,dev,--extra databases --extra export --extra lake --extra metrics --extra remote --extra report \
 	    --group dev --no-emit-package torch,core)
@@ -224,4 +226,4 @@ bench-memory: $(DEV)
 clean:
 	rm -rf $(VENV) $(VENV)-airflow $(VENV)-dbt build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf samples/*.scored.* samples/.tweetscore samples/dbt/target samples/dbt/logs
-	find scorer export tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find scorer export tweetscore tests -name __pycache__ -type d -prune -exec rm -rf {} +

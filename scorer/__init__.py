@@ -20,7 +20,7 @@ and `api` are the two entry points. Names load on first use: importing this pack
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # and no __getattr__: a checker would take any name for one that is there
     from scorer.api import Scorer, predict_sentiment
     from scorer.errors import (
         DataError,
@@ -58,13 +58,15 @@ __all__ = [
 _IN_API = ("Scorer", "predict_sentiment")
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "__version__":
-        return import_module("scorer.monitor.versions").tweetscore_version()
-    home = "scorer.api" if name in _IN_API else "scorer.errors"
-    return getattr(import_module(home), name)
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "__version__":
+            return import_module("scorer.monitor.versions").tweetscore_version()
+        home = "scorer.api" if name in _IN_API else "scorer.errors"
+        return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

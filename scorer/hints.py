@@ -65,7 +65,7 @@ def counted(count: int, noun: str, shown: str = "") -> str:
 
 
 _NAME = "tweetscore"
-_OURS = ("scorer", "export")
+_OURS = ("scorer", "export", "tweetscore")
 
 
 @contextmanager

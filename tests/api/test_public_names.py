@@ -2,7 +2,10 @@
 
 import inspect
 
+import pytest
+
 import scorer
+import tweetscore
 from scorer import Scorer, predict_sentiment
 
 NAMES = [
@@ -42,6 +45,14 @@ METHODS = {
 def test_the_package_has_these_names() -> None:
     """`from scorer import ...` offers errors, a class, a function and the version."""
     assert sorted(scorer.__all__) == NAMES
+
+
+def test_they_have_the_name_that_is_installed_too() -> None:
+    """`from tweetscore import ...` gives the very objects, and nothing that scorer does not."""
+    assert dir(tweetscore) == sorted(scorer.__all__)
+    assert all(getattr(tweetscore, name) is getattr(scorer, name) for name in scorer.__all__)
+    with pytest.raises(AttributeError, match="module 'tweetscore' has no attribute 'Scorrer'"):
+        tweetscore.Scorrer  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_a_scorer_has_these_methods(tiny: Scorer) -> None:

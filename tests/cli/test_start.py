@@ -17,6 +17,7 @@ from tests.cli.helpers import HEAVY, loaded_by
     "code",
     [
         "import scorer; scorer.TweetscoreError; dir(scorer)",
+        "import tweetscore; tweetscore.TweetscoreError; dir(tweetscore)",
         "import scorer.cli",
         "from scorer.cli import tweetscore; tweetscore(['--help'], standalone_mode=False)",
         "from scorer.cli import tweetscore; tweetscore(['run', '--help'], standalone_mode=False)",
@@ -67,7 +68,7 @@ def test_public_names_are_there() -> None:
         assert getattr(scorer, name)
     assert set(scorer.__all__) <= set(dir(scorer))
     with pytest.raises(AttributeError, match="no attribute 'Scorrer'"):
-        scorer.Scorrer  # noqa: B018
+        scorer.Scorrer  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_the_version_is_the_distributions() -> None:
@@ -79,6 +80,13 @@ def test_the_console_script_is_installed() -> None:
     """`tweetscore --version` answers on stdout."""
     program = Path(sys.executable).parent / "tweetscore"
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"tweetscore {scorer.__version__}\n"
+
+
+def test_python_runs_the_package() -> None:
+    """`python -m tweetscore` is the same program, also where no script is in the PATH."""
+    command = [sys.executable, "-m", "tweetscore", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"tweetscore {scorer.__version__}\n"
 
 

@@ -17,7 +17,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
-LOCKS = ("core", "cuda", "dev", "engines", "docs", "bench")
+LOCKS = ("core", "cpu", "cuda", "dev", "engines", "docs", "bench")
 # The groups that have an environment and a lock of their own.
 APART = ("airflow", "dbt")
 # Distributions that are used without an import of that name.
@@ -173,6 +173,24 @@ def test_dbt_scores_with_the_versions_of_the_nightly_box() -> None:
         assert wanted.specifier.contains(version(pinned[wanted.name])), wanted
     exact = [pin for pin in map(Requirement, PROJECT["dependencies"]) if "==" in str(pin.specifier)]
     assert [pin.name for pin in exact if version(pinned[pin.name]) != version(core[pin.name])] == []
+
+
+def test_the_light_lock_is_the_core_with_the_other_onnx_runtime() -> None:
+    """The same versions of the same packages: an answer cannot change with the lock."""
+    core, light = pins("core"), pins("cpu")
+    assert set(core) - set(light) == {"onnxruntime-gpu"}
+    assert set(light) <= set(core)
+    assert light["onnxruntime"].marker is None
+    assert version(light["onnxruntime"]) == version(core["onnxruntime-gpu"])
+
+
+def test_uv_is_told_the_same_onnx_runtime() -> None:
+    """The file that `make lock` makes the light lock with serves installations by uv, too."""
+    gpu, cpu = pins("core")["onnxruntime-gpu"], pins("cpu-overrides")
+    assert cpu["onnxruntime"].marker is None
+    assert cpu["onnxruntime-gpu"].marker is not None
+    assert not cpu["onnxruntime-gpu"].marker.evaluate()
+    assert {version(pin) for pin in cpu.values()} == {version(gpu)}
 
 
 def test_the_locks_together_have_every_package_but_torch() -> None:

@@ -6,19 +6,22 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PACKAGES = ("export", "scorer", "tweetscore")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy of what it is made of, without the network."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("scorer", "export"):
+    for name in PACKAGES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source)
@@ -31,9 +34,15 @@ def shipped(wheel: Path) -> set[str]:
     return {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
 
 
-def test_wheel_holds_every_file_of_both_packages_and_no_other(wheel: Path) -> None:
+def metadata_of(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return message_from_bytes(archive.read(name))
+
+
+def test_wheel_holds_every_file_of_its_packages_and_no_other(wheel: Path) -> None:
     """No module, no part of the embedded bundle and no data file is left out or added."""
-    files = (file for name in ("scorer", "export") for file in (ROOT / name).rglob("*"))
+    files = (file for name in PACKAGES for file in (ROOT / name).rglob("*"))
     ours = {
         file.relative_to(ROOT).as_posix()
         for file in files
@@ -64,14 +73,20 @@ def test_an_unpacked_wheel_scores(wheel: Path, tmp_path: Path) -> None:
     assert "positive" in done.stdout
 
 
-def test_package_list_is_the_folders() -> None:
-    """The list in pyproject.toml names every package that there is."""
-    found = {
-        file.parent.relative_to(ROOT).as_posix().replace("/", ".")
-        for name in ("scorer", "export")
-        for file in (ROOT / name).rglob("__init__.py")
-    }
-    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == found
+def test_the_page_of_an_index_leads_somewhere(wheel: Path) -> None:
+    """It has the README's text; its links name a host, and ours a file that this version has."""
+    page = str(metadata_of(wheel).get_payload())
+    links = re.findall(r"\]\(([^)\s]+)|(?:href|src|srcset)=[\"']([^\"']+)", page)
+    targets = [one or other for one, other in links]
+    assert page.startswith("# tweetscore\n")
+    assert targets
+    assert [link for link in targets if not link.startswith("https://")] == []
+    version = re.escape(PYPROJECT["project"]["version"])
+    ours = r"https://(?:github|raw\.githubusercontent)\.com/tweetscore/tweetscore/"
+    places = [re.fullmatch(rf"{ours}(?:blob/)?v{version}/([^#]+)(#.*)?", each) for each in targets]
+    paths = [place[1] for place in places if place]
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_embedded_bundle_is_small() -> None:
