@@ -29,7 +29,7 @@ from export.isolation.messages import (
 from export.isolation.sandbox import confine, die_with
 from export.steps import Steps
 from scorer.errors import InvalidBundle, TweetscoreError, one_line
-from scorer.hints import needed
+from scorer.installation import needed
 from scorer.os_errors import is_shortage
 
 Target = Callable[[bytes, Steps], Any]  # takes an argument in JSON; returns what JSON can say

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from scorer.hints import needed
+from scorer.installation import needed
 
 _SCALE = 2  # of what is learnt, as usual: alpha is twice the rank
 

@@ -21,6 +21,7 @@ from scorer import hints
 from scorer.cli.invocation import PREFIX
 from scorer.cli.process import end, end_with, exit_codes, prepare_process
 from scorer.errors import InvalidBundle
+from scorer.installation import needed
 
 
 class LazyGroup(click.Group):
@@ -106,7 +107,7 @@ class ModelGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; the error for a missing library names the extra."""
-        with hints.needed("export", "training and exporting need"):
+        with needed("export", "training and exporting need"):
             return super().invoke(ctx)
 
 
@@ -117,7 +118,7 @@ def model() -> None:
 
 def _export_group() -> click.Group:
     check_export_package()
-    with hints.needed("export", "training and exporting need"):
+    with needed("export", "training and exporting need"):
         group = import_module("export.commands").model
     if not isinstance(group, click.Group):
         raise TypeError("export.commands.model is not a group")

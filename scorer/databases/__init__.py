@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scorer.databases.address import Address
-from scorer.hints import needed
+from scorer.installation import needed
 
 if TYPE_CHECKING:
     from scorer.databases.engine import Database

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorer.api.scorer_config import ScorerConfig
 from scorer.errors import DeviceUnavailable, InvalidBundle, UsageError
-from scorer.hints import needed
+from scorer.installation import needed
 from scorer.monitor.versions import library_versions, tweetscore_version
 from scorer.options import ModelSpec
 from scorer.threads import available_cpus, limit_pools

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from scorer.errors import DataError, StorageError, TweetscoreError
-from scorer.hints import needed
+from scorer.installation import needed
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

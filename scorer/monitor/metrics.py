@@ -17,7 +17,7 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from scorer.errors import OUTSIDE_BOUND, DataError, OutputRefused, UsageError, is_unicode
-from scorer.hints import missing
+from scorer.installation import missing
 from scorer.monitor.drift import MIN_ROWS, psi
 from scorer.monitor.report_types import Outcome
 from scorer.monitor.run_report import peak_memory

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, cast
 
 from scorer.errors import UsageError
-from scorer.hints import needed
+from scorer.installation import needed
 from scorer.remote.urls import HUB, STORES, Url
 
 if TYPE_CHECKING:

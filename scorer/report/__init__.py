@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from scorer.errors import DataError, OutputRefused, TweetscoreError, UsageError
-from scorer.hints import needed
 from scorer.inference.bundle import open_bundle
 from scorer.inference.bundle.metadata import Metrics, decoded
+from scorer.installation import needed
 from scorer.os_errors import writing
 from scorer.report.changes import compare
 from scorer.report.label_lists import LabelLists

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from scorer.hints import install
+from scorer.installation import install
 from tests.monitor.prom_helpers import samples, value
 
 Invoke = Callable[..., Result]

@@ -7,7 +7,7 @@ from click.testing import Result
 
 from scorer.cli import check_export_package
 from scorer.errors import InvalidBundle
-from scorer.hints import install
+from scorer.installation import install
 
 Invoke = Callable[..., Result]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from scorer.hints import install
+from scorer.installation import install
 from scorer.store import commit
 from tests.verify.helpers import forge, score
 

@@ -26,7 +26,7 @@ from scorer.engines.ray_cluster import (
     Job,
     versions,
 )
-from scorer.hints import install
+from scorer.installation import install
 from scorer.monitor.report_types import Outcome
 from scorer.options import ModelSpec, RunOptions
 from scorer.run import pipeline

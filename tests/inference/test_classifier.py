@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from scorer.errors import DeviceUnavailable, GateFailed, InvalidBundle
-from scorer.hints import install
 from scorer.inference import loading, preparation
 from scorer.inference.bundle import Bundle, Canary, open_bundle
 from scorer.inference.classifier import Classifier
 from scorer.inference.preparation import Preparation
 from scorer.inference.runtime import Choice, choices, cuda, open_session
 from scorer.inference.runtime.machine import Gpu, inspect
+from scorer.installation import install
 from scorer.options import ModelSpec
 from scorer.records import Answers, Counters, Scores
 from tests.handles import open_classifier

@@ -14,11 +14,11 @@ import pytest
 from msgspec import structs
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
-from scorer.hints import install
 from scorer.inference.bundle import Bundle, open_bundle
 from scorer.inference.runtime import Choice, choices, cuda, host, open_session, openvino
 from scorer.inference.runtime.machine import Gpu, inspect
 from scorer.inference.session import RuntimeInfo, Session
+from scorer.installation import install
 
 MACHINE = inspect()
 # The CPU providers of the box that runs the tests; on Intel CPUs OpenVINO is among them.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scorer.errors import UsageError
-from scorer.hints import install
+from scorer.installation import install
 from scorer.remote.search import find
 from scorer.remote.urls import Object, Url, parse_url, why_unusable
 from scorer.store.inputs import find_inputs

@@ -21,6 +21,7 @@ from scorer.inference.runtime.machine import (
     same_model,
 )
 from scorer.inference.session import RuntimeInfo, Session
+from scorer.installation import check_onnx_runtime
 from scorer.options import Device, Precision
 
 # Since 1.29 the wheels of ONNX Runtime for Linux send telemetry about models and sessions,
@@ -201,6 +202,7 @@ def prepared(device: str) -> Iterator[None]:
 
 def _provider(device: str) -> tuple[str, Callable[[Bundle, RuntimeInfo], Session]]:
     """Import a device's module, and with it ONNX Runtime; return its provider and its opener."""
+    check_onnx_runtime()
     if device == "cuda":
         from scorer.inference.runtime import cuda
 

@@ -19,7 +19,6 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from scorer.errors import DeviceUnavailable, InvalidBundle
-from scorer.hints import install
 from scorer.inference.bundle import Bundle
 from scorer.inference.runtime.gpu_pool import PoolSession
 from scorer.inference.runtime.host import (
@@ -32,6 +31,7 @@ from scorer.inference.runtime.host import (
 )
 from scorer.inference.runtime.machine import nvidia_gpus, same_model
 from scorer.inference.session import HalvingSession, RuntimeInfo
+from scorer.installation import install
 
 PROVIDER = "CUDAExecutionProvider"
 # Not measured: no GPU here. Large enough to fill one, small enough that GPT-2's activations
