@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from export import isolation
-from export.chain import ExportOptions, convert
+from export.chain import ExportOptions, convert, leave_out_scikit_learn
 from export.isolation.limits import Limits
 from export.source.checkpoint import Checkpoint
 from export.steps import Steps
@@ -84,6 +84,7 @@ def check_confined(bundle: Bundle, texts: Sequence[str], limits: LimitsOf) -> Me
 
 def check_here(argument: bytes, steps: Steps) -> Measured:
     """Check: what the confined process runs."""
+    leave_out_scikit_learn()
     from export import parity
     from export.parity.pytorch import Reference
 
