@@ -1,16 +1,16 @@
 """The report of `run` on standard error, file by file, and its metrics in a file."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scorer.cli.counts import label_counts
 from scorer.cli.log import in_json, log_message
 from scorer.cli.process import print_error
+from scorer.cli.summary import answers_in_words, drift_in_words, rows_by_label
 from scorer.errors import OUTSIDE_BOUND, TweetscoreError, exit_code
 from scorer.formats.text.dialects import typed
 from scorer.hints import counted
@@ -35,6 +35,7 @@ class ConsoleReporter:
         self._printed: set[str] = set()
         self._results = Counter[str]()
         self._rows = 0
+        self._labels = Counter[str]()  # rows; nothing of a regression
         self._removed = 0  # outputs whose input is gone
         self._drifted = 0  # files whose rows are unlike the model's baseline
         self._outside = False  # whether the drift of one of them exceeds --fail-on-drift
@@ -67,6 +68,8 @@ class ConsoleReporter:
             return
         if result == "scored":
             self._rows += outcome.complete.counters.rows
+            if outcome.complete.model.task != "regression":
+                self._labels.update(_counted(outcome.complete))
         if self._each and not self._quiet:
             code = OUTSIDE_BOUND if outcome.outside else 0
             log_message(
@@ -103,6 +106,8 @@ class ConsoleReporter:
         line += f", {self._removed:,} removed" if self._removed else ""
         if skipped := ", ".join(f"{count:,} {why}" for why, count in passed_over):
             line += f"; skipped: {skipped}"
+        if self._labels and not self._each:  # which no line has said
+            line += f"; {', '.join(rows_by_label(self._labels.items()))}"
         facts = {"scored": scored, "rows": self._rows, "up_to_date": up_to_date, "failed": failed}
         facts |= {"removed": self._removed}
         facts |= {"drifted": self._drifted, "skipped": sum(count for _, count in passed_over)}
@@ -114,12 +119,14 @@ class ConsoleReporter:
 
         if moved := outcome.outside:
             self._outside = True
-            what = _drift(outcome, moved, ", outside --fail-on-drift")
+            what = drift_in_words(outcome, moved, ", outside --fail-on-drift")
             log_message("error", "drift", what, **facts, drift=moved, exit_code=OUTSIDE_BOUND)
         elif not outcome.up_to_date:
             moved = outside(outcome.complete.drift, LARGE)
             if moved and self._each and not self._quiet:
-                log_message("warning", "drift", _drift(outcome, moved), **facts, drift=moved)
+                log_message(
+                    "warning", "drift", drift_in_words(outcome, moved), **facts, drift=moved
+                )
         self._drifted += bool(moved)
 
     def _report_error(self, error: "TweetscoreError", facts: dict[str, str]) -> int:
@@ -139,12 +146,9 @@ class ConsoleReporter:
 def _figures(outcome: "Outcome") -> dict[str, Any]:
     """Return the figures of a good output for the JSON log; the speed is that of this run."""
     report, counters = outcome.complete, outcome.complete.counters
-    labels = Counter[str]()
-    for label in report.labels:
-        labels[label.written_as] += label.rows  # two labels may be written alike
     figures = {
         "rows": counters.rows,
-        "labels": labels,
+        "labels": _counted(report),
         "blank": counters.blank,
         "rejected": counters.rejected,
     }
@@ -161,20 +165,21 @@ def _figures(outcome: "Outcome") -> dict[str, Any]:
     }
 
 
+def _counted(report: "CompleteReport") -> Counter[str]:
+    """Return the rows of each label."""
+    labels = Counter[str]()
+    for label in report.labels:
+        labels[label.written_as] += label.rows  # two labels may be written alike
+    return labels
+
+
 def _summary(outcome: "Outcome") -> str:
-    """Return one line: output, rows, rows by label, seconds, device and precision."""
+    """Return one line: output, rows, rows by label, seconds, speed, device and precision."""
     report, output = outcome.complete, outcome.named_output
-    counters, runtime = report.counters, report.runtime
-    rows = counted(counters.rows, "row")
+    rows = counted(report.counters.rows, "row")
     if outcome.up_to_date:
         return f"{output} is up to date: {rows}"
-    counts = label_counts(report)
-    counts += [f"blank {counters.blank:,}"] if counters.blank else []
-    counts += [f"rejected {counters.rejected:,}"] if counters.rejected else []
-    line = (
-        f"{output}: {rows} ({', '.join(counts)}) in "
-        f"{report.seconds['total']:.1f} s on {runtime.device} {runtime.precision}"
-    )
+    line = f"{output}: {rows}: {answers_in_words(report)}"
     return "; ".join((line, *_remarks(report)))
 
 
@@ -192,14 +197,6 @@ def _remarks(report: "CompleteReport") -> Iterator[str]:
     if taken := report.taken_over:
         why = taken.why_none
         yield f"{taken.rows:,} taken over" if why is None else f"none taken over: {why}"
-
-
-def _drift(outcome: "Outcome", moved: Mapping[str, float], verdict: str = "") -> str:
-    indices = ", ".join(f"{name.replace('_', ' ')} {index:.2f}" for name, index in moved.items())
-    return (
-        f"{outcome.named_output} is complete, but its rows are unlike the model's baseline: "
-        f"{indices} (drift as PSI{verdict})"
-    )
 
 
 @contextmanager

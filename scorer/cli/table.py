@@ -16,8 +16,8 @@ from scorer.cli.common_options import (
     text_column_option,
 )
 from scorer.cli.config_file import config_option
-from scorer.cli.counts import label_counts
 from scorer.cli.log import LoggedCommand, in_json, log_message, log_option
+from scorer.cli.summary import answers_in_words
 from scorer.hints import counted
 from scorer.threads import SECONDS
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from scorer.databases.address import Address
     from scorer.databases.checks import TableOptions
     from scorer.databases.table_run import TableOutcome
-    from scorer.monitor.report_types import CompleteReport
 
 _source_options = all_of(
     click.option("--table", metavar="NAME", help="Score all rows of a table or view."),
@@ -137,18 +136,8 @@ def _print_summary(done: "TableOutcome", where: str, *, quiet: bool) -> None:
         return
     line = f"{where}: {counted(done.rows, 'row')}"
     if done.outcome:
-        line += f", {_scored(done.outcome.complete, done)}"
+        which = "all" if done.scored == done.rows else f"{done.scored:,}"
+        line += f", {which} of them scored: {answers_in_words(done.outcome.complete)}"
     elif done.rows:
         line += ", none of them new"
     log_message("info", "table", line, rows=done.rows, scored=done.scored)
-
-
-def _scored(report: "CompleteReport", done: "TableOutcome") -> str:
-    counters, runtime = report.counters, report.runtime
-    counts = label_counts(report)
-    counts += [f"blank {counters.blank:,}"] if counters.blank else []
-    which = "all" if done.scored == done.rows else f"{done.scored:,}"
-    return (
-        f"{which} of them scored ({', '.join(counts)}) in {report.seconds['total']:.1f} s "
-        f"on {runtime.device} {runtime.precision}"
-    )

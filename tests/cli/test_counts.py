@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from scorer.cli.counts import label_counts
+from scorer.cli.summary import label_counts
 from scorer.hints import counted
 from scorer.options import RunOptions
 from scorer.run import pipeline
@@ -52,7 +52,7 @@ def test_one_row_is_a_row_for_every_command(
     assert {name: result.exit_code for name, result in said.items()} == dict.fromkeys(said, 0)
     wrong = {name: WRONG.findall(result.output) for name, result in said.items()}
     assert wrong == {name: [] for name in said}
-    assert "one.scored.csv: 1 row (" in said["summary"].stderr
+    assert "one.scored.csv: 1 row: " in said["summary"].stderr
     assert "one.scored.csv is up to date: 1 row\n" in said["again"].stderr
     assert "1 file scored (1 row), 1 up to date, 0 failed" in said["total"].stderr
     assert "one.scored.csv: 1 row is as it should be" in said["verify"].stderr
@@ -69,8 +69,8 @@ def test_one_row_is_a_row_for_every_command(
 @pytest.mark.parametrize(
     ("stub", "counts"),
     [
-        (StubClassifier(), ["negative 0", "neutral 2", "positive 0"]),
-        (TaskStub("regression"), ["2 values"]),
+        (StubClassifier(), ["0 negative", "2 neutral (100.0 %)", "0 positive"]),
+        (TaskStub("regression"), ["2 values, mean 6.78e+04"]),
         (TaskStub("multi_label", labels=tuple("abcdefghijkl")), None),
         (
             TaskStub("multi_label", labels=tuple(f"label {number}" for number in range(300))),
@@ -90,4 +90,4 @@ def test_many_labels_do_not_make_a_line_of_many(
     else:
         assert found[-len(counts) :] == counts
         assert len(found) in {len(counts), 6}
-        assert [int(count.split()[-1]) for count in found[:2] if count[0] == "l"] in ([], [1, 1])
+        assert [int(count.split()[0]) for count in found[:2] if " label " in count] in ([], [1, 1])

@@ -1,15 +1,19 @@
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import Result
 
+from scorer.cli.summary import _moved, rows_by_label
+from scorer.monitor.report_types import ReportedComparison
 from scorer.store.paths import report_path
 
 Invoke = Callable[..., Result]
 CPU = {"TWEETSCORE_DEVICE": "builtin"}
-UNLIKE = "is complete, but its rows are unlike the model's baseline: labels "
+UNLIKE = "is complete, but these texts look unlike the model's own: 100 % are "
+LANGUAGE = "). Is it another language, or another kind of text? To see more: tweetscore report "
 
 
 def test_a_large_drift_is_one_warning(invoke: Invoke, unlike: Path, baseline_bundle: Path) -> None:
@@ -19,8 +23,9 @@ def test_a_large_drift_is_one_warning(invoke: Invoke, unlike: Path, baseline_bun
     _, warning = result.stderr.splitlines()
     assert warning.startswith(f"tweetscore: warning: {unlike.with_name('unlike.scored.csv')} ")
     assert UNLIKE in warning
+    assert ", the texts are shorter (drift as PSI: labels " in warning
     assert ", lengths " in warning
-    assert warning.endswith(" (drift as PSI)")
+    assert warning.endswith(f"{LANGUAGE}{unlike.with_name('unlike.scored.csv')}")
     assert result.exit_code == 0
     quiet = invoke(*call, "-q", env=CPU)
     assert (quiet.exit_code, quiet.output) == (0, "")
@@ -35,7 +40,7 @@ def test_what_drifted_further_than_was_allowed_exits_3(
         result = invoke(*call, env=CPU)
         (line,) = result.stderr.splitlines()
         assert line.startswith(f"tweetscore: {unlike.with_name('unlike.scored.csv')} {UNLIKE}")
-        assert line.endswith(" (drift as PSI, outside --fail-on-drift)")
+        assert f", outside --fail-on-drift{LANGUAGE}" in line
         assert result.exit_code == 3
     scored = unlike.with_name("unlike.scored.csv")
     assert len(scored.read_text().splitlines()) == 601
@@ -68,7 +73,7 @@ def test_of_many_files_those_that_drifted_are_counted(
         shutil.copy(unlike, many / f"{number:02}.csv")
     call = ("run", many, "--model", baseline_bundle)
     (total,) = invoke(*call, env=CPU).stderr.splitlines()
-    assert total.endswith("11 files scored (6,600 rows), 0 up to date, 0 failed, 11 drifted")
+    assert "11 files scored (6,600 rows), 0 up to date, 0 failed, 11 drifted; 6,600 " in total
     result = invoke(*call, "--fail-on-drift", "0.25", env=CPU)
     *each, total = result.stderr.splitlines()
     assert len(each) == 11
@@ -103,3 +108,33 @@ def test_a_bound_without_a_baseline_is_one_line(
 def test_a_bound_is_a_number_above_0(invoke: Invoke, tweets: Path) -> None:
     for bound in ("0", "-1", "much", "nan", "inf"):
         assert invoke("run", tweets, "--fail-on-drift", bound).exit_code == 2
+
+
+def test_of_the_embedded_model_the_language_is_named(programs: Path, tmp_path: Path) -> None:
+    """Spanish in, and the warning says what the model reads and how its answers differ."""
+    rows = [f"la película de hoy fue una maravilla número {n} de este año" for n in range(500)]
+    (tmp_path / "es.csv").write_text("text\n" + "\n".join(rows) + "\n", "utf-8")
+    command = [str(programs / "tweetscore"), "run", str(tmp_path / "es.csv")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (_, warning) = done.stderr.splitlines()
+    assert "the texts are longer" in warning
+    assert "Is it another language, or another kind of text? The model reads English." in warning
+
+
+def test_what_has_moved_is_said_before_and_now() -> None:
+    """Words that the model does not know as a share; scores and lengths are higher or lower."""
+
+    def words(name: str, before: list[int], now: list[int]) -> str:
+        return _moved(name, ReportedComparison(1.0, [], before, now))
+
+    assert words("unknown_tokens", [99, 1], [88, 12]) == (
+        "12.0 % of the words are unknown to the model instead of 1.0 %"
+    )
+    assert words("scores", [1, 9], [9, 1]) == "the model is less sure of its answers"
+    assert words("scores", [9, 1], [1, 9]) == "the model is more sure of its answers"
+    assert words("lengths", [1, 9], [9, 1]) == "the texts are shorter"
+
+
+def test_a_label_that_begins_with_a_digit_is_quoted() -> None:
+    """Its number would be read with it."""
+    assert rows_by_label([("1 star", 3), ("good", 1)]) == ['3 "1 star" (75.0 %)', "1 good (25.0 %)"]

@@ -49,7 +49,7 @@ def test_a_file_is_an_object_with_its_figures(
     labels = file["labels"]
     assert list(labels) == ["negative", "neutral", "positive"]
     assert sum(labels.values()) == 2
-    assert file.pop("message").startswith(f"{out}: 3 rows (negative ")
+    assert file.pop("message").startswith(f"{out}: 3 rows: 2 negative (100.0 %), ")
     assert 0 < file.pop("seconds") < 600
     assert file == {
         "level": "info", "event": "file", "input": str(tweets), "output": out,

@@ -45,7 +45,7 @@ def test_csv_goes_through(piped: Piped) -> None:
     assert header == b"id,text,label,score"
     assert first.startswith(b"007,I love this song,")
     assert second == b"008,,,"
-    assert result.stderr.startswith("tweetscore: standard output: 3 rows (negative ")
+    assert result.stderr.startswith("tweetscore: standard output: 3 rows: 2 negative (100.0 %), ")
 
 
 def arrow(content: bytes) -> pa.Table:

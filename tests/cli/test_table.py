@@ -29,8 +29,8 @@ def test_a_table_is_scored(
     first = invoke(*words, "--report", tmp_path / "report.json")
     assert first.exit_code == 0, first.stderr
     where = f"tweetscore: sqlite:///{database}: scored: 3 rows"
-    assert first.stderr.startswith(f"{where}, all of them scored (negative ")
-    assert ", blank 1) in " in first.stderr
+    assert first.stderr.startswith(f"{where}, all of them scored: 2 negative (100.0 %), ")
+    assert "; 1 blank; in " in first.stderr
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert (report["rows"], report["scored"], report["taken_over"]) == (3, 3, 0)
     assert report["run"]["runtime"]["device"] == "builtin"
