@@ -61,6 +61,13 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("page", DOCS, ids=name)
+def test_a_page_has_no_private_metaphors(page: Path) -> None:
+    """A reader knows the field's own terms: lock, worker pool, checkpoint, callback."""
+    private = r"\b(?:hallways?|doors?|desks?|tellers?|crews?|riddles?|nouns?|half-way house)\b"
+    assert re.findall(private, page.read_text("utf-8"), re.IGNORECASE) == []
+
+
 def calls(page: Path) -> list[list[str]]:
     """Return the words of each call of tweetscore in fences that no test runs."""
     lines = page.read_text("utf-8").splitlines()
