@@ -68,6 +68,12 @@ def test_a_page_has_no_private_metaphors(page: Path) -> None:
     assert re.findall(private, page.read_text("utf-8"), re.IGNORECASE) == []
 
 
+@pytest.mark.parametrize("page", DOCS, ids=name)
+def test_a_test_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`(tests/[\w/]+(?:\.py)?)`|\((tests/[\w/]+\.py)\)", page.read_text("utf-8"))
+    assert [path for pair in named for path in pair if path and not (ROOT / path).exists()] == []
+
+
 def calls(page: Path) -> list[list[str]]:
     """Return the words of each call of tweetscore in fences that no test runs."""
     lines = page.read_text("utf-8").splitlines()
