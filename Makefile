@@ -37,7 +37,7 @@ MODEL_DIR ?= .model
 DATA      ?= ../shared/data
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ci coverage test-long check-gpu lint lock data docs site model bench bench-memory clean
+.PHONY: help run test test-ci coverage test-long check-gpu lint lock dist data docs site model bench bench-memory clean
 
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
@@ -48,6 +48,7 @@ help:
 	@echo "make check-gpu     the suite for a box with an NVIDIA GPU"
 	@echo "make lint          linters and types alone"
 	@echo "make lock          write requirements/ anew from pyproject.toml"
+	@echo "make dist          the wheel and the source archive, checked, into dist/"
 	@echo "make data          fetch the tweets of make test-ci and make model into $(DATA)"
 	@echo "make docs          write the real help texts into docs/cli.md"
 	@echo "make site          build the documentation site into build/site"
@@ -190,6 +191,13 @@ lock: $(DEV)
 	$(call hashed,bench,--extra ray --group bench,core dev)
 	$(APART) --group airflow --output-file requirements/airflow.txt
 	$(APART) pyproject.toml --group build --group dbt --output-file requirements/dbt.txt
+
+# The wheel is built from the source archive. twine looks at both as an index does: it is not locked, since nothing of it is
+# shipped, and runs in an environment that uv makes for it.
+dist: $(DEV)
+	rm -rf dist
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python
+	$(BIN)/uv tool run twine==7.0.0 check --strict dist/tweetscore-*
 
 # mteb/tweet_sentiment_extraction from the Hugging Face Hub (CC BY 4.0), with Kaggle's names of its columns. Kaggle's own
 # files have one column more, selected_text, which nothing here reads.

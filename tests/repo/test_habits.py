@@ -44,6 +44,22 @@ def test_the_workflow_runs_ci_and_may_change_nothing() -> None:
     assert [uses for uses in actions if not re.search(r"@(v\d+|[0-9a-f]{40})$", uses)] == []
 
 
+def test_a_release_is_built_by_one_job_and_published_by_another() -> None:
+    """Only a tag starts it; only the job that runs nothing of ours may ask PyPI to trust it."""
+    workflow = read(GITHUB / "workflows" / "release.yml")
+    build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
+    assert workflow[True] == {"push": {"tags": ["v*"]}}  # YAML 1.1 reads `on` as true
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "permissions" not in build
+    assert "make dist" in [step.get("run") for step in build["steps"]]
+    assert publish["needs"] == "build"
+    assert publish["environment"] == "pypi"
+    assert publish["permissions"] == {"id-token": "write"}
+    assert [step for step in publish["steps"] if "run" in step] == []
+    actions = [step["uses"] for job in (build, publish) for step in job["steps"] if "uses" in step]
+    assert [uses for uses in actions if not re.search(r"@[0-9a-f]{40}$", uses)] == []
+
+
 @pytest.mark.parametrize("name", ["bug", "feature"])
 def test_an_issue_form_can_be_shown(name: str) -> None:
     """It has what GitHub asks of one: a name, a description, fields with labels of their own."""
