@@ -1,5 +1,6 @@
 """What a user installs is what this repository means to ship."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -71,6 +72,39 @@ def test_an_unpacked_wheel_scores(wheel: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "positive" in done.stdout
+
+
+@pytest.mark.ci
+def test_a_bare_environment_scores_as_the_light_one_does(wheel: Path, tmp_path: Path) -> None:
+    """From a wheel and an index alone, by uv and by `uv tool`; the runtime changes no bit."""
+    uv = Path(sys.executable).with_name("uv")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    env = {**os.environ, "UV_TOOL_DIR": str(tmp_path), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    bare, light = tmp_path / "bare", tmp_path / "tweetscore"
+    overrides = str(ROOT / "requirements" / "cpu-overrides.txt")
+    for arguments in (
+        ["venv", "--python", python, str(bare)],
+        ["pip", "install", "--python", str(bare), str(wheel)],
+        ["tool", "install", "--python", python, "--overrides", overrides, str(wheel)],
+    ):
+        subprocess.run([uv, "--quiet", *arguments], env=env, cwd=tmp_path, check=True)
+    texts = ["I love this song so much", "worst day ever", "meeting at five"]
+    shown = [
+        subprocess.run(
+            [place / "bin" / "python", "-m", "tweetscore", "text", "--device", "builtin", *texts],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for place in (bare, light)
+    ]
+    assert shown[0] == shown[1]
+    assert "positive" in shown[0]
+    for place in (bare, light):
+        names = ("onnxruntime-*-info", "onnxruntime_gpu-*-info")
+        assert len([found for name in names for found in place.rglob(name)]) == 1
+    assert list(light.rglob("onnxruntime_gpu-*-info")) == []
 
 
 def test_the_page_of_an_index_leads_somewhere(wheel: Path) -> None:
