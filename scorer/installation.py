@@ -77,6 +77,12 @@ def install(extra: str) -> str:
     return " ".join([_pip("install"), *options, word(_wanted(place, {extra}))])
 
 
+def add(distribution: str) -> str:
+    """Return the command that installs a library beside tweetscore, in the version it asks for."""
+    asked = (text for text, _ in _requirements() if text.startswith(f"{distribution}=="))
+    return f"{_pip('install')} {word(next(asked, distribution))}"
+
+
 @cache  # nobody installs anything meanwhile
 def check_onnx_runtime() -> None:
     """Check that one of the two distributions of ONNX Runtime is installed.
@@ -87,13 +93,13 @@ def check_onnx_runtime() -> None:
     found = [name for name in (_GPU, _CPU) if _version(name)]
     if len(found) == 1:
         return
-    wanted = word(_pinned(_GPU if _has_gpu_wheels() else _CPU))
+    right = add(_GPU if _has_gpu_wheels() else _CPU)
     if found:
         problem = f"{_CPU} and {_GPU} are both installed: each has overwritten files of the other"
         first = f"{_pip('uninstall')} {'' if _uses_uv() else '-y '}{_CPU} {_GPU} && "
     else:
         problem, first = "ONNX Runtime is not installed", ""
-    raise InvalidBundle(problem, f"try: {first}{_pip('install')} {wanted}")
+    raise InvalidBundle(problem, f"try: {first}{right}")
 
 
 def _is_light() -> bool:
@@ -142,11 +148,6 @@ def _requirements() -> list[tuple[str, str]]:
 
     parts = (line.partition(";") for line in metadata.requires(_NAME) or ())
     return [(text.strip(), condition.strip()) for text, _, condition in parts]
-
-
-def _pinned(distribution: str) -> str:
-    """Return the requirement of a distribution with its version."""
-    return next(text for text, _ in _requirements() if text.startswith(f"{distribution}=="))
 
 
 def _extras(record: Path) -> set[str]:

@@ -1,11 +1,10 @@
 """Settings of a training that contradict each other, and libraries that it needs."""
 
-import sys
 from importlib.util import find_spec
 
 from export.train import TrainingConfig
 from scorer.errors import MissingExtra, UsageError
-from scorer.hints import word
+from scorer.installation import add
 
 
 def check_settings(config: TrainingConfig) -> None:
@@ -27,8 +26,7 @@ def check_reporters(names: tuple[str, ...]) -> None:
     """Raise MissingExtra where a library that is reported to is not installed."""
     for name in names:
         if find_spec(name) is None:
-            python = word(sys.executable or "python3")
             raise MissingExtra(
                 f"--report-to {name} needs the library {name}, which is not installed",
-                f"try: {python} -m pip install {name}",
+                f"try: {add(name)}",
             )

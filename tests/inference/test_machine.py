@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 import platform
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -108,7 +109,12 @@ def test_openvino_needs_an_intel_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyP
     cpuinfo.write_text(AVX2.replace("GenuineIntel", "AuthenticAMD"))
     assert "AuthenticAMD" in no_openvino_reason(cpuinfo)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert "not installed" in no_openvino_reason(cpuinfo)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    assert re.search(
+        r"not installed \(.* install .*-openvino==[\d.]+\)", no_openvino_reason(cpuinfo)
+    )
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")  # for which there is no wheel
+    assert no_openvino_reason(cpuinfo) == "the OpenVINO plugin is not installed"
 
 
 def test_a_box_that_is_not_linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scorer.installation import add
 from scorer.threads import available_cpus
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -80,7 +81,9 @@ def no_openvino_reason(cpuinfo: Path = _CPUINFO) -> str:
     (https://github.com/microsoft/onnxruntime/pull/31981).
     """
     if importlib.util.find_spec("onnxruntime_ep_openvino") is None:
-        return "the OpenVINO plugin is not installed (pip install onnxruntime-ep-openvino)"
+        has_wheel = sys.platform == "linux" and platform.machine() == "x86_64"
+        how = f" ({add('onnxruntime-ep-openvino')})" if has_wheel else ""
+        return f"the OpenVINO plugin is not installed{how}"
     # Windows names the vendor at the end of its processor string.
     vendor = _cpu_field(cpuinfo, "vendor_id") or platform.processor().rpartition(" ")[2]
     if vendor != "GenuineIntel":
