@@ -1,7 +1,8 @@
 """Tiny bases of every allowed type, with random weights and tokenizers trained on our samples."""
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,43 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that this one starts
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_texts_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let exports in this process be measured on few texts."""
+    from export.parity import pytorch
+    from tests.export import few_texts
+
+    made = made_once(tmp_path_factory, "few-texts", few_texts.write)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pytorch, "_TEXTS", made / "texts.json")
+        yield
+
+
+@pytest.fixture
+def all_texts() -> Iterator[None]:
+    """Let exports in this process be measured on all the texts."""
+    from tests.export import few_texts
+
+    with few_texts.but_all_of_them():
+        yield
+
+
+@pytest.fixture
+def few_texts_confined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports in confined processes be measured on few texts, too."""
+    from export import isolation
+    from tests.export import few_texts
+
+    def run_on_few(target: str, *how: Any, **settings: Any) -> bytes:
+        assert target == "export.conversion:convert_here"
+        return run(few_texts.CONFINED, *how, **settings)
+
+    run = isolation.run
+    monkeypatch.setattr(isolation, "run", run_on_few)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
 @pytest.fixture
@@ -202,13 +240,15 @@ def foreign(
 def bundles(
     checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
-    """Return a function from a model type to the bundle of its checkpoint."""
+    """Return a function from a model type to the bundle of its checkpoint, of all the texts."""
     from export.chain import ExportOptions, export_bundle
+    from tests.export import few_texts
 
     def bundle(model_type: str) -> Path:
         def make(directory: Path) -> None:
             options = ExportOptions(name="tiny")
-            export_bundle(checkpoints(model_type), directory / model_type, options)
+            with few_texts.but_all_of_them():
+                export_bundle(checkpoints(model_type), directory / model_type, options)
 
         return made_once(tmp_path_factory, f"bundle-{model_type}", make) / model_type
 

@@ -37,6 +37,7 @@ from scorer.inference.runtime import open_session
 from scorer.inference.runtime.machine import inspect
 from scorer.options import ModelSpec
 from tests.export.conftest import CLASSES, POSITIONS
+from tests.export.few_texts import WHOLE
 
 CONTROL = ("[SEP]", "[CLS]", "[PAD]", "[MASK]", "</s>", "<s>", "<pad>", "<mask>", "<|endoftext|>")
 PIECES = (
@@ -83,7 +84,7 @@ def raw_texts(count: int = 500) -> list[str]:
     ]
     long = [choose.choice(PIECES) + "so long a text " * 70 + choose.choice(CONTROL)] * 3
     ends = [f"a text and {token}" for token in CONTROL] + [f"{token} a text" for token in CONTROL]
-    texts = dict.fromkeys([*CONTROL, *ends, *long, *mixed, *whole_texts()])
+    texts = dict.fromkeys([*CONTROL, *ends, *long, *mixed, *json.loads(WHOLE.read_text("utf-8"))])
     return [text for text in texts if any(map(str.isalnum, text))][:count]  # none is blank
 
 
@@ -98,6 +99,7 @@ def of_the_pipeline(checkpoint: Path, texts: list[str], max_length: int) -> Any:
     return np.array([[score[names[i]] for i in range(len(names))] for score in scores])
 
 
+@pytest.mark.usefixtures("all_texts")
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "gpt2"])
 def test_raw_texts_get_the_answers_of_the_pipeline(
     foreign: Callable[[str], Path], tmp_path: Path, model_type: str
@@ -263,6 +265,7 @@ def test_near_ties_may_go_either_way_in_half_precision() -> None:
     assert not as_trained._clearly_apart(number, theirs[:, :1]).any()
 
 
+@pytest.mark.usefixtures("all_texts")
 def test_padding_that_a_foreign_model_does_not_bear_is_a_note(
     foreign: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def texts(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("all_texts")
 def test_export_publishes_a_bundle_that_run_can_serve(
     checkpoints: Callable[[str], Path], texts: Path, tmp_path: Path
 ) -> None:

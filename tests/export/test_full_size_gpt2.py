@@ -14,6 +14,7 @@ from tests.export.full_size_gpt2 import LABELS, TEXTS, save_checkpoint
 
 @pytest.mark.ci
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("few_texts_confined")
 def test_full_size_gpt2_goes_through_export_parity_and_run(tmp_path: Path) -> None:
     """It passes the gate, its weights are stored once, and `run` serves it."""
     save_checkpoint(tmp_path / "checkpoint")

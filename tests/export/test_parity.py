@@ -215,6 +215,7 @@ def test_a_row_that_depends_on_its_neighbours_fails() -> None:
         parity.require_no_neighbours(CrossTalkStub(), answers)
 
 
+@pytest.mark.usefixtures("all_texts")
 def test_more_texts_join_the_canary(bundles: Callable[[str], Path]) -> None:
     """Texts of the user's are measured too, blank ones and repetitions left out."""
     bundle = open_bundle(bundles("bert"))

@@ -39,6 +39,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
+@pytest.mark.usefixtures("all_texts")
 def test_one_checkpoint_gives_one_bundle(
     checkpoints: Callable[[str], Path], bundles: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_the_canary_has_few_lengths(bundles: Callable[[str], Path]) -> None:
     assert {"[CLS]", "<s>", "</s>", "<|endoftext|>"} <= set(" ".join(canary.texts).split())
 
 
+@pytest.mark.usefixtures("all_texts")
 def test_int8_learns_from_whole_texts(bundles: Callable[[str], Path]) -> None:
     """What the canary is cut to must not change a model's answers."""
     bundle = open_bundle(bundles("bert"))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import polars as pl
+import pytest
 from click.testing import CliRunner
 
 from scorer.cli import tweetscore
@@ -11,6 +12,7 @@ from scorer.cli import tweetscore
 LABELLED = Path(__file__).parents[2] / "samples" / "labelled.csv"
 
 
+@pytest.mark.usefixtures("few_texts_confined")
 def test_tiny_gpt2_learns_and_serves_the_labelled_samples(tmp_path: Path) -> None:
     """From text to a BPE, a checkpoint, a bundle and scores: at least 9 in 10 come out right."""
     _save_base(tmp_path / "base")
