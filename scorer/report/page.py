@@ -1,11 +1,12 @@
 """Findings to one HTML file: the words and numbers of the page, and the template's rules."""
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -19,6 +20,9 @@ from scorer.report.page_contents import LabelFindings, ValueFindings
 from scorer.report.statistics import BINS, RELIABILITY_BINS
 from scorer.report.values import QUANTILES, Distribution
 
+if TYPE_CHECKING:
+    import jinja2
+
 MARKER = "<!-- written by tweetscore report -->"
 _EPOCH = date(1970, 1, 1)
 _MOST_DAYS = 400  # from the first to the last; beyond, months
@@ -30,6 +34,11 @@ Found = LabelFindings | ValueFindings
 
 def render(findings: Found) -> str:
     """Return the page."""
+    return _templates().get_template("page.html").render(_words(findings))
+
+
+@functools.cache  # compiling them takes a tenth of a page's time
+def _templates() -> "jinja2.Environment":
     import jinja2
 
     templates = resources.files(__package__).joinpath("templates")
@@ -44,7 +53,7 @@ def render(findings: Found) -> str:
     environment.filters |= {"points": lambda part: f"{100 * part:.1f} percentage points"}
     environment.filters |= {"decimal": _decimal, "name": _name, "duration": _duration}
     environment.filters |= {"value": _value}
-    return environment.get_template("page.html").render(_words(findings))
+    return environment
 
 
 def _words(found: Found) -> dict[str, Any]:
