@@ -26,11 +26,26 @@ def log_message(level: Level, event: str, message: str, **facts: Any) -> None:
     if in_json():
         line = _as_json(level, event, message, facts)
     else:
-        line = f"tweetscore: {'warning: ' if level == 'warning' else ''}{one_line(message)}"
+        line = f"{_prefix(level)} {one_line(message)}"
     try:
         click.echo(line, err=True)
     except OSError:  # its disk is full, or the pipe is closed: the run goes on
         forget_unwritten(sys.stderr)
+
+
+def _prefix(level: Level) -> str:
+    """Return what a line begins with: in colour on a terminal, where click leaves it in."""
+    if level == "error" and wants_colours():
+        return click.style("tweetscore:", fg="red", bold=True)
+    if level != "warning":
+        return "tweetscore:"
+    word = "warning:"
+    return f"tweetscore: {click.style(word, fg='yellow') if wants_colours() else word}"
+
+
+def wants_colours() -> bool:
+    """Tell whether colours are welcome, should the stream be a terminal: https://no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def forget_unwritten(stream: TextIO) -> None:

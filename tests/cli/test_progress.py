@@ -14,7 +14,7 @@ import pytest
 TWEETS = Path(__file__).parents[3] / "shared/data/test.csv"
 
 
-def on_a_terminal(programs: Path, *words: str | Path) -> str:
+def on_a_terminal(programs: Path, *words: str | Path, code: int = 0) -> str:
     """Run the program on a terminal of a hundred columns, and return all that it shows."""
     child, terminal = pty.fork()
     if child == 0:  # pragma: no cover
@@ -27,7 +27,7 @@ def on_a_terminal(programs: Path, *words: str | Path) -> str:
     except OSError:  # so Linux says that nobody is at the other end any more
         pass
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code, shown
     return shown.decode()
 
 
@@ -83,3 +83,21 @@ def test_a_run_of_3534_tweets_is_seen_to_move(programs: Path, tmp_path: Path) ->
 def test_a_quiet_run_shows_nothing(programs: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text\nI like it\n")
     assert on_a_terminal(programs, "run", tmp_path / "a.csv", "-q") == ""
+
+
+def test_colours_are_for_terminals_and_never_with_no_color(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The word warning, and the first word of an error; nothing else of a line."""
+    (tmp_path / "a.txt").write_text("I like it")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    words = ("text", tmp_path / "a.txt")
+    shown = on_a_terminal(programs, *words)
+    assert f"tweetscore: \x1b[33mwarning:\x1b[0m {tmp_path / 'a.txt'} is scored" in shown
+    shown = on_a_terminal(programs, "text", code=2)
+    assert shown.startswith("\x1b[31m\x1b[1mtweetscore:\x1b[0m there are no texts; ")
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert "\x1b[3" not in on_a_terminal(programs, *words)
