@@ -101,6 +101,6 @@ def test_the_pages_commands_run(engine: Engine, tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "scored: 296 rows, all of them scored (" in done.stderr
+    assert "scored: 296 rows, all of them scored: " in done.stderr
     assert "scored: 296 rows, none of them new" in done.stderr
     assert "positive" in done.stdout

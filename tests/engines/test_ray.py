@@ -165,7 +165,7 @@ def test_a_killed_driver_is_taken_up(
         assert driver.stderr
         said = [driver.stderr.readline() for _ in range(3)]
         driver.kill()
-    assert not [line for line in said if " rows (" not in line]
+    assert not [line for line in said if " rows: " not in line]
     assert not (target / ".tweetscore/_tweetscore.json").exists()
     done = {re.match(r"tweetscore: (.+): [\d,]+ rows", line)[1] for line in said}  # type: ignore[index]  # checked
     before = {path: Path(path).stat() for path in done}
