@@ -8,6 +8,7 @@ from pathlib import Path
 from scorer.hints import counted
 from scorer.records import Progress
 
+_SETTLED_S = 0.3  # of work: the first batches of all callers end together
 _STEPS = {
     "load": "loading the model",
     "check": "checking the model",
@@ -78,8 +79,8 @@ class Meter:
 
     @property
     def rate(self) -> float | None:
-        """Rows per second that the model answers; None before the first ones."""
-        if self._since is None or not self._scored or self._last <= self._since:
+        """Rows per second that the model answers; None until it can be told."""
+        if self._since is None or self._last - self._since < _SETTLED_S:
             return None
         return self._scored / (self._last - self._since)
 

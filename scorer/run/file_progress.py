@@ -17,24 +17,26 @@ class FileProgress:
         self._path = path
         self._callback = callback
         self._rows = 0  # of the window
-        self._done = 0  # of those
+        self._known = 0  # of those, answered by an earlier output
+        self._done = 0  # of all
 
     def step(self, step: Step) -> None:
         """Tell what is done now."""
         self._callback(Progress(self._path, step))
 
-    def begin(self, rows: int, step: Step = "score") -> None:
+    def begin(self, rows: int, step: Step = "score", *, known: int = 0) -> None:
         """Begin a window of so many rows, or go on with one that was begun with the check."""
-        self._rows = rows
+        self._rows, self._known = rows, known
         self.step(step)
+        self._add(known, known=True)
 
     def share(self, share: float) -> None:
         """Tell how much of the window's work is done; less than before is nothing new."""
-        self._add(int(share * self._rows))
+        self._add(self._known + int(share * (self._rows - self._known)))
 
-    def end(self, *, known: bool = False) -> None:
-        """Tell that the window is done, by the model or by an earlier run."""
-        self._add(self._rows, known=known)
+    def end(self) -> None:
+        """Tell that the window is done."""
+        self._add(self._rows)
         self._done = 0
         self.step("read")
 

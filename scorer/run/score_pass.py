@@ -46,6 +46,13 @@ class Window:
     prepared: Any
     known: Answers | None
 
+    @property
+    def known_rows(self) -> int:
+        """The rows whose answers an earlier run had."""
+        if self.stored is not None:
+            return len(self.texts.texts)
+        return 0 if self.known is None else int((self.known.label_ids >= 0).sum())
+
 
 class Windows:
     """An input's windows of `rows` rows, read and prepared one ahead in a thread of its own."""
@@ -143,9 +150,9 @@ def score_windows(
             first = first or list(window.texts.rejects[:1])
             if rejects.count > max_rejects:
                 return [*first, *window.texts.rejects]
-            progress.begin(len(window.texts.texts))
+            progress.begin(len(window.texts.texts), known=window.known_rows)
             _save(window, classifier, state, record, progress.share)
-            progress.end(known=window.stored is not None)
+            progress.end()
     return []
 
 
@@ -158,7 +165,7 @@ def _save(
     with record.stage("score"):
         scores = classifier.score(window.prepared, window.known, on_share)
         if window.known is not None:
-            scores = replace(scores, cache_hits=int((window.known.label_ids >= 0).sum()))
+            scores = replace(scores, cache_hits=window.known_rows)
     with record.stage("keep"):
         state.checkpoints.save(window.texts.offset, window.digest, scores)
     record.add(scores)

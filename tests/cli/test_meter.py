@@ -60,6 +60,16 @@ def test_rate_and_time_begin_with_the_first_batch(clock: Clock) -> None:
     assert shown.share == 1
 
 
+def test_batches_that_end_together_are_no_rate(clock: Clock) -> None:
+    """As the first ones of several threads do: a rate of a million would jump to a thousand."""
+    shown = meter(clock, {A: 100.0})
+    for _ in range(4):
+        shown.add(Progress(A, "score", 5))
+    clock.now = 0.1
+    shown.add(Progress(A, "score", 5))
+    assert str(shown) == "25 of 100 rows"
+
+
 def test_the_time_runs_on_while_a_batch_takes_long(clock: Clock) -> None:
     shown = meter(clock, {A: 100.0})
     score(shown, clock, A, 2, 10)

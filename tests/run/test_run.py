@@ -171,6 +171,21 @@ def test_progress_counts_every_row(stub: Any, tweets: Path) -> None:
     ]  # fmt: skip
 
 
+def test_progress_tells_what_an_earlier_output_had(stub: Any, tweets: Path) -> None:
+    """Those rows come at once, marked as known; the others as the model answers them."""
+    options = RunOptions.of((tweets,), id_column="id")
+    list(pipeline.run(options, model=handle_of(stub)))
+    lines = tweets.read_text("utf-8").splitlines()
+    lines[1] = lines[1].split(",")[0] + ",a new text!"
+    tweets.write_text("\n".join(lines) + "\n", "utf-8")
+    told: list[Progress] = []
+    (outcome,) = pipeline.run(options, model=handle_of(stub), progress=told.append)
+    known = report_json(outcome)["taken_over"]["rows"]
+    total = outcome.complete.counters.rows
+    assert known > 0
+    assert [(e.rows, e.known) for e in told if e.rows] == [(known, True), (total - known, False)]
+
+
 def test_nothing_but_the_output_and_its_report_is_left(stub: Any, tweets: Path) -> None:
     """A good run leaves no temporary file and no report of an earlier failure."""
     with_directory(tweets.parent / ".tweetscore/tweets.scored.csv.run.failed.json").write_text("{}")
