@@ -54,7 +54,7 @@ def rows_by_label(counts: Iterable[tuple[str, int]]) -> list[str]:
     if hidden:
         labels = sorted(labels, key=lambda label: -label[1])[:_SHOWN]
     found = [
-        f"{rows:,} {_name(label)}" + (f" ({100 * rows / total:.1f} %)" if rows else "")
+        f"{rows:,} {_name(label)}" + (f" ({100 * rows / total:.1f} %)" if total else "")
         for label, rows in labels
     ]
     return [*found, f"{hidden:,} other labels"] if hidden else found

@@ -69,7 +69,7 @@ def test_one_row_is_a_row_for_every_command(
 @pytest.mark.parametrize(
     ("stub", "counts"),
     [
-        (StubClassifier(), ["0 negative", "2 neutral (100.0 %)", "0 positive"]),
+        (StubClassifier(), ["0 negative (0.0 %)", "2 neutral (100.0 %)", "0 positive (0.0 %)"]),
         (TaskStub("regression"), ["2 values, mean 6.78e+04"]),
         (TaskStub("multi_label", labels=tuple("abcdefghijkl")), None),
         (

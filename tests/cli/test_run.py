@@ -237,7 +237,7 @@ def test_many_files_have_one_line_together(
     line, skipped, labels = total.split("; ")
     assert line == "tweetscore: 11 files scored (33 rows), 0 up to date, 1 failed"
     assert skipped == "skipped: 1 of unknown extension"
-    assert labels == "22 negative (100.0 %), 0 neutral, 0 positive"
+    assert labels == "22 negative (100.0 %), 0 neutral (0.0 %), 0 positive (0.0 %)"
     assert first.exit_code == 65
     (many / "day=1/11.csv").unlink()
     assert invoke(*call, "-q", env=CPU).output == ""
