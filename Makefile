@@ -37,7 +37,7 @@ MODEL_DIR ?= .model
 DATA      ?= ../shared/data
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ci coverage test-long check-gpu lint lock dist data docs site model bench bench-memory clean
+.PHONY: help run test test-ci coverage test-long check-gpu lint lock dist data docs picture site model bench bench-memory clean
 
 help:
 	@echo "make run           install into $(VENV), score samples/tweets.parquet, show the result"
@@ -51,6 +51,7 @@ help:
 	@echo "make dist          the wheel and the source archive, checked, into dist/"
 	@echo "make data          fetch the tweets of make test-ci and make model into $(DATA)"
 	@echo "make docs          write the real help texts into docs/cli.md"
+	@echo "make picture       take the README's picture of the report page anew"
 	@echo "make site          build the documentation site into build/site"
 	@echo "make model         train and export the embedded bundle"
 	@echo "make bench         tweetscore beside its peers, written to docs/benchmarks.md: an hour"
@@ -109,6 +110,10 @@ lint: $(DEV)
 docs: $(DEV)
 	$(BIN)/python tests/docs/test_pages.py docs/cli.md
 	$(BIN)/python -m tests.monitor.test_report_schema
+
+# The picture of the README; needs Debian's chromium and chromium-driver.
+picture: $(DEV)
+	$(BIN)/python -m tests.docs.test_pictures
 
 # A link or a heading that is not there is an error. tests/docs/test_site.py builds it likewise.
 site: $(SPHINX)

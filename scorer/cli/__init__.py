@@ -19,6 +19,7 @@ import click
 
 from scorer import hints
 from scorer.cli.invocation import PREFIX
+from scorer.cli.platforms import NOT_ON_WINDOWS
 from scorer.cli.process import end, end_with, exit_codes, prepare_process
 from scorer.errors import InvalidBundle
 from scorer.installation import needed
@@ -184,6 +185,9 @@ def tweetscore() -> None:
 
 def main() -> None:
     """Run the `tweetscore` program; never returns."""
+    if sys.platform == "win32":  # it has neither the locks nor the renames that all rests on
+        click.echo(f"tweetscore: {NOT_ON_WINDOWS}", err=True)
+        sys.exit(InvalidBundle.exit_code)
     prepare_process()
     try:
         tweetscore(prog_name="tweetscore")

@@ -9,6 +9,7 @@ import click
 
 from scorer.cli.grouped_help import GroupedHelp
 from scorer.cli.invocation import PREFIX, complaint, remember_args, without_effect
+from scorer.cli.platforms import not_tested
 from scorer.errors import one_line
 from scorer.os_errors import check_address_space
 from scorer.threads import drop_wrong_pools
@@ -104,6 +105,8 @@ class Command(GroupedHelp):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Print the warnings, now that the log format is known."""
+        if words := not_tested():
+            log_message("warning", "warning", words)
         for name, nearest in without_effect(ctx).items():
             log_message(
                 "warning", "warning", complaint(name, nearest), variable=name, nearest=nearest

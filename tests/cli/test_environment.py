@@ -66,6 +66,7 @@ def test_every_variable_of_every_command_is_known(invoke: Invoke) -> None:
     lines = invoke("model", "info", "/missing", env=env).stderr.splitlines()
     # Arguments are typed: no variable stands for them.
     arguments = {"DATABASE", "TEXTS", "INPUTS", "OUTPUTS", "BUNDLE", "CHECKPOINT", "COMMAND"}
+    arguments |= {"SHELL", "WORDS"}
     of_options = [line for line in lines if not any(f"_{name} " in line for name in arguments)]
     assert len(of_options) == 1
     assert "/missing" in of_options[0]
