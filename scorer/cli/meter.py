@@ -95,6 +95,16 @@ class Meter:
 
     def __str__(self) -> str:
         """Return rows, files, rate and remaining time."""
+        return ", ".join(self._parts())
+
+    def fitted(self, columns: int) -> str:
+        """Return what fits into that many characters: the rate goes first, then the files."""
+        parts = self._parts()
+        while len(", ".join(parts)) > columns and len(parts) > 2:
+            del parts[-2]
+        return ", ".join(parts)
+
+    def _parts(self) -> list[str]:
         parts = [self._rows_of_all()]
         if self.files > 1:
             parts.append(f"file {min(self.finished + 1, self.files):,} of {self.files:,}")
@@ -102,7 +112,7 @@ class Meter:
             parts.append(f"{self.rate:,.0f} rows/s")
         if self.remaining is not None:
             parts.append(f"{_clock_time(self.remaining)} left")
-        return ", ".join(parts)
+        return parts
 
     @property
     def _done(self) -> float:

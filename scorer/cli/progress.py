@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scorer.cli.meter import Meter
+from scorer.cli.terminal import columns
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _FEW = 10  # inputs whose rows are counted before the run
 _TICK_S = 0.25  # between two drawings where nothing else is to be shown
+_LINES = 20  # of a terminal, for tqdm: more than one
+_SHORTEST = 10  # characters of a bar
+_STDERR = 2
 _SPINNER = "-\\|/"
 
 
@@ -64,8 +68,8 @@ class Bar:
         self._drawn, self._words = (int(100 * (share or 0.0)), meter.finished), meter.words
         self._turns += 1
         step = f"{_SPINNER[self._turns % len(_SPINNER)]} {meter.words} " if meter.words else ""
-        bar = "" if share is None else "{percentage:3.0f}%|{bar}| "
-        self._bar.bar_format = f"{step}{bar}{meter}"
+        self._bar.ncols = columns(_STDERR) - 1  # the last column may move the cursor on
+        self._bar.bar_format = _line(step, share, meter, self._bar.ncols)
         self._bar.total, self._bar.n = 1.0, share or 0.0
         with suppress(OSError):  # the terminal is gone, the run is not
             self._bar.refresh(nolock=True)
@@ -160,9 +164,21 @@ def drawn(meter: Meter) -> Iterator[Bar]:
     """Draw a bar on stderr, which is a terminal, while the block lasts."""
     from tqdm import tqdm
 
-    line = tqdm(total=1.0, leave=False, dynamic_ncols=True, bar_format=f"{meter}")
+    # tqdm hides a bar where the terminal says that it has no lines, so it is not asked.
+    width = columns(_STDERR) - 1
+    first = f"{meter}"[:width]
+    line = tqdm(total=1.0, leave=False, ncols=width, nrows=_LINES, bar_format=first)
     with closed_quietly(line), ticking(Bar(meter, line)) as bar:
         yield bar
+
+
+def _line(step: str, share: float | None, meter: Meter, width: int) -> str:
+    """Return tqdm's format of a line; without a bar where there is no room for one."""
+    start = step if share is None else f"{step}{100 * share:3.0f}% "
+    text = meter.fitted(width - len(start))
+    if share is not None and width - len(f"{start}||{text}") >= _SHORTEST:
+        return f"{start[:-1]}|{{bar}}| {text}"
+    return f"{start}{text}"[:width]
 
 
 def _size(path: Path) -> float:

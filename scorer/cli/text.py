@@ -1,6 +1,5 @@
 """`tweetscore text`: single texts, scored as they are typed, or lines of text."""
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +16,13 @@ from scorer.cli.common_options import (
 )
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command, log_message, wants_colours
+from scorer.cli.terminal import columns
 from scorer.cli.typed_texts import windows_of_texts
 
 if TYPE_CHECKING:
     import polars as pl
 
 _DIGITS = 4  # of a score, in a table that people read
-_COLUMNS = 80  # where the terminal does not say how many it has
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -133,14 +132,6 @@ def _cell(value: object) -> str:
 def _line(cells: list[str], widths: list[int], *, bold: bool = False) -> str:
     *values, last = cells
     start = "".join(f"{cell:<{width}}  " for cell, width in zip(values, widths, strict=True))
-    room = _columns() - len(start)
+    room = columns(1) - len(start)
     line = start + (last if len(last) <= room else f"{last[: max(0, room - 1)]}…")
     return click.style(line, bold=True) if bold and wants_colours() else line
-
-
-def _columns() -> int:
-    """Return how many characters fit into a line of the terminal."""
-    try:
-        return os.get_terminal_size(1).columns or _COLUMNS
-    except OSError:  # it is gone, and so is its reader
-        return _COLUMNS

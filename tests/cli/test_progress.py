@@ -11,14 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from scorer.cli.meter import Meter
+from scorer.cli.progress import _line
+from scorer.records import Progress
+
 TWEETS = Path(__file__).parents[3] / "shared/data/test.csv"
 
 
-def on_a_terminal(programs: Path, *words: str | Path, code: int = 0) -> str:
-    """Run the program on a terminal of a hundred columns, and return all that it shows."""
+def on_a_terminal(
+    programs: Path, *words: str | Path, code: int = 0, size: tuple[int, int] = (40, 100)
+) -> str:
+    """Run the program on a terminal of so many lines and columns; return all that it shows."""
     child, terminal = pty.fork()
     if child == 0:  # pragma: no cover
-        fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         os.execv(programs / "tweetscore", ["tweetscore", *map(str, words)])  # noqa: S606 - the child becomes it
     shown = b""
     try:
@@ -68,6 +74,31 @@ def test_the_steps_before_the_first_row_have_their_words(programs: Path, tmp_pat
     shown = on_a_terminal(programs, "run", tmp_path / "a.csv")
     words = re.findall(r"[-\\|/] (loading the model|reading|checking the model) ", shown)
     assert list(dict.fromkeys(words)) == ["loading the model", "reading", "checking the model"]
+
+
+def test_a_terminal_without_a_size_has_the_bar(programs: Path, tmp_path: Path) -> None:
+    """So the terminals of containers begin, and those that `script` makes for a job."""
+    (tmp_path / "a.csv").write_text("text\n" + "I like it\n" * 30)
+    shown = on_a_terminal(programs, "run", tmp_path / "a.csv", size=(0, 0))
+    assert "30 of 30 rows" in shown
+    assert "100%|" in shown
+    assert max(len(line) for line in re.split(r"[\r\n]", shown.partition("tweetscore:")[0])) == 79
+
+
+def test_a_narrow_terminal_keeps_the_remaining_time() -> None:
+    """A line that is cut off, or goes on in the next one, tells less than a short one."""
+    now = [0.0]
+    meter = Meter(lambda _: 0, 1, {Path("a"): 5000.0}, in_rows=True, clock=lambda: now[0])
+    for rows, now[0] in ((500, 1.0), (500, 2.0), (500, 3.0)):
+        meter.add(Progress(Path("a"), "score", rows))
+    shown = {width: _line("", meter.share, meter, width) for width in (79, 50, 39, 9)}
+    assert shown == {
+        79: " 30%|{bar}| 1,500 of 5,000 rows, 500 rows/s, 0:07 left",
+        50: " 30% 1,500 of 5,000 rows, 500 rows/s, 0:07 left",
+        39: " 30% 1,500 of 5,000 rows, 0:07 left",
+        9: " 30% 1,50",
+    }
+    assert _line("- reading ", None, meter, 39) == "- reading 1,500 of 5,000 rows, 0:07 left"[:39]
 
 
 @pytest.mark.ci
