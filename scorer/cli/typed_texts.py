@@ -45,12 +45,12 @@ def _checked(texts: Sequence[str]) -> list[str]:
         if not is_unicode(each):
             raise UsageError(f"text {number} is not valid UTF-8", "put it into a file")
         if _is_file(each):
-            log_message(
-                "warning",
-                "warning",
-                f"{each} is scored as a text; for the lines of the file: "
-                f"tweetscore text --file {path_word(each)}",
+            meant = (
+                f"its rows: tweetscore run {path_word(each)}"
+                if _has_rows(each)
+                else f"the lines of the file: tweetscore text --file {path_word(each)}"
             )
+            log_message("warning", "warning", f"{each} is scored as a text; for {meant}")
     return list(texts)
 
 
@@ -61,6 +61,17 @@ def _is_file(text: str) -> bool:
         return False
 
 
+def _has_rows(name: str) -> bool:
+    """Tell whether `run` would read a file of that name: its lines are no texts."""
+    from scorer.formats.registry import format_of
+
+    try:
+        format_of(Path(name))
+    except UsageError:
+        return False
+    return True
+
+
 def _lines_of(files: Sequence[Path]) -> Iterator[list[str]]:
     for path in files:
         with ExitStack() as stack:
@@ -69,6 +80,13 @@ def _lines_of(files: Sequence[Path]) -> Iterator[list[str]]:
                 continue
             with reading(path):
                 file = stack.enter_context(path.open("rb"))
+            if _has_rows(path.name):
+                log_message(
+                    "warning",
+                    "warning",
+                    f"each line of {path} is scored as a text, the header and other columns too; "
+                    f"for its rows: tweetscore run {path_word(path)}",
+                )
             yield from _windows(file, str(path))
 
 

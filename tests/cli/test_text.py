@@ -147,6 +147,25 @@ def test_the_name_of_a_file_is_scored_with_a_warning(
     )
 
 
+def test_a_file_of_rows_is_scored_by_line_with_a_warning(
+    invoke: Invoke, tiny_bert_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A header and ids are no texts, and their scores look like any others."""
+    monkeypatch.chdir(tmp_path)
+    Path("a b.csv").write_text("id,text\n1,fine\n")
+    choice = ("--model", tiny_bert_bundle, "--device", "builtin")
+    by_line = invoke("text", "--file", "a b.csv", *choice)
+    assert len(table(by_line)) == 3
+    assert by_line.stderr == (
+        "tweetscore: warning: each line of a b.csv is scored as a text, the header and other "
+        "columns too; for its rows: tweetscore run 'a b.csv'\n"
+    )
+    typed = invoke("text", "a b.csv", *choice)
+    assert typed.stderr == (
+        "tweetscore: warning: a b.csv is scored as a text; for its rows: tweetscore run 'a b.csv'\n"
+    )
+
+
 def test_a_terminal_gets_a_table(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In columns, a text on one line; the header stands out, unless NO_COLOR is set."""
     texts = ("I love this song", "two\nlines", "long " * 60, "")
