@@ -88,11 +88,14 @@ def _nearest_option() -> Iterator[None]:
     try:
         yield
     except click.NoSuchOption as error:
-        params = error.ctx.command.params if error.ctx else []
+        params = error.ctx.command.get_params(error.ctx) if error.ctx else []
         known = [name for param in params for name in param.opts if name.startswith("--")]
         longer = [name for name in known if name.startswith(error.option_name)]
         likely = longer or difflib.get_close_matches(error.option_name, known, n=1)
-        raise click.NoSuchOption(error.option_name, None, likely, error.ctx) from error
+        message = None
+        if not likely and any(param.name == "texts" for param in params):
+            message = f"{error.message} What follows -- is a text, whatever it begins with."
+        raise click.NoSuchOption(error.option_name, message, likely, error.ctx) from error
 
 
 class ModelGroup(click.Group):

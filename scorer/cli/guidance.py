@@ -1,5 +1,7 @@
 """`tweetscore help` and `tweetscore completion`: what a user asks before a first run."""
 
+import difflib
+
 import click
 from click.shell_completion import get_completion_class
 
@@ -26,13 +28,19 @@ def show_help(ctx: click.Context, *, words: tuple[str, ...]) -> None:
         known = command.list_commands(shown) if isinstance(command, click.Group) else []
         below = command.get_command(shown, word) if isinstance(command, click.Group) else None
         if below is None:
-            there = (
-                f"there are {', '.join(known)}" if known else f"try: {shown.command_path} --help"
-            )
+            there = _remedy(shown.command_path, word, known)
             raise UsageError(f"{shown.command_path} has no command {word!r}", there)
         settings = below.context_settings
         shown, command = click.Context(below, parent=shown, info_name=word, **settings), below
     click.echo(command.get_help(shown), color=ctx.color)
+
+
+def _remedy(path: str, word: str, known: list[str]) -> str:
+    """Return the help that was probably meant, or all commands that there are."""
+    if not known:
+        return f"try: {path} --help"
+    nearest = difflib.get_close_matches(word, known, n=1)
+    return f"try: {path} {nearest[0]} --help" if nearest else f"there are {', '.join(known)}"
 
 
 @click.command(cls=Command, context_settings=CONTEXT)

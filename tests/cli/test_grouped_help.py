@@ -83,7 +83,12 @@ def test_help_is_a_command_too(invoke: Invoke, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["rum"], "tweetscore has no command 'rum'; there are run, table, text, "),
+        (["zzz"], "tweetscore has no command 'zzz'; there are run, table, text, "),
+        (["rn"], "tweetscore has no command 'rn'; try: tweetscore run --help"),
+        (
+            ["model", "trian"],
+            "tweetscore model has no command 'trian'; try: tweetscore model train",
+        ),
         (["run", "x"], "tweetscore run has no command 'x'; try: tweetscore run --help"),
         (["model", "x"], "tweetscore model has no command 'x'; there are check, "),
     ],

@@ -90,11 +90,27 @@ def test_a_hint_is_typed_and_leads_on(
 def test_the_error_for_a_misspelt_option_names_the_nearest(invoke: Invoke, tmp_path: Path) -> None:
     """The one that it is the beginning of, or the one spelled most alike."""
     path = tmp_path / "x.csv"
-    for typed, meant in (("--out", "'--output'"), ("--zzz", ""), ("--quit", "'--quiet'")):
+    for typed, meant in (
+        ("--out", "'--output'"),
+        ("--zzz", ""),
+        ("--quit", "'--quiet'"),
+        ("--help-al", "'--help-all'"),
+        ("--hlep", "'--help'"),
+    ):
         result = invoke("run", path, typed, "y")
         assert result.exit_code == 2
         said = result.stderr.splitlines()[-1]
         assert said.endswith(f"Did you mean {meant}?" if meant else f"No such option '{typed}'.")
+
+
+def test_the_error_for_a_text_that_looks_like_an_option_says_where_it_may_stand(
+    invoke: Invoke,
+) -> None:
+    result = invoke("text", "-5 degrees and I love it")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("What follows -- is a text, whatever it begins with.\n")
+    assert result.stderr.count("What follows") == 1
+    assert "Did you mean '--scores'?" in invoke("text", "--score", "all", "fine").stderr
 
 
 def test_the_error_for_an_unknown_command_names_the_nearest(
