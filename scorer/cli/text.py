@@ -16,7 +16,7 @@ from scorer.cli.common_options import (
 )
 from scorer.cli.config_file import config_option
 from scorer.cli.log import Command, log_message, wants_colours
-from scorer.cli.terminal import columns
+from scorer.cli.terminal import columns, shortened
 from scorer.cli.typed_texts import windows_of_texts
 
 if TYPE_CHECKING:
@@ -105,12 +105,12 @@ def _flat(frame: "pl.DataFrame") -> "pl.DataFrame":
 def _as_table(frame: "pl.DataFrame", first: bool, labels: tuple[str, ...]) -> str:
     """Return lines that fit the terminal; all windows have the widths that the labels need."""
     flat = _flat(frame)
-    *columns, _ = flat.columns
+    *named, _ = flat.columns
     widths = [
         max(len(name), *map(len, labels)) if kind.is_(_string()) else max(len(name), _DIGITS + 2)
-        for name, kind in zip(columns, flat.dtypes, strict=False)
+        for name, kind in zip(named, flat.dtypes, strict=False)
     ]
-    lines = [_line([*columns, "text"], widths, bold=True)] if first else []
+    lines = [_line([*named, "text"], widths, bold=True)] if first else []
     lines += [_line([_cell(value) for value in row], widths) for row in flat.rows()]
     return "".join(f"{line}\n" for line in lines)
 
@@ -132,6 +132,5 @@ def _cell(value: object) -> str:
 def _line(cells: list[str], widths: list[int], *, bold: bool = False) -> str:
     *values, last = cells
     start = "".join(f"{cell:<{width}}  " for cell, width in zip(values, widths, strict=True))
-    room = columns(1) - len(start)
-    line = start + (last if len(last) <= room else f"{last[: max(0, room - 1)]}…")
+    line = start + shortened(last, columns(1) - len(start))
     return click.style(line, bold=True) if bold and wants_colours() else line

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from click.testing import Result
 
+from scorer.cli.terminal import shortened
 from scorer.cli.text import _as_json, _as_table, _as_tsv
 from tests.cli.test_progress import on_a_terminal
 
@@ -179,6 +180,24 @@ def test_a_terminal_gets_a_table(programs: Path, monkeypatch: pytest.MonkeyPatch
     assert rows[2].endswith("…")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in on_a_terminal(programs, "text", "fine")
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "shown"),
+    [
+        ("fine", 4, "fine"),
+        ("a\u00f1os", 3, "a\u00f1…"),
+        ("\U0001f600\U0001f600", 4, "\U0001f600\U0001f600"),
+        ("\U0001f600\U0001f600\U0001f600", 5, "\U0001f600\U0001f600…"),
+        ("\u65e5\u672c\u8a9e", 4, "\u65e5…"),
+        ("", 4, ""),
+        ("", -3, ""),
+        ("fine", -3, "…"),
+    ],
+)
+def test_wide_letters_take_two_columns(text: str, room: int, shown: str) -> None:
+    """Of emoji only half as many fit; more would go on in the next line of the terminal."""
+    assert shortened(text, room) == shown
 
 
 def test_lists_and_values_have_their_shapes() -> None:
