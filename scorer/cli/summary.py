@@ -79,7 +79,7 @@ def drift_in_words(outcome: "Outcome", moved: Mapping[str, float], verdict: str 
         line += " The model reads English."
     if outcome.url:
         return line
-    return f"{line} To see more: tweetscore report {path_word(outcome.output)}"
+    return f"{line} To see more: tweetscore report {path_word(outcome.output)} -o page.html"
 
 
 def _moved(name: str, subject: "ReportedComparison") -> str:

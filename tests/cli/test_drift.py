@@ -1,9 +1,11 @@
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from scorer.cli.summary import _moved, rows_by_label
@@ -16,7 +18,9 @@ UNLIKE = "is complete, but these texts look unlike the model's own: 100 % are "
 LANGUAGE = "). Is it another language, or another kind of text? To see more: tweetscore report "
 
 
-def test_a_large_drift_is_one_warning(invoke: Invoke, unlike: Path, baseline_bundle: Path) -> None:
+def test_a_large_drift_is_one_warning(
+    invoke: Invoke, unlike: Path, baseline_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What moved and how far; the run is a success, and silent where it is to be."""
     call = ("run", unlike, "--model", baseline_bundle, "--no-incremental")
     result = invoke(*call, env=CPU)
@@ -25,8 +29,13 @@ def test_a_large_drift_is_one_warning(invoke: Invoke, unlike: Path, baseline_bun
     assert UNLIKE in warning
     assert ", the texts are shorter (drift as PSI: labels " in warning
     assert ", lengths " in warning
-    assert warning.endswith(f"{LANGUAGE}{unlike.with_name('unlike.scored.csv')}")
+    scored = unlike.with_name("unlike.scored.csv")
+    assert warning.endswith(f"{LANGUAGE}{scored} -o page.html")
     assert result.exit_code == 0
+    monkeypatch.chdir(unlike.parent)
+    _, _, pasted = warning.partition("To see more: tweetscore ")
+    assert invoke(*shlex.split(pasted)).exit_code == 0
+    assert Path("page.html").exists()
     quiet = invoke(*call, "-q", env=CPU)
     assert (quiet.exit_code, quiet.output) == (0, "")
 
