@@ -7,6 +7,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 TOP_LEVEL = {
+    ".dockerignore",
+    "Dockerfile",
+    "compose.yaml",
     ".ci",
     ".github",
     ".gitignore",
