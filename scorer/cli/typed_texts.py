@@ -1,5 +1,6 @@
 """The texts of `tweetscore text`: arguments, or the lines of files and of standard input."""
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -76,6 +77,8 @@ def _lines_of(files: Sequence[Path]) -> Iterator[list[str]]:
     for path in files:
         with ExitStack() as stack:
             if path == Path(_DASH):
+                # polars lets the system go on with a read that Ctrl-C has interrupted.
+                signal.siginterrupt(signal.SIGINT, True)
                 yield from _windows(cast("BufferedReader", sys.stdin.buffer), "standard input")
                 continue
             with reading(path):
