@@ -42,6 +42,18 @@ def test_pruned_models_answer_as_whole_ones(model_type: str, attention: str) -> 
     assert largest_difference(pruned, whole) <= TOLERANCE
 
 
+def test_large_logits_differ_by_more_and_are_pruned_all_the_same() -> None:
+    """The errors of fp32 grow with the values; a wrong rewrite differs by far more than they do."""
+    whole = model("bert")
+    with torch.no_grad():
+        whole.classifier.weight.mul_(100)
+    pruned = prune(whole)
+    assert pruned is not whole
+    with torch.no_grad():
+        pruned.classifier.bias.add_(0.01)
+    assert largest_difference(pruned, whole) > TOLERANCE
+
+
 def test_a_pruned_gpt2_pools_past_a_pad_token_inside_the_text() -> None:
     """The last token that is not the pad token is pooled, as transformers does it."""
     whole = model("gpt2", "sdpa")
