@@ -17,6 +17,7 @@ from scorer.cli.common_options import (
     all_of,
     debug_option,
     number_option,
+    text_column_option,
 )
 from scorer.cli.log import Command, log_message
 
@@ -116,13 +117,7 @@ model.add_command(info)
     help="Check parity on the texts of this file, too, of any format that `tweetscore run` reads; "
     "they are kept in the bundle: leave private ones out.",
 )
-@click.option(
-    "--text-column",
-    default="text",
-    show_default=True,
-    metavar="NAME",
-    help="Take the texts of this column.",
-)
+@text_column_option
 @click.option(
     "--notes",
     type=_FILE,
@@ -197,13 +192,7 @@ def export(
     metavar="FILE",
     help="Measure on the texts of this file, too, of any format that `tweetscore run` reads.",
 )
-@click.option(
-    "--text-column",
-    default="text",
-    show_default=True,
-    metavar="NAME",
-    help="Take the texts of this column.",
-)
+@text_column_option
 @click.option("--json", "as_json", is_flag=True, help="Print the entries of tweetscore.json.")
 @_limit_options
 @debug_option

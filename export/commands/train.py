@@ -8,7 +8,14 @@ import click
 
 from export.train import DEFAULT_DATA, RECIPES
 from scorer import threads
-from scorer.cli.common_options import CONTEXT, FilePath, Names, debug_option, number_option
+from scorer.cli.common_options import (
+    CONTEXT,
+    FilePath,
+    Names,
+    debug_option,
+    number_option,
+    text_column_option,
+)
 from scorer.cli.log import LoggedCommand, in_json, log_message, log_option
 from scorer.cli.run_flags import check_names, csv_options
 from scorer.hints import counted
@@ -126,13 +133,7 @@ def _shown(value: Any) -> str:
     metavar="SOURCE",
     help="Evaluate on this source.  [default: the part named test, where --data has one]",
 )
-@click.option(
-    "--text-column",
-    default="text",
-    show_default=True,
-    metavar="NAME",
-    help="Take the texts of this column.",
-)
+@text_column_option
 @click.option(
     "--label-column",
     default="label",

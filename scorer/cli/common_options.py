@@ -200,7 +200,7 @@ debug_option = click.option(
 
 _column = partial(click.option, show_default=True, metavar="NAME")
 text_column_option = _column(
-    "--text-column", default=TEXT_COLUMN, help="Score the texts of this column."
+    "--text-column", default=TEXT_COLUMN, help="Read the texts of this column."
 )
 column_options = (
     _column("--label-column", default=LABEL_COLUMN, help="Name the column of labels."),

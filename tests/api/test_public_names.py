@@ -52,7 +52,7 @@ def test_they_have_the_name_that_is_installed_too() -> None:
     assert dir(tweetscore) == sorted(scorer.__all__)
     assert all(getattr(tweetscore, name) is getattr(scorer, name) for name in scorer.__all__)
     with pytest.raises(AttributeError, match="module 'tweetscore' has no attribute 'Scorrer'"):
-        tweetscore.Scorrer  # type: ignore[attr-defined]  # noqa: B018
+        tweetscore.Scorrer  # type: ignore[attr-defined]  # noqa: B018 - a name that is not there
 
 
 def test_a_scorer_has_these_methods(tiny: Scorer) -> None:

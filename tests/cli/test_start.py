@@ -68,7 +68,7 @@ def test_public_names_are_there() -> None:
         assert getattr(scorer, name)
     assert set(scorer.__all__) <= set(dir(scorer))
     with pytest.raises(AttributeError, match="no attribute 'Scorrer'"):
-        scorer.Scorrer  # type: ignore[attr-defined]  # noqa: B018
+        scorer.Scorrer  # type: ignore[attr-defined]  # noqa: B018 - a name that is not there
 
 
 def test_the_version_is_the_distributions() -> None:
